@@ -1,0 +1,76 @@
+"""Where everything of one fleet lies on disk, and how sockets below a deep folder are reached.
+
+The fleet folder holds `fleet.toml`; everything psv writes lies in `.psv/` beside it: `run/` (void after a reboot), `data/`
+(kept), `logs/`. Nothing here creates a file except `ensure`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+BOT_NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,62}"
+
+
+class FleetPaths:
+    """All paths of the fleet in `folder` (made absolute, symbolic links kept)."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links that users chose
+        self.config = self.folder / "fleet.toml"
+        self.psv = self.folder / ".psv"
+        self.run = self.psv / "run"
+        self.data = self.psv / "data"
+        self.logs = self.psv / "logs"
+        self.own_logs = self.logs / "psv"
+        self.applied = self.data / "fleet.json"
+        self.database = self.data / "psv.db"
+        self.journal = self.run / "exits.journal"
+        self.epoch = self.run / "epoch"
+
+    def role_lock(self, role: str) -> Path:
+        """Return the lock that the own process `role` holds for life."""
+        return self.run / f"{role}.lock"
+
+    def socket(self, name: str) -> Path:
+        """Return the socket `name` ("psv", "bot", "keeper", "zygote-KEY") in run/."""
+        return self.run / f"{name}.sock"
+
+    def bot_run(self, bot: str) -> Path:
+        """Return the bot's folder under run/: record, lock, spec.json, pulse, FIFOs, web.sock."""
+        return self.run / "bots" / bot
+
+    def bot_data(self, bot: str) -> Path:
+        """Return the bot's folder under data/: bot.db."""
+        return self.data / "bots" / bot
+
+    def bot_logs(self, bot: str) -> Path:
+        """Return the folder of the bot's log segments and indexes."""
+        return self.logs / "bots" / bot
+
+    def ensure(self) -> None:
+        """Create the folders that every own process expects, private to the user."""
+        self.psv.mkdir(mode=0o700, exist_ok=True)
+        for path in (self.run, self.run / "bots", self.data, self.data / "bots", self.logs, self.logs / "bots", self.own_logs):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+def short_socket_path(path: str | os.PathLike[str], directory_fd: int | None = None) -> str:
+    """Return an address for `path` that fits the 108 bytes of sun_path, however deep the folder is (unix(7)).
+
+    Off Linux, or when the path fits, it is the path itself. Otherwise `directory_fd` (an open descriptor of the parent
+    folder, which the caller keeps open until bind or connect returned) is named through /proc/self/fd.
+    """
+    text = os.fspath(path)
+    if directory_fd is None or len(os.fsencode(text)) < 104:
+        return text
+    return f"/proc/self/fd/{directory_fd}/{os.path.basename(text)}"  # noqa: PTH119
+
+
+def find_fleet_folder(start: str | os.PathLike[str]) -> Path | None:
+    """Return the nearest folder at or above `start` that holds a fleet.toml, or None."""
+    folder = Path(os.path.abspath(start))  # noqa: PTH100
+    for candidate in (folder, *folder.parents):
+        if (candidate / "fleet.toml").is_file():
+            return candidate
+    return None
