@@ -1,0 +1,135 @@
+"""Who a process is: pid and start time and boot id and pid namespace, because a pid alone is reused.
+
+Also where this machine user keeps what concerns all fleets (runtime_folder). Linux's /proc only; elsewhere every
+question about a process is answered "cannot tell" and the module still imports.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from processsupervisor.kernel.errors import SystemRefused
+
+
+class Liveness(StrEnum):
+    """Whether an identity still runs. A zombie counts as gone: its status is the keeper's to read."""
+
+    ALIVE = "alive"
+    GONE = "gone"
+    UNVERIFIABLE = "unverifiable"
+
+
+@cache
+def boot_id() -> str:
+    """Return the kernel's id of this boot, or an empty string where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@cache
+def pid_namespace() -> int:
+    """Return the inode of this process's pid namespace; 0 where there is none."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def read_stat(pid: int) -> tuple[str, int, int, int] | None:
+    """Return (state letter, parent pid, session id, start time in clock ticks since boot) of `pid`, or None when it is not there."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process, for ever: no later process of this machine has the same identity."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+    pid_namespace: int
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        """Return the identity of the process that has `pid` now, or None when there is none."""
+        found = read_stat(pid)
+        return None if found is None else cls(pid, found[3], boot_id(), pid_namespace())
+
+    @classmethod
+    def from_json(cls, value: object) -> Identity | None:
+        """Rebuild an identity written by `to_json`; None when the value is not one."""
+        if not isinstance(value, dict):
+            return None
+        try:
+            return cls(int(value["pid"]), int(value["start_ticks"]), str(value["boot_id"]), int(value["pid_namespace"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the four fields under their own names."""
+        return {"pid": self.pid, "start_ticks": self.start_ticks, "boot_id": self.boot_id, "pid_namespace": self.pid_namespace}
+
+    def liveness(self) -> Liveness:
+        """Tell whether this very process runs; UNVERIFIABLE when it belongs to another pid namespace."""
+        if self.boot_id != boot_id():
+            return Liveness.GONE
+        if self.pid_namespace != pid_namespace():
+            return Liveness.UNVERIFIABLE
+        found = read_stat(self.pid)
+        if found is None or found[3] != self.start_ticks or found[0] in "ZX":
+            return Liveness.GONE
+        return Liveness.ALIVE
+
+    def open_pidfd(self) -> int | None:
+        """Return a pidfd of this very process, or None when it is gone.
+
+        The pidfd is opened first and the start time compared afterwards: while the descriptor is open the pid cannot
+        be given to another process, so what was compared is what the descriptor names (invariant I3).
+        """
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        except OSError as err:
+            raise SystemRefused(f"cannot open a pidfd: {err.strerror}", hint="raise the limit of open files") from err
+        if self.liveness() is Liveness.ALIVE:
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+def runtime_folder() -> Path:
+    """Return the private folder of this machine user for locks and the list of fleets; created 0700.
+
+    `PSV_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/psv`, else `/tmp/psv-UID`. Raises SystemRefused when it belongs to somebody else.
+    """
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    explicit = os.environ.get("PSV_RUNTIME_DIR")
+    xdg = os.environ.get("XDG_RUNTIME_DIR")
+    if explicit:
+        folder = Path(explicit)
+    elif xdg and sys.platform == "linux" and Path(xdg).is_dir() and os.access(xdg, os.W_OK):
+        folder = Path(xdg) / "psv"
+    else:
+        folder = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir()) / f"psv-{uid}"
+    folder.mkdir(mode=0o700, parents=bool(explicit), exist_ok=True)
+    facts = folder.lstat()
+    if hasattr(os, "getuid") and (facts.st_uid != uid or not stat.S_ISDIR(facts.st_mode)):
+        raise SystemRefused(f"{folder} belongs to somebody else", hint="set PSV_RUNTIME_DIR to a folder of your own")
+    for child in ("locks", "fleets"):
+        (folder / child).mkdir(mode=0o700, exist_ok=True)
+    return folder
