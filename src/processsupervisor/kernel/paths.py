@@ -16,7 +16,7 @@ class FleetPaths:
     """All paths of the fleet in `folder` (made absolute, symbolic links kept)."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links that users chose
+        self.folder = Path(os.path.abspath(folder))
         self.config = self.folder / "fleet.toml"
         self.psv = self.folder / ".psv"
         self.run = self.psv / "run"
@@ -64,12 +64,12 @@ def short_socket_path(path: str | os.PathLike[str], directory_fd: int | None = N
     text = os.fspath(path)
     if directory_fd is None or len(os.fsencode(text)) < 104:
         return text
-    return f"/proc/self/fd/{directory_fd}/{os.path.basename(text)}"  # noqa: PTH119
+    return f"/proc/self/fd/{directory_fd}/{os.path.basename(text)}"
 
 
 def find_fleet_folder(start: str | os.PathLike[str]) -> Path | None:
     """Return the nearest folder at or above `start` that holds a fleet.toml, or None."""
-    folder = Path(os.path.abspath(start))  # noqa: PTH100
+    folder = Path(os.path.abspath(start))
     for candidate in (folder, *folder.parents):
         if (candidate / "fleet.toml").is_file():
             return candidate

@@ -28,7 +28,7 @@ def parse_duration(text: str | int | float) -> float:
     else:
         stripped = text.strip()
         parts = list(_DURATION.finditer(stripped))
-        if not parts or "".join(p.group(0) for p in parts) != stripped.replace(" ", "") and _DURATION.sub("", stripped).strip():
+        if not parts or ("".join(p.group(0) for p in parts) != stripped.replace(" ", "") and _DURATION.sub("", stripped).strip()):
             raise ValueError(f'found "{text}", expected a duration such as "30s", "10m" or "1h30m"')
         seconds = sum(float(p.group(1)) * _SECONDS[p.group(2)] for p in parts)
     if not math.isfinite(seconds) or seconds < 0 or seconds > MAX_DURATION_S:
