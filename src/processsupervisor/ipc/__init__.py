@@ -1,0 +1,1 @@
+"""How processes talk: JSON lines over unix sockets, the exit journal, clients of the control socket."""
