@@ -1,0 +1,1 @@
+"""Composition: the place above both wings where ports meet implementations. Nothing imports this room."""

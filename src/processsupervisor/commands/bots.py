@@ -1,0 +1,140 @@
+"""The commands on bots (`bot.*`): their declarations and their handlers against FleetPort.
+
+A verb on several bots runs for all at once, so that no bot waits for another, and answers one result per bot; a refusal of
+one bot is its result and not the failure of the call. `bot.logs` and `bot.chat` are carried out by the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from processsupervisor.commands.command import Arg, Command
+from processsupervisor.commands.ports import Emit, FleetPort
+from processsupervisor.kernel.errors import PsvError, UsageError
+
+SIGNALS = ("HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "WINCH")
+"""What `bot.signal` may send; the names are those of signal(7) without SIG."""
+
+_Verb = Callable[[str, bool, float], Awaitable[dict[str, object]]]
+
+NAMES = Arg("names", "names", (), "Names or globs of bots")
+TYPE = Arg("type", "text", None, "Only bots of this type")
+WAIT = Arg("wait", "flag", True, "Wait until it is done", option=("--wait/--no-wait",))
+TIMEOUT = Arg("timeout_s", "duration", 60.0, "How long to wait", most=86400.0)
+
+
+async def list_bots(port: FleetPort, emit: Emit, *, names: list[str], type: str | None) -> object:
+    """Return the bot objects of `names`."""
+    return [port.describe(name) for name in port.select(names, type)]
+
+
+async def status(port: FleetPort, emit: Emit, *, names: list[str], type: str | None) -> object:
+    """Return the detailed objects of `names`."""
+    return [port.detail(name) for name in port.select(names, type)]
+
+
+async def start(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+    """Want the bots up and start them."""
+    return await _for_each(port, port.start, _chosen(port, names, type), wait, timeout_s)
+
+
+async def stop(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+    """Want the bots down and stop them."""
+    return await _for_each(port, port.stop, _chosen(port, names, type), wait, timeout_s)
+
+
+async def restart(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+    """Stop and start the bots: same settings, the code on disk."""
+    return await _for_each(port, port.restart, _chosen(port, names, type), wait, timeout_s)
+
+
+async def pause(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+    """Let the bots finish what they began and take nothing new."""
+    return await _for_each(port, port.pause, _chosen(port, names, type), wait, timeout_s)
+
+
+async def resume(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+    """End a pause."""
+    return await _for_each(port, port.resume, _chosen(port, names, type), wait, timeout_s)
+
+
+async def signal(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, signal: str) -> object:
+    """Send one signal to the bots' processes."""
+
+    async def send(name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        port.signal(name, signal)
+        return {"name": name, "ok": True, "state": _state(port, name), "message": f"sent SIG{signal}", "code": "ok"}
+
+    return await _for_each(port, send, _chosen(port, names, type), False, 0.0)
+
+
+async def history(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, limit: int) -> object:
+    """Return the newest `limit` transitions of the bots together, oldest first."""
+    rows = [row for name in port.select(names, type) for row in port.history(name, limit)]
+    rows.sort(key=_at)
+    return rows[-limit:]
+
+
+def _at(row: dict[str, object]) -> float:
+    at = row.get("at")
+    return float(at) if isinstance(at, (int, float)) else 0.0
+
+
+def _chosen(port: FleetPort, names: list[str], type_name: str | None) -> list[str]:
+    if not names and type_name is None:
+        raise UsageError("no bot is named", hint="give names, globs such as '*', or --type")
+    return port.select(names, type_name)
+
+
+def _state(port: FleetPort, name: str) -> object:
+    return port.describe(name).get("state")
+
+
+async def _for_each(port: FleetPort, verb: _Verb, names: list[str], wait: bool, timeout_s: float) -> list[dict[str, object]]:
+    import asyncio  # here, because the command line reads this module's declarations and must not pay for it
+
+    async def one(name: str) -> dict[str, object]:
+        try:
+            return await verb(name, wait, timeout_s)
+        except PsvError as error:
+            return {"name": name, "ok": False, "state": _state(port, name), "message": str(error), "code": error.code}
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(name)) for name in names]
+    return [task.result() for task in tasks]
+
+
+def _verb(name: str, summary: str, handler: Callable[..., Awaitable[object]], *short: str) -> Command:
+    verbs = (f"bot {name}", *short)
+    return Command(f"bot.{name}", summary, (NAMES, TYPE, WAIT, TIMEOUT), "operate", handler, verbs=verbs, json=True)
+
+
+COMMANDS = (
+    Command("bot.list", "List bots with their state", (NAMES, TYPE), "view", list_bots, verbs=("bot list", "ls"), json=True),
+    Command("bot.status", "Show bots in detail: last exit, notes, what to do", (NAMES, TYPE), "view", status,
+            verbs=("bot status",), json=True),
+    _verb("start", "Start bots", start, "start"),
+    _verb("stop", "Stop bots; they stay stopped", stop, "stop"),
+    _verb("restart", "Restart bots with the code that is on disk", restart, "restart"),
+    _verb("pause", "Pause native bots: they finish what they began and take nothing new", pause),
+    _verb("resume", "Resume paused bots", resume),
+    Command("bot.logs", "Print what bots wrote", (
+        NAMES, TYPE,
+        Arg("follow", "flag", False, "Go on with what is written from now", option=("-f", "--follow")),
+        Arg("lines", "integer", 100, "The last N lines", option=("-n", "--lines"), most=10_000_000),
+        Arg("since", "text", None, "Only what is newer: a duration such as 10m, or a time"),
+        Arg("grep", "text", None, "Only lines that match this regular expression"),
+    ), "view", place="client", stream=True, verbs=("bot logs", "logs"), json=True),
+    Command("bot.signal", "Send a signal to bots", (
+        Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS), NAMES, TYPE,
+    ), "operate", signal, verbs=("bot signal",), json=True),
+    Command("bot.chat", "Talk to a native bot; with TEXT, print its answer", (
+        Arg("name", "text", None, "The bot", required=True, positional=True),
+        Arg("text", "names", (), "What to say; without it, a conversation"),
+        Arg("conversation", "text", None, "Conversation to go on with (default: cli-USER)"),
+        Arg("timeout_s", "duration", 30.0, "How long to wait for the answer", most=86400.0),
+    ), "operate", place="client", stream=True, verbs=("bot chat", "chat")),
+    Command("bot.history", "List the state changes of bots", (
+        NAMES, TYPE, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
+    ), "view", history, verbs=("bot history",), json=True),
+)

@@ -1,0 +1,52 @@
+"""The commands on the fleet as a whole (`fleet.*`): declarations, and the handlers of those that psvd carries out."""
+
+from __future__ import annotations
+
+from processsupervisor.commands.command import Arg, Command
+from processsupervisor.commands.ports import Emit, FleetPort
+
+
+async def status(port: FleetPort, emit: Emit) -> object:
+    """Return the fleet's own processes, a count of bots per state, and notes."""
+    return await port.status()
+
+
+async def down(port: FleetPort, emit: Emit, *, timeout_s: float | None) -> object:
+    """Stop every bot and the fleet; `wanted` stays as it is."""
+    return await port.down(timeout_s, emit)
+
+
+async def watch(port: FleetPort, emit: Emit) -> object:
+    """Stream a snapshot and then every transition until the fleet is down."""
+    await port.watch(emit)
+    return None
+
+
+async def wait(port: FleetPort, emit: Emit, *, timeout_s: float) -> object:
+    """Wait until every wanted bot is ready or has failed."""
+    return await port.wait(timeout_s)
+
+
+COMMANDS = (
+    Command("fleet.init", "Make a small fleet with one bot that answers", (
+        Arg("folder", "text", None, "Where (default: here)", positional=True),
+    ), "admin", place="client", verbs=("init",)),
+    Command("fleet.up", "Start the fleet and every bot that is wanted", (
+        Arg("detach", "flag", False, "Return when the fleet answers; it goes on in the background", option=("-d", "--detach")),
+        Arg("wait", "flag", False, "With --detach: return when all bots are ready", option=("--wait",)),
+        Arg("timeout_s", "duration", 60.0, "With --detach: how long to wait", most=86400.0),
+    ), "admin", place="client", stream=True, verbs=("up",)),
+    Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up", (
+        Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
+    ), "admin", down, stream=True, verbs=("down",)),
+    Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
+    Command("fleet.check", "Check fleet.toml and name every mistake with its place", (), "view", place="client",
+            verbs=("check",), json=True),
+    Command("fleet.doctor", "Name what this machine lacks for the fleet and what happens instead", (), "view", place="client",
+            verbs=("doctor",), json=True),
+    Command("fleet.list", "List the fleets of this user that run", (), "view", place="client", verbs=("fleets",), json=True),
+    Command("fleet.watch", "Stream every state change", (), "view", watch, stream=True),
+    Command("fleet.wait", "Wait until all wanted bots are ready or have failed", (
+        Arg("timeout_s", "duration", 60.0, "How long", most=86400.0),
+    ), "view", wait),
+)

@@ -1,0 +1,88 @@
+"""What the handlers of commands need from a running fleet, as Protocols; and who calls.
+
+The supervisor implements `FleetPort`; this room knows nothing of processes, sockets or files. Objects that cross the port
+are plain JSON-able dicts, because every one of them goes over a wire unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Emit = Callable[[dict[str, object]], Awaitable[None]]
+"""Sends one event of a streaming command; raises (as any write to a peer does) when the peer is gone."""
+
+
+class Caller(NamedTuple):
+    """Who asks: the peer's uid (None when unknown), a name for the audit line, and the way in ("control", "bot")."""
+
+    uid: int | None
+    name: str
+    via: str
+
+
+class FleetPort(Protocol):
+    """One running fleet. Names given to the per-bot methods exist: they come out of `select`."""
+
+    async def status(self) -> dict[str, object]:
+        """Return `{fleet, folder, version, config_differs, processes, bots, notes, web}`."""
+        ...
+
+    async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
+        """Stop every bot and then the fleet itself, leaving what is wanted; return `{stopped: n}`. None = the fleet's own."""
+        ...
+
+    async def watch(self, emit: Emit) -> None:
+        """Emit `{kind: "snapshot", bots}`, then `{kind: "transition", ...}` for ever; last `{kind: "down", stopped}`."""
+        ...
+
+    async def wait(self, timeout_s: float) -> dict[str, object]:
+        """Return `{ready, not_ready, web}` when all that is wanted is ready or has failed, at the latest after `timeout_s`."""
+        ...
+
+    def select(self, names: Sequence[str], type_name: str | None) -> list[str]:
+        """Return the bots that match any of `names` (globs; none = all) and are of the type, in the order of fleet.toml.
+
+        Raises NoSuchBot, with the nearest name, when one of `names` or the type matches nothing.
+        """
+        ...
+
+    def describe(self, name: str) -> dict[str, object]:
+        """Return the bot object of `bot.list`."""
+        ...
+
+    def detail(self, name: str) -> dict[str, object]:
+        """Return the bot object with `spec_summary`, `last_exit`, `notes` and `what_to_do`."""
+        ...
+
+    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """Return `{name, ok, state, message, code}`; raises Refused when the bot cannot do it now or at all."""
+        ...
+
+    async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """As `start`."""
+        ...
+
+    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """As `start`."""
+        ...
+
+    async def pause(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """As `start`; refused for programs."""
+        ...
+
+    async def resume(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """As `start`; refused for programs."""
+        ...
+
+    def signal(self, name: str, signal_name: str) -> None:
+        """Send a signal ("HUP") to the bot's identified process; raises Refused when none runs."""
+        ...
+
+    def history(self, name: str, limit: int) -> list[dict[str, object]]:
+        """Return the newest `limit` transitions, oldest first: `{bot, at, from, to, trigger, reason, generation, exit_code}`."""
+        ...
+
+    def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
+        """Record that `caller` was allowed `op`; must not raise."""
+        ...
