@@ -1,0 +1,38 @@
+"""The environment of a bot: what it inherits, its env files, its own table, and what psv adds; nothing else.
+
+Precedence, strongest first: bot and type and global `env` (already merged by config), env_file, inherited.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.launch.envfile import parse_env_file
+
+from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.launch.context import LaunchFailed
+
+_NATIVE = "native"
+
+
+def compose(spec: dict[str, Any]) -> dict[str, str]:
+    """Return the whole environment of the bot; raises LaunchFailed(config) with file:line for a bad env file."""
+    environment: dict[str, str] = dict(spec.get("inherited") or {})
+    for name in spec.get("env_files") or []:
+        try:
+            environment.update(parse_env_file(Path(name)))
+        except PsvError as err:
+            raise LaunchFailed(Reason.CONFIG, err.message, hint=err.hint) from err
+    environment.update({str(k): str(v) for k, v in (spec.get("env") or {}).items()})
+    paths = FleetPaths(spec["folder"])
+    environment["PSV_BOT"] = str(spec["name"])
+    environment["PSV_FLEET"] = str(paths.folder)
+    environment["PSV_EXIT_NOTE"] = str(paths.bot_run(str(spec["name"])) / "exit-note")
+    if spec.get("notify_socket"):
+        environment["NOTIFY_SOCKET"] = str(spec["notify_socket"])
+    if spec.get("kind") != _NATIVE:
+        environment.setdefault("PYTHONUNBUFFERED", "1")
+    return environment

@@ -1,0 +1,135 @@
+"""The locks a bot holds for its whole life: its own, and one for every network token or session file it names.
+
+Each is an flock on a descriptor at 100 or above that is inherited through fork and exec, so it is free only when the
+whole tree is gone. The file says who holds it (invariant I1). Token locks are named by an HMAC under the machine user's
+runtime folder: they work across fleets and never show the token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.kernel.files import try_flock
+from processsupervisor.kernel.identity import Identity, boot_id, runtime_folder
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
+
+_PATIENCE_S = 1.0
+_NOTE_BYTES = 1024
+
+
+def read_holder(path: Path) -> dict[str, Any] | None:
+    """Return what the last holder of a lock wrote into it: identity, bot, folder, generation; None when nothing readable is there."""
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_NOTE_BYTES).rstrip(b"\0 "))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def acquire_high(path: Path, note: dict[str, Any], *, patience_s: float = _PATIENCE_S) -> int | None:
+    """Take the flock of `path` on an inheritable descriptor >= 100 and write `note` into it; None when it stays held.
+
+    The patience covers a reader that tests the lock at this moment by taking it for an instant.
+    """
+    import fcntl
+
+    low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = fcntl.fcntl(low, fcntl.F_DUPFD, FIRST_HIGH_FD)
+    finally:
+        os.close(low)
+    deadline = time.monotonic() + patience_s
+    while not try_flock(descriptor):
+        if time.monotonic() >= deadline:
+            os.close(descriptor)
+            return None
+        time.sleep(0.005)
+    body = json.dumps(note).encode()[:_NOTE_BYTES]
+    os.pwrite(descriptor, body.ljust(_NOTE_BYTES, b" "), 0)
+    return descriptor
+
+
+def _note(context: LaunchContext) -> dict[str, Any]:
+    identity = Identity.of(os.getpid())
+    return {
+        "bot": context.bot,
+        "folder": str(context.paths.folder),
+        "generation": context.generation,
+        **(identity.to_json() if identity else {"pid": os.getpid(), "boot_id": boot_id()}),
+    }
+
+
+def _describe(holder: dict[str, Any] | None) -> str:
+    if holder is None:
+        return "another process"
+    return f"bot {holder.get('bot')} of the fleet in {holder.get('folder')} (pid {holder.get('pid')})"
+
+
+def lock_bot(context: LaunchContext) -> None:
+    """Take the bot's own lock before anything else; raises LaunchFailed(lock-held) naming the holder."""
+    path = context.paths.bot_run(context.bot) / "lock"
+    descriptor = acquire_high(path, _note(context))
+    if descriptor is None:
+        raise LaunchFailed(
+            Reason.LOCK_HELD,
+            f"{context.bot} is already running: its lock is held by {_describe(read_holder(path))}",
+            hint=f"see who holds {path}",
+        )
+    context.kept_fds.add(descriptor)
+
+
+def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
+    """Take every lock the spec names; raises LaunchFailed(lock-held) with the holder, or (config) when a name has no value."""
+    for entry in context.spec.get("lock") or []:
+        if "env" in entry:
+            name = str(entry["env"])
+            value = environment.get(name, "")
+            if not value:
+                raise LaunchFailed(
+                    Reason.CONFIG, f"lock names the environment variable {name}, which is empty or not set", hint="set it in env or env_file"
+                )
+            kind, what = "token", f"the token in {name}"
+            secret = value
+        else:
+            kind, what = "file", f"the file {entry['file']}"
+            secret = os.path.realpath(os.path.join(context.paths.folder, str(entry["file"])))
+        path = runtime_folder() / "locks" / _lock_name(kind, secret)
+        descriptor = acquire_high(path, _note(context))
+        if descriptor is None:
+            raise LaunchFailed(
+                Reason.LOCK_HELD,
+                f"{what} is in use by {_describe(read_holder(path))}",
+                hint="a token or session file must not be used twice; stop the other bot first",
+            )
+        context.kept_fds.add(descriptor)
+
+
+def _lock_name(kind: str, secret: str) -> str:
+    return hmac.new(_lock_key(), f"{kind}\0{secret}".encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:40]
+
+
+def _lock_key() -> bytes:
+    """Return this machine user's key for lock names, made at first use; one winner when several make it at once."""
+    path = runtime_folder() / "lock.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    temporary = path.with_name(f".lock.key.{os.getpid()}")
+    temporary.write_bytes(secrets.token_bytes(32))
+    temporary.chmod(0o600)
+    try:
+        os.link(temporary, path)  # fails if somebody was faster: theirs counts
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+    return path.read_bytes()

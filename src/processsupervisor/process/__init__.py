@@ -1,0 +1,1 @@
+"""One bot as a process: keeper, logd, launching, handles, lifecycle, exits."""

@@ -1,0 +1,102 @@
+"""How a fleet ends: politely role by role, or by killing every descendant until none is left.
+
+The keeper is the subreaper of all, so whatever any bot left behind is among its descendants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable
+
+from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.process.roles import Roles, signal_identity
+
+_PR_SET_CHILD_SUBREAPER = 36
+_POLITE_S = 2.0
+_FORCED_S = 3.0
+
+
+def become_subreaper() -> None:
+    """Make orphans below this process its children (prctl(2)); pid 1 of a namespace is that already."""
+    if os.getpid() == 1:
+        return
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise SystemRefused("the kernel refuses to make the keeper a subreaper", hint="Linux 5.10 or newer is needed")
+
+
+def end_roles(roles: Roles, drain_logd: Callable[[], None]) -> None:
+    """Stop the roles: first whoever may still log, then logd, which drains; SIGKILL for those that do not go."""
+    others = [r.identity for name, r in roles.by_name.items() if name != "logd" and r.identity is not None]
+    for identity in others:
+        signal_identity(identity, signal.SIGTERM)
+    wait_gone(others, _POLITE_S)
+    drain_logd()
+    logd = roles.by_name["logd"].identity
+    everyone = [*others, *([logd] if logd else [])]
+    wait_gone(everyone, _POLITE_S)
+    for identity in everyone:
+        signal_identity(identity, signal.SIGKILL)
+    kill_descendants(spare=None, only_zombies=True)
+
+
+def wait_gone(identities: list[Identity], timeout_s: float) -> None:
+    """Wait until all these processes have ended (as zombies at least), at most `timeout_s`."""
+    deadline = mono() + timeout_s
+    for identity in identities:
+        descriptor = identity.open_pidfd()
+        if descriptor is None:
+            continue
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        poller.poll(max(0.0, deadline - mono()) * 1000)
+        os.close(descriptor)
+
+
+def _descendants(root: int) -> list[Identity]:
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            facts = read_stat(int(name))
+            if facts is not None:
+                parents[int(name)] = facts[1]
+    found: list[Identity] = []
+    for pid in parents:
+        ancestor, steps = pid, 0
+        while ancestor not in (0, root) and steps < 64:
+            ancestor, steps = parents.get(ancestor, 0), steps + 1
+        if ancestor == root and pid != root:
+            identity = Identity.of(pid)
+            if identity is not None:
+                found.append(identity)
+    return found
+
+
+def kill_descendants(spare: int | None, *, only_zombies: bool = False) -> None:
+    """SIGKILL every descendant but `spare` and reap until no child is left; `only_zombies` reaps what already ended."""
+    deadline = mono() + _FORCED_S
+    while mono() < deadline:
+        living = [] if only_zombies else [i for i in _descendants(os.getpid()) if i.pid != spare]
+        for identity in living:
+            signal_identity(identity, signal.SIGKILL)
+        wait_gone(living, 0.5)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not living:
+            return
+
+
+def await_progress(pid: int | None) -> None:
+    """Give the process that prints progress a moment for its last line."""
+    if pid is None:
+        return
+    identity = Identity.of(pid)
+    if identity is not None:
+        wait_gone([identity], 1.5)

@@ -1,0 +1,116 @@
+"""The FIFOs through which every bot writes, held open by the keeper so that no reader's death breaks a bot.
+
+One pair a generation, 16 KiB each. The keeper holds both ends (O_RDWR) from before the fork until logd confirms that the
+pair is drained after the bot's exit. While logd is away for longer than DROP_AFTER_S the oldest bytes of a full FIFO are
+dropped and counted, so that bots go on; logd writes the gap when it is back. Standard library only.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import os
+import termios
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.paths import FleetPaths
+
+PIPE_BYTES = 16 * 1024
+DROP_AFTER_S = 5.0
+_NEARLY_FULL_BYTES = PIPE_BYTES - 4096
+STREAMS = ("out", "err")
+
+
+@dataclass(slots=True)
+class Pair:
+    """The two FIFOs of one generation; `options` is what logd is told about them."""
+
+    bot: str
+    generation: int
+    options: dict[str, Any]
+    descriptors: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    is_releasing: bool = False
+
+    def open_message(self, folder: Path) -> dict[str, Any]:
+        """Return the line that tells logd to read this pair."""
+        return {"op": "open", "bot": self.bot, "generation": self.generation, "dir": str(folder), "dropped": dict(self.dropped), **self.options}
+
+
+class Fifos:
+    """All pairs the keeper holds, by (bot, generation)."""
+
+    def __init__(self, paths: FleetPaths) -> None:
+        self._paths = paths
+        self.pairs: dict[tuple[str, int], Pair] = {}
+
+    def create(self, bot: str, generation: int, options: dict[str, Any]) -> Pair:
+        """Make and open the pair of one generation; the same call again returns the same pair.
+
+        Raises SystemRefused when the file system has no FIFOs or descriptors ran out; nothing is left behind then.
+        """
+        if (bot, generation) in self.pairs:
+            return self.pairs[bot, generation]
+        pair = Pair(bot, generation, options)
+        try:
+            for stream in STREAMS:
+                path = self._path(pair, stream)
+                with contextlib.suppress(FileExistsError):
+                    os.mkfifo(path, 0o600)
+                pair.descriptors[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                with contextlib.suppress(OSError):  # EPERM past the user's pipe pages: the kernel's default size serves
+                    fcntl.fcntl(pair.descriptors[stream], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError as err:
+            self._discard(pair)
+            raise SystemRefused(f"cannot make a FIFO for {bot}: {err.strerror}", hint="see psv doctor: open files, file system") from err
+        self.pairs[bot, generation] = pair
+        return pair
+
+    def hand_over(self, bot: str, generation: int, user_id: int) -> None:
+        """Give the FIFOs to the user the bot will run as, for bots that open them after changing user."""
+        pair = self.pairs[bot, generation]
+        for stream in STREAMS:
+            os.chown(self._path(pair, stream), user_id, -1)
+
+    def release(self, bot: str, generation: int) -> bool:
+        """Mark a pair for release; True when there is one (logd is then asked to drain it)."""
+        pair = self.pairs.get((bot, generation))
+        if pair is None:
+            return False
+        pair.is_releasing = True
+        return True
+
+    def close(self, bot: str, generation: int) -> None:
+        """Close and remove a pair that logd has drained."""
+        pair = self.pairs.pop((bot, generation), None)
+        if pair is not None:
+            self._discard(pair)
+
+    def drop_from_full(self) -> int:
+        """Drop the oldest bytes of every FIFO that is nearly full and return how many; called while logd is away."""
+        total = 0
+        waiting = array.array("i", [0])
+        for pair in self.pairs.values():
+            for stream, descriptor in pair.descriptors.items():
+                fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+                if waiting[0] < _NEARLY_FULL_BYTES:
+                    continue
+                with contextlib.suppress(BlockingIOError):
+                    count = len(os.read(descriptor, PIPE_BYTES // 2))
+                    pair.dropped[stream] += count
+                    total += count
+        return total
+
+    def _path(self, pair: Pair, stream: str) -> Path:
+        return self._paths.bot_run(pair.bot) / f"{stream}-{pair.generation}"
+
+    def _discard(self, pair: Pair) -> None:
+        for descriptor in pair.descriptors.values():
+            os.close(descriptor)
+        for stream in STREAMS:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path(pair, stream))

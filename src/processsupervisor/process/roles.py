@@ -1,0 +1,165 @@
+"""The keeper's own children that are not bots: psvd and logd kept alive, zygotes and web started when psvd asks.
+
+Each runs in a session of its own with its stderr in logs/psv/ROLE.err. A role that dies at once is started again with a
+growing delay, never in a tight loop. A kept role that gives no pong for WEDGED_AFTER_S is killed by pidfd and replaced.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass, field
+
+from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.steps import reset_signals, restore_signals_for_exec
+
+WEDGED_AFTER_S = 10.0
+PING_EVERY_S = 3.0
+_DELAYS_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+_STEADY_AFTER_S = 30.0
+_ERR_FILE_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Role:
+    """One own process. `is_kept` roles are restarted by the keeper itself."""
+
+    name: str
+    argv: list[str]
+    is_kept: bool
+    env: dict[str, str] | None = None
+    identity: Identity | None = None
+    generation: int = 0
+    quick_deaths: int = 0
+    started_mono: float = 0.0
+    start_at_mono: float | None = None
+    link: LineSocket | None = None
+    pong_mono: float = 0.0
+
+    def facts(self) -> dict[str, object]:
+        """Return `{role, pid, start_ticks, generation}` for psvd."""
+        identity = self.identity
+        return {
+            "role": self.name,
+            "pid": identity.pid if identity else None,
+            "start_ticks": identity.start_ticks if identity else None,
+            "generation": self.generation,
+        }
+
+
+@dataclass(slots=True)
+class Roles:
+    """All roles by name, and the limits psv was started with (children get those, not the keeper's raised ones)."""
+
+    paths: FleetPaths
+    original_nofile: tuple[int, int]
+    by_name: dict[str, Role] = field(default_factory=dict)
+
+    def keep(self, name: str, module: str) -> Role:
+        """Register a role of ours that is started now and whenever it ends."""
+        role = Role(name, [sys.executable, "-P", "-m", module, str(self.paths.folder)], is_kept=True, start_at_mono=mono())
+        self.by_name[name] = role
+        return role
+
+    def request(self, name: str, argv: list[str], env: dict[str, str] | None) -> Role:
+        """Start a role for psvd, who watches over it; the same name must not be running."""
+        role = self.by_name.get(name) or Role(name, argv, is_kept=False)
+        role.argv, role.env = argv, env
+        self.by_name[name] = role
+        self.spawn(role)
+        return role
+
+    def spawn(self, role: Role) -> None:
+        """Fork and exec one role; a failed fork is tried again by the delay."""
+        role.start_at_mono = None
+        try:
+            pid = os.fork()
+        except OSError:
+            role.quick_deaths += 1
+            role.start_at_mono = mono() + _DELAYS_S[min(role.quick_deaths, len(_DELAYS_S) - 1)]
+            return
+        if pid == 0:
+            self._become(role)
+        role.identity = Identity.of(pid)
+        role.generation += 1
+        role.started_mono = role.pong_mono = mono()
+
+    def _become(self, role: Role) -> None:
+        """Run in the child: own session, stderr into a bounded file, exec; never returns."""
+        try:
+            os.setsid()
+            null = os.open("/dev/null", os.O_RDWR)
+            path = self.paths.own_logs / f"{role.name}.err"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with contextlib.suppress(OSError):
+                if path.stat().st_size > _ERR_FILE_BYTES:
+                    flags |= os.O_TRUNC
+            try:
+                err = os.open(path, flags, 0o600)
+            except OSError:
+                err = null
+            for target, source in ((0, null), (1, err), (2, err)):
+                os.dup2(source, target, inheritable=True)
+            os.closerange(3, 65536)
+            if not role.is_kept:
+                # Bots inherit their limits from their zygote: give it those psv was started with.
+                resource.setrlimit(resource.RLIMIT_NOFILE, self.original_nofile)
+            reset_signals()
+            restore_signals_for_exec()
+            os.execve(role.argv[0], role.argv, role.env if role.env is not None else dict(os.environ))
+        except BaseException as err:  # noqa: BLE001 - a forked child must never return into the keeper's loop
+            with contextlib.suppress(OSError):
+                os.write(2, f"psv: cannot start {role.name}: {err}\n".encode())
+        finally:
+            os._exit(127)
+
+    def ended(self, pid: int) -> Role | None:
+        """Note the end of a role's process and plan its next start; None when `pid` is no role's."""
+        for role in self.by_name.values():
+            if role.identity is not None and role.identity.pid == pid:
+                role.identity = None
+                if role.is_kept:
+                    now = mono()
+                    role.quick_deaths = 0 if now - role.started_mono > _STEADY_AFTER_S else role.quick_deaths + 1
+                    role.start_at_mono = now + _DELAYS_S[min(max(role.quick_deaths - 1, 0), len(_DELAYS_S) - 1)]
+                return role
+        return None
+
+    def due(self, now: float) -> list[Role]:
+        """Return the roles whose start is due."""
+        return [r for r in self.by_name.values() if r.start_at_mono is not None and r.start_at_mono <= now]
+
+    def next_due(self) -> float | None:
+        """Return the monotonic time of the next planned start."""
+        return min((r.start_at_mono for r in self.by_name.values() if r.start_at_mono is not None), default=None)
+
+    def kill_wedged(self, now: float) -> list[str]:
+        """SIGKILL kept roles that have a link and gave no pong in time; returns their names."""
+        killed = []
+        for role in self.by_name.values():
+            if role.is_kept and role.link is not None and now - role.pong_mono > WEDGED_AFTER_S and signal_identity(role.identity, signal.SIGKILL):
+                killed.append(role.name)
+        return killed
+
+
+def signal_identity(identity: Identity | None, number: int) -> bool:
+    """Send a signal to exactly this process; False when it is gone."""
+    if identity is None:
+        return False
+    descriptor = identity.open_pidfd()
+    if descriptor is None:
+        return False
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
