@@ -1,0 +1,190 @@
+"""The zygote: imports a preload set once, then forks a bot for each request of psvd, twice, so that the keeper is its parent.
+
+Run by the keeper as `-P -m processsupervisor.zygote.main FOLDER KEY`; reads run/zygote-KEY.json {preload: [...]}. It holds
+nothing of the fleet: no token, no bot's module, no spec. Requests are JSON lines on run/zygote-KEY.sock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import LockHeld, ProtocolError
+from processsupervisor.kernel.files import hold_role_lock
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths, short_socket_path
+from processsupervisor.launch.title import set_title
+from processsupervisor.zygote import child
+from processsupervisor.zygote.preload import Freshness, Preloaded, StartsThread, preload, thread_count
+
+_CHECK_FILES_EVERY_S = 1.0
+_NATIVE_MODULES = ("uvloop", child.RUNNER_MODULE)
+
+
+class Zygote:
+    """Serves fork requests until it is retired or its socket is gone."""
+
+    def __init__(self, paths: FleetPaths, key: str, listener: socket.socket, outcome: Preloaded, left_out: set[str]) -> None:
+        self._paths = paths
+        self._key = key
+        self._listener = listener
+        self._hello = {
+            "op": "hello",
+            "pid": os.getpid(),
+            "key": key,
+            "left_out": sorted(left_out),
+            "failed": outcome.failed,
+            "python": sys.version.split()[0],
+        }
+        self._selector = selectors.DefaultSelector()
+        self._freshness = Freshness()
+        self._checked_mono = mono()
+        self._stale: str | None = None
+
+    def serve(self) -> None:
+        """Accept and answer for ever; SIGTERM ends the process as it always does."""
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    self._accept()
+                else:
+                    self._read(key.data)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            link = LineSocket(connection)
+            self._selector.register(link, selectors.EVENT_READ, link)
+            link.send(self._hello)
+
+    def _read(self, link: LineSocket) -> None:
+        try:
+            messages = link.receive()
+        except ProtocolError:
+            messages = None
+        if messages is None:
+            self._selector.unregister(link)
+            link.close()
+            return
+        for message in messages:
+            if message.get("op") == "fork":
+                link.send(self._fork(link, message))
+            elif message.get("op") == "retire":
+                os._exit(0)
+
+    def _fork(self, link: LineSocket, message: dict[str, Any]) -> dict[str, Any]:
+        """Fork one bot and return the answer `{op: forked, pid, start_ticks}`, `{op: stale}` or `{op: fork-failed}`."""
+        base = {"bot": message["bot"], "generation": message["generation"]}
+        secret_fd = link.fds.pop(0) if link.fds else -1
+        try:
+            changed = self._changed_file()
+            if changed is not None:
+                return base | {"op": "stale", "file": changed}
+            if thread_count() != 1:
+                return base | {"op": "fork-failed", "message": "a preloaded library started a thread; see psv doctor"}
+            pid = fork_twice(str(self._paths.folder), message["bot"], message["generation"], secret_fd)
+        except OSError as err:
+            return base | {"op": "fork-failed", "message": f"cannot fork: {err.strerror}"}
+        finally:
+            if secret_fd >= 0:
+                os.close(secret_fd)
+        identity = Identity.of(pid)
+        return base | {"op": "forked", "pid": pid, "start_ticks": identity.start_ticks if identity else 0}
+
+    def _changed_file(self) -> str | None:
+        now = mono()
+        if self._stale is None and now - self._checked_mono >= _CHECK_FILES_EVERY_S:
+            self._stale = self._freshness.changed()
+            self._checked_mono = mono()
+        return self._stale
+
+
+def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
+    """Fork the bot as an orphan, which the keeper (the subreaper above) adopts, and return its pid.
+
+    The middle process ends at once; the bot waits until then, so that its parent is already the keeper when it begins.
+    """
+    reading, writing = os.pipe()
+    middle = os.fork()
+    if middle:
+        os.close(writing)
+        os.waitpid(middle, 0)
+        answer = os.read(reading, 32)
+        os.close(reading)
+        if not answer:
+            raise OSError(11, "the second fork was refused")
+        return int(answer)
+    try:
+        bot_pid = os.fork()
+        if bot_pid:
+            os.write(writing, str(bot_pid).encode())
+            os._exit(0)
+    except OSError:
+        os._exit(1)
+    os.close(reading)
+    os.close(writing)
+    child.run(folder, bot, generation, secret_fd)
+
+
+def _listen(paths: FleetPaths, key: str) -> socket.socket:
+    path = paths.socket(f"zygote-{key}")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(short_socket_path(path, folder))
+    finally:
+        os.umask(previous)
+        os.close(folder)
+    listener.listen(64)
+    return listener
+
+
+def main(argv: list[str]) -> int:
+    """Preload, then serve. `argv` is FOLDER KEY [--listen-fd N --leave-out a,b]."""
+    paths, key = FleetPaths(argv[0]), argv[1]
+    options = dict(zip(argv[2::2], argv[3::2], strict=True))
+    try:
+        lock = hold_role_lock(paths.role_lock(f"zygote-{key}"), f"zygote pid {os.getpid()}")
+    except LockHeld as err:
+        print(f"psv: zygote {key}: {err}", file=sys.stderr)
+        return 0
+    plan = json.loads(Path(paths.run / f"zygote-{key}.json").read_bytes())
+    left_out = set(filter(None, options.get("--leave-out", "").split(",")))
+    listener = socket.socket(fileno=int(options["--listen-fd"])) if "--listen-fd" in options else _listen(paths, key)
+    set_title(f"psv: zygote {key} starting")
+    gc.disable()  # no cycle is collected before the freeze, so that freed pages do not split those shared later
+    try:
+        outcome = preload([*plan["preload"], *(_NATIVE_MODULES if plan["native"] else ())], left_out)
+    except StartsThread as found:
+        # A thread cannot be undone, so begin anew in the same process without that module. psvd's connection waits in the backlog.
+        os.set_inheritable(listener.fileno(), True)
+        left_out.add(found.module)
+        again = [*sys.orig_argv[:4], argv[0], key, "--listen-fd", str(listener.fileno()), "--leave-out", ",".join(sorted(left_out))]
+        os.close(lock)
+        os.execv(sys.executable, [sys.executable, *again[1:]])
+    sys.path_importer_cache.clear()
+    gc.collect()
+    gc.freeze()
+    set_title(f"psv: zygote {key}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Zygote(paths, key, listener, outcome, left_out).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
