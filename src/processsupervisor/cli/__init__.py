@@ -1,0 +1,1 @@
+"""The `psv` command: click and the standard library; its argument tree is generated from commands/."""

@@ -1,0 +1,164 @@
+"""The verbs on bots that psvd carries out: ask it, print its answer, derive the exit status."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from processsupervisor.cli.session import Session, status_of_results
+from processsupervisor.cli.table import print_table
+from processsupervisor.commands.command import Command
+from processsupervisor.kernel.errors import EXIT_OK
+from processsupervisor.kernel.units import format_bytes, format_duration
+
+Row = dict[str, object]
+_GRACE_S = 10.0
+"""What the client waits beyond the operation's own deadline, so that psvd's answer and not ours is seen."""
+
+
+def list_bots(session: Session, command: Command, *, names: list[str], type: str | None) -> int:
+    """Print a table of bots."""
+    rows = _ask(session, command, {"names": names, "type": type})
+    if session.as_json:
+        session.print_json(rows)
+    elif rows:
+        header = ("NAME", "TYPE", "KIND", "STATE", "HEALTH", "PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU", "REASON")
+        print_table(header, [_line(row) for row in rows], right=("PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU"))
+    else:
+        session.note("this fleet has no bots; add a [bots.NAME] table to fleet.toml")
+    return EXIT_OK
+
+
+def show(session: Session, command: Command, *, names: list[str], type: str | None) -> int:
+    """Print one block a bot."""
+    rows = _ask(session, command, {"names": names, "type": type})
+    if session.as_json:
+        session.print_json(rows)
+        return EXIT_OK
+    for number, row in enumerate(rows):
+        if number:
+            session.say()
+        for label, value in _details(row):
+            session.say(f"{label:<11}{value}")
+        for line in _log_tail(row):
+            session.say(f"  | {line}")
+    return EXIT_OK
+
+
+def operate(session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> int:
+    """Carry out start, stop, restart, pause or resume; one line a bot."""
+    args: dict[str, object] = {"names": names, "type": type, "wait": wait, "timeout_s": timeout_s}
+    return _print_results(session, _ask(session, command, args, timeout_s + _GRACE_S))
+
+
+def signal(session: Session, command: Command, *, signal: str, names: list[str], type: str | None) -> int:
+    """Send a signal."""
+    return _print_results(session, _ask(session, command, {"signal": signal, "names": names, "type": type}))
+
+
+def history(session: Session, command: Command, *, names: list[str], type: str | None, limit: int) -> int:
+    """Print the newest transitions, oldest first."""
+    rows = _ask(session, command, {"names": names, "type": type, "limit": limit})
+    if session.as_json:
+        session.print_json(rows)
+        return EXIT_OK
+    header = ("TIME", "BOT", "FROM", "TO", "TRIGGER", "REASON", "GEN", "CODE")
+    lines = [(when(row.get("at")), *(_text(row.get(key)) for key in ("bot", "from", "to", "trigger", "reason", "generation", "exit_code")))
+             for row in rows]
+    print_table(header, lines, right=("GEN", "CODE"))
+    return EXIT_OK
+
+
+def when(at: object) -> str:
+    """Return an epoch time as local time to the millisecond, or "-"."""
+    if not isinstance(at, (int, float)):
+        return "-"
+    return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
+
+
+def summary(row: Row) -> str:
+    """Return why a bot is as it is, in a few words: reason, code, and when it comes back."""
+    reason = _text(row.get("reason"), "")
+    if reason in ("code", "signal") or row.get("exit_code") not in (None, 0):
+        reason = f"{reason or 'code'} {_text(row.get('exit_code'), '')}".strip()
+    next_start = row.get("next_start_in_s")
+    if isinstance(next_start, (int, float)):
+        reason = f"{reason}, next start in {format_duration(next_start)}".lstrip(", ")
+    return reason
+
+
+def _ask(session: Session, command: Command, args: dict[str, object], timeout_s: float | None = None) -> list[Row]:
+    with session.client() as client:
+        rows: list[Row] = client.call(command.name, args, timeout_s=timeout_s)
+    return rows
+
+
+def _print_results(session: Session, results: list[Row]) -> int:
+    if session.as_json:
+        session.print_json(results)
+        return status_of_results(results)
+    for row in results:
+        message = _text(row.get("message"), "")
+        if row.get("ok"):
+            session.say(f"{row.get('name')} {_text(row.get('state'))}{': ' + message if message else ''}")
+        else:
+            session.note(f"{row.get('name')}: {message or _text(row.get('code'))} ({_text(row.get('state'))})")
+    return status_of_results(results)
+
+
+def _line(row: Row) -> list[str]:
+    health = _text(row.get("health"))
+    if row.get("connected") is False and health not in ("-", ""):
+        health += ", offline"
+    cpu = row.get("cpu_percent")
+    return [
+        _text(row.get("name")), _text(row.get("type")), _text(row.get("kind")), _text(row.get("state")), health, _text(row.get("pid")),
+        _text(row.get("generation")), format_duration(_number(row.get("uptime_s"))), _text(row.get("restarts")),
+        format_bytes(_number(row.get("memory_bytes"))), f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-", summary(row),
+    ]
+
+
+def _details(row: Row) -> list[tuple[str, str]]:
+    memory = format_bytes(_number(row.get("memory_bytes")))
+    lines = [
+        (_text(row.get("name")), f"{_text(row.get('state'))}  (wanted {_text(row.get('wanted'))})"),
+        ("  kind", f"{_text(row.get('kind'))}{', type ' + str(row['type']) if row.get('type') else ''}"),
+        ("  runs", _text(row.get("spec_summary"))),
+        ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
+        ("  health", f"{_text(row.get('health'))}, up {format_duration(_number(row.get('uptime_s')))}, {memory}"),
+    ]
+    if summary(row):
+        lines.append(("  reason", summary(row)))
+    last = row.get("last_exit")
+    if isinstance(last, dict):
+        lines.append(("  last exit", _exit_line(last)))
+    notes = row.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        lines.append(("  note", str(note.get("message", note)) if isinstance(note, dict) else str(note)))
+    if row.get("what_to_do"):
+        lines.append(("  to do", str(row["what_to_do"])))
+    return lines
+
+
+def _exit_line(last: Row) -> str:
+    how = _text(last.get("signal"), "") or (f"code {last['exit_code']}" if last.get("exit_code") is not None else "")
+    line = f"{when(last.get('at'))}  {_text(last.get('reason'))} {how}".rstrip()
+    raised = last.get("exception")
+    if isinstance(raised, dict):
+        line += f"; {raised.get('type')}: {raised.get('message')} ({raised.get('file')}:{raised.get('line')})"
+    elif last.get("message"):
+        line += f"; {last['message']}"
+    return line
+
+
+def _log_tail(row: Row) -> list[str]:
+    last = row.get("last_exit")
+    tail = last.get("log_tail") if isinstance(last, dict) and row.get("state") not in ("RUNNING", "PAUSED") else None
+    return [str(line) for line in tail] if isinstance(tail, list) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _text(value: object, missing: str = "-") -> str:
+    return missing if value is None else str(value)

@@ -1,0 +1,118 @@
+"""`psv status` and `psv down`: the fleet as a whole, asked over the control socket."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from processsupervisor.cli.session import Session
+from processsupervisor.cli.table import print_table
+from processsupervisor.commands.command import Command
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, NoSupervisor, PsvError
+from processsupervisor.kernel.units import format_bytes
+
+_KEEPER_END_S = 15.0
+"""How long the keeper may take to leave after the last bot has stopped."""
+
+
+def status(session: Session, command: Command) -> int:
+    """Print own processes, bots per state and notes."""
+    with session.client() as client:
+        fleet: dict[str, object] = client.call(command.name)
+    if session.as_json:
+        session.print_json(fleet)
+        return EXIT_OK
+    session.say(f"fleet {fleet.get('fleet')} in {fleet.get('folder')} (psv {fleet.get('version')})")
+    counts = fleet.get("bots")
+    if isinstance(counts, dict):
+        session.say("bots " + (", ".join(f"{number} {state}" for state, number in counts.items() if number) or "none"))
+    if fleet.get("web"):
+        session.say(f"web {fleet['web']}")
+    session.say()
+    processes = fleet.get("processes")
+    rows = [(str(p.get("role")), _dash(p.get("pid")), _dash(p.get("generation")), format_bytes(p.get("memory_bytes")))
+            for p in (processes if isinstance(processes, list) else [])]
+    print_table(("PROCESS", "PID", "GEN", "MEMORY"), rows, right=("PID", "GEN", "MEMORY"))
+    notes = fleet.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        session.say(f"note: {note.get('subject')}: {note.get('message')}")
+    if fleet.get("config_differs"):
+        session.say(CHANGED)
+    return EXIT_OK
+
+
+CHANGED = "note: fleet.toml has changed since the fleet started; to run what it says now: psv down, then psv up"
+
+
+def down(session: Session, command: Command, *, timeout_s: float | None) -> int:
+    """Stop the fleet, with progress; return when its keeper is gone."""
+    with session.client() as client:
+        keeper = _watch_process(_keeper_pid(client.call("fleet.status")))
+        try:
+            stopped = _stop(session, client.stream(command.name, {"timeout_s": timeout_s}, timeout_s=0), keeper)
+        finally:
+            if keeper >= 0:
+                ended = _wait_end(keeper, _KEEPER_END_S)
+                os.close(keeper)
+            else:
+                ended = True
+    if not ended:
+        raise PsvError("all bots have stopped, but the keeper has not ended", hint="see .psv/logs/psv, then end it with kill")
+    session.say(f"stopped {stopped} bot{'' if stopped == 1 else 's'}")
+    return EXIT_OK if stopped >= 0 else EXIT_FAILED
+
+
+def _stop(session: Session, stream: object, keeper: int) -> int:
+    """Follow the stream of fleet.down and return how many bots were stopped."""
+    seen: set[str] = set()
+    iterator = iter(stream)  # type: ignore[call-overload]
+    while True:
+        try:
+            event = next(iterator)
+        except StopIteration as end:
+            result = end.value
+            return int(result.get("stopped", len(seen))) if isinstance(result, dict) else len(seen)
+        except NoSupervisor:
+            # psvd may leave before its last line is out; what counts is whether the fleet is down.
+            if keeper >= 0 and _wait_end(keeper, _KEEPER_END_S):
+                return len(seen)
+            raise
+        line = _progress_line(event)
+        if line:
+            seen.add(str(event.get("bot")))
+            session.say(line)
+
+
+def _progress_line(event: dict[str, object]) -> str:
+    if event.get("to") not in ("STOPPED", "FAILED", "TERMINATED"):
+        return ""
+    reason = event.get("reason")
+    return f"{event.get('bot')} {event.get('to')}" + ("" if reason in (None, "admin", "clean") else f" {reason}")
+
+
+def _keeper_pid(fleet: object) -> int:
+    processes = fleet.get("processes") if isinstance(fleet, dict) else None
+    for process in processes if isinstance(processes, list) else []:
+        if process.get("role") == "keeper" and isinstance(process.get("pid"), int):
+            return int(process["pid"])
+    return -1
+
+
+def _watch_process(pid: int) -> int:
+    """Return a pidfd, or -1 where there is no such process or no such thing as a pidfd."""
+    if pid <= 0 or not hasattr(os, "pidfd_open"):
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def _wait_end(pidfd: int, timeout_s: float) -> bool:
+    waiter = select.poll()
+    waiter.register(pidfd, select.POLLIN)
+    return bool(waiter.poll(timeout_s * 1000))
+
+
+def _dash(value: object) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,106 @@
+"""One run of the command: which fleet folder, which output, and the way to psvd.
+
+Nothing is looked up before it is asked for: `psv fleets` needs no folder, `psv check` no supervisor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, UsageError
+from processsupervisor.kernel.paths import FleetPaths, find_fleet_folder
+
+if TYPE_CHECKING:
+    from processsupervisor.ipc.client import ControlClient
+
+Verb = Callable[..., int]
+"""`verb(session, command, **arguments)` returns the exit status; the keyword names are those of the command's `args`."""
+
+
+class Session:
+    """What every verb gets: `paths` of the fleet, `client()`, and where and how to print."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+        self._paths: FleetPaths | None = None
+        self.as_json = False
+
+    @property
+    def paths(self) -> FleetPaths:
+        """Return the paths of the fleet named by -C, PSV_DIR or the working folder.
+
+        Raises UsageError when there is none. A folder named on purpose that has lost its fleet.toml still counts while it
+        has a .psv, so that what runs there can be seen and stopped.
+        """
+        if self._paths is None:
+            self._paths = FleetPaths(self._find())
+        return self._paths
+
+    def _find(self) -> Path:
+        named, source = self._folder, "-C"
+        if named is None:
+            named, source = os.environ.get("PSV_DIR") or None, "PSV_DIR"
+        if named is None:
+            found = find_fleet_folder(Path.cwd())
+            if found is None:
+                raise UsageError("no fleet.toml here or in a folder above", hint="give -C DIR, or make a fleet: psv init")
+            return found
+        folder = Path(named)
+        if not folder.is_dir():
+            raise UsageError(f"{source} {named} is not a folder", hint="name the folder that holds fleet.toml")
+        if not (folder / "fleet.toml").is_file() and not (folder / ".psv").is_dir():
+            raise UsageError(f"there is no fleet.toml in {named}", hint=f"make one: psv init {named}")
+        return folder
+
+    def client(self, timeout_s: float = 10.0) -> ControlClient:
+        """Connect to psvd; raises NoSupervisor."""
+        from processsupervisor.ipc.client import ControlClient
+
+        return ControlClient(self.paths, timeout_s)
+
+    def say(self, line: str = "") -> None:
+        """Print one line of result."""
+        sys.stdout.write(safe(line) + "\n")
+        sys.stdout.flush()
+
+    def note(self, line: str) -> None:
+        """Print one line beside the result, on stderr."""
+        sys.stdout.flush()
+        sys.stderr.write(f"psv: {safe(line)}\n")
+
+    def print_json(self, value: object) -> None:
+        """Print a result as JSON."""
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def is_terminal() -> bool:
+    """Tell whether stdout is a terminal; what is printed for people only depends on it."""
+    try:
+        return sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def safe(text: str) -> str:
+    """Return `text` without what a terminal would obey: control characters become \\xNN, tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def status_of_results(results: Iterable[dict[str, object]]) -> int:
+    """Return the exit status for per-bot results: 0 all done, 5 when every failure is a refusal, else 1."""
+    failed = [row for row in results if not row.get("ok")]
+    if not failed:
+        return EXIT_OK
+    return EXIT_REFUSED if all(row.get("code") == "refused" for row in failed) else EXIT_FAILED

@@ -1,0 +1,40 @@
+"""Where each verb of the command line is carried out: dotted name of the command to module and function.
+
+Imported by name when the verb runs, so that no verb pays for another's imports.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from processsupervisor.cli.session import Verb
+
+_ROOM = "processsupervisor.cli"
+
+VERBS: dict[str, str] = {
+    "bot.list": "bots:list_bots",
+    "bot.status": "bots:show",
+    "bot.start": "bots:operate",
+    "bot.stop": "bots:operate",
+    "bot.restart": "bots:operate",
+    "bot.pause": "bots:operate",
+    "bot.resume": "bots:operate",
+    "bot.signal": "bots:signal",
+    "bot.history": "bots:history",
+    "bot.logs": "logs:logs",
+    "bot.chat": "chat:chat",
+    "fleet.init": "init:init",
+    "fleet.up": "up:up",
+    "fleet.down": "fleet:down",
+    "fleet.status": "fleet:status",
+    "fleet.check": "check:check",
+    "fleet.doctor": "doctor:doctor",
+    "fleet.list": "fleets:fleets",
+}
+
+
+def find_verb(name: str) -> Verb:
+    """Return the function that carries out the command `name`."""
+    module, _, attribute = VERBS[name].partition(":")
+    verb: Verb = getattr(import_module(f"{_ROOM}.{module}"), attribute)
+    return verb
