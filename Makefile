@@ -1,0 +1,48 @@
+# Every verb sets up what it needs in .venv first; a stamp per set of extras keeps that from happening twice.
+#   make run     start examples/demo in the foreground
+#   make test    all tests (TESTARGS="tests/kernel -x" for some of them)
+#   make check   ruff, mypy, import-linter, generated pages current
+#   make docs    write the generated pages of docs/ again
+#   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
+# PYTHON=python3.12 chooses the interpreter of a new .venv; uv is used where it is on PATH.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+TESTARGS ?= -n 2 --dist loadfile
+BENCHARGS ?=
+INSTALL = ./.ci/venv $(VENV)
+
+.PHONY: run test check docs bench clean
+
+run: $(VENV)/.installed-run
+	exec $(BIN)/psv -C examples/demo up
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(TESTARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m processsupervisor.config.reference --check
+	$(BIN)/python -m processsupervisor.cli.reference --check
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m processsupervisor.config.reference
+	$(BIN)/python -m processsupervisor.cli.reference
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks $(BENCHARGS)
+
+# A venv with the development set has the runtime too, so `make run` after `make test` installs nothing.
+$(VENV)/.installed-run: pyproject.toml constraints.txt
+	@if [ -e $(VENV)/.installed-dev ] && [ $(VENV)/.installed-dev -nt pyproject.toml ] && [ $(VENV)/.installed-dev -nt constraints.txt ]; \
+	 then :; else $(INSTALL) .; fi
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	@$(INSTALL) '.[test,check]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .bench-venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
