@@ -68,6 +68,11 @@ class Session:
         sys.stdout.write(safe(line) + "\n")
         sys.stdout.flush()
 
+    def say_text(self, text: str) -> None:
+        """Print a text that may have several lines, each made safe for a terminal."""
+        for line in text.split("\n"):
+            self.say(line)
+
     def note(self, line: str) -> None:
         """Print one line beside the result, on stderr."""
         sys.stdout.flush()
@@ -76,6 +81,21 @@ class Session:
     def print_json(self, value: object) -> None:
         """Print a result as JSON."""
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def keeper_runs(paths: FleetPaths) -> bool:
+    """Tell whether this fleet's keeper lives. Asked by connecting: a look at its lock would have to take the lock."""
+    from processsupervisor.ipc.client import connect_unix
+
+    try:
+        connect_unix(paths.socket("keeper"), 5.0).close()
+    except PermissionError:
+        return True  # another user's
+    except BlockingIOError:
+        return True  # its backlog is full
+    except OSError:
+        return False
+    return True
 
 
 def is_terminal() -> bool:

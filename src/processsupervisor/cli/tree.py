@@ -15,7 +15,7 @@ from processsupervisor.cli.verbs import find_verb
 from processsupervisor.commands.command import Arg, Command, bind
 from processsupervisor.commands.registry import REGISTRY
 from processsupervisor.kernel.errors import UsageError
-from processsupervisor.kernel.units import parse_duration
+from processsupervisor.kernel.units import format_duration, parse_duration
 from processsupervisor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -130,7 +130,13 @@ def _parameter(arg: Arg) -> click.Parameter:
     elif arg.choices:
         kind = click.Choice(arg.choices, case_sensitive=False)
     return click.Option(flags, type=kind, default=arg.default, required=arg.required, help=arg.help, metavar=_metavar(arg),
-                        show_default=arg.default is not None)
+                        show_default=_shown_default(arg))
+
+
+def _shown_default(arg: Arg) -> str | bool:
+    if arg.default is None:
+        return False
+    return format_duration(float(str(arg.default))) if arg.kind == "duration" else str(arg.default)
 
 
 def _metavar(arg: Arg) -> str:

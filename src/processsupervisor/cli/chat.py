@@ -1,0 +1,186 @@
+"""`psv chat NAME [TEXT…]`: talk to a native bot over its own socket; it works while psvd is dead.
+
+The message's id is made here and sent again after a broken connection, so the bot handles it once. This is a contact
+like any other: what the bot may say to it is the bot's affair.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import select
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.commands.command import Command, nearest_hint
+from processsupervisor.ipc.client import connect_unix
+from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
+from processsupervisor.kernel.files import read_json
+from processsupervisor.kernel.paths import FleetPaths
+
+RETRY_S = 0.1
+SEND_S = 10.0
+
+Event = dict[str, object]
+
+
+class BotLink:
+    """One connection to a bot's web.sock: objects out, objects in, every wait with a deadline."""
+
+    def __init__(self, paths: FleetPaths, name: str) -> None:
+        self._socket = connect_unix(paths.bot_run(name) / "web.sock", SEND_S)
+        self._pending = bytearray()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for select."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def send(self, **message: object) -> None:
+        """Send one object."""
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> list[Event]:
+        """Return the whole objects among what has arrived; raises ConnectionError at the end."""
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionResetError("the bot closed the connection")
+        self._pending += data
+        *lines, rest = self._pending.split(b"\n")
+        self._pending = bytearray(rest)
+        return [json.loads(line) for line in lines if line]
+
+    def messages(self, deadline: float) -> Iterator[Event]:
+        """Yield what the bot sends until the monotonic `deadline`."""
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self], [], [], left)[0]:
+                return
+            yield from self.receive()
+
+
+def chat(session: Session, command: Command, *, name: str, text: list[str], conversation: str | None, timeout_s: float) -> int:
+    """Say TEXT and print the reply, or hold a conversation."""
+    require_chat(session.paths, name)
+    conversation = conversation or f"cli-{_user()}"
+    said = " ".join(text)
+    if not said and not sys.stdin.isatty():
+        said = sys.stdin.read().strip()
+        if not said:
+            raise PsvError("nothing to say: standard input is empty", hint=f"psv chat {name} TEXT")
+    if said:
+        return _say_once(session, name, said, conversation, timeout_s)
+    from processsupervisor.cli.converse import Conversation
+
+    return Conversation(session, name, conversation).run()
+
+
+def require_chat(paths: FleetPaths, name: str) -> None:
+    """Raise NoSuchBot for an unknown bot, Refused for a program, which has no chat."""
+    applied = read_json(paths.applied)
+    bots = applied.get("bots") if isinstance(applied, dict) else None
+    known = {str(bot.get("name")): bot for bot in bots if isinstance(bot, dict)} if isinstance(bots, list) else {}
+    if not known:
+        raise NoSupervisor(f"no fleet has run in {paths.folder}", hint=f"start it with: psv -C {paths.folder} up")
+    if name not in known:
+        raise NoSuchBot(f'there is no bot "{name}"', hint=nearest_hint(name, list(known), "the fleet has"))
+    kind = known[name].get("kind")
+    if kind != "native":
+        raise Refused(f"{name} is a {kind} and has no chat of psv's", hint="only native bots (run = …) can be talked to; see psv logs")
+
+
+def _say_once(session: Session, name: str, text: str, conversation: str, timeout_s: float) -> int:
+    question = Question(name, text, conversation)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        link = None
+        try:
+            link = BotLink(session.paths, name)
+            reply = question.ask(link, deadline)
+        except (FileNotFoundError, ConnectionError, TimeoutError):
+            _pause_before_retry(session.paths, name, deadline)
+            continue
+        finally:
+            if link is not None:
+                link.close()
+        if reply is not None:
+            session.say_text(reply)
+            return EXIT_OK
+    if question.is_accepted:
+        raise PsvError(f"{name} has taken the message and not answered within {timeout_s:g} s", hint=f"see psv bot status {name}")
+    raise PsvError(f"{name} took no message within {timeout_s:g} s", hint=f"see psv bot status {name}")
+
+
+class Question:
+    """One message that wants its reply, over as many connections as it takes."""
+
+    def __init__(self, name: str, text: str, conversation: str) -> None:
+        self._name = name
+        self._text = text
+        self._conversation = conversation
+        self._id = new_id()
+        self._after: int | None = None
+        """Number of the last event before ours: from there on a reconnect replays, so that no reply is missed."""
+        self.is_accepted = False
+
+    def ask(self, link: BotLink, deadline: float) -> str | None:
+        """Return the reply; None at the deadline. Raises ConnectionError when the connection ends before, PsvError when refused."""
+        if self._after is None:
+            link.send(op="history", conversation=self._conversation, limit=50)
+        else:
+            self._subscribe_and_post(link, self._after)
+        for event in link.messages(deadline):
+            op = event.get("op")
+            if op == "history" and self._after is None:
+                self._after = last_seq(event)
+                self._subscribe_and_post(link, self._after)
+            elif op == "refused" and event.get("id") in (self._id, None):
+                raise self._refusal(event)
+            elif op == "accepted":
+                self.is_accepted = True
+            elif op == "event" and event.get("reply_to") == self._id and event.get("final"):
+                return str(event.get("text", ""))
+        return None
+
+    def _subscribe_and_post(self, link: BotLink, after: int) -> None:
+        link.send(op="subscribe", conversation=self._conversation, after=after)
+        link.send(op="post", id=self._id, text=self._text, conversation=self._conversation)
+
+    def _refusal(self, event: Event) -> PsvError:
+        code = str(event.get("code") or "refused")
+        return Refused(f"{self._name} did not take the message: {event.get('message') or code}", code=code)
+
+
+def new_id() -> str:
+    """Return an id for a message that no other message has."""
+    return f"cli-{uuid.uuid4().hex}"
+
+
+def last_seq(history: Event) -> int:
+    """Return the highest event number in an answer to `history`, 0 for none."""
+    messages = history.get("messages")
+    rows = messages if isinstance(messages, list) else []
+    numbers = [row.get("seq") for row in rows if isinstance(row, dict) and row.get("from") == "bot"]
+    return max((number for number in numbers if isinstance(number, int)), default=0)
+
+
+def _pause_before_retry(paths: FleetPaths, name: str, deadline: float) -> None:
+    """Give a bot that is just being restarted time; raise when nothing runs that could bring it back."""
+    if not keeper_runs(paths):
+        hint = f"start it with: psv -C {paths.folder} up"
+        raise NoSupervisor(f"{name} does not run and no supervisor runs for {paths.folder}", hint=hint)
+    time.sleep(max(0.0, min(RETRY_S, deadline - time.monotonic())))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "user"
