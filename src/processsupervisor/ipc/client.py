@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.errors import NoSupervisor, ProtocolError, PsvError, from_wire
@@ -23,7 +24,7 @@ def connect_unix(path: str | os.PathLike[str], timeout_s: float | None) -> socke
     folder = -1
     try:
         if hasattr(os, "O_PATH"):
-            folder = os.open(os.path.dirname(os.fspath(path)), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         client.connect(short_socket_path(path, folder if folder >= 0 else None))
     except OSError:
         client.close()
@@ -99,7 +100,8 @@ class ControlClient:
         try:
             line = self._file.readline()
         except TimeoutError as err:
-            raise PsvError(f"no answer from the supervisor within {wait_s:g} s", hint="see psv status and psv doctor", code="timeout") from err
+            message = f"no answer from the supervisor within {wait_s:g} s"
+            raise PsvError(message, hint="see psv status and psv doctor", code="timeout") from err
         except OSError as err:
             raise NoSupervisor("the connection to the supervisor broke", hint="try again; see psv status") from err
         if not line.endswith(b"\n"):

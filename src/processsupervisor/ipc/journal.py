@@ -61,7 +61,7 @@ class Journal:
         temporary = self._path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.pwrite(descriptor, newer, 0)
-        os.replace(temporary, self._path)
+        temporary.replace(self._path)
         os.close(self._descriptor)
         self._descriptor, self._offset = descriptor, len(newer)
 

@@ -47,7 +47,8 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600, durable: bool
 
 def write_json(path: Path, value: object, *, mode: int = 0o600, durable: bool = False) -> None:
     """Write `value` as JSON by write_atomic."""
-    write_atomic(path, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape"), mode=mode, durable=durable)
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
+    write_atomic(path, body, mode=mode, durable=durable)
 
 
 def read_json(path: Path) -> object | None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from processsupervisor.launch.envfile import parse_env_file
-
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import LaunchFailed
+from processsupervisor.launch.envfile import parse_env_file
 
 _NATIVE = "native"
 

@@ -94,7 +94,9 @@ def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
             value = environment.get(name, "")
             if not value:
                 raise LaunchFailed(
-                    Reason.CONFIG, f"lock names the environment variable {name}, which is empty or not set", hint="set it in env or env_file"
+                    Reason.CONFIG,
+                    f"lock names the environment variable {name}, which is empty or not set",
+                    hint="set it in env or env_file",
                 )
             kind, what = "token", f"the token in {name}"
             secret = value

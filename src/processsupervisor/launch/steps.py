@@ -102,7 +102,8 @@ def set_limits(context: LaunchContext) -> None:
             resource.setrlimit(which, (int(value), int(value)))
         except (OSError, ValueError) as err:
             hard = resource.getrlimit(which)[1]
-            raise LaunchFailed(Reason.CONFIG, f"limits.{key} = {value} is refused (hard limit {hard})", hint="lower it or raise the system's limit") from err
+            message = f"limits.{key} = {value} is refused (hard limit {hard})"
+            raise LaunchFailed(Reason.CONFIG, message, hint="lower it or raise the system's limit") from err
 
 
 def reset_signals() -> None:

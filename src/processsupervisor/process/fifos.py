@@ -38,7 +38,8 @@ class Pair:
 
     def open_message(self, folder: Path) -> dict[str, Any]:
         """Return the line that tells logd to read this pair."""
-        return {"op": "open", "bot": self.bot, "generation": self.generation, "dir": str(folder), "dropped": dict(self.dropped), **self.options}
+        whose = {"bot": self.bot, "generation": self.generation, "dir": str(folder)}
+        return {"op": "open", **whose, "dropped": dict(self.dropped), **self.options}
 
 
 class Fifos:

@@ -8,6 +8,7 @@ and forks programs. It decides nothing about bots: psvd does, over run/keeper.so
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import selectors
 import signal
@@ -139,8 +140,7 @@ class Keeper:
                 self._log.write("own process ended", role=role.name, pid=found.si_pid, status=status)
                 if role.name == "logd" and self._logd_away_since is None:
                     self._logd_away_since = mono()
-            message = {"op": "exit", "sequence": entry.sequence, "pid": entry.pid, "start_ticks": entry.start_ticks, "status": status, "at": entry.at}
-            self._tell("psvd", message | ({"role": role.name} if role else {}))
+            self._tell("psvd", {"op": "exit", **dataclasses.asdict(entry)} | ({"role": role.name} if role else {}))
 
     def _on_time(self) -> None:
         now = mono()

@@ -144,7 +144,8 @@ class Roles:
         """SIGKILL kept roles that have a link and gave no pong in time; returns their names."""
         killed = []
         for role in self.by_name.values():
-            if role.is_kept and role.link is not None and now - role.pong_mono > WEDGED_AFTER_S and signal_identity(role.identity, signal.SIGKILL):
+            is_wedged = role.is_kept and role.link is not None and now - role.pong_mono > WEDGED_AFTER_S
+            if is_wedged and signal_identity(role.identity, signal.SIGKILL):
                 killed.append(role.name)
         return killed
 

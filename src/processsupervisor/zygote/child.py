@@ -125,13 +125,18 @@ def _open_streams(spec: dict[str, Any]) -> None:
     encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
     encoding = encoding or sys.stdout.encoding or "utf-8"
     is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(open(0, "rb", closefd=False), encoding=encoding, errors=errors or "strict")
+    reader = io.BufferedReader(io.FileIO(0, "r", closefd=False))
+    _replace_stream("stdin", io.TextIOWrapper(reader, encoding=encoding, errors=errors or "strict"))
     for name, descriptor, how in (("stdout", 1, errors or "surrogateescape"), ("stderr", 2, "backslashreplace")):
         raw = io.FileIO(descriptor, "w", closefd=False)
         binary: Any = raw if is_unbuffered and spec["kind"] != "native" else io.BufferedWriter(raw)
         line_by_line = name == "stderr" or spec["kind"] == "native"
         stream = io.TextIOWrapper(binary, encoding=encoding, errors=how, line_buffering=line_by_line, write_through=is_unbuffered)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+        _replace_stream(name, stream)
+
+
+def _replace_stream(name: str, stream: io.TextIOWrapper) -> None:
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
 
 

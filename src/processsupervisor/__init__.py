@@ -1,0 +1,1 @@
+"""ProcessSupervisor: a supervisor and runtime for fleets of chat bots."""

@@ -1,0 +1,76 @@
+"""Exit records: what a wait status, a failure file and the last log lines say about how a bot ended.
+
+The reason comes out of the closed list of kernel/reasons.py; nothing is guessed (invariant I5).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from processsupervisor.kernel.files import read_json
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_of_code
+from processsupervisor.launch.context import failure_path
+
+TAIL_LINES = 20
+_FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Group)?)(?:: (?P<message>.*))?$")
+
+
+@dataclass(slots=True)
+class ExitRecord:
+    """How one generation ended. `at` epoch seconds; `uptime_s` counts from ready and is None when it never was."""
+
+    reason: Reason
+    exit_code: int | None
+    signal: str | None
+    at: float
+    generation: int
+    uptime_s: float | None = None
+    log_tail: list[str] = field(default_factory=list)
+    exception: dict[str, object] | None = None
+    message: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the record under the names of the contract."""
+        return asdict(self)
+
+
+def record_of(paths: FleetPaths, bot: str, generation: int, status: int | None, at: float) -> ExitRecord:
+    """Return the record of an exit with wait status `status`; None means that the status is not to be had."""
+    if status is None:
+        return ExitRecord(Reason.UNKNOWN, None, None, at, generation, message="the exit was seen, its status was not")
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"SIG{-code}"
+        return ExitRecord(Reason.SIGNAL, None, name, at, generation, message=f"killed by {name}")
+    if code == EXIT_LAUNCH_FAILED:
+        failure = read_json(failure_path(paths, bot))
+        if isinstance(failure, dict) and failure.get("generation") == generation:
+            message = str(failure.get("message", ""))
+            hint = str(failure.get("hint", ""))
+            return ExitRecord(
+                Reason(str(failure.get("reason"))), code, None, at, generation, message=f"{message}; {hint}" if hint else message
+            )
+    reason = reason_of_code(code)
+    return ExitRecord(reason, code, None, at, generation, message="" if code == 0 else f"exited with {code}")
+
+
+def find_exception(lines: Sequence[str]) -> dict[str, object] | None:
+    """Return `{type, message, file, line}` of the last Python traceback in `lines`, or None. The place is the innermost frame."""
+    place: tuple[str, int] | None = None
+    found: dict[str, object] | None = None
+    for line in lines:
+        frame = _FRAME.match(line)
+        if frame is not None:
+            place = frame["file"], int(frame["line"])
+            continue
+        raised = _RAISED.match(line)
+        if raised is not None and place is not None and not line.startswith("Traceback"):
+            found = {"type": raised["type"], "message": (raised["message"] or "")[:500], "file": place[0], "line": place[1]}
+            place = None
+    return found

@@ -1,0 +1,414 @@
+"""One bot as a process: start it, watch it become ready, stop its whole tree, know how it ended.
+
+The handle carries out; whether and when to start again is the policy's (supervisor/recovery.py), asked through
+`Surroundings.on_end`. At most one process and one launch exist at any time; a stop asked during a launch waits for the
+launch and then stops what was born.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import LockHeld, PsvError
+from processsupervisor.kernel.files import RecordFile
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
+from processsupervisor.process import readiness
+from processsupervisor.process.exits import ExitRecord, record_of
+from processsupervisor.process.launcher import KeeperPort, Launched, Launcher
+from processsupervisor.process.lifecycle import Lifecycle, Transition
+from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, send_signal
+from processsupervisor.resources.cgroups import Groups
+from processsupervisor.version import RECORD
+
+STATUS_PATIENCE_S = 1.0
+_PAUSE_TIMEOUT_S = 10.0
+_KILL_AGAIN_S = 1.0
+
+
+class LinkPort(Protocol):
+    """The control link to a native bot, while it is connected."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one line; a broken link is noticed elsewhere."""
+        ...
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a handle needs of the fleet around it."""
+
+    paths: FleetPaths
+    launcher: Launcher
+    keeper: KeeperPort
+    on_transition: Callable[[BotHandle, Transition], None]
+    on_end: Callable[[BotHandle, ExitRecord], None]
+    on_born: Callable[[BotHandle, Identity], None]
+    known_pids: Callable[[], Iterable[int]]
+
+
+class BotHandle:
+    """One bot of the fleet. All methods are called on psvd's loop; none of them waits unless it is a coroutine."""
+
+    def __init__(self, spec: dict[str, Any], surroundings: Surroundings) -> None:
+        self.spec = spec
+        self.name = str(spec["name"])
+        self.wanted = Wanted.UP
+        self.generation = 0
+        self.restarts = 0
+        self.process: Identity | None = None
+        self.group: str | None = None
+        self.via = ""
+        self.ready_at: float | None = None
+        self.exited_at: float | None = None
+        self.next_start_mono: float | None = None
+        self.reason = ""
+        self.last_exit: ExitRecord | None = None
+        self.notes: list[str] = []
+        self.link: LinkPort | None = None
+        self.is_connected: bool | None = None
+        self.secret_digest = ""
+        self.life = Lifecycle(self.name, self._on_transition)
+        self._around = surroundings
+        self._record = RecordFile(surroundings.paths.bot_run(self.name) / "record")
+        self._pidfd = -1
+        self._has_status = False
+        self._override: Reason | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._probe: asyncio.Task[None] | None = None
+        self._notify: readiness.NotifySocket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+
+    # -- commands
+
+    def start(self, reason: str = "") -> bool:
+        """Begin a new generation; False when the state does not allow it."""
+        if not self.life.can(Trigger.LAUNCH):
+            return False
+        self.generation += 1
+        self.process, self.ready_at, self.next_start_mono, self.notes = None, None, None, []
+        self._has_status, self._override = False, None
+        self._gone.clear()
+        secret = secrets.token_hex(16)
+        self.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
+        self.life.fire(Trigger.LAUNCH, generation=self.generation, reason=reason)
+        self._spawn(self._launch(secret))
+        self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
+        return True
+
+    def stop(self, *, is_restart: bool = False) -> bool:
+        """Begin to stop, to rest or to start again; False when the state does not allow it."""
+        if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
+            return False
+        self._set_timer(None)
+        if self.life.state in (State.STOPPING, State.RESTARTING):
+            self._spawn(self._stop_ladder(self.generation))
+        return True
+
+    def pause(self) -> bool:
+        """Ask a native bot to take nothing new; False when the state does not allow it."""
+        if self.link is None or not self.life.fire(Trigger.PAUSE, generation=self.generation):
+            return False
+        self.link.send({"op": "pause"})
+        self._set_timer(_PAUSE_TIMEOUT_S, self.resume)
+        return True
+
+    def resume(self) -> bool:
+        """Ask a paused native bot to go on; False when the state does not allow it."""
+        if self.link is None or not self.life.fire(Trigger.RESUME, generation=self.generation):
+            return False
+        self.link.send({"op": "resume"})
+        self._set_timer(_PAUSE_TIMEOUT_S, lambda: self.stop(is_restart=True))
+        return True
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to the bot's first process; False when none runs."""
+        return self.process is not None and send_signal(self.process, number)
+
+    def kill_now(self) -> None:
+        """SIGKILL the tree without further rungs."""
+        if self.group is not None and Groups.kill(self.group):
+            return
+        if self.process is not None:
+            # Its children first, while they can still be found below it; what escapes is found when the keeper adopts it.
+            below = [i for pid in descendants_of(self.process.pid) if (i := Identity.of(pid)) is not None]
+            send_signal(self.process, signal.SIGKILL)
+            for identity in below:
+                if belongs_to(identity.pid, self.name, self._around.paths, self.process.pid):
+                    send_signal(identity, signal.SIGKILL)
+
+    async def wait_for(self, states: Iterable[State], timeout_s: float) -> bool:
+        """Wait until the bot is in one of `states`; False at the deadline."""
+        wanted = frozenset(states)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.life.state not in wanted:
+                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    await waiter
+        return self.life.state in wanted
+
+    # -- what happens to it
+
+    def say_ready(self) -> None:
+        """Note that the bot is ready; counts once a generation."""
+        if self.life.state is not State.STARTING:
+            return
+        self._set_timer(None)
+        self.ready_at = wall()
+        self.life.fire(Trigger.READY, generation=self.generation)
+
+    def say_paused(self) -> None:
+        """Note that the bot takes nothing new any more."""
+        if self.life.fire(Trigger.PAUSED, generation=self.generation):
+            self._set_timer(None)
+
+    def say_resumed(self) -> None:
+        """Note that the bot takes messages again."""
+        if self.life.fire(Trigger.RESUMED, generation=self.generation):
+            self._set_timer(None)
+
+    def fail_start(self, message: str) -> None:
+        """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""
+        if self.life.state is State.STARTING:
+            self._override = Reason.START_FAILED
+            self.notes.append(message)
+            self.kill_now()
+
+    def on_status(self, status: int | None, at: float) -> None:
+        """Take the wait status of this generation's process, from the keeper or (None) given up waiting for."""
+        if self._has_status or self.process is None:
+            return
+        self._has_status = True
+        record = record_of(self._around.paths, self.name, self.generation, status, at)
+        self._close_process()
+        self._spawn(self._clear_away(record))
+
+    def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
+        """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""
+        self.generation = generation
+        self.group = facts.get("group")
+        self.via = str(facts.get("via") or "")
+        self.restarts = int(facts.get("restarts") or 0)
+        self.secret_digest = str(facts.get("secret_digest") or "")
+        self.notes = [str(n) for n in facts.get("notes") or []]
+        self.life.fire(Trigger.ADOPT, generation=generation, reason="adopted")
+        self._attach(identity)
+        if facts.get("is_ready"):
+            self.ready_at = facts.get("ready_at")
+            self.life.fire(Trigger.READY, generation=generation, reason="adopted")
+            self._write_record()
+        else:
+            self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
+            self._watch_readiness()
+
+    def rest(self, state_trigger: Trigger, reason: str) -> None:
+        """Leave the present state without a process: give up, complete, stop or lose, as the policy says."""
+        self.reason = reason
+        self._set_timer(None)
+        self.life.fire(state_trigger, generation=self.generation, reason=reason)
+
+    def plan_start(self, delay_s: float, start: Callable[[], object]) -> None:
+        """Call `start` after `delay_s`, unless a command comes first."""
+        self.next_start_mono = mono() + delay_s
+        self._set_timer(delay_s, start)
+
+    def close(self) -> None:
+        """Forget the bot without touching its process; psvd ends."""
+        self._set_timer(None)
+        for task in self._tasks:
+            task.cancel()
+        self._close_process()
+        self._record.close()
+
+    # -- inside
+
+    async def _launch(self, secret: str) -> None:
+        generation = self.generation
+        try:
+            if self.spec["ready"]["kind"] == "notify":
+                self._notify = readiness.NotifySocket()
+            address = self._notify.address if self._notify else None
+            launched = await self._around.launcher.launch(self.spec, generation, secret=secret, notify_socket=address)
+        except (PsvError, OSError) as err:
+            self._on_launch_failed(err)
+            return
+        self._on_launched(launched)
+
+    def _on_launched(self, launched: Launched) -> None:
+        self.via, self.group, self.notes = launched.via, launched.group, launched.notes
+        self._attach(launched.identity)
+        self._write_record()
+        if self.life.state is State.STARTING:
+            self._watch_readiness()
+
+    def _on_launch_failed(self, err: PsvError | OSError) -> None:
+        reason = Reason.LOCK_HELD if isinstance(err, LockHeld) else Reason.START_FAILED
+        self._has_status = True
+        self._finish(ExitRecord(reason, None, None, wall(), self.generation, message=str(err)))
+
+    def _attach(self, identity: Identity) -> None:
+        """Watch a process. It may be gone already: then its status is on the way, or was here before us."""
+        self.process = identity
+        self._has_status = False
+        self._gone.clear()
+        descriptor = identity.open_pidfd()
+        if descriptor is not None:
+            self._pidfd = descriptor
+            asyncio.get_running_loop().add_reader(descriptor, self._on_gone)
+        self._around.on_born(self, identity)
+        if descriptor is None and not self._has_status:
+            self._expect_status()
+
+    def _on_gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._expect_status()
+
+    def _expect_status(self) -> None:
+        """The process is gone and the keeper has the status: give it a moment, or none if there is no keeper."""
+        wait_s = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0
+        generation = self.generation
+        asyncio.get_running_loop().call_later(wait_s, lambda: generation == self.generation and self.on_status(None, wall()))
+
+    def _watch_readiness(self) -> None:
+        kind, value = self.spec["ready"]["kind"], self.spec["ready"].get("value")
+        match kind:
+            case "after":
+                probe = asyncio.sleep(max(0.0, float(value)))
+            case "tcp":
+                probe = readiness.tcp_accepts(int(value))
+            case "http":
+                probe = readiness.http_answers(str(value))
+            case "notify" if self._notify is not None and self.process is not None:
+                probe = self._notify.said(self.process.pid)
+            case _:
+                return
+        self._probe = asyncio.get_running_loop().create_task(probe)
+        self._probe.add_done_callback(self._on_probe)
+
+    def _on_probe(self, probe: asyncio.Task[None]) -> None:
+        if not probe.cancelled() and probe.exception() is None and probe is self._probe:
+            self.say_ready()
+
+    def _on_start_timeout(self) -> None:
+        if self.life.state is State.STARTING:
+            self._override = Reason.START_TIMEOUT
+            self.kill_now()
+            self._set_timer(_KILL_AGAIN_S, self._on_start_timeout)
+
+    async def _stop_ladder(self, generation: int) -> None:
+        """Ask, signal, kill: each rung with its deadline, the last repeated until the process is gone."""
+        total_s = float(self.spec["stop"]["timeout_s"])
+        number = signal.Signals["SIG" + str(self.spec["stop"]["signal"])]
+        rungs: list[tuple[float, Callable[[], object]]] = []
+        link = self.link
+        if link is not None:
+            rungs.append((total_s * 0.6, lambda: link.send({"op": "stop", "timeout_s": total_s * 0.6})))
+            rungs.append((total_s * 0.4, lambda: self.send_signal(number)))
+        else:
+            rungs.append((total_s, lambda: self.send_signal(number)))
+        rungs.append((_KILL_AGAIN_S, self.kill_now))
+        while self.process is None and not self._has_status:
+            await asyncio.sleep(0.01)  # a launch is under way; its own deadline ends this wait
+        while generation == self.generation and not self._gone.is_set():
+            wait_s, act = rungs.pop(0) if len(rungs) > 1 else rungs[0]
+            act()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), wait_s)
+
+    async def _clear_away(self, record: ExitRecord) -> None:
+        """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
+        session = self.process.pid if self.process else None
+        left: list[Identity] = []
+        if self.group is not None and Groups.is_populated(self.group):
+            Groups.kill(self.group)
+        keeper_pid = self._around.keeper.pid
+        left = await kill_leftovers(self.name, self._around.paths, session, keeper_pid, self._around.known_pids())
+        if self.group is not None:
+            Groups.remove(self.group)
+        if left:
+            record.reason = Reason.CONFLICT
+            record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
+        self._finish(record)
+
+    def _finish(self, record: ExitRecord) -> None:
+        if self._override is not None:
+            record.reason = self._override
+        elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
+            record.reason = Reason.ADMIN
+        if record.reason is Reason.START_FAILED and self.notes:
+            record.message = self.notes[-1]
+        record.uptime_s = record.at - self.ready_at if self.ready_at is not None else None
+        self.process, self.link, self.is_connected = None, None, None
+        self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
+        self._set_timer(None)
+        self._gone.set()
+        self._around.keeper.tell("release", bot=self.name, generation=record.generation)
+        self._around.on_end(self, record)
+
+    def _close_process(self) -> None:
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+    def _on_transition(self, transition: Transition) -> None:
+        self._write_record()
+        self._around.on_transition(self, transition)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _write_record(self) -> None:
+        """Put on disk what a later psvd must know; written before the act it announces."""
+        facts = {
+            "version": RECORD,
+            "bot": self.name,
+            "generation": self.generation,
+            "state": self.life.state,
+            "identity": self.process.to_json() if self.process else None,
+            "has_process": self.life.state in HAS_PROCESS,
+            "is_ready": self.ready_at is not None and self.life.state in HAS_PROCESS,
+            "ready_at": self.ready_at,
+            "via": self.via,
+            "group": self.group,
+            "restarts": self.restarts,
+            "secret_digest": self.secret_digest,
+            "notes": [n[:300] for n in self.notes[:2]],
+        }
+        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
+            self._record.write(facts)
+
+    def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if delay_s is not None and act is not None:
+            self._timer = asyncio.get_running_loop().call_later(delay_s, act)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,208 @@
+"""Launching one generation: FIFOs, secret, spec on disk, cgroup, then a fork by a zygote or by the keeper.
+
+The launcher decides the way (a script that cannot be forked safely runs as a command, and says why) and returns who was
+born. It writes no state: intent was written by the handle before it was called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from processsupervisor.config.imports import scan_script
+from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.files import write_json
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.context import failure_path
+from processsupervisor.resources.cgroups import Groups
+
+# These steer the interpreter itself and are read only while it starts: a forked child could not honour them.
+_STARTUP_VARIABLES = frozenset(
+    {
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "PYTHONDEVMODE",
+        "PYTHONFAULTHANDLER",
+        "PYTHONHASHSEED",
+        "PYTHONHOME",
+        "PYTHONMALLOC",
+        "PYTHONNOUSERSITE",
+        "PYTHONOPTIMIZE",
+        "PYTHONTRACEMALLOC",
+        "PYTHONUTF8",
+        "PYTHONWARNINGS",
+    }
+)
+
+
+class ZygoteUnfit(SystemRefused):
+    """No zygote can safely fork this script; the message says why."""
+
+    code = "zygote-unfit"
+
+
+class KeeperPort(Protocol):
+    """What launching needs of the keeper; requests raise SystemRefused when it is away or refuses."""
+
+    @property
+    def pid(self) -> int | None:
+        """The keeper's pid, None while it is away."""
+        ...
+
+    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Send one request and return its answer."""
+        ...
+
+    def tell(self, op: str, **fields: Any) -> None:
+        """Send one message that needs no answer."""
+        ...
+
+
+class ZygotePort(Protocol):
+    """What launching needs of the zygotes."""
+
+    async def fork(
+        self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
+    ) -> tuple[int, int, str]:
+        """Return (pid, start ticks, zygote key) of the forked bot; raises ZygoteUnfit or SystemRefused."""
+        ...
+
+
+@dataclass(slots=True)
+class Launched:
+    """One newborn process; `notes` say what was done otherwise than asked."""
+
+    identity: Identity
+    via: str
+    group: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Launcher:
+    """Turns a spec and a generation number into a process."""
+
+    paths: FleetPaths
+    keeper: KeeperPort
+    zygotes: ZygotePort
+    groups: Groups
+    fleet_name: str
+
+    async def launch(self, spec: dict[str, Any], generation: int, *, secret: str, notify_socket: str | None) -> Launched:
+        """Start generation `generation`; raises PsvError when no process came to be (its FIFOs are released then).
+
+        `secret` goes to native bots through a pipe: it is never in argv, environment or a file.
+        """
+        bot = str(spec["name"])
+        if self.keeper.pid is None:
+            raise SystemRefused("no keeper", hint="bots go on, but nothing is started until psv up brings a new keeper")
+        self._prepare_folders(spec)
+        await self.keeper.request("fifos", bot=bot, generation=generation, options=_fifo_options(spec))
+        group = self.groups.create(bot, spec["limits"].get("memory_bytes"), spec["limits"].get("pids"))
+        written = spec | {
+            "fleet": self.fleet_name,
+            "folder": str(self.paths.folder),
+            "generation": generation,
+            "cgroup": group,
+            "notify_socket": notify_socket,
+            "argv": command_line(spec),
+            "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
+        }
+        write_json(self.paths.bot_run(bot) / "spec.json", written)
+        with contextlib.suppress(FileNotFoundError):
+            failure_path(self.paths, bot).unlink()
+        try:
+            launched = await self._fork(spec, generation, secret)
+        except BaseException:
+            self.keeper.tell("release", bot=bot, generation=generation)
+            raise
+        launched.group = group
+        return launched
+
+    async def _fork(self, spec: dict[str, Any], generation: int, secret: str) -> Launched:
+        notes: list[str] = []
+        if spec["kind"] != "command":
+            try:
+                return await self._fork_by_zygote(spec, generation, secret)
+            except ZygoteUnfit as err:
+                if spec["kind"] == "native":
+                    raise
+                notes.append(f"runs as a command, not forked: {err.message}")
+        answer = await self.keeper.request("launch", bot=spec["name"], generation=generation)
+        return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper", notes=notes)
+
+    async def _fork_by_zygote(self, spec: dict[str, Any], generation: int, secret: str) -> Launched:
+        is_native = spec["kind"] == "native"
+        preload = list(spec["preload"])
+        if not is_native:
+            steering = sorted(_STARTUP_VARIABLES & set(spec["env"]))
+            if steering:
+                raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")
+            preload += scan_script(Path(spec["script"]), Path(spec["cwd"])).libraries
+        secret_fd = _readable_once(secret) if is_native else -1
+        try:
+            pid, start_ticks, key = await self.zygotes.fork(
+                spec["python"], sorted(set(preload)), is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd
+            )
+        finally:
+            if secret_fd >= 0:
+                os.close(secret_fd)
+        return Launched(_identity(pid, start_ticks), f"zygote {key}")
+
+    def _prepare_folders(self, spec: dict[str, Any]) -> None:
+        bot = str(spec["name"])
+        folders = (self.paths.bot_run(bot), self.paths.bot_data(bot), self.paths.bot_logs(bot))
+        try:
+            for folder in folders:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            if spec["user"]:
+                _give_to(str(spec["user"]), self.paths, folders[:2])
+        except OSError as err:
+            raise SystemRefused(f"cannot prepare {err.filename}: {err.strerror}", hint="free disk space or fix permissions") from err
+
+
+def command_line(spec: dict[str, Any]) -> list[str]:
+    """Return the argv of a bot that is executed; "python" as first word is the interpreter psv runs on."""
+    python = spec["python"] or sys.executable
+    if spec["kind"] == "command":
+        first, *rest = spec["command"]
+        return [python if first == "python" else first, *rest, *spec["args"]]
+    return [python, str(spec["script"]), *spec["args"]] if spec["kind"] == "script" else []
+
+
+def _fifo_options(spec: dict[str, Any]) -> dict[str, Any]:
+    ready = spec["ready"]
+    return {"logs": spec["logs"], "ready_log": ready["value"] if ready["kind"] == "log" else None, "user": spec["user"]}
+
+
+def _identity(pid: int, start_ticks: int) -> Identity:
+    return Identity(pid, start_ticks, boot_id(), pid_namespace())
+
+
+def _readable_once(secret: str) -> int:
+    """Return the reading end of a pipe that holds `secret`."""
+    reading, writing = os.pipe()
+    os.write(writing, secret.encode())
+    os.close(writing)
+    return reading
+
+
+def _give_to(user: str, paths: FleetPaths, folders: Sequence[Path]) -> None:
+    """Let a bot of another user reach its own folders, and the socket of bots, but list nothing on the way."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return  # the child reports it, with the way out
+    for folder in folders:
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    for folder in (paths.psv, paths.run, paths.run / "bots", paths.data, paths.data / "bots"):
+        folder.chmod(0o711)
+    paths.socket("bot").chmod(0o666)  # a hello needs the secret of that very start

@@ -1,0 +1,54 @@
+"""The one writer of a bot's state: every change goes through the total table of kernel/states.py.
+
+A refused pair changes nothing and is not an error here; the caller asks `can` first when a person must be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.states import State, Trigger, next_state
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of state. `at` is epoch seconds; `reason` is empty where none is needed."""
+
+    bot: str
+    at: float
+    before: State
+    after: State
+    trigger: Trigger
+    reason: str
+    generation: int
+    exit_code: int | None
+
+    def event(self) -> dict[str, object]:
+        """Return the object that watchers receive."""
+        return {"kind": "transition", "bot": self.bot, "from": self.before, "to": self.after, "reason": self.reason, "at": self.at}
+
+
+class Lifecycle:
+    """State of one bot; `on_change` hears of every transition, synchronously and in order."""
+
+    def __init__(self, bot: str, on_change: Callable[[Transition], None]) -> None:
+        self._bot = bot
+        self._on_change = on_change
+        self.state = State.INITIALIZING
+        self.since_mono = mono()
+
+    def can(self, trigger: Trigger) -> bool:
+        """Tell whether `trigger` leads anywhere from here."""
+        return next_state(self.state, trigger) is not None
+
+    def fire(self, trigger: Trigger, *, generation: int, reason: str = "", exit_code: int | None = None) -> bool:
+        """Apply a trigger; False when the table refuses it here."""
+        target = next_state(self.state, trigger)
+        if target is None:
+            return False
+        before, self.state = self.state, target
+        self.since_mono = mono()
+        self._on_change(Transition(self._bot, wall(), before, target, trigger, reason, generation, exit_code))
+        return True

@@ -1,0 +1,96 @@
+"""When a program counts as ready: after a time, when a port accepts, when a page answers, or when it says so by sd_notify.
+
+Native bots say it over their link, and a match in the log is found by logd; neither needs anything here. A probe tells
+once and then ends; whoever started it cancels it when the generation is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from processsupervisor.process.tree import descendants_of
+
+_PROBE_TIMEOUT_S = 2.0
+_FIRST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 0.5
+
+
+async def _until(probe: Callable[[], Any]) -> None:
+    wait_s = _FIRST_WAIT_S
+    while True:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                if await probe():
+                    return
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+
+
+async def tcp_accepts(port: int, host: str = "127.0.0.1") -> None:
+    """Return when something accepts connections at `port`."""
+
+    async def probe() -> bool:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        return True
+
+    await _until(probe)
+
+
+async def http_answers(url: str) -> None:
+    """Return when `url` answers with a status below 400."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    async def probe() -> bool:
+        reader, writer = await asyncio.open_connection(host, port, ssl=True if parts.scheme == "https" else None)
+        try:
+            writer.write(f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\nUser-Agent: psv\r\n\r\n".encode())
+            status = (await reader.readline()).split()
+            return len(status) > 1 and status[1].isdigit() and int(status[1]) < 400
+        finally:
+            writer.close()
+
+    await _until(probe)
+
+
+class NotifySocket:
+    """Receives READY=1 of one program by sd_notify(3), at an abstract address that fits however deep the folder lies."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.address = f"@psv-notify-{secrets.token_hex(16)}"
+        self._socket.bind("\0" + self.address[1:])
+
+    async def said(self, pid: int) -> None:
+        """Return when the process `pid`, or one below it, has sent READY=1."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(self._socket.fileno(), readable.set)
+        try:
+            await self._first_ready(pid, readable)
+        finally:
+            loop.remove_reader(self._socket.fileno())
+
+    async def _first_ready(self, pid: int, readable: asyncio.Event) -> None:
+        while True:
+            await readable.wait()
+            readable.clear()
+            data, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(12))
+            sender = next((int.from_bytes(p[:4], "little") for _, kind, p in ancillary if kind == socket.SCM_CREDENTIALS), -1)
+            if b"READY=1" in data.split(b"\n") and (sender == pid or sender in descendants_of(pid)):
+                return
+
+    def close(self) -> None:
+        """Give the address back."""
+        with contextlib.suppress(OSError):
+            os.close(self._socket.detach())

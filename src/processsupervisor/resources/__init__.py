@@ -1,0 +1,1 @@
+"""What processes use and may use: memory, CPU, cgroups."""

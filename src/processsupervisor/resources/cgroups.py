@@ -1,0 +1,88 @@
+"""A cgroup per bot where this user may make one: the only sure way to kill a whole tree (cgroups(7), version 2).
+
+A mount without controllers will do. Without any, everything else works by session, environment and lock; doctor says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from processsupervisor.kernel.paths import FleetPaths
+
+
+def own_group() -> Path | None:
+    """Return the folder of this process's version-2 cgroup, or None when there is no such mount."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        relative = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return None
+    for line in mounts:
+        fields = line.split()
+        if len(fields) > 2 and fields[2] == "cgroup2":
+            folder = Path(fields[1] + relative)
+            return folder if folder.is_dir() else None
+    return None
+
+
+class Groups:
+    """The cgroups of one fleet's bots; `root` is None where none can be made."""
+
+    def __init__(self, paths: FleetPaths) -> None:
+        self.root: Path | None = None
+        own = own_group()
+        if own is None:
+            return
+        root = own / f"psv-{hashlib.sha256(os.fsencode(paths.folder)).hexdigest()[:12]}"
+        try:
+            root.mkdir(exist_ok=True)
+            if os.access(root / "cgroup.procs", os.W_OK) and os.access(own / "cgroup.procs", os.W_OK):
+                self.root = root
+        except OSError:
+            pass
+
+    def create(self, bot: str, memory_bytes: int | None, pids: int | None) -> str | None:
+        """Make the bot's cgroup with its limits where controllers allow, and return its folder; None without cgroups."""
+        if self.root is None:
+            return None
+        folder = self.root / bot
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError:
+            return None
+        for name, value in (("memory.max", memory_bytes), ("pids.max", pids)):
+            if value is not None:
+                with contextlib.suppress(OSError):
+                    (folder / name).write_text(str(value))
+        return str(folder)
+
+    @staticmethod
+    def kill(group: str) -> bool:
+        """SIGKILL every process in the group (cgroup.kill, Linux 5.14); False when the kernel has no such file."""
+        try:
+            Path(group, "cgroup.kill").write_text("1")
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def is_populated(group: str) -> bool:
+        """Tell whether a process lives in the group."""
+        try:
+            return "populated 1" in Path(group, "cgroup.events").read_text()
+        except OSError:
+            return False
+
+    @staticmethod
+    def remove(group: str) -> None:
+        """Remove an empty group; a group still in use stays."""
+        with contextlib.suppress(OSError):
+            Path(group).rmdir()
+
+    def close(self) -> None:
+        """Remove the fleet's own group when it is empty."""
+        if self.root is not None:
+            self.remove(str(self.root))

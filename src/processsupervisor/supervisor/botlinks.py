@@ -1,0 +1,105 @@
+"""bot.sock: where native bots say hello, ready, paused, resumed, and are told stop, pause and resume.
+
+A bot shows its name, its generation and the secret given to it at this start, and can act only for itself. psvd keeps the
+secret's digest only. Links are one task each; a bot that loses its link comes back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from processsupervisor.ipc.lines import MAX_LINE_BYTES
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.version import PROTOCOL
+
+HELLO_TIMEOUT_S = 10.0
+MAX_OUTGOING_BYTES = 1 << 20
+
+
+class BotLink:
+    """One connected bot; the handle sends through it."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one line; a bot that does not read is cut off rather than buffered for."""
+        if self._writer.transport.get_write_buffer_size() > MAX_OUTGOING_BYTES:
+            self._writer.transport.abort()
+            return
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+
+class BotLinks:
+    """The server of bot.sock; `find` gives the handle of a name, or None."""
+
+    def __init__(self, find: Callable[[str], BotHandle | None]) -> None:
+        self._find = find
+        self._server: asyncio.Server | None = None
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept bots on a socket that is already listening."""
+        self._server = await asyncio.start_unix_server(self._talk, sock=listener, limit=MAX_LINE_BYTES)
+
+    def close(self) -> None:
+        """Stop accepting; connected bots notice when psvd ends and come back to the next one."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = BotLink(writer)
+        handle: BotHandle | None = None
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = json.loads(await reader.readline() or b"{}")
+            handle, refusal = self._admit(hello)
+            if handle is None:
+                link.send({"op": "refused", "message": refusal, "protocol": PROTOCOL})
+                return
+            handle.link = link
+            link.send({"op": "welcome", "protocol": PROTOCOL})
+            while line := await reader.readline():
+                if handle.link is link:
+                    _take(handle, json.loads(line))
+        except (TimeoutError, ValueError, OSError, asyncio.LimitOverrunError):
+            pass  # a peer that breaks the protocol is cut off; if it was a bot, it comes back
+        finally:
+            if handle is not None and handle.link is link:
+                handle.link = None
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    def _admit(self, hello: Any) -> tuple[BotHandle | None, str]:
+        if not isinstance(hello, dict) or hello.get("op") != "hello":
+            return None, "expected a hello"
+        handle = self._find(str(hello.get("bot")))
+        if handle is None:
+            return None, "no such bot in this fleet"
+        if hello.get("generation") != handle.generation:
+            return None, f"generation {hello.get('generation')} is not the present one"
+        digest = hashlib.sha256(str(hello.get("secret")).encode()).hexdigest()
+        if not handle.secret_digest or not hmac.compare_digest(digest, handle.secret_digest):
+            # A hello can overtake the zygote's answer by an instant; the bot tries again.
+            return None, "the secret is not that of this start"
+        return handle, ""
+
+
+def _take(handle: BotHandle, message: Any) -> None:
+    match message.get("op") if isinstance(message, dict) else None:
+        case "ready":
+            handle.say_ready()
+        case "paused":
+            handle.say_paused()
+        case "resumed":
+            handle.say_resumed()
+        case "connected":
+            handle.is_connected = bool(message.get("value"))
+        case _:
+            pass  # a newer bot may say more than this psvd knows

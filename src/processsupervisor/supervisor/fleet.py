@@ -1,0 +1,293 @@
+"""The fleet in psvd's memory: every bot's handle, what is wanted of it, what the keeper tells, what follows an exit.
+
+This is the cache of the truth on disk: applied configuration, psv.db, records, locks. Commands of people are next door in
+manager.py; both run on one loop, so nothing here is locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.ipc.journal import ExitEntry
+from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
+from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception
+from processsupervisor.process.handle import BotHandle, Surroundings
+from processsupervisor.process.launcher import Launcher
+from processsupervisor.process.lifecycle import Transition
+from processsupervisor.process.logview import tail_lines
+from processsupervisor.resources.cgroups import Groups
+from processsupervisor.supervisor.keeperlink import KeeperLink
+from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
+from processsupervisor.supervisor.sampler import Sampler
+from processsupervisor.supervisor.store import Store
+from processsupervisor.supervisor.webrole import ROLE as WEB
+from processsupervisor.supervisor.webrole import WebRole
+from processsupervisor.supervisor.zygotes import ZygotePool
+
+_log = logging.getLogger("psv.fleet")
+_EARLY_EXITS = 4096
+_FLUSH_AFTER_S = 0.2
+
+Watcher = Callable[[dict[str, object]], None]
+
+
+class Fleet:
+    """All bots of one fleet. `on_essential_end` hears the exit status when an essential bot has ended for good."""
+
+    def __init__(self, paths: FleetPaths, applied: dict[str, Any], on_essential_end: Callable[[int], None]) -> None:
+        self.paths = paths
+        self.settings: dict[str, Any] = applied["fleet"]
+        self.keeper = KeeperLink(paths, self._on_keeper)
+        self.zygotes = ZygotePool(paths, self.keeper)
+        self.groups = Groups(paths)
+        self.store = Store(paths.database)
+        self.web = WebRole(paths, self.keeper, applied["web"])
+        self.is_going_down = False
+        self.watchers: set[Watcher] = set()
+        self.role_facts: dict[str, dict[str, Any]] = {}
+        self.sampler = Sampler(self._running)
+        self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
+        self._on_essential_end = on_essential_end
+        self._by_identity: dict[tuple[int, int], BotHandle] = {}
+        self._early: dict[tuple[int, int], tuple[int, float]] = {}
+        self._exit_rows: dict[tuple[str, int], int] = {}
+        self._quick: dict[str, int] = {}
+        self._flush: asyncio.TimerHandle | None = None
+        around = Surroundings(
+            paths=paths,
+            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"])),
+            keeper=self.keeper,
+            on_transition=self._on_transition,
+            on_end=self._on_end,
+            on_born=self._on_born,
+            known_pids=self.first_pids,
+        )
+        wanted = self.store.wanted()
+        self.handles: dict[str, BotHandle] = {}
+        for spec in applied["bots"]:
+            handle = BotHandle(spec, around)
+            handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
+            self.handles[handle.name] = handle
+
+    # -- facts
+
+    def first_pids(self) -> set[int]:
+        """Return the pids of all bots' first processes and of our own processes."""
+        own = {int(f["pid"]) for f in self.role_facts.values() if f.get("pid")}
+        return {h.process.pid for h in self.handles.values() if h.process is not None} | own
+
+    def bot_pids(self) -> set[int]:
+        """Return the pids of all bots' first processes."""
+        return {h.process.pid for h in self.handles.values() if h.process is not None}
+
+    def _running(self) -> dict[str, Identity]:
+        return {name: h.process for name, h in self.handles.items() if h.process is not None}
+
+    def notes(self) -> list[dict[str, str]]:
+        """Return what was done otherwise than asked, and why."""
+        found = [{"subject": s, "message": m} for s, m in self.zygotes.notes.items()]
+        found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
+        for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem)):
+            if problem:
+                found.append({"subject": subject, "message": problem})
+        if self.keeper.pid is None:
+            found.append({"subject": "keeper", "message": "no keeper: bots go on, nothing is started; run psv up"})
+        return found
+
+    # -- wishes
+
+    def want(self, handle: BotHandle, wanted: Wanted) -> None:
+        """Note durably what is wanted of a bot; committed before the act that follows."""
+        handle.wanted = wanted
+        self.store.set_wanted(handle.name, wanted)
+        self.store.flush()
+
+    def start(self, handle: BotHandle, reason: str = "") -> bool:
+        """Start a bot unless the fleet is going down or the bot's section is wrong."""
+        if self.is_going_down:
+            return False
+        if handle.spec["error"]:
+            handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
+            handle.rest(Trigger.GIVE_UP, Reason.CONFIG)
+            return False
+        return handle.start(reason)
+
+    def forget_quick(self, handle: BotHandle) -> None:
+        """Let the next unasked exit count as the first: a person has looked at the bot."""
+        self._quick.pop(handle.name, None)
+
+    # -- what happens
+
+    def _on_keeper(self, message: dict[str, Any]) -> None:
+        match message.get("op"):
+            case "exit":
+                self._on_exit(message)
+            case "matched":
+                handle = self._present(message)
+                if handle is not None:
+                    handle.say_ready()
+            case "match-error":
+                handle = self._present(message)
+                if handle is not None:
+                    handle.fail_start(f"ready = {{ log = … }} cannot be used: {message.get('message')}")
+            case "released":
+                self._complete_exit(str(message["bot"]), int(message["generation"]))
+            case "go-down":
+                self.on_go_down(float(message["timeout_s"]))
+            case _:
+                pass
+
+    def _present(self, message: dict[str, Any]) -> BotHandle | None:
+        handle = self.handles.get(str(message.get("bot")))
+        return handle if handle is not None and handle.generation == message.get("generation") else None
+
+    def _on_exit(self, message: dict[str, Any]) -> None:
+        role = str(message.get("role", ""))
+        if role:
+            self.role_facts.pop(role, None)
+            if role == WEB:
+                self.web.on_exit(int(message["status"]))
+            elif role.startswith("zygote-"):
+                self.zygotes.forget(role)
+            return
+        key = int(message["pid"]), int(message["start_ticks"])
+        handle = self._by_identity.pop(key, None)
+        if handle is not None:
+            handle.on_status(int(message["status"]), float(message["at"]))
+            return
+        # Not ours, or ended before its birth was reported to us: kept for a moment, oldest dropped first.
+        self._early[key] = int(message["status"]), float(message["at"])
+        if len(self._early) > _EARLY_EXITS:
+            del self._early[next(iter(self._early))]
+
+    def _on_born(self, handle: BotHandle, identity: Identity) -> None:
+        key = identity.pid, identity.start_ticks
+        self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
+        early = self._early.pop(key, None)
+        if early is not None:
+            handle.on_status(*early)
+        else:
+            self._by_identity[key] = handle
+
+    def _on_transition(self, handle: BotHandle, transition: Transition) -> None:
+        self.store.add_transition(transition)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
+        if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
+            asyncio.get_running_loop().call_soon(handle.pause)
+        event = transition.event()
+        for watcher in list(self.watchers):
+            watcher(event)
+
+    def _flush_now(self) -> None:
+        self._flush = None
+        self.store.flush()
+
+    def _on_end(self, handle: BotHandle, record: ExitRecord) -> None:
+        """Decide what follows an exit and note it; the log tail comes later, when logd has drained the FIFOs."""
+        state = handle.life.state
+        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
+        row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
+        self._exit_rows[handle.name, record.generation] = row
+        code = record.exit_code
+        if record.reason is Reason.CONFLICT and not record.exit_code:
+            handle.rest(Trigger.GIVE_UP, record.reason)
+        elif is_asked:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
+            if state is State.RESTARTING:
+                self.start(handle, "restart")
+        elif self.is_going_down or handle.wanted is Wanted.DOWN:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            handle.stop()
+        else:
+            self._follow(handle, record, self._decide(handle, record))
+
+    def _decide(self, handle: BotHandle, record: ExitRecord) -> Decision:
+        policy = handle.spec["restart"]
+        longest_s = max((float(w["within_s"]) for w in policy["window"]), default=0.0)
+        # The exit that was just noted is the last of these; the window counts the ones before it.
+        recent = [mono() - (boottime() - at) for at in self.store.counted_exits(handle.name, longest_s)][:-1]
+        if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
+            self._quick[handle.name] = 0
+        quick = self._quick.get(handle.name, 0)
+        decision = decide(policy, record, recent, quick, mono(), self._rate_until(handle, record))
+        if decision.what is Next.START:
+            self._quick[handle.name] = quick + 1
+        return decision
+
+    def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
+        if record.reason is not Reason.RATE_LIMITED:
+            return 0.0
+        try:
+            first = Path(self.paths.bot_run(handle.name), "exit-note").read_text().partition("\n")[0]
+        except (OSError, ValueError):
+            return 0.0
+        return read_rate_until(first, wall())
+
+    def _follow(self, handle: BotHandle, record: ExitRecord, decision: Decision) -> None:
+        _log.info("bot ended", extra={"bot": handle.name, "reason": record.reason, "next": decision.what, "delay_s": decision.delay_s})
+        is_final = decision.what is Next.COMPLETE or (decision.what is Next.GIVE_UP and decision.delay_s is None)
+        if decision.what is Next.START:
+            handle.restarts += 1
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
+            handle.plan_start(decision.delay_s or 0.0, lambda: self.start(handle, "recover"))
+        elif decision.what is Next.COMPLETE:
+            handle.rest(Trigger.COMPLETE, record.reason)
+        else:
+            handle.rest(Trigger.GIVE_UP, decision.reason)
+            if decision.delay_s is not None:
+                handle.plan_start(decision.delay_s, lambda: self.start(handle, "retry"))
+        if handle.spec["essential"] and is_final:
+            self._on_essential_end(_process_status(record))
+
+    def _complete_exit(self, bot: str, generation: int) -> None:
+        """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
+        row = self._exit_rows.pop((bot, generation), None)
+        handle = self.handles.get(bot)
+        record = handle.last_exit if handle is not None else None
+        if row is None or record is None or record.generation != generation:
+            return
+        record.log_tail = tail_lines(self.paths, bot, generation, TAIL_LINES)
+        record.exception = find_exception(tail_lines(self.paths, bot, generation, 200))
+        self.store.update_exit(row, record)
+
+    def has_process(self) -> list[BotHandle]:
+        """Return the bots of which a process lives or is being born."""
+        return [h for h in self.handles.values() if h.life.state in HAS_PROCESS]
+
+    def take_journal(self, handle: BotHandle, entry: ExitEntry, generation: int, facts: dict[str, Any]) -> ExitRecord:
+        """Note an exit that happened while no psvd looked, as the journal tells it."""
+        from processsupervisor.process.exits import record_of
+
+        record = record_of(self.paths, handle.name, generation, entry.status, entry.at)
+        ready_at = facts.get("ready_at")
+        record.uptime_s = entry.at - ready_at if isinstance(ready_at, float) else None
+        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
+        self.store.add_exit(handle.name, record, is_counted=True)
+        return record
+
+    def close(self) -> None:
+        """Let go of everything without touching a bot."""
+        self.web.close()
+        for handle in self.handles.values():
+            handle.close()
+        self.store.close()
+
+
+def _process_status(record: ExitRecord) -> int:
+    """Return the exit status with which psv itself ends for an essential bot: its code, or 128 + signal."""
+    if record.exit_code is not None:
+        return record.exit_code
+    if record.signal is not None:
+        import signal
+
+        return 128 + int(getattr(signal.Signals, record.signal, 0) or 0)
+    return 1

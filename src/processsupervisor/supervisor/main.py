@@ -1,0 +1,213 @@
+"""psvd: takes its lock, meets the keeper, finds what runs, serves people and bots, starts what is wanted.
+
+Run by the keeper as `python -P -m processsupervisor.supervisor.main FOLDER`. It can be killed at any time: the next one
+finds every bot again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+from processsupervisor.config.applied import read_applied
+from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, PsvError
+from processsupervisor.kernel.files import hold_role_lock
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.launch.title import set_title
+from processsupervisor.observe.logging import setup
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.tree import kill_leftovers
+from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
+from processsupervisor.supervisor.botlinks import BotLinks
+from processsupervisor.supervisor.control import ControlServer
+from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.manager import Manager
+
+_log = logging.getLogger("psv.psvd")
+ADOPT_TIMEOUT_S = 30.0
+_PRUNE_EVERY_S = 3600.0
+
+
+class Psvd:
+    """One run of the brain."""
+
+    def __init__(self, paths: FleetPaths, applied: dict[str, Any]) -> None:
+        self._paths = paths
+        self._fleet = Fleet(paths, applied, self._on_essential_end)
+        self._manager = Manager(self._fleet, str(applied["source_digest"]))
+        self._links = BotLinks(self._fleet.handles.get)
+        self._control = ControlServer(self._manager, self._fleet.bot_pids)
+
+    async def run(self) -> int:
+        """Serve until SIGTERM; returns the exit status."""
+        began = mono()
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await self._fleet.keeper.connect()
+        self._take_welcome()
+        counts = await self._adopt_all()
+        await self._listen()
+        _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
+        self._start_wanted()
+        self._fleet.web.start()
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self._fleet.keeper.keep(self._on_keeper_back)),
+                tasks.create_task(self._fleet.sampler.run()),
+                tasks.create_task(self._prune()),
+                tasks.create_task(self._settle()),
+            ]
+            await stopped.wait()
+            for task in background:
+                task.cancel()
+        self._control.close()
+        self._links.close()
+        self._fleet.close()
+        return 0
+
+    def _take_welcome(self) -> None:
+        welcome = self._fleet.keeper.welcome
+        self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
+        self._fleet.zygotes.know(welcome["roles"])
+        web = self._fleet.role_facts.get("web")
+        if web is not None:
+            self._fleet.web.pid = web.get("pid")
+
+    async def _listen(self) -> None:
+        people, bots = self._fleet.keeper.listeners
+        await self._control.serve(people)
+        await self._links.serve(bots)
+
+    def _on_keeper_back(self) -> None:
+        """A new keeper brought new listening sockets."""
+        self._take_welcome()
+        self._control.close()
+        self._links.close()
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def _adopt_all(self) -> dict[str, int]:
+        """Find every bot again; returns a count per outcome."""
+        ended = journal_by_identity(self._paths)
+        counts: dict[str, int] = {}
+        for handle in self._fleet.handles.values():
+            self._paths.bot_run(handle.name).mkdir(mode=0o700, exist_ok=True)
+            finding = examine(self._paths, handle.name, ended)
+            counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
+            await self._take(handle, finding)
+        held = {(f["bot"], f["generation"]) for f in self._fleet.keeper.welcome["fifos"]}
+        for bot, generation in held:
+            handle_of = self._fleet.handles.get(bot)
+            if handle_of is None or handle_of.process is None or handle_of.generation != generation:
+                self._fleet.keeper.tell("release", bot=bot, generation=generation)
+        return counts
+
+    async def _take(self, handle: BotHandle, finding: Finding) -> None:
+        fleet = self._fleet
+        handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
+        handle.restarts = int(finding.facts.get("restarts") or 0)
+        match finding.outcome:
+            case Outcome.ADOPT if finding.identity is not None:
+                handle.adopt(finding.identity, finding.generation, finding.facts)
+                if handle.wanted is Wanted.DOWN or finding.facts.get("state") == State.STOPPING:
+                    handle.stop()  # the last psvd died in the middle of it
+                elif finding.facts.get("state") == State.RESTARTING:
+                    handle.stop(is_restart=True)
+            case Outcome.ENDED if finding.entry is not None:
+                handle.restarts += 1
+                fleet.take_journal(handle, finding.entry, finding.generation, finding.facts)
+            case Outcome.ENDED_UNSEEN:
+                record = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
+                handle.last_exit, handle.reason = record, record.reason
+                handle.restarts += 1
+                fleet.store.add_exit(handle.name, record, is_counted=True)
+            case Outcome.LEFTOVERS:
+                await self._clear_leftovers(handle, finding)
+            case Outcome.CANNOT_TELL:
+                handle.rest(Trigger.LOSE, Reason.UNKNOWN)
+                handle.plan_start(ADOPT_TIMEOUT_S, lambda: handle.rest(Trigger.GIVE_UP, Reason.CONFLICT))
+            case _:
+                pass
+
+    async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> None:
+        """The first process is gone but its lock is held below it: end the tree, or say who holds on."""
+        session = finding.identity.pid if finding.identity else None
+        left = await kill_leftovers(handle.name, self._paths, session, None, self._fleet.first_pids())
+        if finding.entry is not None:
+            self._fleet.take_journal(handle, finding.entry, finding.generation, finding.facts)
+        if left:
+            message = f"processes of an earlier generation hold its lock: {', '.join(str(i.pid) for i in left)}"
+            handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
+            handle.rest(Trigger.GIVE_UP, Reason.CONFLICT)
+
+    def _start_wanted(self) -> None:
+        for handle in self._fleet.handles.values():
+            if handle.life.state is State.INITIALIZING:
+                if handle.wanted is Wanted.DOWN:
+                    handle.stop()
+                else:
+                    self._fleet.start(handle, "wanted")
+
+    async def _settle(self) -> None:
+        """Tell the keeper, and through it systemd, when all that is wanted is ready or has failed."""
+        outcome = await self._manager.wait(600.0)
+        ready, not_ready = outcome["ready"], outcome["not_ready"]
+        count = len(ready) if isinstance(ready, list) else 0
+        missing = len(not_ready) if isinstance(not_ready, list) else 0
+        self._fleet.keeper.tell("settled", text=f"{count} bots ready, {missing} not")
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(_PRUNE_EVERY_S)
+            self._fleet.store.prune()
+            self._fleet.store.flush()
+
+    def _on_essential_end(self, status: int) -> None:
+        _log.warning("an essential bot has ended for good; the fleet goes down", extra={"exit_status": status})
+        self._manager.begin_down(float(self._fleet.settings["down_timeout_s"]), status)
+
+
+def main(argv: list[str]) -> int:
+    """Run psvd for the folder `argv[0]`."""
+    paths = FleetPaths(argv[0])
+    try:
+        lock = hold_role_lock(paths.role_lock("psvd"), f"psvd pid {os.getpid()}")
+    except LockHeld as err:
+        print(f"psv: {err}", file=sys.stderr)
+        return EXIT_REFUSED
+    setup("psvd", paths, "info")
+    set_title("psv: psvd")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    applied = read_applied(paths)
+    if applied is None:
+        print(f"psv: {paths.applied} is missing or damaged; run: psv -C {paths.folder} up", file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        import uvloop
+    except ImportError:
+        run = asyncio.run
+    else:
+        run = uvloop.run
+    try:
+        return run(Psvd(paths, applied).run())
+    except (PsvError, OSError) as err:
+        _log.error("psvd ends", extra={"error": str(err)})
+        print(f"psv: psvd ends: {err}", file=sys.stderr)
+        return EXIT_FAILED
+    finally:
+        os.close(lock)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,300 @@
+"""What people can do with the fleet: psvd's implementation of the port that all commands are written against.
+
+Commands set what is wanted and let the handles move; `wait` only watches. Commands on one bot never wait for another bot,
+and a newer one supersedes an older one on the same bot (I4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from processsupervisor.commands.ports import Caller, Emit
+from processsupervisor.config.applied import source_digest
+from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
+from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.resources.usage import pss_bytes
+from processsupervisor.supervisor import view
+from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.version import __version__
+
+_log = logging.getLogger("psv.manager")
+_RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
+_READY = frozenset({State.RUNNING, State.PAUSED})
+_QUEUE_EVENTS = 4096
+
+
+class Manager:
+    """Implements commands.ports.FleetPort over a Fleet."""
+
+    def __init__(self, fleet: Fleet, source: str) -> None:
+        self._fleet = fleet
+        self._source = source
+        self._down: asyncio.Task[int] | None = None
+        fleet.on_go_down = self._on_go_down
+
+    # -- the fleet
+
+    async def status(self) -> dict[str, object]:
+        """See FleetPort."""
+        fleet = self._fleet
+        counts: dict[str, int] = {}
+        for handle in fleet.handles.values():
+            counts[handle.life.state] = counts.get(handle.life.state, 0) + 1
+        return {
+            "fleet": fleet.settings["name"],
+            "folder": str(fleet.paths.folder),
+            "version": __version__,
+            "config_differs": source_digest(fleet.paths) != self._source,
+            "processes": self._processes(),
+            "bots": counts,
+            "notes": fleet.notes(),
+            "web": fleet.web.url(),
+        }
+
+    def _processes(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        keeper = {"role": "keeper", "pid": self._fleet.keeper.pid, "generation": 1}
+        for facts in (keeper, *self._fleet.role_facts.values()):
+            pid = facts.get("pid")
+            if isinstance(pid, int):
+                found.append({"role": facts["role"], "pid": pid, "generation": facts["generation"], "memory_bytes": pss_bytes(pid)})
+        return found
+
+    async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
+        """See FleetPort; a second call hastens the first."""
+        queue = self._watch_queue()
+        task = self.begin_down(float(self._fleet.settings["down_timeout_s"]) if timeout_s is None else timeout_s, 0)
+        task.add_done_callback(lambda _: queue.put_nowait({}))
+        while event := await queue.get():
+            await emit(event)
+        self._fleet.watchers.discard(queue.put_nowait)
+        return {"stopped": await task}
+
+    def _on_go_down(self, timeout_s: float) -> None:
+        self.begin_down(timeout_s, 0)
+
+    def begin_down(self, timeout_s: float, exit_status: int) -> asyncio.Task[int]:
+        """Stop all bots and then tell the keeper that the fleet is down; returns the task that counts them."""
+        if self._down is None:
+            self._down = asyncio.get_running_loop().create_task(self._go_down(timeout_s, exit_status))
+        return self._down
+
+    async def _go_down(self, timeout_s: float, exit_status: int) -> int:
+        fleet = self._fleet
+        fleet.is_going_down = True
+        fleet.web.close()
+        stopping = fleet.has_process()
+        for handle in fleet.handles.values():
+            handle.stop()
+        deadline = mono() + timeout_s
+        await asyncio.gather(*(h.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
+        late = [h for h in stopping if h.life.state in HAS_PROCESS]
+        for handle in late:
+            handle.kill_now()
+        await asyncio.gather(*(h.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
+        fleet.store.flush()
+        fleet.groups.close()
+        for watcher in list(fleet.watchers):
+            watcher({"kind": "down", "stopped": len(stopping)})
+        # The keeper ends us next; watchers get their last line first.
+        asyncio.get_running_loop().call_later(0.05, lambda: fleet.keeper.tell("down", exit_status=exit_status))
+        return len(stopping)
+
+    async def watch(self, emit: Emit) -> None:
+        """See FleetPort."""
+        queue = self._watch_queue()
+        try:
+            await emit({"kind": "snapshot", "bots": [self.describe(n) for n in self._fleet.handles]})
+            while True:
+                event = await queue.get()
+                await emit(event)
+                if event.get("kind") == "down":
+                    return
+        finally:
+            self._fleet.watchers.discard(queue.put_nowait)
+
+    def _watch_queue(self) -> asyncio.Queue[dict[str, object]]:
+        """Return a queue of events; a watcher that does not keep up loses the oldest, never psvd's memory."""
+        queue: _EventQueue = _EventQueue(_QUEUE_EVENTS)
+        self._fleet.watchers.add(queue.put_nowait)
+        return queue
+
+    async def wait(self, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        deadline = mono() + timeout_s
+        wanted = [h for h in self._fleet.handles.values() if h.wanted is not Wanted.DOWN]
+        await asyncio.gather(*(h.wait_for(_READY | _RESTING, max(0.0, deadline - mono())) for h in wanted))
+        while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
+            await asyncio.sleep(0.05)  # the web process says where it listens in a file
+        not_ready = [h for h in wanted if h.life.state not in _READY]
+        return {
+            "ready": [h.name for h in wanted if h.life.state in _READY],
+            "not_ready": [{"name": h.name, "state": h.life.state, "reason": h.reason, "message": _message(h)} for h in not_ready],
+            "web": self._fleet.web.url(),
+        }
+
+    def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
+        """See FleetPort."""
+        self._fleet.store.add_audit(wall(), caller.name, op, json.dumps(dict(args)))
+        _log.info("command", extra={"op": op, "caller": caller.name})
+
+    # -- bots
+
+    def select(self, names: Sequence[str], type_name: str | None) -> list[str]:
+        """See FleetPort."""
+        handles = self._fleet.handles
+        chosen: set[str] = set()
+        for pattern in names:
+            found = fnmatch.filter(handles, pattern)
+            if not found:
+                near = get_close_matches(pattern, handles, 1)
+                raise NoSuchBot(f'no bot is named "{pattern}"', hint=f'did you mean "{near[0]}"?' if near else "see psv ls")
+            chosen.update(found)
+        if not names:
+            chosen.update(handles)
+        if type_name is not None:
+            types = {str(h.spec["type"]) for h in handles.values() if h.spec["type"]}
+            if type_name not in types:
+                raise NoSuchBot(f'no bot is of type "{type_name}"', hint=f"types in use: {', '.join(sorted(types)) or 'none'}")
+            chosen = {n for n in chosen if handles[n].spec["type"] == type_name}
+        return [n for n in handles if n in chosen]
+
+    def describe(self, name: str) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._fleet.handles[name]
+        return view.describe(handle, self._fleet.sampler.get(name, handle.process))
+
+    def detail(self, name: str) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._fleet.handles[name]
+        return view.detail(handle, self._fleet.sampler.get(name, handle.process))
+
+    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort; a running bot stays as it is."""
+        handle = self._act(name)
+        if handle.spec["error"]:
+            raise Refused(f"{name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
+        self._fleet.want(handle, Wanted.UP)
+        self._fleet.forget_quick(handle)
+        if handle.life.state in HAS_PROCESS - {State.STOPPING}:
+            return self._result(handle, True, "already runs" if handle.life.state in _READY else "is on its way")
+        if handle.life.state is State.STOPPING:
+            handle.stop(is_restart=True)
+        else:
+            self._fleet.start(handle, "command")
+        return await self._settle(handle, _READY, wait, timeout_s)
+
+    async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._act(name)
+        self._fleet.want(handle, Wanted.DOWN)
+        if handle.life.state in (State.STOPPED, State.TERMINATED):
+            return self._result(handle, True, "is not running")
+        handle.stop()
+        return await self._settle(handle, frozenset({State.STOPPED}), wait, timeout_s)
+
+    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort; a bot that does not run is started."""
+        handle = self._act(name)
+        if handle.spec["error"]:
+            raise Refused(f"{name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
+        self._fleet.want(handle, Wanted.UP)
+        self._fleet.forget_quick(handle)
+        before = handle.generation
+        if handle.life.state in HAS_PROCESS:
+            handle.stop(is_restart=True)
+        else:
+            self._fleet.start(handle, "command")
+        deadline = mono() + timeout_s
+        while wait and handle.generation == before and mono() < deadline:
+            await handle.wait_for({State.STARTING, *_RESTING}, max(0.0, deadline - mono()))
+            if handle.life.state in _RESTING:
+                break
+        return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()))
+
+    async def pause(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._native(name, "pause")
+        if handle.life.state in (State.PAUSED, State.PAUSING):
+            return self._result(handle, True, "is paused already")
+        if not handle.life.can(Trigger.PAUSE) or handle.link is None:
+            raise Refused(f"{name} is {handle.life.state} and cannot be paused now", hint=f"see psv bot status {name}")
+        self._fleet.want(handle, Wanted.PAUSED)
+        handle.pause()
+        return await self._settle(handle, frozenset({State.PAUSED}), wait, timeout_s)
+
+    async def resume(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._native(name, "resume")
+        if handle.life.state is State.RUNNING:
+            return self._result(handle, True, "is not paused")
+        if not handle.life.can(Trigger.RESUME) or handle.link is None:
+            raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
+        self._fleet.want(handle, Wanted.UP)
+        handle.resume()
+        return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s)
+
+    def signal(self, name: str, signal_name: str) -> None:
+        """See FleetPort."""
+        number = getattr(signal.Signals, "SIG" + signal_name.upper().removeprefix("SIG"), None)
+        if number is None:
+            raise UsageError(f'there is no signal "{signal_name}"', hint="use a name such as HUP, USR1 or TERM")
+        if not self._act(name).send_signal(number):
+            raise Refused(f"{name} has no process", hint=f"start it: psv start {name}")
+
+    def history(self, name: str, limit: int) -> list[dict[str, object]]:
+        """See FleetPort."""
+        self._fleet.store.flush()
+        return self._fleet.store.history(name, limit)
+
+    def _act(self, name: str) -> BotHandle:
+        if self._fleet.is_going_down:
+            raise Refused("the fleet is going down")
+        return self._fleet.handles[name]
+
+    def _native(self, name: str, verb: str) -> BotHandle:
+        handle = self._act(name)
+        if handle.spec["kind"] != "native":
+            raise Refused(f"{name} is a program ({handle.spec['kind']}) and cannot {verb}", hint=f"psv stop {name} stops it")
+        return handle
+
+    async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float) -> dict[str, object]:
+        """Wait for the goal, or for a rest that is not it, and say what came of the command."""
+        if wait:
+            await handle.wait_for(goal | _RESTING, timeout_s)
+        if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
+            return self._result(handle, True, "")
+        if handle.life.state in _RESTING:
+            return self._result(handle, False, _message(handle))
+        return self._result(handle, False, f"is still {handle.life.state} after {timeout_s:g} s", "timeout")
+
+    @staticmethod
+    def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
+        return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
+
+
+class _EventQueue(asyncio.Queue[dict[str, object]]):
+    """Drops the oldest event when full."""
+
+    def put_nowait(self, item: dict[str, object]) -> None:
+        if self.full():
+            self.get_nowait()
+        super().put_nowait(item)
+
+
+def _message(handle: BotHandle) -> str:
+    """Return why a bot is not ready, in one line."""
+    last = handle.last_exit
+    text = last.message if last is not None and last.message else ""
+    if last is not None and last.exception:
+        text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
+    return f"{handle.reason}: {text}" if text else handle.reason

@@ -1,0 +1,75 @@
+"""What to do after a bot has ended: rest, start again after a delay, or give up. Pure decisions over facts.
+
+The arithmetic is kernel/backoff.py's; the table of exit codes is design section 3: 77, 78 and 79 are not tried again by
+themselves, every exit that psv did not ask for counts, code 0 included.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from processsupervisor.kernel import backoff
+from processsupervisor.kernel.reasons import NOT_RETRIED, Reason
+from processsupervisor.process.exits import ExitRecord
+
+LOCK_RETRY_S = 10.0
+
+
+class Next(StrEnum):
+    """What follows an exit."""
+
+    START = "start"
+    COMPLETE = "complete"
+    GIVE_UP = "give-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`delay_s` is the wait before the next start; with GIVE_UP it is the wait before one more try, None = never by itself."""
+
+    what: Next
+    reason: str
+    delay_s: float | None = None
+
+
+def decide(
+    policy: dict[str, Any], record: ExitRecord, recent_mono: list[float], quick: int, now_mono: float, rate_until_s: float
+) -> Decision:
+    """Return what follows `record` under the `restart` table of a spec.
+
+    `recent_mono` are the monotonic times of earlier unasked exits, `quick` the restarts since the bot was last stable,
+    `rate_until_s` the seconds that an exit with code 80 asked for.
+    """
+    retry_failed_s = float(policy["retry_failed_s"])
+    if record.reason is Reason.LOCK_HELD:
+        return Decision(Next.GIVE_UP, Reason.LOCK_HELD, LOCK_RETRY_S)
+    if record.reason is Reason.EXEC_FAILED:
+        return Decision(Next.GIVE_UP, record.reason, retry_failed_s)
+    if record.exit_code in NOT_RETRIED or record.reason in (Reason.CONFIG, Reason.CONFLICT):
+        return Decision(Next.GIVE_UP, record.reason)
+    is_clean = record.exit_code == 0
+    if policy["policy"] == "never" or (policy["policy"] == "on-failure" and is_clean):
+        return Decision(Next.COMPLETE if is_clean else Next.GIVE_UP, record.reason)
+    if record.reason is Reason.RATE_LIMITED and rate_until_s > 0:
+        return Decision(Next.START, record.reason, rate_until_s)
+    windows = [backoff.Window(int(w["count"]), float(w["within_s"])) for w in policy["window"]]
+    if backoff.full_window(recent_mono, now_mono, windows) is not None:
+        return Decision(Next.GIVE_UP, Reason.CRASH_LOOP, retry_failed_s)
+    delay_s = backoff.delay_s(quick, float(policy["initial_s"]), float(policy["base_s"]), float(policy["factor"]), float(policy["max_s"]))
+    return Decision(Next.START, record.reason, delay_s)
+
+
+def read_rate_until(first_line: str, now_s: float) -> float:
+    """Return how many seconds from now `first_line` of an exit note asks for: epoch seconds or an ISO 8601 time; 0 if neither."""
+    text = first_line.strip()
+    try:
+        until = float(text)
+    except ValueError:
+        try:
+            until = datetime.datetime.fromisoformat(text).timestamp()
+        except ValueError:
+            return 0.0
+    return min(max(0.0, until - now_s), 7 * 86400.0)

@@ -1,0 +1,151 @@
+"""psv.db: what an operator wants of each bot, every transition and every exit; the standard library's sqlite3.
+
+What is wanted is committed before the command acts. History is written in batches and bounded. When the disk refuses,
+psvd goes on from memory and says so in status (I4).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.kernel.clock import boottime
+from processsupervisor.kernel.identity import boot_id
+from processsupervisor.kernel.states import Wanted
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.lifecycle import Transition
+
+SCHEMA_VERSION = 1
+HISTORY_ROWS = 100_000
+EXITS_PER_BOT = 200
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS wanted (bot TEXT PRIMARY KEY, wanted TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS history (
+    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, at REAL NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
+    trigger TEXT NOT NULL, reason TEXT NOT NULL, generation INTEGER NOT NULL, exit_code INTEGER);
+CREATE INDEX IF NOT EXISTS history_of_bot ON history (bot, id);
+CREATE TABLE IF NOT EXISTS exits (
+    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, generation INTEGER NOT NULL, at REAL NOT NULL, boot_id TEXT NOT NULL,
+    boottime REAL NOT NULL, counted INTEGER NOT NULL, record TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS exits_of_bot ON exits (bot, id);
+CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, op TEXT NOT NULL, args TEXT NOT NULL);
+"""
+
+
+class Store:
+    """One connection, used on psvd's loop only: every statement is a few microseconds, commits are grouped by `flush`."""
+
+    def __init__(self, path: Path) -> None:
+        self.problem = ""
+        self._path = path
+        self._dirty = False
+        self._db = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        try:
+            return self._connect(str(path))
+        except sqlite3.Error as err:
+            # Nothing is overwritten: the damaged file stays where it is and this psvd works from memory.
+            self.problem = f"psv.db cannot be used ({err}); what is wanted and history are kept in memory only"
+            return self._connect(":memory:")
+
+    @staticmethod
+    def _connect(path: str) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"it has schema {version}, this psv knows {SCHEMA_VERSION}")
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        return db
+
+    def wanted(self) -> dict[str, Wanted]:
+        """Return `{bot: wanted}` for every bot that was ever told something."""
+        return {bot: Wanted(value) for bot, value in self._db.execute("SELECT bot, wanted FROM wanted")}
+
+    def set_wanted(self, bot: str, wanted: Wanted) -> None:
+        """Note what is wanted; on disk at the next flush."""
+        self._run("INSERT INTO wanted VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET wanted = excluded.wanted", (bot, str(wanted)))
+
+    def add_transition(self, t: Transition) -> None:
+        """Note one transition."""
+        row = (t.bot, t.at, str(t.before), str(t.after), str(t.trigger), t.reason, t.generation, t.exit_code)
+        self._run("INSERT INTO history (bot, at, before, after, trigger, reason, generation, exit_code) VALUES (?,?,?,?,?,?,?,?)", row)
+
+    def add_exit(self, bot: str, record: ExitRecord, *, is_counted: bool) -> int:
+        """Note one exit and return its row number; `is_counted` exits fill the restart windows."""
+        row = (bot, record.generation, record.at, boot_id(), boottime(), int(is_counted), json.dumps(record.to_json()))
+        found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
+        return int(found.lastrowid or 0) if found else 0
+
+    def update_exit(self, row: int, record: ExitRecord) -> None:
+        """Complete an exit with its log tail, which is read after the next start."""
+        self._run("UPDATE exits SET record = ? WHERE id = ?", (json.dumps(record.to_json()), row))
+
+    def last_exit(self, bot: str) -> dict[str, Any] | None:
+        """Return the newest exit record of a bot as JSON object."""
+        row = self._db.execute("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def last_generation(self, bot: str) -> int:
+        """Return the highest generation that an exit or a transition names; a new one must be higher."""
+        exits, history = "SELECT max(generation) g FROM exits WHERE bot = ?", "SELECT max(generation) FROM history WHERE bot = ?"
+        query = f"SELECT max(g) FROM ({exits} UNION {history})"
+        return int(self._db.execute(query, (bot, bot)).fetchone()[0] or 0)
+
+    def counted_exits(self, bot: str, within_s: float) -> list[float]:
+        """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`."""
+        query = "SELECT boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
+        return [row[0] for row in self._db.execute(query, (bot, boot_id(), boottime() - within_s))]
+
+    def history(self, bot: str, limit: int) -> list[dict[str, object]]:
+        """Return the newest `limit` transitions, oldest first."""
+        names = ("bot", "at", "from", "to", "trigger", "reason", "generation", "exit_code")
+        query = "SELECT bot, at, before, after, trigger, reason, generation, exit_code FROM history WHERE bot = ? ORDER BY id DESC LIMIT ?"
+        return [dict(zip(names, row, strict=True)) for row in reversed(self._db.execute(query, (bot, limit)).fetchall())]
+
+    def add_audit(self, at: float, caller: str, op: str, args: str) -> None:
+        """Note one permitted command."""
+        self._run("INSERT INTO audit (at, caller, op, args) VALUES (?,?,?,?)", (at, caller, op, args))
+
+    def flush(self) -> None:
+        """Commit what was noted since the last flush; called by the loop soon after the first change."""
+        if self._dirty:
+            self._dirty = False
+            self._guard("COMMIT")
+
+    def prune(self) -> None:
+        """Drop history beyond its bounds; called now and then."""
+        self._run("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
+        self._run("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (HISTORY_ROWS,))
+        self._run(
+            "DELETE FROM exits WHERE id IN (SELECT id FROM ("
+            "SELECT id, row_number() OVER (PARTITION BY bot ORDER BY id DESC) n FROM exits) WHERE n > ?)",
+            (EXITS_PER_BOT,),
+        )
+
+    def close(self) -> None:
+        """Commit and close."""
+        self.flush()
+        self._db.close()
+
+    def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor | None:
+        if not self._dirty:
+            self._dirty = self._guard("BEGIN IMMEDIATE") is not None
+        return self._guard(statement, values)
+
+    def _guard(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor | None:
+        try:
+            cursor = self._db.execute(statement, values)
+        except sqlite3.Error as err:
+            self.problem = f"psv.db cannot be written: {err}"
+            if self._db.in_transaction and statement == "COMMIT":
+                self._db.execute("ROLLBACK")
+            return None
+        if statement == "COMMIT":
+            self.problem = ""
+        return cursor

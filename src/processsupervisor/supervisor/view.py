@@ -1,0 +1,85 @@
+"""How a bot is shown: the object of `bot.list`, the longer one of `bot.status`, and what an operator can do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.supervisor.sampler import Sample
+
+_READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
+_ADVICE = {
+    Reason.CONFIG: "correct fleet.toml (psv check), then psv down and psv up; or correct the program, then psv restart {name}",
+    Reason.AUTH: "the network refused the token: set a valid one, then psv restart {name}",
+    Reason.CONFLICT: "something else uses the same identity: stop it, then psv restart {name}",
+    Reason.LOCK_HELD: "stop the holder that the message names; {name} is tried again by itself",
+    Reason.EXEC_FAILED: "correct command in fleet.toml, or install the program, then psv restart {name}",
+    Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
+    Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
+    Reason.START_FAILED: "read psv logs {name}",
+}
+
+
+def health_of(handle: BotHandle) -> str | None:
+    """Return "healthy" for a ready bot, "starting" before that, None without a process."""
+    if handle.life.state in _READY:
+        return "healthy"
+    return "starting" if handle.life.state is State.STARTING else None
+
+
+def describe(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
+    """Return the bot object of the contract; None where a value is not known."""
+    state = handle.life.state
+    is_ready = state in HAS_PROCESS and handle.ready_at is not None
+    last = handle.last_exit
+    return {
+        "name": handle.name,
+        "type": handle.spec["type"],
+        "kind": handle.spec["kind"],
+        "state": state,
+        "wanted": handle.wanted,
+        "health": health_of(handle),
+        "connected": handle.is_connected,
+        "pid": handle.process.pid if handle.process else None,
+        "generation": handle.generation,
+        "ready_at": handle.ready_at,
+        "exited_at": handle.exited_at,
+        "uptime_s": round(wall() - handle.ready_at, 3) if is_ready and handle.ready_at is not None else None,
+        "restarts": handle.restarts,
+        "memory_bytes": sample.memory_bytes if sample else None,
+        "memory_age_s": round(mono() - sample.at_mono, 1) if sample else None,
+        "cpu_percent": sample.cpu_percent if sample else None,
+        "reason": handle.reason or None,
+        "exit_code": last.exit_code if last else None,
+        "next_start_in_s": round(max(0.0, handle.next_start_mono - mono()), 1) if handle.next_start_mono is not None else None,
+    }
+
+
+def detail(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
+    """Return describe() with what the bot is, its last exit, notes, and what to do."""
+    return describe(handle, sample) | {
+        "spec_summary": _summary(handle.spec),
+        "via": handle.via,
+        "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
+        "notes": list(handle.notes),
+        "what_to_do": what_to_do(handle),
+    }
+
+
+def what_to_do(handle: BotHandle) -> str:
+    """Return one sentence for an operator, empty when all is well."""
+    if handle.life.state is State.UNKNOWN:
+        name = handle.name
+        return f"cannot tell whether {name} still runs: look for PSV_BOT={name} in /proc, end it, then psv restart {name}"
+    if handle.life.state in (State.FAILED, State.RECOVERING) and handle.reason in _ADVICE:
+        return _ADVICE[Reason(handle.reason)].format(name=handle.name)
+    return ""
+
+
+def _summary(spec: dict[str, Any]) -> dict[str, object]:
+    """Return what the bot is, without environment values: those may be secrets."""
+    names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
+    return {name: spec[name] for name in names} | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
