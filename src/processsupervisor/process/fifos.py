@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 
 PIPE_BYTES = 16 * 1024
@@ -71,11 +72,20 @@ class Fifos:
         self.pairs[bot, generation] = pair
         return pair
 
-    def hand_over(self, bot: str, generation: int, user_id: int) -> None:
-        """Give the FIFOs to the user the bot will run as, for bots that open them after changing user."""
-        pair = self.pairs[bot, generation]
-        for stream in STREAMS:
-            os.chown(self._path(pair, stream), user_id, -1)
+    def find(self) -> None:
+        """Open every pair that an earlier keeper left: its bots may still write. psvd releases those nobody uses."""
+        for path in self._paths.run.glob("bots/*/out-*"):
+            generation = path.name.partition("-")[2]
+            if generation.isdigit() and (path.parent / f"err-{generation}").exists():
+                spec = read_json(path.parent / "spec.json")
+                logs = spec.get("logs") if isinstance(spec, dict) else None
+                with contextlib.suppress(SystemRefused):
+                    self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+
+    def close_all(self) -> None:
+        """Close and remove all pairs; the fleet is down and logd has drained them."""
+        for bot, generation in list(self.pairs):
+            self.close(bot, generation)
 
     def release(self, bot: str, generation: int) -> bool:
         """Mark a pair for release; True when there is one (logd is then asked to drain it)."""

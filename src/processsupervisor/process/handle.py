@@ -395,6 +395,7 @@ class BotHandle:
             "via": self.via,
             "group": self.group,
             "restarts": self.restarts,
+            "reason": self.reason,
             "secret_digest": self.secret_digest,
             "notes": [n[:300] for n in self.notes[:2]],
         }

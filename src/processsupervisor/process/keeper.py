@@ -63,6 +63,7 @@ class Keeper:
         self._roles = Roles(self._paths, raise_open_files())
         self._journal = Journal(self._paths.journal)
         self._fifos = Fifos(self._paths)
+        self._fifos.find()
         self._listeners = bind_listeners(self._paths, ("keeper", "psv", "bot"))
         ending.become_subreaper()
         applied = read_json(self._paths.applied)
@@ -146,6 +147,7 @@ class Keeper:
         now = mono()
         for role in self._roles.due(now):
             self._roles.spawn(role)
+            self._tell("psvd", {"op": "spawned", **role.facts()})
         if now >= self._next_ping:
             self._next_ping = now + PING_EVERY_S
             for name in self._roles.kill_wedged(now):
@@ -180,6 +182,7 @@ class Keeper:
             ending.kill_descendants(spare=self._progress_pid)
         else:
             ending.end_roles(self._roles, self._drain_logd)
+            self._fifos.close_all()
         for name, listener in self._listeners.items():
             with contextlib.suppress(OSError):
                 os.unlink(self._paths.socket(name))
@@ -327,7 +330,9 @@ class Keeper:
             case "pid" | "limits":
                 self._tell("logd", message)
             case "spawn":
-                return self._roles.request(message["role"], message["argv"], message.get("env")).facts()
+                facts = self._roles.request(message["role"], message["argv"], message.get("env")).facts()
+                self._tell("psvd", {"op": "spawned", **facts})
+                return facts
             case "launch":
                 return launch_program(self._paths, message["bot"], message["generation"], self._roles.original_nofile)
             case "settled":

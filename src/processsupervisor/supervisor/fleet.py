@@ -140,6 +140,8 @@ class Fleet:
                     handle.fail_start(f"ready = {{ log = … }} cannot be used: {message.get('message')}")
             case "released":
                 self._complete_exit(str(message["bot"]), int(message["generation"]))
+            case "spawned":
+                self.role_facts[str(message["role"])] = message
             case "go-down":
                 self.on_go_down(float(message["timeout_s"]))
             case _:

@@ -46,6 +46,7 @@ class Psvd:
         self._manager = Manager(self._fleet, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get)
         self._control = ControlServer(self._manager, self._fleet.bot_pids)
+        self._is_cold = True
 
     async def run(self) -> int:
         """Serve until SIGTERM; returns the exit status."""
@@ -80,6 +81,7 @@ class Psvd:
         welcome = self._fleet.keeper.welcome
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
+        self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1
         web = self._fleet.role_facts.get("web")
         if web is not None:
             self._fleet.web.pid = web.get("pid")
@@ -115,7 +117,7 @@ class Psvd:
     async def _take(self, handle: BotHandle, finding: Finding) -> None:
         fleet = self._fleet
         handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
-        handle.restarts = int(finding.facts.get("restarts") or 0)
+        handle.restarts = 0 if self._is_cold and finding.outcome is Outcome.FRESH else int(finding.facts.get("restarts") or 0)
         match finding.outcome:
             case Outcome.ADOPT if finding.identity is not None:
                 handle.adopt(finding.identity, finding.generation, finding.facts)
@@ -136,6 +138,12 @@ class Psvd:
             case Outcome.CANNOT_TELL:
                 handle.rest(Trigger.LOSE, Reason.UNKNOWN)
                 handle.plan_start(ADOPT_TIMEOUT_S, lambda: handle.rest(Trigger.GIVE_UP, Reason.CONFLICT))
+            case _ if finding.facts.get("state") == State.FAILED and not self._is_cold:
+                # It had given up before this psvd was started; a cold start tries everything again.
+                handle.rest(Trigger.GIVE_UP, str(finding.facts.get("reason") or Reason.UNKNOWN))
+                if handle.reason not in (Reason.CONFIG, Reason.AUTH, Reason.CONFLICT):
+                    retry_s = float(handle.spec["restart"]["retry_failed_s"])
+                    handle.plan_start(retry_s, lambda: fleet.start(handle, "retry"))
             case _:
                 pass
 
