@@ -1,0 +1,120 @@
+"""`python -P -m processsupervisor.web.main FOLDER`: the web process of one fleet.
+
+Holds run/web.lock for life, listens, writes run/web.json and serves. It connects to nothing until somebody asks for
+something, and may be killed at any moment. Ends with 0 on SIGTERM or SIGINT, 78 when it cannot listen as configured, 75 when
+another one runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import cast
+
+from processsupervisor.ipc.client_async import AsyncControlClient
+from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
+from processsupervisor.kernel.files import hold_role_lock
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.web.application import Api, build
+from processsupervisor.web.chat import Chat
+from processsupervisor.web.fleet import Control, FleetView
+from processsupervisor.web.guard import Guard
+from processsupervisor.web.lastwords import LastWords, TailLines
+from processsupervisor.web.link import BotLink
+from processsupervisor.web.listener import allowed_hosts, announce, is_wildcard, open_listener, previous_port, url_of
+from processsupervisor.web.page import Page
+from processsupervisor.web.server import WebServer
+from processsupervisor.web.settings import Applied, Listen
+from processsupervisor.web.sse import Streams
+
+EXIT_RETRY = 75
+EXIT_CONFIG = 78
+LOCK_WAIT_S = 3.0
+"""A predecessor that was asked to end is gone within a second."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the process; returns its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 1:
+        print("usage: python -P -m processsupervisor.web.main FOLDER", file=sys.stderr)
+        return 2
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    paths = FleetPaths(arguments[0])
+    try:
+        lock = _take_lock(paths)
+        wanted = Applied(paths).listen()
+        listener = open_listener(wanted, previous_port(paths))
+    except ConfigError as err:
+        return _fail(err, EXIT_CONFIG)
+    except PsvError as err:
+        return _fail(err, EXIT_RETRY if isinstance(err, LockHeld) else err.exit_status)
+    except OSError as err:
+        return _fail(PsvError(f"cannot use {paths.run}: {err.strerror}"), 1)
+    try:
+        asyncio.run(_serve(paths, wanted, listener))
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _fail(error: PsvError, status: int) -> int:
+    print(f"web: {error}", file=sys.stderr)
+    return status
+
+
+def _take_lock(paths: FleetPaths) -> int:
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return hold_role_lock(paths.role_lock("web"), f"pid {os.getpid()}")
+        except LockHeld:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+async def _serve(paths: FleetPaths, wanted: Listen, listener: socket.socket) -> None:
+    streams = Streams()
+    server = WebServer(compose(paths, wanted, streams), streams.stopping.set)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    port = listener.getsockname()[1]
+    # The socket listens already, so whoever reads the note is served, at the latest when the loop turns.
+    announce(paths, url_of(wanted, port), port)
+    gc.collect()
+    gc.freeze()
+    await server.run_on(listener)
+
+
+def compose(paths: FleetPaths, wanted: Listen, streams: Streams) -> Guard:
+    """Put the parts of the process together."""
+    applied = Applied(paths)
+    # The client answers JSON as Any; the view looks at each value before it trusts it.
+    control = cast(Control, AsyncControlClient(paths))
+    view = FleetView(control, applied, LastWords(paths, _log_reader()))
+    chat = Chat(applied, BotLink(paths), streams)
+    return build(Api(view, streams), chat, Page(), allowed_hosts(wanted), is_wildcard(wanted))
+
+
+def _log_reader() -> TailLines:
+    try:
+        from processsupervisor.process.logview import tail_lines
+    except ImportError:
+        return lambda *_: ()
+
+    return tail_lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
