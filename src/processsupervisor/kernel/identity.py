@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -125,7 +124,7 @@ def runtime_folder() -> Path:
     elif xdg and sys.platform == "linux" and Path(xdg).is_dir() and os.access(xdg, os.W_OK):
         folder = Path(xdg) / "psv"
     else:
-        folder = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir()) / f"psv-{uid}"
+        folder = Path("/tmp" if os.name == "posix" else os.environ.get("TEMP", ".")) / f"psv-{uid}"
     folder.mkdir(mode=0o700, parents=bool(explicit), exist_ok=True)
     facts = folder.lstat()
     if hasattr(os, "getuid") and (facts.st_uid != uid or not stat.S_ISDIR(facts.st_mode)):

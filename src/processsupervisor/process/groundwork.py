@@ -7,13 +7,13 @@ and inode of run/ itself. Standard library only.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import resource
 import shutil
 import socket
 import time
+import zlib
 from pathlib import Path
 
 from processsupervisor.kernel.errors import PsvError, SystemRefused
@@ -80,7 +80,7 @@ def list_fleet(paths: FleetPaths, applied: object) -> Path | None:
     fleet = applied.get("fleet", {}) if isinstance(applied, dict) else {}
     identity = Identity.of(os.getpid())
     try:
-        entry = runtime_folder() / "fleets" / (hashlib.sha256(os.fsencode(paths.folder)).hexdigest()[:16] + ".json")
+        entry = runtime_folder() / "fleets" / f"{zlib.crc32(os.fsencode(paths.folder)):08x}-{paths.run.stat().st_ino:x}.json"
         write_json(
             entry,
             {"folder": str(paths.folder), "name": fleet.get("name"), "since": time.time(), **(identity.to_json() if identity else {})},

@@ -1,0 +1,46 @@
+"""The exit journal keeps every whole record, skips damage, and stays bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from processsupervisor.ipc import journal
+from processsupervisor.ipc.journal import MAX_RECORDS, RECORD_BYTES, Journal, read
+
+
+def test_a_new_keeper_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    """Sequence numbers rise over restarts of the keeper."""
+    first = Journal(tmp_path / "j")
+    first.append(10, 100, 9, 1.5)
+    second = Journal(tmp_path / "j")
+    second.append(11, 101, 0, 2.5)
+    assert [(e.sequence, e.pid, e.start_ticks, e.status, e.at) for e in read(tmp_path / "j")] == [(1, 10, 100, 9, 1.5), (2, 11, 101, 0, 2.5)]
+
+
+def test_a_torn_tail_and_a_damaged_record_are_skipped(tmp_path: Path) -> None:
+    """A kill in mid-write costs that record at most."""
+    writer = Journal(tmp_path / "j")
+    for pid in (1, 2, 3):
+        writer.append(pid, 0, 0, 0.0)
+    raw = bytearray((tmp_path / "j").read_bytes())
+    raw[RECORD_BYTES + 8] ^= 0xFF
+    (tmp_path / "j").write_bytes(bytes(raw) + b"torn")
+    assert [e.pid for e in read(tmp_path / "j")] == [1, 3]
+    Journal(tmp_path / "j").append(4, 0, 0, 0.0)
+    assert [e.pid for e in read(tmp_path / "j")] == [1, 3, 4]
+
+
+def test_the_journal_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
+    """At the limit the older half goes."""
+    writer = Journal(tmp_path / "j")
+    for pid in range(MAX_RECORDS + 10):
+        writer.append(pid, 0, 0, 0.0)
+    entries = list(read(tmp_path / "j"))
+    assert len(entries) == MAX_RECORDS // 2 + 10
+    assert entries[-1].pid == MAX_RECORDS + 9
+    assert journal.RECORD_BYTES * len(entries) == (tmp_path / "j").stat().st_size
+
+
+def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
+    """A first start has nothing to learn."""
+    assert list(read(tmp_path / "none")) == []
