@@ -34,6 +34,8 @@ class FakeFleet:
         self.state = dict.fromkeys(self.bots, "RUNNING")
         self.audited: list[tuple[str, str]] = []
         self.is_down = False
+        self.watched: list[dict[str, object]] = []
+        self.is_endless = False
         self.gate: asyncio.Event | None = None
         self.web: str | None = "http://127.0.0.1:8450/"
 
@@ -56,6 +58,10 @@ class FakeFleet:
 
     async def watch(self, emit: Emit) -> None:
         await emit({"kind": "snapshot", "bots": [self.describe(name) for name in self.bots]})
+        for event in self.watched:
+            await emit(event)
+        if self.is_endless:
+            await asyncio.Event().wait()
         await emit({"kind": "down", "stopped": len(self.bots)})
 
     async def wait(self, timeout_s: float) -> dict[str, object]:

@@ -7,63 +7,18 @@ like any other: what the bot may say to it is the bot's affair.
 from __future__ import annotations
 
 import getpass
-import json
 import os
-import select
 import sys
 import time
-import uuid
-from collections.abc import Iterator
 
+from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
 from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command, nearest_hint
-from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 
 RETRY_S = 0.1
-SEND_S = 10.0
-
-Event = dict[str, object]
-
-
-class BotLink:
-    """One connection to a bot's web.sock: objects out, objects in, every wait with a deadline."""
-
-    def __init__(self, paths: FleetPaths, name: str) -> None:
-        self._socket = connect_unix(paths.bot_run(name) / "web.sock", SEND_S)
-        self._pending = bytearray()
-
-    def fileno(self) -> int:
-        """Return the descriptor, for select."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
-
-    def send(self, **message: object) -> None:
-        """Send one object."""
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self) -> list[Event]:
-        """Return the whole objects among what has arrived; raises ConnectionError at the end."""
-        data = self._socket.recv(65536)
-        if not data:
-            raise ConnectionResetError("the bot closed the connection")
-        self._pending += data
-        *lines, rest = self._pending.split(b"\n")
-        self._pending = bytearray(rest)
-        return [json.loads(line) for line in lines if line]
-
-    def messages(self, deadline: float) -> Iterator[Event]:
-        """Yield what the bot sends until the monotonic `deadline`."""
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self], [], [], left)[0]:
-                return
-            yield from self.receive()
 
 
 def chat(session: Session, command: Command, *, name: str, text: list[str], conversation: str | None, timeout_s: float) -> int:
@@ -77,7 +32,7 @@ def chat(session: Session, command: Command, *, name: str, text: list[str], conv
             raise PsvError("nothing to say: standard input is empty", hint=f"psv chat {name} TEXT")
     if said:
         return _say_once(session, name, said, conversation, timeout_s)
-    from processsupervisor.cli.converse import Conversation
+    from processsupervisor.cli.converse import Conversation  # readline and threading only for who talks
 
     return Conversation(session, name, conversation).run()
 
@@ -156,19 +111,6 @@ class Question:
     def _refusal(self, event: Event) -> PsvError:
         code = str(event.get("code") or "refused")
         return Refused(f"{self._name} did not take the message: {event.get('message') or code}", code=code)
-
-
-def new_id() -> str:
-    """Return an id for a message that no other message has."""
-    return f"cli-{uuid.uuid4().hex}"
-
-
-def last_seq(history: Event) -> int:
-    """Return the highest event number in an answer to `history`, 0 for none."""
-    messages = history.get("messages")
-    rows = messages if isinstance(messages, list) else []
-    numbers = [row.get("seq") for row in rows if isinstance(row, dict) and row.get("from") == "bot"]
-    return max((number for number in numbers if isinstance(number, int)), default=0)
 
 
 def _pause_before_retry(paths: FleetPaths, name: str, deadline: float) -> None:

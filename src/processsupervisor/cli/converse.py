@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from processsupervisor.cli.chat import BotLink, Event, new_id
+from processsupervisor.cli.botlink import BotLink, Event, new_id
 from processsupervisor.cli.session import Session, is_terminal, safe
 from processsupervisor.kernel.errors import EXIT_OK
 

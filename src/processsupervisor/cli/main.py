@@ -43,7 +43,10 @@ def _run(argv: list[str]) -> int:
     from processsupervisor.cli.tree import make_root
 
     try:
-        status = make_root().main(argv, prog_name="psv", standalone_mode=False)
+        # Not through click's own main(): it turns a closed pipe into status 1 and eats interrupts.
+        root = make_root()
+        with root.make_context("psv", argv) as context:
+            status = root.invoke(context)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:

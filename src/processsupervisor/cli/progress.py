@@ -136,7 +136,7 @@ def say(line: str) -> None:
 
 def watch(paths: FleetPaths, keeper_fd: int, progress: Progress) -> None:
     """Follow the fleet over every psvd it has, until it is down or its keeper (a pidfd) gone."""
-    while not _is_readable(keeper_fd, 0) and progress.stopped is None:
+    while not _is_readable(keeper_fd, 0):
         try:
             connection = connect_unix(paths.socket("psv"), 5.0)
         except OSError:
@@ -147,8 +147,9 @@ def watch(paths: FleetPaths, keeper_fd: int, progress: Progress) -> None:
         with connection:
             for event in _events(connection, keeper_fd, progress):
                 progress.take(event)
-        if progress.stopped is None:
-            _is_readable(keeper_fd, RETRY_S)
+                if progress.stopped is not None:
+                    return
+        _is_readable(keeper_fd, RETRY_S)
 
 
 def _events(connection: socket.socket, keeper_fd: int, progress: Progress) -> Iterator[Event]:

@@ -75,8 +75,12 @@ class Session:
 
     def note(self, line: str) -> None:
         """Print one line beside the result, on stderr."""
+        self.complain(f"psv: {line}")
+
+    def complain(self, line: str) -> None:
+        """Print one line on stderr as it is."""
         sys.stdout.flush()
-        sys.stderr.write(f"psv: {safe(line)}\n")
+        sys.stderr.write(safe(line) + "\n")
 
     def print_json(self, value: object) -> None:
         """Print a result as JSON."""

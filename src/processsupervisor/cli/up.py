@@ -1,0 +1,106 @@
+"""`psv up`: check everything, then become the keeper (foreground) or leave one behind (--detach).
+
+Nothing starts before the configuration is known to be usable and the folder to be fit. In the foreground this very process
+becomes the keeper by exec, so that the pid that a service manager or a container knows is the keeper's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from processsupervisor.cli import machine
+from processsupervisor.cli.check import print_problems, status_of
+from processsupervisor.cli.detach import Started, start_detached
+from processsupervisor.cli.fleet import CHANGED
+from processsupervisor.cli.progress import count, read_hints
+from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.commands.command import Command
+from processsupervisor.config.load import LoadedFleet, load_fleet, write_applied
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
+
+KEEPER = "processsupervisor.process.keeper"
+
+
+def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_s: float) -> int:
+    """Start the fleet."""
+    if wait and not detach:
+        raise UsageError("--wait goes with --detach", hint="psv up --detach --wait")
+    machine.require_linux()
+    if keeper_runs(session.paths):
+        if not detach:
+            raise Refused(f"the fleet in {session.paths.folder} already runs", hint="see psv status; end it with psv down")
+        session.say(f"the fleet in {session.paths.folder} already runs")
+        status = report(session, wait, timeout_s)
+        with session.client() as client:
+            if client.call("fleet.status").get("config_differs"):
+                session.say(CHANGED)
+        return status
+    machine.require_folder(session.paths)
+    loaded = load_fleet(session.paths.folder)
+    print_problems(session, loaded.problems)
+    if status_of(loaded) == EXIT_USAGE:
+        return EXIT_USAGE
+    write_applied(session.paths, loaded)
+    if detach:
+        return _detach(session, loaded, wait, timeout_s)
+    become_keeper(session)
+
+
+def keeper_argv(session: Session, *options: str) -> list[str]:
+    """Return the command line of this fleet's keeper; -P keeps the working folder out of sys.path."""
+    return [sys.executable, "-P", "-m", KEEPER, str(session.paths.folder), *options]
+
+
+def _detach(session: Session, loaded: LoadedFleet, wait: bool, timeout_s: float) -> int:
+    started = start_detached(session.paths, keeper_argv(session), timeout_s)
+    if started is Started.ALREADY:
+        session.say(f"the fleet in {session.paths.folder} already runs")
+    status = report(session, wait, timeout_s)
+    return max(status, status_of(loaded))
+
+
+def report(session: Session, wait: bool, timeout_s: float) -> int:
+    """Say what runs; with `wait` after all that is wanted is ready, naming what is not."""
+    with session.client() as client:
+        if not wait:
+            fleet = client.call("fleet.status")
+            states = fleet.get("bots") or {}
+            session.say(f"fleet {fleet.get('fleet')} runs in the background with {count(sum(states.values()))}; see psv status")
+            if fleet.get("web"):
+                session.say(f"web {fleet['web']}")
+            return EXIT_OK
+        result = client.call("fleet.wait", {"timeout_s": timeout_s}, timeout_s=timeout_s + 10)
+    for bot in result["not_ready"]:
+        reason = f": {bot['reason']}" if bot.get("reason") else ""
+        session.note(f"{bot['name']} is not ready: {bot['state']}{reason}; see psv bot status {bot['name']}")
+    session.say(f"{count(len(result['ready']))} ready")
+    if result.get("web"):
+        session.say(f"web {result['web']}")
+    for hint in read_hints(session.paths):
+        session.say(hint)
+    return EXIT_FAILED if result["not_ready"] else EXIT_OK
+
+
+def become_keeper(session: Session) -> NoReturn:
+    """Start the progress printer beside this process and exec the keeper; does not return."""
+    keeper = os.getpid()
+    argv = [sys.executable, "-P", "-m", "processsupervisor.cli.progress", str(session.paths.folder), str(keeper)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            # Ignored until the printer has handlers of its own: a Ctrl-C now is the keeper's affair, not the end of the printer.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.execv(argv[0], argv)
+        finally:
+            os._exit(127)
+    try:
+        command = keeper_argv(session, "--foreground", "--progress-pid", str(child))
+        os.execv(command[0], command)
+    except OSError as err:
+        raise PsvError(f"cannot become the keeper: {err.strerror}", hint="see psv doctor") from err

@@ -1,0 +1,93 @@
+"""Laws of the verbs on bots: what psvd answers is what is printed, and the status follows from it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.conftest import Psv
+from tests.commands.fakefleet import FakeFleet
+
+KEYS = (
+    "name type kind state wanted health connected pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
+    "cpu_percent reason exit_code next_start_in_s"
+).split()
+
+
+def test_list_json_is_the_contract(psv: Psv, fleet: FakeFleet) -> None:
+    """`bot list --json` is one array of objects with every key of the contract, in its order."""
+    rows = json.loads(psv("bot", "list", "--json").stdout)
+    assert [row["name"] for row in rows] == ["alice", "bob", "legacy"]
+    assert list(rows[0]) == KEYS
+    assert rows[0]["ready_at"] == 1700000000.5
+
+
+def test_list_plain(psv: Psv, fleet: FakeFleet) -> None:
+    """In a pipe the table is aligned text, a header and a line a bot."""
+    fleet.state["bob"] = "FAILED"
+    shown = psv("ls").stdout.splitlines()
+    assert shown[0].split()[:4] == ["NAME", "TYPE", "KIND", "STATE"]
+    assert [line.split()[0] for line in shown[1:]] == ["alice", "bob", "legacy"]
+    assert "code 3" in shown[2]
+    assert all(line == line.rstrip() for line in shown)
+
+
+def test_globs_and_type(psv: Psv, fleet: FakeFleet) -> None:
+    """Names may be globs; --type takes the bots of a type."""
+    assert [row["name"] for row in json.loads(psv("ls", "*b*", "--json").stdout)] == ["bob"]
+    assert len(json.loads(psv("ls", "--type", "helper", "--json").stdout)) == 2
+
+
+def test_unknown_bot(psv: Psv, fleet: FakeFleet) -> None:
+    """A name that matches nothing: status 4 and the nearest name."""
+    done = psv("restart", "alcie")
+    assert done.returncode == 4
+    assert done.stderr == 'psv: there is no bot "alcie"; did you mean "alice"?\n'
+
+
+@pytest.mark.parametrize(("verb", "state"), [("start", "RUNNING"), ("stop", "STOPPED"), ("restart", "RUNNING"), ("bot pause", "PAUSED"),
+                                             ("bot resume", "RUNNING")])
+def test_operate(psv: Psv, fleet: FakeFleet, verb: str, state: str) -> None:
+    """Each verb acts and prints a line a bot."""
+    done = psv(*verb.split(), "alice", "bob")
+    assert (done.returncode, done.stdout) == (0, f"alice {state}\nbob {state}\n")
+
+
+def test_refused_verb(psv: Psv, fleet: FakeFleet) -> None:
+    """Pausing a program: status 5, the reason on stderr, nothing done; also as JSON."""
+    done = psv("bot", "pause", "legacy")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == "psv: legacy: legacy is a script and cannot pause; stop it instead (RUNNING)\n"
+    shown = psv("bot", "pause", "legacy", "--json")
+    assert shown.returncode == 5
+    assert json.loads(shown.stdout)[0]["code"] == "refused"
+
+
+def test_nothing_named(psv: Psv, fleet: FakeFleet) -> None:
+    """Acting on no bot is a usage error."""
+    assert psv("stop").returncode == 2
+    assert set(fleet.state.values()) == {"RUNNING"}
+
+
+def test_signal(psv: Psv, fleet: FakeFleet) -> None:
+    """A signal is sent; a bot without a process refuses it."""
+    assert psv("bot", "signal", "alice", "-s", "hup").stdout == "alice RUNNING: sent SIGHUP\n"
+    fleet.state["bob"] = "STOPPED"
+    assert psv("bot", "signal", "bob", "-s", "HUP").returncode == 5
+
+
+def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
+    """`bot status` names exception, place, what to do, and the last lines without terminal escapes."""
+    fleet.state["alice"] = "FAILED"
+    shown = psv("bot", "status", "alice").stdout
+    assert "ValueError: no token (bots.py:7)" in shown
+    assert "read the log" in shown
+    assert "  | boom\\x1b[31m" in shown
+    assert json.loads(psv("bot", "status", "alice", "--json").stdout)[0]["last_exit"]["exit_code"] == 3
+
+
+def test_history(psv: Psv, fleet: FakeFleet) -> None:
+    """`bot history` lists transitions, oldest first."""
+    rows = json.loads(psv("bot", "history", "--json").stdout)
+    assert [row["bot"] for row in rows] == ["alice", "bob", "alice"]
+    assert psv("bot", "history", "-n", "1").stdout.splitlines()[-1].split()[2:5] == ["alice", "STARTING", "RUNNING"]

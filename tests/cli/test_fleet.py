@@ -1,0 +1,32 @@
+"""Laws of `psv status` and `psv down`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import Psv
+from tests.commands.fakefleet import FakeFleet
+
+
+def test_status(psv: Psv, fleet: FakeFleet) -> None:
+    """Processes, bots per state, notes, the page, and that fleet.toml has changed."""
+    shown = psv("status").stdout
+    assert "bots 3 RUNNING" in shown
+    assert "web http://127.0.0.1:8450/" in shown
+    assert "note: legacy: runs as a command" in shown
+    assert "fleet.toml has changed" in shown
+    assert "psvd" in shown
+
+
+def test_status_json_is_the_contract(psv: Psv, fleet: FakeFleet) -> None:
+    """`status --json` has processes with role, pid, generation, memory_bytes, and a count of bots per state."""
+    fleet_object = json.loads(psv("status", "--json").stdout)
+    assert set(fleet_object["processes"][0]) == {"role", "pid", "generation", "memory_bytes"}
+    assert fleet_object["bots"] == {"RUNNING": 3}
+
+
+def test_down_counts_in_its_last_line(psv: Psv, fleet: FakeFleet) -> None:
+    """`down` prints progress; its last line is the count."""
+    done = psv("down")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["alice STOPPED", "bob STOPPED", "legacy STOPPED", "stopped 3 bots"]

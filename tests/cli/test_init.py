@@ -1,0 +1,48 @@
+"""Laws of `psv init`: a fleet that starts, and never a byte over a file of the user's."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Psv
+
+
+def test_makes_a_small_fleet(psv: Psv, tmp_path: Path) -> None:
+    """Three files; the bot has 12 lines at most; the next command is named."""
+    done = psv("init", "new fleet ü", cwd=tmp_path)
+    assert done.returncode == 0
+    folder = tmp_path / "new fleet ü"
+    assert {path.name for path in folder.iterdir()} == {"fleet.toml", "bots.py", ".gitignore"}
+    assert tomllib.loads((folder / "fleet.toml").read_text())["bots"] == {"echo": {"run": "bots:bot"}}
+    assert len((folder / "bots.py").read_text().splitlines()) <= 12
+    compile((folder / "bots.py").read_text(), "bots.py", "exec")
+    assert "psv -C 'new fleet ü' up --detach --wait" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["fleet.toml", "bots.py"])
+def test_refuses_to_overwrite(psv: Psv, tmp_path: Path, name: str) -> None:
+    """With one of its files there, nothing is written at all, not even through a dangling link."""
+    target = tmp_path / "new"
+    target.mkdir()
+    (target / name).symlink_to("nowhere")
+    done = psv("init", ".", cwd=target)
+    assert done.returncode == 5
+    assert "nothing was written" in done.stderr
+    assert [path.name for path in target.iterdir()] == [name]
+
+
+def test_keeps_the_ignore_file(psv: Psv, tmp_path: Path) -> None:
+    """A .gitignore of the user's stays as it is; here is the default folder."""
+    (tmp_path / ".gitignore").write_text("mine\n")
+    assert psv("init", cwd=tmp_path).returncode == 0
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
+
+
+def test_folder_that_is_a_file(psv: Psv, tmp_path: Path) -> None:
+    """A file in place of the folder is one line."""
+    (tmp_path / "x").write_text("")
+    done = psv("init", "x", cwd=tmp_path)
+    assert done.returncode in (1, 5)
+    assert len(done.stderr.splitlines()) == 1
