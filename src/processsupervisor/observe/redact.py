@@ -1,0 +1,73 @@
+"""Keep secrets out of log lines: network tokens, API keys, bearer headers, passwords in URLs, values of secret-looking names.
+
+Text in, text out; nothing here reads files. Every pattern is linear in the text: repetitions are bounded or consume what
+they match, and a pattern only runs when a literal that it needs occurs. A secret is replaced by MARK, the rest is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MARK = "[redacted]"
+_SHORTEST_LITERAL = 4
+
+_NAMES = (
+    r"token(?!s)|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
+    r"|credential|authorization"
+)
+_VALUE = r"""(?:"(?:[^"\\\r\n]|\\.){1,4096}"|'(?:[^'\\\r\n]|\\.){1,4096}'|[^\s"',;&)}\]]+)"""
+_NAMED = (
+    rf"(?i)((?:{_NAMES})[\w-]{{0,32}}\\?[\"']?[ \t]{{0,4}}(?:=>|:=|[=:])[ \t]{{0,4}}\\?)"
+    rf"(?!(?:none|null|true|false|nil)\b)((?:(?:bearer|basic|bot|token)[ \t]{{1,4}})?){_VALUE}"
+)
+
+# (literals one of which must occur in the lower-case text, pattern, replacement)
+_RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (
+        ("://",),
+        re.compile(r"(://)(?:[^\s/:@]{0,256}:[^\s/]{1,256}|[^\s/:@]{16,256})@"),
+        rf"\1{MARK}@",
+    ),
+    (("hooks.slack.com/",), re.compile(r"(?i)(hooks\.slack\.com/[a-z]{1,20}/)[\w/-]{8,200}"), rf"\1{MARK}"),
+    (("/webhooks/",), re.compile(r"(?i)(/webhooks/\d{10,25}/)[\w-]{20,200}"), rf"\1{MARK}"),
+    (
+        ("token", "secret", "passw", "passphrase", "key", "credential", "authorization"),
+        re.compile(_NAMED),
+        rf"\1\2{MARK}",
+    ),
+    (("bearer",), re.compile(r"(?i)\b(bearer[ \t]{1,4})(?!\[)[\w.~+/=-]{8,}"), rf"\1{MARK}"),
+    (("cookie",), re.compile(r"(?i)\b((?:set-)?cookie[ \t]{0,4}:[ \t]{0,4})[^\r\n]+"), rf"\1{MARK}"),
+    ((":",), re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,64}(?![A-Za-z0-9_-])"), MARK),  # Telegram
+    (("xox", "xapp-"), re.compile(r"(?i)(?<![a-z0-9])(?:xox[a-z]|xapp)-[a-z0-9-]{8,}"), MARK),  # Slack
+    (
+        ("sk-", "gsk_", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "hf_"),
+        re.compile(r"(?i)(?<![a-z0-9])(?:sk-|gsk_|gh[oprsu]_|github_pat_|glpat-|hf_)[a-z0-9_-]{16,}"),
+        MARK,
+    ),
+    (("akia", "asia"), re.compile(r"(?<![A-Z0-9])A(?:KI|SI)A[A-Z0-9]{16}(?![A-Z0-9])"), MARK),
+    (("aiza",), re.compile(r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}"), MARK),
+    (("eyj",), re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?"), MARK),  # JSON web tokens
+    (
+        (".",),
+        re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9_-])"),
+        MARK,
+    ),  # Discord
+)
+_SHORTEST_DISCORD = 58
+_SHORTEST_TELEGRAM = 37
+
+
+def redact(text: str, literals: Iterable[str] = ()) -> str:
+    """Return `text` with every secret replaced; `literals` are exact values known to be secret (shorter than 4: ignored).
+
+    The text may hold several lines; no rule crosses a line end, so redacting lines one by one gives the same.
+    """
+    for literal in literals:
+        if len(literal) >= _SHORTEST_LITERAL and literal in text:
+            text = text.replace(literal, MARK)
+    lowered = text.lower()
+    for needed, pattern, replacement in _RULES:
+        if any(literal in lowered for literal in needed):
+            text = pattern.sub(replacement, text)
+    return text
