@@ -1,1 +1,31 @@
-"""ProcessSupervisor: a supervisor and runtime for fleets of chat bots."""
+"""The author API: `from processsupervisor import Bot, Message`. Importing the package alone loads nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processsupervisor.version import __version__
+
+if TYPE_CHECKING:
+    from processsupervisor.bot.api import Bot
+    from processsupervisor.bot.arguments import Duration
+    from processsupervisor.bot.message import Message
+    from processsupervisor.bot.store import Store
+
+__all__ = ["Bot", "Duration", "Message", "Store", "__version__"]
+
+_PLACES = {"Bot": "bot.api", "Duration": "bot.arguments", "Message": "bot.message", "Store": "bot.store"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

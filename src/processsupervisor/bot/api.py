@@ -1,0 +1,118 @@
+"""`Bot`, what an author writes against. It only remembers; the pump and the service do the work.
+
+The same file runs in a fleet (psv imports it after the fork) and alone (`bot.run()`, a console).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from processsupervisor.bot.handlers import Command, check_hook, check_message_handler, make_command, place_of
+from processsupervisor.bot.message import Message
+from processsupervisor.bot.store import Store
+from processsupervisor.kernel import clock
+from processsupervisor.kernel.errors import ConfigError, Refused, UsageError
+from processsupervisor.kernel.units import parse_duration
+from processsupervisor.storage.records import Due, Place
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[str | None] | AsyncIterator[str] | Awaitable[AsyncIterator[str]]])
+Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
+
+imported_by_psv = False
+"""Set by the loader: psv runs the bots of this process, so that Bot.run() has nothing to do."""
+
+
+class Running(Protocol):
+    """What a Bot needs once it runs; implemented by the service."""
+
+    @property
+    def store(self) -> Store: ...
+    async def remind(self, due: Due) -> None: ...
+    async def send(self, place: Place, text: str) -> None: ...
+
+
+class Bot:
+    """A bot: define handlers with its decorators, then name it in fleet.toml (`run = "module:bot"`) or call run()."""
+
+    def __init__(self) -> None:
+        self.name = "bot"
+        """The name in fleet.toml, known once the bot runs."""
+        self.options: Mapping[str, Any] = {}
+        """The bot's own options table of fleet.toml, known once the bot runs."""
+        self.message_handler: Callable[..., Any] | None = None
+        self.commands: dict[str, Command] = {}
+        self.start_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.stop_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.running: Running | None = None
+
+    def on_message(self, function: Handler) -> Handler:
+        """Answer every message that is no command: return None or a text, or yield a text in pieces."""
+        if self.message_handler is not None:
+            raise ConfigError(f"{place_of(function)}: @bot.on_message is defined already at {place_of(self.message_handler)}")
+        check_message_handler(function)
+        self.message_handler = function
+        return function
+
+    def command(self, name: str) -> Callable[[Handler], Handler]:
+        """Answer "/NAME ...": parameters behind the message are parsed by their annotations, the first docstring line is for /help."""
+
+        def define(function: Handler) -> Handler:
+            self.commands[name] = make_command(name, function, self.commands)
+            return function
+
+        return define
+
+    def on_start(self, function: Hook) -> Hook:
+        """Call `function()` before the bot is ready; an exception ends the start."""
+        check_hook(function, "@bot.on_start")
+        self.start_hooks.append(function)
+        return function
+
+    def on_stop(self, function: Hook) -> Hook:
+        """Call `function()` when the last handler has ended; an exception is logged."""
+        check_hook(function, "@bot.on_stop")
+        self.stop_hooks.append(function)
+        return function
+
+    @property
+    def store(self) -> Store:
+        """Values of the whole bot. Raises Refused while the bot does not run."""
+        return self._runtime().store
+
+    async def remind(self, message: Message, after: float | timedelta | str, text: str) -> datetime:
+        """Send `text` into the message's conversation after a while (seconds, timedelta or "10m"), whatever dies meanwhile.
+
+        Inside a handler it is committed with the reply. Returns when it is due; raises UsageError for a bad duration or
+        a conversation with 1,000 reminders to come.
+        """
+        try:
+            seconds = after.total_seconds() if isinstance(after, timedelta) else parse_duration(after)
+        except ValueError as err:
+            raise UsageError(str(err)) from err
+        if seconds < 0:
+            raise UsageError("a reminder cannot be due in the past")
+        due_at = clock.wall() + seconds
+        await self._runtime().remind(Due(message.place, due_at, text))
+        return datetime.fromtimestamp(due_at, UTC)
+
+    async def send(self, network: str, conversation: str, text: str) -> None:
+        """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
+        await self._runtime().send(Place(network, conversation), text)
+
+    def run(self) -> None:
+        """Run this bot alone on the console until end of input or Ctrl-C; does nothing when psv runs the file.
+
+        Its state lies in `.psv-console/FILE/bot.db` beside the file.
+        """
+        if imported_by_psv:
+            return
+        from processsupervisor.bot.alone import run_alone
+
+        run_alone(self)
+
+    def _runtime(self) -> Running:
+        if self.running is None:
+            raise Refused("the bot does not run yet", hint="use it in a handler or in @bot.on_start")
+        return self.running

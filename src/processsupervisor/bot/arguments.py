@@ -1,0 +1,134 @@
+"""Typed arguments of commands: read from a function's signature once, parsed from a contact's text every time.
+
+Words are split at white space; the last parameter, if it is a text, takes all that is left. What a contact gets wrong is
+told in one sentence with the usage; what an author gets wrong fails where the command is defined.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from processsupervisor.kernel.units import parse_duration
+
+_SHOWN_CHARS = 40
+_YES = frozenset({"yes", "y", "true", "on", "1"})
+_NO = frozenset({"no", "n", "false", "off", "0"})
+
+
+class Duration(float):
+    """Seconds, written by contacts as "10s", "5m", "1h30m"."""
+
+
+class BadArguments(Exception):
+    """A contact's arguments do not fit; the text is the whole sentence for the contact."""
+
+
+class BadSignature(Exception):
+    """An author's command cannot be offered; the text says which parameter and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of a command as contacts write it."""
+
+    name: str
+    kind: type
+    is_required: bool
+    takes_rest: bool
+
+    @property
+    def label(self) -> str:
+        """The argument in a usage line: "COUNT", "[COUNT]"."""
+        label = self.name.upper()
+        return label if self.is_required else f"[{label}]"
+
+
+def _bool(word: str) -> bool:
+    lowered = word.lower()
+    if lowered not in _YES | _NO:
+        raise ValueError
+    return lowered in _YES
+
+
+def _int(word: str) -> int:
+    if len(word) > 100:  # the interpreter refuses thousands of digits only with an exception of its own
+        raise ValueError
+    return int(word)
+
+
+_KINDS: dict[type, tuple[str, Callable[[str], Any]]] = {
+    str: ("a text", str),
+    int: ("a whole number", _int),
+    float: ("a number", float),
+    bool: ("yes or no", _bool),
+    Duration: ('a duration such as "10s" or "5m"', lambda word: Duration(parse_duration(word))),
+    timedelta: ('a duration such as "10s" or "5m"', lambda word: timedelta(seconds=parse_duration(word))),
+}
+
+
+def read_signature(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Return the parameters behind the first one (the message). Raises BadSignature."""
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError) as err:
+        raise BadSignature(f"its annotations cannot be read: {err}") from err
+    declared = list(inspect.signature(function).parameters.values())
+    if not declared or declared[0].kind not in (declared[0].POSITIONAL_ONLY, declared[0].POSITIONAL_OR_KEYWORD):
+        raise BadSignature("it needs the message as its first parameter")
+    found = []
+    for position, parameter in enumerate(declared[1:], start=2):
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise BadSignature(f'parameter "{parameter.name}" must be an ordinary one, without * or **')
+        kind = _kind(hints.get(parameter.name, str))
+        if kind is None:
+            known = "str, int, float, bool, Duration or timedelta"
+            raise BadSignature(f'parameter "{parameter.name}" is annotated {hints[parameter.name]!r}, expected {known}')
+        found.append(
+            Parameter(parameter.name, kind, parameter.default is parameter.empty, takes_rest=kind is str and position == len(declared))
+        )
+    return tuple(found)
+
+
+def _kind(hint: object) -> type | None:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [part for part in typing.get_args(hint) if part is not type(None)]
+        hint = rest[0] if len(rest) == 1 else None
+    return hint if isinstance(hint, type) and hint in _KINDS else None
+
+
+def usage(command: str, parameters: Sequence[Parameter]) -> str:
+    """Return how a command is written: "/remind AFTER TEXT"."""
+    return " ".join([f"/{command}", *(parameter.label for parameter in parameters)])
+
+
+def parse_arguments(command: str, parameters: Sequence[Parameter], text: str) -> list[Any]:
+    """Return the values for `text`, what follows the command's word. Raises BadArguments with a sentence for the contact."""
+    values: list[Any] = []
+    rest = text.strip()
+    how = f"Write: {usage(command, parameters)}"
+    for parameter in parameters:
+        if not rest:
+            if parameter.is_required:
+                raise BadArguments(f"{parameter.label} is missing. {how}")
+            break
+        if parameter.takes_rest:
+            word, rest = rest, ""
+        else:
+            word, *more = rest.split(None, 1)
+            rest = more[0] if more else ""
+        expected, convert = _KINDS[parameter.kind]
+        try:
+            values.append(convert(word))
+        except (ValueError, OverflowError):
+            shown = word if len(word) <= _SHOWN_CHARS else word[:_SHOWN_CHARS] + "…"
+            raise BadArguments(f'{parameter.label.strip("[]")} must be {expected}, not "{shown}". {how}') from None
+    if rest:
+        raise BadArguments(f"That is more than I understand. {how}")
+    return values
+

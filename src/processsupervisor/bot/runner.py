@@ -1,0 +1,157 @@
+"""What a forked child runs: import the bot, serve it, end in good order. `main` returns the exit status.
+
+Nothing here starts a thread, a socket or a loop when it is imported: a zygote imports it before it forks. Everything of
+ours that a bot needs is imported here, so that it is shared by all bots. Title, locks, FIFOs and signals' defaults are
+in place before (launch).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from processsupervisor.bot.api import Bot
+from processsupervisor.bot.link import Link
+from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
+from processsupervisor.bot.service import Service
+from processsupervisor.connectors.web import WebConnector
+from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.storage.database import BotDatabase
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    new_event_loop = uvloop.new_event_loop
+
+_STOP_SHARE = 0.8  # of the stop timeout: the rest is for the last commit and the way out
+_DEFAULT_STOP_S = 10.0
+_log = logging.getLogger("processsupervisor.bot")
+
+
+class Context(Protocol):
+    """What launch hands to a bot (launch.context.LaunchContext)."""
+
+    @property
+    def spec(self) -> dict[str, Any]: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def secret_fd(self) -> int: ...
+    @property
+    def paths(self) -> FleetPaths: ...
+
+
+def main(context: Context) -> int:
+    """Run the bot of `context` until it is told to stop; returns the exit status, never raises for the bot's faults."""
+    secret = _read_secret(context.secret_fd)
+    spec = context.spec
+    try:
+        bot = load_bot(str(spec["run"]))
+    except LoadFailed as err:
+        print(str(err).rstrip(), file=sys.stderr, flush=True)
+        return err.status
+    bot.name = str(spec["name"])
+    bot.options = dict(spec.get("options") or {})
+    _configure_logging(str(spec.get("log_level") or "info"))
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(_Life(bot, context, secret).run())
+    except SystemExit as err:
+        return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _read_secret(descriptor: int) -> str:
+    if descriptor < 0:
+        return ""
+    with os.fdopen(descriptor, "rb") as source:
+        return source.read(64).decode("ascii", "replace").strip()
+
+
+def _configure_logging(level: str) -> None:
+    """Log to stderr unless the author configured logging; time and bot are added by the log's index."""
+    if not logging.getLogger().handlers:
+        known = logging.getLevelNamesMapping()
+        logging.basicConfig(level=known.get(level.upper(), logging.INFO), format="%(levelname)s %(name)s: %(message)s")
+
+
+class _Life:
+    """One generation from ready to its end."""
+
+    def __init__(self, bot: Bot, context: Context, secret: str) -> None:
+        name, paths = bot.name, context.paths
+        self._bot = bot
+        self._service = Service(bot, BotDatabase(paths.bot_data(name) / "bot.db"), [WebConnector(paths.bot_run(name) / "web.sock")])
+        commands: dict[str, Callable[[Mapping[str, object]], None]] = {
+            "stop": self._on_stop,
+            "pause": lambda _: self._turn("pause"),
+            "resume": lambda _: self._turn("resume"),
+        }
+        self._link = Link(paths, name, context.generation, secret, commands)
+        stop = context.spec.get("stop")
+        self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
+        self._ending = asyncio.Event()
+        self._turns: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
+
+    async def run(self) -> int:
+        """Serve until SIGTERM, SIGINT or a stop over the link."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        try:
+            await self._service.start()
+        except (PsvError, OSError) as err:
+            print(f"bot {self._bot.name} cannot start: {err}", file=sys.stderr, flush=True)
+            return EXIT_CRASHED
+        tasks = [loop.create_task(self._link.run()), loop.create_task(self._take_turns())]
+        self._link.ready()
+        self._link.connected(self._service.is_connected)
+        try:
+            await self._ending.wait()
+            self._link.stopping()
+            await self._service.stop(self._stop_s * _STOP_SHARE)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return 0
+
+    def _on_stop(self, line: Mapping[str, object]) -> None:
+        timeout_s = line.get("timeout_s")
+        if isinstance(timeout_s, (int, float)) and timeout_s > 0:
+            self._stop_s = float(timeout_s)
+        self._ending.set()
+
+    def _turn(self, word: str) -> None:
+        try:
+            self._turns.put_nowait(word)
+        except asyncio.QueueFull:
+            _log.warning("too many pauses and resumes at once; one was left out")
+
+    async def _take_turns(self) -> None:
+        """Pause and resume in the order asked for; a pause waits for what runs, and a resume ends that wait."""
+        pausing: asyncio.Task[None] | None = None
+        while True:
+            word = await self._turns.get()
+            if pausing is not None:
+                pausing.cancel()
+                pausing = None
+            if word == "pause":
+                pausing = asyncio.get_running_loop().create_task(self._pause())
+            else:
+                self._service.resume()
+                self._link.resumed()
+
+    async def _pause(self) -> None:
+        await self._service.pause()
+        self._link.paused()
+

@@ -1,0 +1,144 @@
+"""One bot put together: database, pump, reminder clock and connectors, with their common start, pause and stop.
+
+Used by the runner (in a fleet) and by alone.py (console). Nothing is opened by construction; the database is opened at the
+first message, or at the start when an earlier life left work in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from processsupervisor.bot.api import Bot
+from processsupervisor.bot.draft import cut_reply
+from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
+from processsupervisor.bot.store import Store
+from processsupervisor.bot.work import open_work
+from processsupervisor.chat.consent import statement
+from processsupervisor.chat.reminders import ReminderClock
+from processsupervisor.connectors.base import Connector
+from processsupervisor.kernel import clock
+from processsupervisor.kernel.errors import Refused, StorageError, UsageError
+from processsupervisor.storage.database import BotDatabase
+from processsupervisor.storage.records import Consent, Due, Outgoing, Place
+from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
+from processsupervisor.storage.values import BOT_SCOPE
+
+_RECOVER_AGAIN_S = (1.0, 2.0, 5.0)
+_HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
+_log = logging.getLogger("processsupervisor.bot")
+
+
+class Service:
+    """A bot on its connectors. start() once, then pause/resume, then stop() once."""
+
+    def __init__(
+        self, bot: Bot, database: BotDatabase, connectors: Sequence[Connector], *, retry_after_s: Sequence[float] = RETRY_AFTER_S
+    ) -> None:
+        self._bot = bot
+        self._database = database
+        self._connectors = tuple(connectors)
+        self._clock = ReminderClock(database, self._publish)
+        wording = statement(bot.name, bot.options.get("about"))
+        self.pump = Pump(bot, database, wording, self._publish, reminded=self._clock.expect, retry_after_s=retry_after_s)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.store = Store(database, BOT_SCOPE)
+        self._sent = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether every connector can take messages now."""
+        return all(connector.is_connected for connector in self._connectors)
+
+    async def start(self) -> None:
+        """Run the start hooks, take up what was left, open the connectors. Raises what a hook or a connector raises."""
+        self._bot.running = self
+        for hook in self._bot.start_hooks:
+            await hook()
+        has_work = self._database.has_open_work()
+        if has_work:
+            await self._recover()
+        else:
+            self.pump.open()
+        for connector in self._connectors:
+            await connector.open(self.pump)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._clock.run(look_first=has_work)))
+
+    async def _recover(self) -> None:
+        try:
+            await self.pump.recover()
+        except StorageError as err:
+            # The order of a conversation needs the old messages first: nothing is accepted until they could be read.
+            _log.error("nothing is accepted until the database can be read: %s", err)
+            self.pump.refuse(Refused(err.message, hint=err.hint, code="storage"))
+            self._tasks.append(asyncio.get_running_loop().create_task(self._recover_later()))
+
+    async def _recover_later(self) -> None:
+        attempt = 0
+        while True:
+            await asyncio.sleep(_RECOVER_AGAIN_S[min(attempt, len(_RECOVER_AGAIN_S) - 1)])
+            attempt += 1
+            try:
+                await self.pump.recover()
+            except StorageError:
+                continue
+            _log.info("the database can be read again")
+            return
+
+    def _publish(self, out: Outgoing) -> None:
+        for connector in self._connectors:
+            if connector.network == out.place.network:
+                connector.publish(out)
+
+    async def pause(self) -> None:
+        """Take nothing new, finish what has begun, hold reminders back; connectors stay connected."""
+        self._clock.pause()
+        await self.pump.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.pump.resume()
+        self._clock.resume()
+
+    async def stop(self, timeout_s: float) -> None:
+        """End within `timeout_s`: finish what runs, stop hooks, close connectors and database."""
+        ends_mono = clock.mono() + timeout_s
+        for task in self._tasks:
+            task.cancel()
+        await self.pump.drain(timeout_s * (1 - _HOOKS_SHARE))
+        for hook in self._bot.stop_hooks:
+            try:
+                async with asyncio.timeout(max(ends_mono - clock.mono(), 0.1)):
+                    await hook()
+            except Exception as err:  # noqa: BLE001 - the author's code; the stop goes on
+                _log.error("stop hook %s failed: %s", getattr(hook, "__name__", "?"), type(err).__name__)
+        await self._database.close(max(ends_mono - clock.mono(), 0.5))
+        await asyncio.sleep(0)  # what the last commit published reaches the connectors
+        for connector in self._connectors:
+            await connector.close()
+        self._bot.running = None
+
+    # --- what a Bot asks for -----------------------------------------------------------------------------------------
+
+    async def remind(self, due: Due) -> None:
+        """Set a reminder, with the running message if there is one. Raises UsageError when there are too many."""
+        due = Due(due.place, due.due_at, cut_reply(due.text))
+        work = open_work()
+        waiting = len(work.changes.reminders) if work is not None else 0
+        if await self._database.open_reminders(due.place) + waiting >= MAX_PER_CONVERSATION:
+            raise UsageError(f"a conversation has at most {MAX_PER_CONVERSATION} reminders to come")
+        if work is not None and work.is_open:
+            work.changes.reminders.append(due)
+        else:
+            await self._database.add_reminder(due)
+            self._clock.expect(due.due_at)
+
+    async def send(self, place: Place, text: str) -> None:
+        """Send first, to a contact who opted in. Raises Refused otherwise."""
+        if await self._database.consent(place) != Consent.OPTED_IN:
+            raise Refused("this contact has not agreed to messages sent first", hint="the contact agrees by /start", code="no-opt-in")
+        self._sent += 1
+        out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, cut_reply(text))
+        if out is not None:
+            self._publish(out)

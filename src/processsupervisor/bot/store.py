@@ -1,0 +1,76 @@
+"""`message.store` and `bot.store`: small JSON values that last, for one conversation or for the whole bot.
+
+Inside a handler changes are seen by it at once and committed together with its reply, or not at all; outside they are
+committed when the call returns. Handlers of one conversation never overlap; those of several do, so of two that change
+the same key of `bot.store` at the same time the last one wins.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from processsupervisor.bot.work import open_work
+from processsupervisor.kernel.errors import UsageError
+from processsupervisor.storage.database import BotDatabase
+from processsupervisor.storage.records import Changes
+from processsupervisor.storage.values import MAX_KEY_CHARS, MAX_VALUE_CHARS
+
+
+class Store:
+    """Values by key. A value is anything JSON can hold, at most 1 MiB of it; a key has at most 200 characters."""
+
+    __slots__ = ("_database", "_scope")
+
+    def __init__(self, database: BotDatabase, scope: str) -> None:
+        self._database = database
+        self._scope = scope
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return the value under `key`, or `default`."""
+        work = open_work()
+        place = (self._scope, key)
+        if work is not None and place in work.changes.values:
+            found = work.changes.values[place]
+        else:
+            found = await self._database.read_value(self._scope, key)
+        return default if found is None else json.loads(found)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Put a value under `key`. Raises UsageError when it is too big, TypeError when it is not JSON."""
+        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARS:
+            raise UsageError(f"a key is a text of 1 to {MAX_KEY_CHARS} characters")
+        text = json.dumps(value)
+        if len(text) > MAX_VALUE_CHARS:
+            raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
+        await self._write(key, text)
+
+    async def delete(self, key: str) -> None:
+        """Forget a key; an unknown one is fine."""
+        await self._write(key, None)
+
+    async def append(self, key: str, value: Any) -> int:
+        """Add a value to the list under `key` (made when missing) and return its new length."""
+        values = await self.get(key, [])
+        if not isinstance(values, list):
+            raise UsageError(f'the value under "{key}" is not a list')
+        values.append(value)
+        await self.set(key, values)
+        return len(values)
+
+    async def keys(self) -> list[str]:
+        """Return all keys, sorted."""
+        found = set(await self._database.read_keys(self._scope))
+        work = open_work()
+        if work is not None:
+            for (scope, key), value in work.changes.values.items():
+                if scope == self._scope:
+                    (found.discard if value is None else found.add)(key)
+        return sorted(found)
+
+    async def _write(self, key: str, text: str | None) -> None:
+        work = open_work()
+        if work is not None:
+            work.changes.values[(self._scope, key)] = text
+        else:
+            await self._database.write_values(Changes(values={(self._scope, key): text}))

@@ -1,0 +1,1 @@
+"""Conversations: order, consent and disclosure, reminders, and answers out of documents."""

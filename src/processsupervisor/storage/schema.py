@@ -1,0 +1,117 @@
+"""The tables of a bot.db, its version, and opening it durably.
+
+A file of a newer version is refused and left as it is. Every error of sqlite3 leaves this room as a StorageError that
+names the file, the cause and the way out. synchronous=FULL: a commit that returned survives the loss of power.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from processsupervisor.kernel.errors import StorageError
+
+VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+_CACHE_KIB = 512  # pages kept per bot; counted in the budget of a bot's memory
+
+_TABLES = """
+CREATE TABLE inbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, network_id TEXT NOT NULL, conversation TEXT NOT NULL,
+  sender TEXT NOT NULL, text TEXT NOT NULL, received_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0, UNIQUE (network, conversation, network_id));
+CREATE INDEX inbox_open ON inbox (id) WHERE state = 0;
+CREATE INDEX inbox_place ON inbox (conversation, network, id);
+CREATE TABLE outbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, reply_to TEXT, network TEXT NOT NULL,
+  conversation TEXT NOT NULL, text TEXT NOT NULL, created_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 1,
+  final INTEGER NOT NULL DEFAULT 1);
+CREATE INDEX outbox_place ON outbox (conversation, network, seq);
+CREATE TABLE drafts (id TEXT PRIMARY KEY, inbox_id INTEGER NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE reminders (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, conversation TEXT NOT NULL, due_at REAL NOT NULL,
+  text TEXT NOT NULL, created_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX reminders_open ON reminders (due_at) WHERE state = 0;
+CREATE TABLE kv (scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (scope, key)) WITHOUT ROWID;
+CREATE TABLE conversations (
+  network TEXT NOT NULL, conversation TEXT NOT NULL, first_at REAL NOT NULL, consent TEXT,
+  PRIMARY KEY (network, conversation)) WITHOUT ROWID;
+"""
+
+_HINTS = {
+    "FULL": "free some disk space; the bot goes on by itself",
+    "READONLY": "check owner and permissions of the file and its folder",
+    "CANTOPEN": "check owner and permissions of the file and its folder",
+    "PERM": "check owner and permissions of the file and its folder",
+    "CORRUPT": "stop the bot, then put a backup in the file's place or move the file away",
+    "NOTADB": "stop the bot, then put a backup in the file's place or move the file away",
+    "IOERR": "check the disk; the bot goes on by itself when it works again",
+    "BUSY": "another program holds the file",
+    "LOCKED": "another program holds the file",
+}
+
+
+def storage_error(path: Path, err: sqlite3.Error | OSError) -> StorageError:
+    """Return the error as ours: the file, what SQLite or the system said, and what to do."""
+    name = getattr(err, "sqlite_errorname", None) or ""
+    hint = next((text for word, text in _HINTS.items() if word in name), "")
+    said = err.strerror if isinstance(err, OSError) else str(err)
+    return StorageError(f"cannot use {path}: {said}", hint=hint)
+
+
+def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
+    """Open or create the file, bring it to VERSION, and return the connection in autocommit mode.
+
+    `exclusive` keeps every other process out for the life of the connection. Raises StorageError.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    except (sqlite3.Error, OSError) as err:
+        raise storage_error(path, err) from err
+    try:
+        _prepare(connection, path, exclusive)
+    except sqlite3.Error as err:
+        connection.close()
+        raise storage_error(path, err) from err
+    except StorageError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> None:
+    if exclusive:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StorageError(
+            f"{path} was written by a newer version (schema {version}, this one reads {VERSION})", hint="upgrade psv; the file is unchanged"
+        )
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute("PRAGMA journal_size_limit=4194304")
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE;\n{_TABLES}\nPRAGMA user_version={VERSION};\nCOMMIT;")
+        path.chmod(0o600)
+
+
+def has_open_work(path: Path) -> bool:
+    """Tell whether the file holds unfinished messages or reminders to come, without keeping anything open.
+
+    A missing file has none; an unreadable one is taken to have some, so that opening it tells why.
+    """
+    if not path.exists():
+        return False
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            found = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 0) OR EXISTS (SELECT 1 FROM reminders WHERE state = 0)"
+            ).fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return True
+    return bool(found[0])

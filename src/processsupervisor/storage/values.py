@@ -1,0 +1,37 @@
+"""The statements of the small key-value store: JSON text by scope (the bot, or one conversation) and key."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from processsupervisor.storage.records import Place
+
+BOT_SCOPE = "bot"
+MAX_KEY_CHARS = 200
+MAX_VALUE_CHARS = 1 << 20
+
+
+def scope_of(place: Place) -> str:
+    """Return the scope of one conversation; the network's length keeps two places from meeting in one name."""
+    return f"c{len(place.network)}:{place.network}:{place.conversation}"
+
+
+def read_value(connection: sqlite3.Connection, scope: str, key: str) -> str | None:
+    """Return the JSON text under a key, or None."""
+    found = connection.execute("SELECT value FROM kv WHERE scope = ? AND key = ?", (scope, key)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def write_value(connection: sqlite3.Connection, scope: str, key: str, value: str | None) -> None:
+    """Set a key to JSON text; None deletes it."""
+    if value is None:
+        connection.execute("DELETE FROM kv WHERE scope = ? AND key = ?", (scope, key))
+    else:
+        connection.execute(
+            "INSERT INTO kv (scope, key, value) VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value", (scope, key, value)
+        )
+
+
+def read_keys(connection: sqlite3.Connection, scope: str) -> list[str]:
+    """Return all keys of a scope in order."""
+    return [str(key) for (key,) in connection.execute("SELECT key FROM kv WHERE scope = ? ORDER BY key", (scope,))]
