@@ -1,0 +1,137 @@
+"""Merged settings of one bot to its BotSpec: defaults filled in, units and paths made absolute. Touches no file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+from processsupervisor.config.problem import Finding
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ReadyTable, RestartTable, WebTable
+from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
+from processsupervisor.config.shape import ready_of_native
+from processsupervisor.config.spec import BotSpec, FleetSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
+
+_KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
+
+
+def absolute(folder: Path, text: str) -> str:
+    """Return a path of the file as an absolute one: `~` is the home folder, relative means beside fleet.toml."""
+    return os.path.normpath(folder / os.path.expanduser(text))  # noqa: PTH111 - the Path method raises for unknown users
+
+
+def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
+    """Return the settings of the fleet as a whole."""
+    return {
+        "name": fleet.name,
+        "down_timeout_s": fleet.down_timeout,
+        "log_total_bytes": fleet.log_total,
+        "disk_free_percent": fleet.disk_free_percent,
+        "control_group": control.group,
+    }
+
+
+def web_spec(web: WebTable, *, is_written: bool) -> WebSpec:
+    """Return the settings of the page; without a table [web] there is none."""
+    host, _, port = web.listen.rpartition(":")
+    return {"enabled": web.enabled and is_written, "listen_host": host.strip("[]"), "listen_port": int(port), "next_free": web.next_free}
+
+
+def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Finding]]:
+    """Return the spec of one bot and what is wrong with the combination of its scopes (paths as Finding.path says, in the bot)."""
+    values = dict(merged.values)
+    findings = []
+    program = next((key for key in PROGRAM_KEYS if key in values), None)
+    if program is None:
+        hint = 'give run = "module:bot", script = "main.py" or command = ["program"]'
+        findings.append(Finding((), "no-program", f"bot {name} has nothing to run", hint))
+    if program == "run" and "ready" in values:
+        if merged.scope_of("ready") != "global":  # in [global] it means: all those that need one
+            findings.append(ready_of_native(("ready",)))
+        del values["ready"]
+    kind = _KINDS[program] if program else "native"
+    return _spec(name, BotTable.model_validate(values), kind, folder), findings
+
+
+def broken_spec(name: str, kind: Kind, type_name: str | None, folder: Path) -> BotSpec:
+    """Return a spec that only serves to report the bot `name`, whose table cannot be read."""
+    return {**_spec(name, BotTable(), kind, folder), "type": type_name}
+
+
+def guess_kind(raw: Any) -> Kind:
+    """Return the kind that a faulty table most likely means."""
+    return next((kind for key, kind in _KINDS.items() if isinstance(raw, dict) and key in raw), "native")
+
+
+def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
+    command = [_program(folder, table.command[0]), *table.command[1:]] if table.command else None
+    return {
+        "name": name,
+        "type": table.type,
+        "kind": kind,
+        "run": table.run,
+        "script": absolute(folder, table.script) if table.script else None,
+        "command": command,
+        "args": list(table.args),
+        "python": _python(folder, table.python) if table.python else None,
+        "cwd": absolute(folder, table.cwd) if table.cwd else str(folder),
+        "env": dict(table.env),
+        "env_files": [absolute(folder, path) for path in table.env_file],
+        "inherit": list(table.inherit),
+        "preload": list(table.preload),
+        "lock": [{"env": lock.env} if lock.env else {"file": absolute(folder, lock.file or "")} for lock in table.lock],
+        "ready": _ready(table.ready, kind),
+        "start_timeout_s": table.start_timeout,
+        "stop": {"timeout_s": table.stop.timeout, "signal": table.stop.signal},
+        "restart": _restart(table.restart),
+        "essential": table.essential,
+        "autostart": table.autostart,
+        "user": table.user,
+        "umask": table.umask,
+        "limits": {
+            "nofile": table.limits.nofile,
+            "nproc": table.limits.nproc,
+            "memory_bytes": table.limits.memory,
+            "pids": table.limits.pids,
+        },
+        "logs": {"max_bytes": table.logs.max, "keep": table.logs.keep},
+        "stdin": "null",
+        "log_level": table.log_level,
+        "options": dict(table.options),
+        "error": None,
+        "error_rechecks": False,
+    }
+
+
+def _program(folder: Path, text: str) -> str:
+    return absolute(folder, text) if "/" in text else text
+
+
+def _python(folder: Path, text: str) -> str:
+    """Return the interpreter: a file, that of a virtual environment's folder, or (without a slash) one on PATH."""
+    path = absolute(folder, text)
+    if "/" not in text and not Path(path).exists():
+        return shutil.which(text) or path
+    return str(Path(path) / "bin" / "python") if Path(path).is_dir() else path
+
+
+def _ready(table: ReadyTable | None, kind: Kind) -> ReadySpec:
+    if kind == "native":
+        return {"kind": "said", "value": None}
+    given = table.model_dump(exclude_unset=True) if table else {"after": 1.0}
+    ready_kind, value = next(iter(given.items()))
+    return {"kind": cast(ReadyKind, ready_kind), "value": None if ready_kind == "notify" else value}
+
+
+def _restart(table: RestartTable) -> RestartSpec:
+    return {
+        "policy": table.policy,
+        "initial_s": table.initial,
+        "base_s": table.base,
+        "factor": table.factor,
+        "max_s": table.max,
+        "stable_after_s": table.stable_after,
+        "window": [{"count": window.count, "within_s": window.within} for window in table.window],
+        "retry_failed_s": table.retry_failed,
+    }

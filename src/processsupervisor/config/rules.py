@@ -1,0 +1,225 @@
+"""Rules on resolved bots that look outside fleet.toml (files, programs, users), and those between bots.
+
+Standard library only, so that psvd can ask again before a start (`recheck`). Each rule is a small function that yields
+findings at keys of the bot; none raises, none imports or runs anything of the fleet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
+from processsupervisor.config.spec import BotSpec
+from processsupervisor.kernel.errors import PsvError
+from processsupervisor.launch.envfile import parse_env_file
+
+
+class Site:
+    """The place where rules look: the fleet folder, with answers remembered for one check of many bots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._installed: dict[str, bool] = {}
+        self._env_files: dict[str, PsvError | None] = {}
+
+    def is_installed(self, module: str) -> bool:
+        """Tell whether a top-level module can be found without importing it; in doubt yes."""
+        if module not in self._installed:
+            try:
+                self._installed[module] = importlib.util.find_spec(module) is not None
+            except (ImportError, ValueError, AttributeError, OSError):
+                self._installed[module] = True
+        return self._installed[module]
+
+    def env_file_error(self, path: str) -> PsvError | None:
+        """Return why an env file cannot be used, or None."""
+        if path not in self._env_files:
+            try:
+                parse_env_file(Path(path))
+                self._env_files[path] = None
+            except PsvError as err:
+                self._env_files[path] = err
+        return self._env_files[path]
+
+
+Rule = Callable[[BotSpec, Site], Iterator[Finding]]
+
+
+def _outside(path: KeyPath, code: str, message: str, hint: str) -> Finding:
+    return Finding(path, code, printable(message), printable(hint), outside=True)
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def _like(missing: Path, otherwise: str) -> str:
+    """Return a hint: the file beside `missing` with the name most like it, else `otherwise`."""
+    try:
+        names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        names = []
+    if missing.suffix == ".py":
+        names = [name for name in names if name.endswith(".py")]
+    close = nearest(missing.name, names)
+    return f"did you mean {quoted(close)}?" if close else otherwise
+
+
+def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The script exists, is a file and can be read."""
+    if spec["script"] is None:
+        return
+    path = Path(spec["script"])
+    if path.is_dir():
+        yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
+    elif not path.exists():
+        yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
+    elif not os.access(path, os.R_OK):
+        yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
+
+
+def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The program of a command is found, on the PATH that the bot will have, and may be executed."""
+    if not spec["command"] or spec["command"][0] == "python":
+        return
+    program = spec["command"][0]
+    path = Path(program)
+    if "/" not in program:
+        search = spec["env"].get("PATH") or os.environ.get("PATH") or os.defpath
+        if shutil.which(program, path=search) is None:
+            hint = (
+                f'for a file beside fleet.toml write "./{program}"' if (site.folder / program).is_file() else "install it, or give its path"
+            )
+            yield _outside(("command", 0), "command-missing", f"command {quoted(program)} is not on PATH", hint)
+    elif not path.exists():
+        yield _outside(("command", 0), "command-missing", f"command {path} does not exist", _like(path, "paths are relative to fleet.toml"))
+    elif not _is_executable(path):
+        hint = "name the program in it" if path.is_dir() else f"chmod +x {path}"
+        yield _outside(("command", 0), "command-not-executable", f"command {path} is not executable", hint)
+
+
+def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The module of a native bot lies beside fleet.toml, or is installed (not known for another interpreter or PYTHONPATH)."""
+    if spec["run"] is None:
+        return
+    module = spec["run"].partition(":")[0]
+    top, *rest = module.split(".")
+    if _is_module(site.folder, top):
+        folder = site.folder
+        for part, inner in zip([top, *rest], rest, strict=False):
+            folder = folder / part
+            if not _is_module(folder, inner):
+                missing = folder / f"{inner}.py"
+                yield _outside(
+                    ("run",), "module-missing", f"module {module}: {missing} does not exist", _like(missing, f"create {missing}")
+                )
+                return
+    elif spec["python"] is None and "PYTHONPATH" not in spec["env"] and not site.is_installed(top):
+        message = f"module {top} is neither beside fleet.toml nor installed"
+        yield _outside(("run",), "module-missing", message, _like(site.folder / f"{top}.py", f"create {site.folder / top}.py"))
+
+
+def _is_module(folder: Path, name: str) -> bool:
+    if (folder / name).is_dir() or (folder / f"{name}.py").is_file():
+        return True
+    return any(folder.glob(f"{name}.*.so")) or (folder / f"{name}.so").is_file()
+
+
+def python_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The interpreter of its own exists and may be executed."""
+    if spec["python"] is not None and not _is_executable(Path(spec["python"])):
+        what = "is not executable" if Path(spec["python"]).exists() else "does not exist"
+        yield _outside(
+            ("python",), "python-missing", f"python {spec['python']} {what}", "name an interpreter, or the folder made by python -m venv"
+        )
+
+
+def cwd_is_a_folder(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The working folder exists."""
+    if not Path(spec["cwd"]).is_dir():
+        yield _outside(("cwd",), "cwd-missing", f"cwd {spec['cwd']} is not a folder", f"mkdir -p {spec['cwd']}")
+
+
+def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """Every env file exists and is well formed."""
+    for path in spec["env_files"]:
+        error = site.env_file_error(path)
+        if error is not None:
+            yield _outside(("env_file",), error.code, error.message, error.hint)
+
+
+def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """Only root can run a bot as somebody else, and the user exists."""
+    if spec["user"] is None or sys.platform == "win32":
+        return
+    import pwd
+
+    try:
+        uid = pwd.getpwnam(spec["user"]).pw_uid
+    except KeyError:
+        yield _outside(
+            ("user",),
+            "user-unknown",
+            f"user {quoted(spec['user'])} does not exist on this machine",
+            f"useradd {spec['user']}, or remove user",
+        )
+        return
+    if os.geteuid() not in (0, uid):
+        yield _outside(
+            ("user",), "user-not-root", f"user {quoted(spec['user'])} needs psv to run as root", "run psv as root, or remove user"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    script_is_a_file,
+    command_can_run,
+    module_is_there,
+    python_can_run,
+    cwd_is_a_folder,
+    env_files_can_be_read,
+    user_can_be_taken,
+)
+
+
+def check_bot(spec: BotSpec, site: Site) -> list[Finding]:
+    """Apply every rule to one bot."""
+    findings: list[Finding] = []
+    for rule in RULES:
+        try:
+            findings += rule(spec, site)
+        except (OSError, ValueError) as err:  # a name too long for the system, a loop of links
+            findings.append(_outside((), "unusable-path", f"a path of the bot cannot be used: {err}", "correct the path"))
+    return findings
+
+
+def recheck(spec: BotSpec, folder: Path) -> str | None:
+    """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
+    if not spec["error_rechecks"]:
+        return spec["error"]
+    findings = check_bot(spec, Site(folder))
+    return f"{findings[0].message}; {findings[0].hint}" if findings else None
+
+
+def shared_lock_files(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:
+    """Yield `(second bot, warning)` for each session file that two bots lock: only one of them can run at a time."""
+    first: dict[str, str] = {}
+    for name, spec in specs.items():
+        for index, path in enumerate(lock["file"] for lock in spec["lock"] if "file" in lock):
+            owner = first.setdefault(path, name)
+            if owner != name:
+                message = f"bots {owner} and {name} lock the same file {printable(path)}: the second one waits as lock-held"
+                yield name, Finding(("lock", index), "lock-shared", message, "give each its own session file", warning=True)
+
+
+def open_to_others(host: str) -> Iterator[Finding]:
+    """Warn of a page that other machines reach: whoever does may see and use every bot."""
+    if host not in ("localhost", "::1") and not host.startswith("127."):
+        text = f"the page listens on {printable(host)}: whoever reaches this machine sees and uses every bot"
+        yield Finding(
+            ("web", "listen"), "listen-open", text, 'use "127.0.0.1:8450" and an SSH tunnel or a proxy with a login', warning=True
+        )

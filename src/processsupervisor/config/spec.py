@@ -1,0 +1,146 @@
+"""The settings of a fleet and of each bot after merging, as plain JSON shapes: what config writes and everyone else reads.
+
+Standard library only: psvd, keeper and zygotes read these without pydantic. Every key is always present; durations are
+seconds, sizes bytes, paths absolute.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+APPLIED_VERSION = 1
+
+Kind = Literal["native", "script", "command"]
+ReadyKind = Literal["said", "log", "tcp", "http", "after", "notify"]
+Policy = Literal["always", "on-failure", "never"]
+
+
+class ReadySpec(TypedDict):
+    """How a bot becomes ready; `value`: regex, URL (str), port (int), seconds (float), None for said and notify."""
+
+    kind: ReadyKind
+    value: str | int | float | None
+
+
+class StopSpec(TypedDict):
+    """The polite part of the stop ladder; `signal` without SIG."""
+
+    timeout_s: float
+    signal: str
+
+
+class WindowSpec(TypedDict):
+    """At most `count` restarts within `within_s`."""
+
+    count: int
+    within_s: float
+
+
+class RestartSpec(TypedDict):
+    """Restart policy; the arithmetic is kernel.backoff."""
+
+    policy: Policy
+    initial_s: float
+    base_s: float
+    factor: float
+    max_s: float
+    stable_after_s: float
+    window: list[WindowSpec]
+    retry_failed_s: float
+
+
+class LimitsSpec(TypedDict):
+    """Limits of one bot; None = as inherited."""
+
+    nofile: int | None
+    nproc: int | None
+    memory_bytes: int | None
+    pids: int | None
+
+
+class LogsSpec(TypedDict):
+    """Size of one log segment and how many are kept."""
+
+    max_bytes: int
+    keep: int
+
+
+class BotSpec(TypedDict):
+    """Everything that a start of one bot needs.
+
+    Exactly one of `run`, `script`, `command` is set unless `error` is. `name` may break BOT_NAME_PATTERN, with `error`
+    set: never build a path from it before the pattern was checked. `lock` holds `{"env": NAME}` and `{"file": path}`.
+    `error` is one line; `error_rechecks` says that all of it lies outside fleet.toml (a missing file), so that
+    rules.recheck may clear it at the next start.
+    """
+
+    name: str
+    type: str | None
+    kind: Kind
+    run: str | None
+    script: str | None
+    command: list[str] | None
+    args: list[str]
+    python: str | None
+    cwd: str
+    env: dict[str, str]
+    env_files: list[str]
+    inherit: list[str]
+    preload: list[str]
+    lock: list[dict[str, str]]
+    ready: ReadySpec
+    start_timeout_s: float
+    stop: StopSpec
+    restart: RestartSpec
+    essential: bool
+    autostart: bool
+    user: str | None
+    umask: int | None
+    limits: LimitsSpec
+    logs: LogsSpec
+    stdin: Literal["null"]
+    log_level: Literal["debug", "info", "warning", "error"]
+    options: dict[str, object]
+    error: str | None
+    error_rechecks: bool
+
+
+class FleetSpec(TypedDict):
+    """Settings of the fleet as a whole."""
+
+    name: str
+    down_timeout_s: float
+    log_total_bytes: int
+    disk_free_percent: float
+    control_group: str | None
+
+
+class WebSpec(TypedDict):
+    """Settings of the page; port 0 = any free one."""
+
+    enabled: bool
+    listen_host: str
+    listen_port: int
+    next_free: bool
+
+
+class ProblemSpec(TypedDict):
+    """One problem of a configuration as `psv check --json` prints it."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    hint: str
+
+
+class Applied(TypedDict):
+    """The content of .psv/data/fleet.json; `source_digest` is the SHA-256 of the fleet.toml it came from."""
+
+    version: int
+    fleet: FleetSpec
+    web: WebSpec
+    bots: list[BotSpec]
+    problems: list[ProblemSpec]
+    source_digest: str

@@ -1,0 +1,263 @@
+"""The kinds of values that fleet.toml knows, each with the words that name it in messages and in the reference.
+
+A kind accepts what people write and what it made of it before (scopes are merged after a first reading and read again).
+Errors say what was expected; the found value is added by `shape`, which knows what must not be shown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from processsupervisor.config.problem import nearest, table_name
+from processsupervisor.kernel.units import parse_duration, parse_size
+
+# Names that stop and kill know on Linux; a fixed list, so that check says the same on every platform.
+SIGNALS = frozenset(
+    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ "
+    "VTALRM PROF WINCH IO PWR SYS".split()
+)
+_POINTLESS = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD"})
+_DEEPEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How the reference names a kind of value."""
+
+    text: str
+
+
+def wrong(expected: str, hint: str = "") -> PydanticCustomError:
+    """Return the error "found X, expected `expected`"."""
+    return PydanticCustomError("psv", "{expected}", {"expected": expected, "hint": hint})
+
+
+def _kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, Label]:
+    return BeforeValidator(read), Label(label)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise wrong('a text in quotes, as in "abc"')
+    if "\0" in value:
+        raise wrong("a text without NUL characters")
+    return value
+
+
+def _filled(value: Any) -> str:
+    text = _text(value)
+    if not text.strip():
+        raise wrong("a text that is not empty")
+    return text
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise wrong('a duration such as "30s", "10m" or "1h30m"')
+    try:
+        return parse_duration(value)
+    except (ValueError, OverflowError) as err:
+        negative = str(value).lstrip().startswith("-") if isinstance(value, str) else value < 0
+        raise wrong(
+            "a duration from 0 to ten years" if negative else 'a duration such as "30s", "10m" or "1h30m", at most ten years'
+        ) from err
+
+
+def _some_time(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds <= 0:
+        raise wrong("a duration longer than 0")
+    return seconds
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise wrong('a size such as "256MB"')
+    try:
+        return parse_size(value)
+    except (ValueError, OverflowError) as err:
+        raise wrong('a size such as "256MB", from 0 to 1 EiB') from err
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise wrong("a number")
+    try:
+        number = float(value)
+    except OverflowError as err:
+        raise wrong("a smaller number") from err
+    if not math.isfinite(number):
+        raise wrong("a number that is finite")
+    return number
+
+
+def _signal(value: Any) -> str:
+    name = _text(value).upper().removeprefix("SIG")
+    if name not in SIGNALS:
+        close = nearest(name, SIGNALS)
+        raise wrong(
+            "the name of a signal", f'did you mean "{close}"?' if close else 'common ones: "TERM", "INT", "QUIT", "HUP", "USR1", "KILL"'
+        )
+    if name in _POINTLESS:
+        raise wrong("a signal that can end a program", 'common ones: "TERM", "INT", "QUIT", "HUP", "USR1", "KILL"')
+    return name
+
+
+def _umask(value: Any) -> int:
+    expected = 'a file mode mask such as "022" or 0o022, from 0 to 0o777'
+    if isinstance(value, str):
+        if not re.fullmatch(r"(0o)?[0-7]{1,4}", value):
+            raise wrong(expected)
+        value = int(value.removeprefix("0o"), 8)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0o777:
+        raise wrong(expected)
+    return value
+
+
+def _module(value: Any) -> str:
+    text = _text(value)
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise wrong('the name of a module, as in "aiogram" or "aiogram.types"')
+    return text
+
+
+def _run(value: Any) -> str:
+    text = _text(value)
+    module, colon, attribute = text.partition(":")
+    if module.endswith(".py") and colon:
+        raise wrong('"module:attribute"', "write the module without .py, as imported")
+    if text.endswith(".py") or "/" in text:
+        raise wrong('"module:attribute" of a bot made with processsupervisor.Bot', 'for any other Python file write script = "main.py"')
+    parts = [*module.split("."), *attribute.split(".")]
+    if not colon or not all(part.isidentifier() for part in parts):
+        raise wrong('"module:attribute"', 'bots.py with helper = Bot(...) is run = "bots:helper"')
+    return text
+
+
+def _variable(value: Any) -> str:
+    name = _text(value)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise wrong("the name of an environment variable: letters, digits and _")
+    return name
+
+
+def _variable_value(value: Any) -> str:
+    if isinstance(value, (bool, float, list, dict)) or not isinstance(value, (str, int)):
+        raise wrong("a text in quotes (or a whole number)", 'write it as the program shall read it, as in DEBUG = "1"')
+    try:
+        return _text(str(value))
+    except ValueError as err:  # more digits than int-to-text conversion allows
+        raise wrong("a text in quotes") from err
+
+
+def _paths(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _command(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        raise wrong("a list of texts", 'write command = ["program", "first argument", "second argument"]; no shell reads it')
+    if not isinstance(value, list) or not value:
+        raise wrong('a list of texts, as in ["node", "bot.js"]')
+    if isinstance(value[0], str) and not value[0].strip():
+        raise wrong("a program as the first text of the list")
+    return value
+
+
+def _regex(value: Any) -> str:
+    text = _filled(value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(text)
+    except (re.error, RecursionError, OverflowError) as err:
+        raise wrong(f"a regular expression ({err})", "in TOML, 'single quotes' keep backslashes as they are") from err
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value)
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if not is_good or any(c.isspace() for c in text):
+        raise wrong('an address such as "http://127.0.0.1:8080/healthz"')
+    return text
+
+
+def _listen(value: Any) -> str:
+    expected = 'an address and port such as "127.0.0.1:8450" or "[::1]:8450"'
+    host, colon, port = _text(value).rpartition(":")
+    if not colon or not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host):
+        raise wrong(expected)
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise wrong(expected, "a port is a number from 1 to 65535, 0 takes any free one")
+    return f"{host}:{int(port)}"
+
+
+def _fleet_name(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", _text(value)):
+        raise wrong("1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit")
+    return str(value)
+
+
+def _plain(value: object, at: str, depth: int) -> object:
+    match value:
+        case bool() | str():
+            return value
+        case int():
+            if not -(1 << 63) <= value < 1 << 63:
+                raise wrong("whole numbers of at most 64 bits", f"look at {at}")
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise wrong("numbers that are finite", f"look at {at}, nan and inf cannot be passed on")
+            return value
+        case list() | dict() if depth >= _DEEPEST:
+            raise wrong(f"lists and tables at most {_DEEPEST} deep")
+        case list():
+            return [_plain(item, f"{at}[{index + 1}]", depth + 1) for index, item in enumerate(value)]
+        case dict():
+            return {str(key): _plain(item, f"{at}.{table_name((str(key),))}", depth + 1) for key, item in value.items()}
+    return str(getattr(value, "isoformat", value.__str__)())
+
+
+def _options(value: Any) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise wrong("a table")
+    return {str(key): _plain(item, table_name((str(key),)), 1) for key, item in value.items()}
+
+
+Text = Annotated[str, *_kind("text", _text)]
+Filled = Annotated[str, *_kind("text", _filled)]
+PathText = Annotated[str, *_kind("path", _filled)]
+Paths = Annotated[list[PathText], *_kind("path or list of paths", _paths)]
+Duration = Annotated[float, *_kind("duration", _duration)]
+SomeTime = Annotated[float, *_kind("duration > 0", _some_time)]
+Size = Annotated[int, *_kind("size", _size)]
+Number = Annotated[float, *_kind("number", _number)]
+Count = Annotated[int, Label("whole number")]
+Flag = Annotated[bool, Label("true or false")]
+SignalName = Annotated[str, *_kind("signal name", _signal)]
+Umask = Annotated[int, *_kind("octal mask", _umask)]
+ModuleName = Annotated[str, *_kind("module name", _module)]
+RunName = Annotated[str, *_kind('"module:attribute"', _run)]
+VariableName = Annotated[str, *_kind("variable name", _variable)]
+VariableValue = Annotated[str, *_kind("text", _variable_value)]
+CommandLine = Annotated[list[Text], *_kind("list of texts", _command)]
+Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
+Url = Annotated[str, *_kind("URL", _url)]
+Listen = Annotated[str, *_kind('"host:port"', _listen)]
+FleetName = Annotated[str, *_kind("name", _fleet_name)]
+Options = Annotated[dict[str, object], *_kind("table of anything", _options)]
