@@ -22,7 +22,7 @@ from processsupervisor.web.sse import Emit, EventStream, Streams, frame
 MAX_BODY_BYTES = 65_536
 MAX_NAME_CHARACTERS = 128
 DEFAULT_CONVERSATION = "default"
-MAX_HISTORY = 200
+MAX_HISTORY = 100
 _KEYS = ("id", "text", "conversation")
 _SHAPE = 'send {"id": "a name of your own for this message", "text": "...", "conversation": "default"}'
 

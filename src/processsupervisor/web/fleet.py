@@ -129,7 +129,7 @@ class FleetView:
             self._wanted.clear()
             answer = await self.list()
             listed = [bot for bot in answer if isinstance(bot, dict)] if isinstance(answer, list) else []
-            words = await self._last_words.of([str(bot.get("name")) for bot in listed])
+            words = await self._last_words.of({str(bot.get("name")): _generation(bot) for bot in listed})
             bots = {str(b.get("name")): b | {"chat": b.get("kind") == "native", "last_log": words.get(str(b.get("name")))} for b in listed}
             is_first = self._is_answering is not True
             self._is_answering = True
@@ -165,6 +165,11 @@ class FleetView:
 
 def _differs(old: BotObject, new: BotObject) -> bool:
     return any(old.get(key) != value for key, value in new.items() if key not in _EVER_CHANGING)
+
+
+def _generation(bot: BotObject) -> int:
+    value = bot.get("generation")
+    return value if isinstance(value, int) else 0
 
 
 def _unseen(bot: KnownBot) -> BotObject:

@@ -7,8 +7,7 @@ words until the next look.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
 
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
@@ -20,12 +19,8 @@ _FILES = ("stdout.log", "stderr.log")
 _Mark = tuple[tuple[int, int] | None, ...]
 
 
-class TailLines(Protocol):
-    """Shape of process.logview.tail_lines."""
-
-    def __call__(self, paths: FleetPaths, bot: str, stream: str | None, count: int, /) -> Iterable[Any]:
-        """Return the newest `count` lines of `bot`, of both streams when `stream` is None."""
-        ...
+TailLines = Callable[[FleetPaths, str, int, int], list[str]]
+"""`(paths, bot, generation, count)` -> the newest lines of that generation; process.logview.tail_lines."""
 
 
 class LastWords:
@@ -37,20 +32,20 @@ class LastWords:
         self._marks: dict[str, _Mark] = {}
         self._words: dict[str, str | None] = {}
 
-    async def of(self, bots: list[str]) -> dict[str, str | None]:
-        """Return the last words of `bots`; None for a bot that has said nothing."""
-        return await asyncio.to_thread(self._read, bots)
+    async def of(self, generations: Mapping[str, int]) -> dict[str, str | None]:
+        """Return the last words of the bots whose `{name: generation}` is given; None for a bot that has said nothing."""
+        return await asyncio.to_thread(self._read, generations)
 
-    def _read(self, bots: list[str]) -> dict[str, str | None]:
+    def _read(self, generations: Mapping[str, int]) -> dict[str, str | None]:
         reads = 0
-        for bot in bots:
+        for bot, generation in generations.items():
             mark = self._mark(bot)
             if mark == self._marks.get(bot) or reads >= READS_AT_ONCE:
                 continue
             reads += 1
             self._marks[bot] = mark
-            self._words[bot] = self._newest(bot)
-        for gone in self._words.keys() - set(bots):
+            self._words[bot] = self._newest(bot, generation)
+        for gone in self._words.keys() - generations.keys():
             del self._words[gone], self._marks[gone]
         return dict(self._words)
 
@@ -65,12 +60,13 @@ class LastWords:
                 marks.append(None)
         return tuple(marks)
 
-    def _newest(self, bot: str) -> str | None:
-        try:
-            lines = list(self._tail_lines(self._paths, bot, None, 1))
-        except (OSError, ValueError, PsvError):
-            return self._words.get(bot)
-        if not lines:
-            return self._words.get(bot)  # the words stand in a segment that was just closed
-        text = str(getattr(lines[-1], "text", lines[-1])).strip()
-        return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+    def _newest(self, bot: str, generation: int) -> str | None:
+        for life in (generation, generation - 1):  # one that was just started may have said nothing yet
+            try:
+                lines = self._tail_lines(self._paths, bot, life, 1)
+            except (OSError, ValueError, PsvError):
+                break
+            if lines:
+                text = lines[-1].strip()
+                return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+        return self._words.get(bot)

@@ -19,13 +19,14 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.web.problem import BotAway, Problem
 
 DEADLINE_S = 10.0
-MAX_LINE_BYTES = 8 << 20
-"""A history of long messages is one line."""
+MAX_LINE_BYTES = 16 << 20
+"""A history is one line: 100 messages of 64 KiB, escaped."""
 
 CALLS_PER_BOT = 16
 """Connections at once for messages and histories; the others wait their turn within the deadline."""
 
-_REFUSED_AS = {"too-long": 413, "too-large": 413, "no-such-conversation": 404, "usage": 400, "invalid": 400}
+_REFUSED_AS = {"too-long": 413, "empty": 400, "bad-message": 400, "protocol": 400}
+"""What a repetition cannot cure; every other refusal (paused, stopping, busy, storage) is 503 with Retry-After."""
 
 Line = dict[str, object]
 """One JSON object of the bot's protocol, as on the wire."""
@@ -54,7 +55,7 @@ class BotLink:
         match answer.get("op"):
             case "accepted" if answer.get("id") == message_id:
                 return
-            case "refused":
+            case "refused" | "error":
                 raise _refusal(bot, answer)
             case other:
                 raise ProtocolError(f"{bot} answered a message with {str(other)[:40]!r}")
@@ -62,7 +63,7 @@ class BotLink:
     async def history(self, bot: str, conversation: str, limit: int) -> list[Line]:
         """Return the newest `limit` messages, oldest first: `{id, from, text, at, seq}`."""
         answer = await self._ask(bot, {"op": "history", "conversation": conversation, "limit": limit})
-        if answer.get("op") == "refused":
+        if answer.get("op") in ("refused", "error"):
             raise _refusal(bot, answer)
         messages = answer.get("messages")
         if not isinstance(messages, list):
@@ -143,7 +144,7 @@ async def _events(bot: str, reader: asyncio.StreamReader) -> AsyncIterator[ChatE
             case {"op": "event", "id": str(id_), "text": str(text), "final": bool(final)}:
                 seq, reply_to = line.get("seq"), line.get("reply_to")
                 yield ChatEvent(seq if isinstance(seq, int) else None, id_, reply_to if isinstance(reply_to, str) else None, text, final)
-            case {"op": "refused"}:
+            case {"op": "refused" | "error"}:
                 raise _refusal(bot, line)
             case _:
                 continue  # of a later protocol

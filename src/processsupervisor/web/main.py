@@ -22,11 +22,12 @@ from processsupervisor.ipc.client_async import AsyncControlClient
 from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.process.logview import tail_lines
 from processsupervisor.web.application import Api, build
 from processsupervisor.web.chat import Chat
 from processsupervisor.web.fleet import Control, FleetView
 from processsupervisor.web.guard import Guard
-from processsupervisor.web.lastwords import LastWords, TailLines
+from processsupervisor.web.lastwords import LastWords
 from processsupervisor.web.link import BotLink
 from processsupervisor.web.listener import allowed_hosts, announce, is_wildcard, open_listener, previous_port, url_of
 from processsupervisor.web.page import Page
@@ -102,18 +103,9 @@ def compose(paths: FleetPaths, wanted: Listen, streams: Streams) -> Guard:
     applied = Applied(paths)
     # The client answers JSON as Any; the view looks at each value before it trusts it.
     control = cast(Control, AsyncControlClient(paths))
-    view = FleetView(control, applied, LastWords(paths, _log_reader()))
+    view = FleetView(control, applied, LastWords(paths, tail_lines))
     chat = Chat(applied, BotLink(paths), streams)
     return build(Api(view, streams), chat, Page(), allowed_hosts(wanted), is_wildcard(wanted))
-
-
-def _log_reader() -> TailLines:
-    try:
-        from processsupervisor.process.logview import tail_lines
-    except ImportError:
-        return lambda *_: ()
-
-    return tail_lines
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from processsupervisor.web.problem import Problem
 
 RETRY_FIRST_S = 0.05
 RETRY_MOST_S = 1.0
-_LOOK_BACK = (50, 500)
+_LOOK_BACK = (50, 200)
 """How many of the newest messages are looked through for the place where "from now on" begins."""
 
 OnEvent = Callable[[ChatEvent], Awaitable[None]]

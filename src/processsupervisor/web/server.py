@@ -10,20 +10,28 @@ import contextlib
 import socket
 from collections.abc import Callable, Generator
 
+import h11
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import Server
 
 MAX_CONNECTIONS = 512
 REQUEST_DEADLINE_S = 10.0
 KEEP_ALIVE_S = 10
+MAX_SURPLUS_BYTES = 1 << 20
 END_DEADLINE_S = 0.6
 """With uvicorn's own pause of 0.1 s and the closing of files this keeps the whole end under a second."""
 
 
 class PatientHttp(H11Protocol):
-    """HTTP/1.1, with a deadline for the first request of a connection to arrive."""
+    """HTTP/1.1 with limits: a deadline for the first request of a connection, and an end to a body that was refused.
+
+    uvicorn reads and drops what comes after the answer without a limit. It has to read some, because a close with unread
+    bytes resets the connection and the client would lose the answer.
+    """
+
+    _surplus_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -33,6 +41,25 @@ class PatientHttp(H11Protocol):
     def _close_if_silent(self) -> None:
         if self.cycle is None and not self.transport.is_closing():
             self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in, and count those of a body that was answered already."""
+        super().data_received(data)
+        if not self._is_surplus(self.cycle):
+            self._surplus_bytes = 0
+            return
+        if self._surplus_bytes == 0:
+            self.loop.call_later(REQUEST_DEADLINE_S, self._close_if_surplus, self.cycle)
+        self._surplus_bytes += len(data)
+        if self._surplus_bytes > MAX_SURPLUS_BYTES:
+            self.transport.close()
+
+    def _close_if_surplus(self, cycle: RequestResponseCycle) -> None:
+        if self._is_surplus(cycle):
+            self.transport.close()
+
+    def _is_surplus(self, cycle: RequestResponseCycle | None) -> bool:
+        return cycle is not None and cycle is self.cycle and cycle.response_complete and self.conn.their_state is h11.SEND_BODY
 
 
 class WebServer(Server):
