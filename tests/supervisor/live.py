@@ -113,7 +113,7 @@ class LiveFleet:
 
     def output(self, bot: str) -> str:
         """Return everything that the bot has written so far, raw."""
-        return "".join(p.read_text(errors="replace") for p in sorted(self.paths.bot_logs(bot).glob("std*.log")))
+        return "\n".join(p.read_text(errors="replace") for p in sorted(self.paths.bot_logs(bot).glob("std*.log")))
 
     def processes(self) -> list[int]:
         """Return the pids of every process that belongs to this fleet: by title, environment or argument."""

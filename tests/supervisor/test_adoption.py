@@ -71,7 +71,8 @@ def test_a_killed_zygote_costs_no_bot_and_a_new_one_is_made(fleet: LiveFleet) ->
     assert fleet.call("bot.restart", names=["forked"])[0]["ok"]
     assert fleet.role_pid("zygote") != zygote
     assert fleet.bot("executed")["pid"] == pids["executed"]
-    assert Path(f"/proc/{fleet.bot('forked')['pid']}/cmdline").read_bytes().startswith(b"psv: bot forked")
+    title = Path(f"/proc/{fleet.bot('forked')['pid']}/cmdline")
+    eventually(lambda: title.read_bytes().startswith(b"psv: bot forked"), "the bot is forked again")
 
 
 def test_killing_logd_loses_and_repeats_no_line(fleet: LiveFleet) -> None:

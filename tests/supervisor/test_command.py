@@ -77,7 +77,7 @@ def test_a_ready_regex_that_explodes_fails_its_bot_only(fleet: LiveFleet) -> Non
         restart = { policy = "never" }
         [bots.bad]
         command = ["python", "a.py"]
-        ready = { log = "^(a+)+$" }
+        ready = { log = "^(a|aa)+$" }
         [bots.good]
         command = ["python", "a.py"]
         ready = { log = "^a+!$" }

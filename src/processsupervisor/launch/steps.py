@@ -106,6 +106,22 @@ def set_limits(context: LaunchContext) -> None:
             raise LaunchFailed(Reason.CONFIG, message, hint="lower it or raise the system's limit") from err
 
 
+def fork_with_signals_blocked() -> int:
+    """Fork; in the child every signal stays blocked until reset_signals.
+
+    The child shares the parent's signal wakeup descriptor: a SIGTERM that met it before its handlers are reset would be
+    written there, and the parent would take it for its own.
+    """
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    return pid
+
+
 def reset_signals() -> None:
     """Give every signal the action a fresh Python interpreter has, and block none."""
     signal.set_wakeup_fd(-1)

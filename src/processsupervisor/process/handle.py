@@ -12,10 +12,9 @@ import contextlib
 import hashlib
 import os
 import secrets
-import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import LockHeld, PsvError
@@ -24,25 +23,17 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
-from processsupervisor.process import readiness
 from processsupervisor.process.exits import ExitRecord, record_of
 from processsupervisor.process.launcher import KeeperPort, Launched, Launcher
 from processsupervisor.process.lifecycle import Lifecycle, Transition
-from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, send_signal
+from processsupervisor.process.readiness import Readiness
+from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, kill_tree, stop_rungs
+from processsupervisor.process.tree import kill_leftovers, send_signal
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.version import RECORD
 
 STATUS_PATIENCE_S = 1.0
 _PAUSE_TIMEOUT_S = 10.0
-_KILL_AGAIN_S = 1.0
-
-
-class LinkPort(Protocol):
-    """The control link to a native bot, while it is connected."""
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send one line; a broken link is noticed elsewhere."""
-        ...
 
 
 @dataclass(slots=True)
@@ -86,8 +77,7 @@ class BotHandle:
         self._has_status = False
         self._override: Reason | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._probe: asyncio.Task[None] | None = None
-        self._notify: readiness.NotifySocket | None = None
+        self._readiness = Readiness()
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
@@ -140,15 +130,7 @@ class BotHandle:
 
     def kill_now(self) -> None:
         """SIGKILL the tree without further rungs."""
-        if self.group is not None and Groups.kill(self.group):
-            return
-        if self.process is not None:
-            # Its children first, while they can still be found below it; what escapes is found when the keeper adopts it.
-            below = [i for pid in descendants_of(self.process.pid) if (i := Identity.of(pid)) is not None]
-            send_signal(self.process, signal.SIGKILL)
-            for identity in below:
-                if belongs_to(identity.pid, self.name, self._around.paths, self.process.pid):
-                    send_signal(identity, signal.SIGKILL)
+        kill_tree(self._around.paths, self.name, self.process, self.group)
 
     async def wait_for(self, states: Iterable[State], timeout_s: float) -> bool:
         """Wait until the bot is in one of `states`; False at the deadline."""
@@ -239,9 +221,7 @@ class BotHandle:
     async def _launch(self, secret: str) -> None:
         generation = self.generation
         try:
-            if self.spec["ready"]["kind"] == "notify":
-                self._notify = readiness.NotifySocket()
-            address = self._notify.address if self._notify else None
+            address = self._readiness.open_address(self.spec["ready"])
             launched = await self._around.launcher.launch(self.spec, generation, secret=secret, notify_socket=address)
         except (PsvError, OSError) as err:
             self._on_launch_failed(err)
@@ -282,54 +262,32 @@ class BotHandle:
     def _expect_status(self) -> None:
         """The process is gone and the keeper has the status: give it a moment, or none if there is no keeper."""
         wait_s = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0
-        generation = self.generation
-        asyncio.get_running_loop().call_later(wait_s, lambda: generation == self.generation and self.on_status(None, wall()))
+        asyncio.get_running_loop().call_later(wait_s, self._give_up_status, self.generation)
+
+    def _give_up_status(self, generation: int) -> None:
+        if generation == self.generation:
+            self.on_status(None, wall())
 
     def _watch_readiness(self) -> None:
-        kind, value = self.spec["ready"]["kind"], self.spec["ready"].get("value")
-        match kind:
-            case "after":
-                probe = asyncio.sleep(max(0.0, float(value)))
-            case "tcp":
-                probe = readiness.tcp_accepts(int(value))
-            case "http":
-                probe = readiness.http_answers(str(value))
-            case "notify" if self._notify is not None and self.process is not None:
-                probe = self._notify.said(self.process.pid)
-            case _:
-                return
-        self._probe = asyncio.get_running_loop().create_task(probe)
-        self._probe.add_done_callback(self._on_probe)
-
-    def _on_probe(self, probe: asyncio.Task[None]) -> None:
-        if not probe.cancelled() and probe.exception() is None and probe is self._probe:
-            self.say_ready()
+        if self.process is not None:
+            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready)
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
             self._override = Reason.START_TIMEOUT
             self.kill_now()
-            self._set_timer(_KILL_AGAIN_S, self._on_start_timeout)
+            self._set_timer(KILL_AGAIN_S, self._on_start_timeout)
 
     async def _stop_ladder(self, generation: int) -> None:
-        """Ask, signal, kill: each rung with its deadline, the last repeated until the process is gone."""
-        total_s = float(self.spec["stop"]["timeout_s"])
-        number = signal.Signals["SIG" + str(self.spec["stop"]["signal"])]
-        rungs: list[tuple[float, Callable[[], object]]] = []
-        link = self.link
-        if link is not None:
-            rungs.append((total_s * 0.6, lambda: link.send({"op": "stop", "timeout_s": total_s * 0.6})))
-            rungs.append((total_s * 0.4, lambda: self.send_signal(number)))
-        else:
-            rungs.append((total_s, lambda: self.send_signal(number)))
-        rungs.append((_KILL_AGAIN_S, self.kill_now))
+        """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""
         while self.process is None and not self._has_status:
-            await asyncio.sleep(0.01)  # a launch is under way; its own deadline ends this wait
+            await asyncio.sleep(0.01)
+        rungs = stop_rungs(self.spec["stop"], self.link, self.send_signal, self.kill_now)
         while generation == self.generation and not self._gone.is_set():
-            wait_s, act = rungs.pop(0) if len(rungs) > 1 else rungs[0]
-            act()
+            rung = rungs.pop(0) if len(rungs) > 1 else rungs[0]
+            rung.act()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), wait_s)
+                await asyncio.wait_for(self._gone.wait(), rung.patience_s)
 
     async def _clear_away(self, record: ExitRecord) -> None:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
@@ -366,12 +324,7 @@ class BotHandle:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-        if self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
-        if self._notify is not None:
-            self._notify.close()
-            self._notify = None
+        self._readiness.close()
 
     def _on_transition(self, transition: Transition) -> None:
         self._write_record()

@@ -15,7 +15,7 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason
 from processsupervisor.launch.context import LaunchContext, LaunchFailed, load_context, report_failure
-from processsupervisor.launch.steps import become, prepare, restore_signals_for_exec
+from processsupervisor.launch.steps import become, fork_with_signals_blocked, prepare, restore_signals_for_exec
 
 
 def launch_program(paths: FleetPaths, bot: str, generation: int, nofile: tuple[int, int]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def launch_program(paths: FleetPaths, bot: str, generation: int, nofile: tuple[i
     Raises SystemRefused when the fork itself is refused (processes or memory ran out).
     """
     try:
-        pid = os.fork()
+        pid = fork_with_signals_blocked()
     except OSError as err:
         raise SystemRefused(f"cannot fork: {err.strerror}", hint="the machine is out of processes or memory; it is tried again") from err
     if pid == 0:

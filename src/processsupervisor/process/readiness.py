@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,3 +94,49 @@ class NotifySocket:
         """Give the address back."""
         with contextlib.suppress(OSError):
             os.close(self._socket.detach())
+
+
+class Readiness:
+    """The probe of one generation at a time; `on_ready` is called at most once for each `watch`."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._notify: NotifySocket | None = None
+
+    def open_address(self, ready: dict[str, Any]) -> str | None:
+        """Return the address for NOTIFY_SOCKET when the program is to speak sd_notify, else None."""
+        if ready["kind"] != "notify":
+            return None
+        self._notify = NotifySocket()
+        return self._notify.address
+
+    def watch(self, ready: dict[str, Any], pid: int, on_ready: Callable[[], None]) -> None:
+        """Begin to probe the process `pid` as the `ready` table of its spec says."""
+        probe = self._probe(ready, pid)
+        if probe is None:
+            return
+        task = asyncio.get_running_loop().create_task(probe)
+        task.add_done_callback(lambda done: done is self._task and not done.cancelled() and not done.exception() and on_ready())
+        self._task = task
+
+    def _probe(self, ready: dict[str, Any], pid: int) -> Coroutine[Any, Any, None] | None:
+        value = ready.get("value")
+        match ready["kind"]:
+            case "after":
+                return asyncio.sleep(max(0.0, float(value or 0.0)))
+            case "tcp":
+                return tcp_accepts(int(value or 0))
+            case "http":
+                return http_answers(str(value))
+            case "notify" if self._notify is not None:
+                return self._notify.said(pid)
+        return None
+
+    def close(self) -> None:
+        """End the probe; the generation is over."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None

@@ -18,7 +18,7 @@ from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.steps import reset_signals, restore_signals_for_exec
+from processsupervisor.launch.steps import fork_with_signals_blocked, reset_signals, restore_signals_for_exec
 
 WEDGED_AFTER_S = 10.0
 PING_EVERY_S = 3.0
@@ -80,7 +80,7 @@ class Roles:
         """Fork and exec one role; a failed fork is tried again by the delay."""
         role.start_at_mono = None
         try:
-            pid = os.fork()
+            pid = fork_with_signals_blocked()
         except OSError:
             role.quick_deaths += 1
             role.start_at_mono = mono() + _DELAYS_S[min(role.quick_deaths, len(_DELAYS_S) - 1)]

@@ -199,6 +199,7 @@ class Fleet:
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
         row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
         self._exit_rows[handle.name, record.generation] = row
+        self.store.flush()  # a restart that follows must be counted even if psvd is killed now
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
