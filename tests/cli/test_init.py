@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Psv
 
+from processsupervisor.cli.init import fleet_name
+from processsupervisor.config.load import load_text
+
 
 def test_makes_a_small_fleet(psv: Psv, tmp_path: Path) -> None:
     """Three files; the bot has 12 lines at most; the next command is named."""
@@ -19,6 +22,15 @@ def test_makes_a_small_fleet(psv: Psv, tmp_path: Path) -> None:
     assert len((folder / "bots.py").read_text().splitlines()) <= 12
     compile((folder / "bots.py").read_text(), "bots.py", "exec")
     assert "psv -C 'new fleet ü' up --detach --wait" in done.stdout
+
+
+@pytest.mark.parametrize(("folder", "name"), [("shop.1", "shop.1"), ("my fleet ü", "my-fleet-u"), ("漢字", "fleet"), ("-x-" * 40, None)])
+def test_name_is_one_that_a_fleet_may_have(tmp_path: Path, folder: str, name: str | None) -> None:
+    """Whatever the folder is called, the fleet's name is allowed by the configuration."""
+    found = fleet_name(tmp_path / folder)
+    assert name in (None, found)
+    text = f'[fleet]\nname = "{found}"\n'.encode()
+    assert load_text(tmp_path, text).problems == ()
 
 
 @pytest.mark.parametrize("name", ["fleet.toml", "bots.py"])

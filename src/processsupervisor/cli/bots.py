@@ -118,13 +118,15 @@ def _line(row: Row) -> list[str]:
 
 
 def _details(row: Row) -> list[tuple[str, str]]:
-    memory = format_bytes(_number(row.get("memory_bytes")))
+    uptime, memory = _number(row.get("uptime_s")), _number(row.get("memory_bytes"))
+    health = [_text(row.get("health"), ""), f"up {format_duration(uptime)}" if uptime is not None else "",
+              format_bytes(memory) if memory is not None else ""]
     lines = [
         (_text(row.get("name")), f"{_text(row.get('state'))}  (wanted {_text(row.get('wanted'))})"),
         ("  kind", f"{_text(row.get('kind'))}{', type ' + str(row['type']) if row.get('type') else ''}"),
-        ("  runs", _text(row.get("spec_summary"))),
+        ("  runs", _program(row.get("spec_summary"))),
         ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
-        ("  health", f"{_text(row.get('health'))}, up {format_duration(_number(row.get('uptime_s')))}, {memory}"),
+        ("  health", ", ".join(filter(None, health)) or "-"),
     ]
     if summary(row):
         lines.append(("  reason", summary(row)))
@@ -137,6 +139,14 @@ def _details(row: Row) -> list[tuple[str, str]]:
     if row.get("what_to_do"):
         lines.append(("  to do", str(row["what_to_do"])))
     return lines
+
+
+def _program(summary: object) -> str:
+    """Return what a bot runs, as it stands in fleet.toml."""
+    if not isinstance(summary, dict):
+        return _text(summary)
+    program = summary.get("run") or summary.get("script") or " ".join(map(str, summary.get("command") or []))
+    return " ".join([str(program), *map(str, summary.get("args") or [])])
 
 
 def _exit_line(last: Row) -> str:

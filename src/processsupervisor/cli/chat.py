@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 import time
 
@@ -16,7 +17,7 @@ from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.files import read_json
-from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
 RETRY_S = 0.1
 
@@ -41,7 +42,8 @@ def require_chat(paths: FleetPaths, name: str) -> None:
     """Raise NoSuchBot for an unknown bot, Refused for a program, which has no chat."""
     applied = read_json(paths.applied)
     bots = applied.get("bots") if isinstance(applied, dict) else None
-    known = {str(bot.get("name")): bot for bot in bots if isinstance(bot, dict)} if isinstance(bots, list) else {}
+    rows = [bot for bot in bots if isinstance(bot, dict)] if isinstance(bots, list) else []
+    known = {str(bot.get("name")): bot for bot in rows if re.fullmatch(BOT_NAME_PATTERN, str(bot.get("name")))}
     if not known:
         raise NoSupervisor(f"no fleet has run in {paths.folder}", hint=f"start it with: psv -C {paths.folder} up")
     if name not in known:

@@ -9,29 +9,28 @@ from collections.abc import Iterable
 
 from processsupervisor.cli.session import Session
 from processsupervisor.commands.command import Command
-from processsupervisor.config.load import LoadedFleet, Problem, load_fleet
+from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.problem import Problem, printable
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-
-FIELDS = ("file", "line", "column", "code", "message", "hint")
 
 
 def check(session: Session, command: Command) -> int:
     """Print all mistakes."""
     loaded = load_fleet(session.paths.folder)
     if session.as_json:
-        session.print_json([{field: getattr(problem, field) for field in FIELDS} for problem in loaded.problems])
+        session.print_json([problem.to_json() for problem in loaded.problems])
     elif loaded.problems:
         print_problems(session, loaded.problems)
     else:
-        session.say(f"{session.paths.config}: ok")
+        session.say(f"{session.paths.config}: ok, {len(loaded.applied['bots']) if loaded.applied else 0} bots")
     return status_of(loaded)
 
 
-def status_of(loaded: LoadedFleet) -> int:
-    """Return the exit status that the mistakes stand for."""
-    if loaded.is_fatal:
+def status_of(loaded: Loaded) -> int:
+    """Return the exit status that the mistakes stand for; warnings alone are none."""
+    if loaded.fatal:
         return EXIT_USAGE
-    return EXIT_FAILED if loaded.problems else EXIT_OK
+    return EXIT_FAILED if any(problem.severity == "bot" for problem in loaded.problems) else EXIT_OK
 
 
 def print_problems(session: Session, problems: Iterable[Problem]) -> None:
@@ -42,5 +41,6 @@ def print_problems(session: Session, problems: Iterable[Problem]) -> None:
 
 def line_of(problem: Problem) -> str:
     """Return the line of one mistake."""
-    place = f"{problem.file}:{problem.line}:{problem.column}"
-    return f"{place}: {problem.code}: {problem.message}" + (f"; {problem.hint}" if problem.hint else "")
+    place = printable(problem.file) + (f":{problem.line}:{problem.column}" if problem.line else "")
+    kind = "warning: " if problem.severity == "warning" else ""
+    return f"{place}: {kind}{problem.code}: {problem.message}" + (f"; {problem.hint}" if problem.hint else "")

@@ -19,7 +19,6 @@ from processsupervisor.kernel.errors import NoSupervisor, PsvError
 from processsupervisor.kernel.paths import FleetPaths
 
 RETRY_S = 0.02
-LAST_WORDS = 3
 OUT_BYTES = 1 << 20
 
 
@@ -54,7 +53,9 @@ def start_detached(paths: FleetPaths, argv: list[str], timeout_s: float) -> Star
     finally:
         if keeper >= 0:
             os.close(keeper)
-    raise PsvError(f"the supervisor gave no answer within {timeout_s:g} s", hint=f"see {paths.own_logs}; stop it with psv down")
+    said = last_words(paths.own_logs / "psvd.err")
+    reason = f": {said}" if said else ""
+    raise PsvError(f"psvd gave no answer within {timeout_s:g} s{reason}", hint=f"see {paths.own_logs}; stop it with psv down")
 
 
 def _spawn(argv: list[str], out: Path) -> int:
@@ -102,14 +103,19 @@ def _has_ended(keeper: int, timeout_s: float) -> bool:
 
 def _explain_end(paths: FleetPaths, out: Path, offset: int) -> Started:
     try:
-        words = out.read_bytes()[offset:].decode(errors="replace").splitlines()[-LAST_WORDS:]
-    except OSError:
-        words = []
-    try:
         with ControlClient(paths, 2.0) as client:
             client.call("ping")
             return Started.ALREADY  # another psv up took the lock first
     except PsvError:
         pass
-    said = " / ".join(word.removeprefix("psv: ") for word in words if word.strip())
+    said = last_words(out, offset)
     raise PsvError(f"the keeper ended at once: {said or 'it said nothing'}", hint=f"see {paths.own_logs}")
+
+
+def last_words(path: Path, offset: int = 0) -> str:
+    """Return the last line that a process of ours has written to `path` from `offset` on; empty for none."""
+    try:
+        lines = path.read_bytes()[offset:].decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip().removeprefix("psv: ") for line in reversed(lines) if line.strip()), "")

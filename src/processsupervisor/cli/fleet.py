@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import socket
+import struct
 
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
-from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, NoSupervisor, PsvError
+from processsupervisor.ipc.client import connect_unix
+from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, PsvError
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.units import format_bytes
 
+_ANSWER_S = 5.0
+_FORCED_END_S = 60.0
 _KEEPER_END_S = 15.0
 """How long the keeper may take to leave after the last bot has stopped."""
 
@@ -46,20 +53,33 @@ CHANGED = "note: fleet.toml has changed since the fleet started; to run what it 
 
 def down(session: Session, command: Command, *, timeout_s: float | None) -> int:
     """Stop the fleet, with progress; return when its keeper is gone."""
-    with session.client() as client:
-        keeper = _watch_process(_keeper_pid(client.call("fleet.status")))
+    keeper = open_keeper(session.paths)
+    try:
         try:
-            stopped = _stop(session, client.stream(command.name, {"timeout_s": timeout_s}, timeout_s=0), keeper)
-        finally:
-            if keeper >= 0:
-                ended = _wait_end(keeper, _KEEPER_END_S)
-                os.close(keeper)
-            else:
-                ended = True
-    if not ended:
-        raise PsvError("all bots have stopped, but the keeper has not ended", hint="see .psv/logs/psv, then end it with kill")
+            with session.client() as client:
+                client.call("ping", timeout_s=_ANSWER_S)
+                stopped = _stop(session, client.stream(command.name, {"timeout_s": timeout_s}, timeout_s=0), keeper)
+        except PsvError as err:
+            if keeper < 0 or err.code not in ("timeout", "no-supervisor"):
+                raise
+            return _down_by_keeper(session, keeper)
+        if keeper >= 0 and not _wait_end(keeper, _KEEPER_END_S):
+            raise PsvError("all bots have stopped, but the keeper has not ended", hint="see .psv/logs/psv, then end it with kill")
+    finally:
+        if keeper >= 0:
+            os.close(keeper)
     session.say(f"stopped {stopped} bot{'' if stopped == 1 else 's'}")
-    return EXIT_OK if stopped >= 0 else EXIT_FAILED
+    return EXIT_OK
+
+
+def _down_by_keeper(session: Session, keeper: int) -> int:
+    """End the fleet without psvd, which gives no answer: SIGTERM to the keeper, which kills what has not stopped in time."""
+    session.note("psvd gives no answer; the keeper ends the fleet, killing what does not stop by itself")
+    signal.pidfd_send_signal(keeper, signal.SIGTERM)
+    if not _wait_end(keeper, _FORCED_END_S):
+        raise PsvError("the keeper has not ended", hint="see .psv/logs/psv, then end it with kill -9")
+    session.say("stopped the fleet")
+    return EXIT_OK
 
 
 def _stop(session: Session, stream: object, keeper: int) -> int:
@@ -90,22 +110,32 @@ def _progress_line(event: dict[str, object]) -> str:
     return f"{event.get('bot')} {event.get('to')}" + ("" if reason in (None, "admin", "clean") else f" {reason}")
 
 
-def _keeper_pid(fleet: object) -> int:
-    processes = fleet.get("processes") if isinstance(fleet, dict) else None
-    for process in processes if isinstance(processes, list) else []:
-        if process.get("role") == "keeper" and isinstance(process.get("pid"), int):
-            return int(process["pid"])
-    return -1
+def open_keeper(paths: FleetPaths) -> int:
+    """Return a pidfd of the fleet's keeper, -1 when none runs or this system has no pidfd.
 
-
-def _watch_process(pid: int) -> int:
-    """Return a pidfd, or -1 where there is no such process or no such thing as a pidfd."""
-    if pid <= 0 or not hasattr(os, "pidfd_open"):
+    Who listens at keeper.sock is the keeper. It is asked again after the pidfd was opened: the same answer means that the
+    pid was not given to another process in between.
+    """
+    if not hasattr(os, "pidfd_open"):
         return -1
+    pid = _listener_pid(paths)
     try:
-        return os.pidfd_open(pid)
+        keeper = os.pidfd_open(pid) if pid > 0 else -1
     except OSError:
         return -1
+    if keeper >= 0 and _listener_pid(paths) != pid:
+        os.close(keeper)
+        return -1
+    return keeper
+
+
+def _listener_pid(paths: FleetPaths) -> int:
+    try:
+        with connect_unix(paths.socket("keeper"), 5.0) as connection:
+            pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError:
+        return -1
+    return int(pid)
 
 
 def _wait_end(pidfd: int, timeout_s: float) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
+import unicodedata
 from pathlib import Path
 
 from processsupervisor.cli.session import Session
@@ -25,7 +28,7 @@ async def answer(message: Message) -> str:
 FLEET = '''\
 # What runs here: psv up starts it, psv check finds mistakes.
 [fleet]
-name = {name}
+name = "{name}"
 
 [bots.echo]
 run = "bots:bot"      # bots.py beside this file, its attribute bot
@@ -37,7 +40,7 @@ IGNORE = ".psv/\n.env\n__pycache__/\n"
 def init(session: Session, command: Command, *, folder: str | None) -> int:
     """Write the fleet and say what to do next."""
     target = Path(folder or ".")
-    files = {"fleet.toml": FLEET.format(name=_toml_text(fleet_name(target))), "bots.py": BOT, ".gitignore": IGNORE}
+    files = {"fleet.toml": FLEET.format(name=fleet_name(target)), "bots.py": BOT, ".gitignore": IGNORE}
     taken = [name for name in files if name != ".gitignore" and _exists(target / name)]
     if taken:
         raise Refused(f"{target / taken[0]} exists; nothing was written", hint="give another folder: psv init DIR")
@@ -49,14 +52,15 @@ def init(session: Session, command: Command, *, folder: str | None) -> int:
     except OSError as err:
         raise PsvError(f"cannot write in {target}: {err.strerror}", hint="give another folder: psv init DIR") from err
     session.say(f"made {', '.join(files)} in {target.absolute()}")
-    prefix = "psv" if folder in (None, ".") else f"psv -C {_quoted(str(folder))}"
+    prefix = "psv" if folder in (None, ".") else f"psv -C {shlex.quote(str(folder))}"
     session.say(f"next: {prefix} up --detach --wait && {prefix} chat echo hello")
     return EXIT_OK
 
 
 def fleet_name(folder: Path) -> str:
-    """Return the folder's own name as the name of the fleet."""
-    return folder.absolute().name or "fleet"
+    """Return the folder's own name as far as a fleet may be called so: ASCII letters, digits, `.`, `_` and `-`, at most 63."""
+    plain = unicodedata.normalize("NFKD", folder.absolute().name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:63] or "fleet"
 
 
 def _exists(path: Path) -> bool:
@@ -80,16 +84,3 @@ def _write_all(target: Path, files: dict[str, str]) -> None:
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
-
-
-def _toml_text(text: str) -> str:
-    import json
-
-    # JSON's escapes are TOML's, but for a lone surrogate, which TOML does not have at all.
-    return json.dumps(text.encode(errors="replace").decode(), ensure_ascii=False)
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)

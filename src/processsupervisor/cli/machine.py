@@ -16,6 +16,8 @@ from processsupervisor.kernel.errors import ConfigError, PsvError, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
 
 MINIMUM_KERNEL = (5, 10)
+MAX_FOLDER_BYTES = 511 - len("/.psv/data/bots//bot.db") - 63
+"""SQLite opens no path of more than 511 bytes, and follows every link to the real one; 63 is the longest name of a bot."""
 CONTAINER_HINT = "run the container: docker compose up (see compose.yaml)"
 
 
@@ -38,6 +40,10 @@ def kernel_version() -> tuple[int, int]:
 
 def require_folder(paths: FleetPaths) -> None:
     """Create .psv and prove that locks and FIFOs work there; raises SystemRefused naming what does not."""
+    length = len(os.fsencode(os.path.realpath(paths.folder)))
+    if length > MAX_FOLDER_BYTES:
+        hint = f"SQLite opens no longer ones; move the fleet to a path of at most {MAX_FOLDER_BYTES}"
+        raise SystemRefused(f"the path of the fleet folder has {length} bytes", hint=hint)
     _require_owner(paths.psv)
     try:
         paths.ensure()

@@ -18,7 +18,8 @@ from processsupervisor.cli.fleet import CHANGED
 from processsupervisor.cli.progress import count, read_hints
 from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command
-from processsupervisor.config.load import LoadedFleet, load_fleet, write_applied
+from processsupervisor.config.applied import write_applied
+from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 
 KEEPER = "processsupervisor.process.keeper"
@@ -41,9 +42,9 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     machine.require_folder(session.paths)
     loaded = load_fleet(session.paths.folder)
     print_problems(session, loaded.problems)
-    if status_of(loaded) == EXIT_USAGE:
+    if loaded.applied is None:
         return EXIT_USAGE
-    write_applied(session.paths, loaded)
+    write_applied(session.paths, loaded.applied)
     if detach:
         return _detach(session, loaded, wait, timeout_s)
     become_keeper(session)
@@ -54,7 +55,7 @@ def keeper_argv(session: Session, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", KEEPER, str(session.paths.folder), *options]
 
 
-def _detach(session: Session, loaded: LoadedFleet, wait: bool, timeout_s: float) -> int:
+def _detach(session: Session, loaded: Loaded, wait: bool, timeout_s: float) -> int:
     started = start_detached(session.paths, keeper_argv(session), timeout_s)
     if started is Started.ALREADY:
         session.say(f"the fleet in {session.paths.folder} already runs")
