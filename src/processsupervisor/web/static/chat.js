@@ -78,6 +78,7 @@ export class Chat {
   }
 
   show(history) {
+    const place = this.messages.place();
     this.messages.clear();
     for (const message of history) {
       if (message.from === "bot") {
@@ -89,7 +90,7 @@ export class Chat {
       }
     }
     this.showOutgoing();
-    this.messages.toNewest();
+    this.messages.toPlace(place);
   }
 
   showOutgoing() {

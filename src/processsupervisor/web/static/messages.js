@@ -145,6 +145,16 @@ export class Messages {
     else this.down.hidden = false;
   }
 
+  /** Where the person reads: null at the newest message, else the distance from the top. */
+  place() {
+    return this.isFollowing ? null : this.scroller.scrollTop;
+  }
+
+  toPlace(place) {
+    if (place === null) this.toNewest();
+    else this.scroller.scrollTop = place;
+  }
+
   toNewest() {
     this.isFollowing = true;
     this.down.hidden = true;

@@ -51,6 +51,8 @@ function follow() {
     if (name && bots.bots.size) setText(part("blank").querySelector("h2"), `This fleet has no bot named ${name}`);
     return;
   }
+  // The address names the bot from now on, so that going back comes back to it.
+  if (!location.hash.slice(2)) history.replaceState(null, "", `#/${name}`);
   last.keep(name);
   paintHead(bot);
   if (bot.chat && !chat) {
