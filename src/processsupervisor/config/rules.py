@@ -79,6 +79,8 @@ def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
         yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
     elif not path.exists():
         yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
+    elif not path.is_file():
+        yield _outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
     elif not os.access(path, os.R_OK):
         yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
 

@@ -65,7 +65,7 @@ class WebTable(Table):
 
     enabled: Flag = key(True, "Serve the page", "true if there is a table [web], else false")
     listen: Listen = key(LISTEN_DEFAULT, "Address and port of the page; port 0 takes any free one", f'"{LISTEN_DEFAULT}"')
-    next_free: Flag = key(False, "When the port is taken, take the next free one (of 100) instead of going without a page", "false")
+    next_free: Flag = key(False, "When the port is taken, take a free one of the next 50 instead of going without a page", "false")
 
 
 class ControlTable(Table):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from processsupervisor.config.problem import Finding, KeyPath, did_you_mean, nearest, quoted, shown, table_name
 from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable, Table
+from processsupervisor.config.values import Wrong
 
 T = TypeVar("T", bound=Table)
 
@@ -30,7 +30,7 @@ def read_table(model: type[T], raw: object, at: KeyPath) -> tuple[T | None, list
     try:
         table = model.model_validate(raw)
     except ValidationError as err:
-        return None, findings + [_finding(model, fault, at) for fault in err.errors(include_url=False)]
+        return None, findings + [_finding(model, dict(fault), at) for fault in err.errors(include_url=False)]
     return (None if findings else table), findings
 
 
@@ -62,7 +62,7 @@ def ready_of_native(path: KeyPath) -> Finding:
     return Finding(path, "ready-native", "found ready on a native bot (run), which says itself when it is ready", "remove this ready")
 
 
-def _finding(model: type[Table], fault: ErrorDetails, at: KeyPath) -> Finding:
+def _finding(model: type[Table], fault: dict[str, Any], at: KeyPath) -> Finding:
     location = tuple(part for part in fault["loc"] if part != "[key]")  # "[key]" marks a bad key of a dict
     is_key = len(location) < len(fault["loc"])
     path: KeyPath = (*at, *location)
@@ -73,9 +73,9 @@ def _finding(model: type[Table], fault: ErrorDetails, at: KeyPath) -> Finding:
     if kind == "missing":
         around = table_name(path[:-1])
         return Finding(path[:-1], "missing-key", f"{quoted(str(path[-1]))} is missing in [{around}]", _missing_hint(path))
-    if kind == "psv":
+    if isinstance(wrong := context.get("error"), Wrong):
         words = quoted(str(found)) if is_key else shown(found, path)
-        return Finding(path, "bad-value", f"found {words}{where}, expected {context['expected']}", str(context.get("hint", "")))
+        return Finding(path, "bad-value", f"found {words}{where}, expected {wrong.expected}", wrong.hint)
     expected = _expectation(kind, context, str(fault["msg"]))
     hint = ""
     if kind == "literal_error" and isinstance(found, str):

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from processsupervisor.config.problem import nearest, table_name
 from processsupervisor.kernel.units import parse_duration, parse_size
@@ -36,9 +35,13 @@ class Label:
     text: str
 
 
-def wrong(expected: str, hint: str = "") -> PydanticCustomError:
-    """Return the error "found X, expected `expected`"."""
-    return PydanticCustomError("psv", "{expected}", {"expected": expected, "hint": hint})
+class Wrong(ValueError):
+    """A value is not `expected`; pydantic carries it to `shape`."""
+
+    def __init__(self, expected: str, hint: str = "") -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.hint = hint
 
 
 def _kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, Label]:
@@ -47,27 +50,27 @@ def _kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, L
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise wrong('a text in quotes, as in "abc"')
+        raise Wrong('a text in quotes, as in "abc"')
     if "\0" in value:
-        raise wrong("a text without NUL characters")
+        raise Wrong("a text without NUL characters")
     return value
 
 
 def _filled(value: Any) -> str:
     text = _text(value)
     if not text.strip():
-        raise wrong("a text that is not empty")
+        raise Wrong("a text that is not empty")
     return text
 
 
 def _duration(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise wrong('a duration such as "30s", "10m" or "1h30m"')
+        raise Wrong('a duration such as "30s", "10m" or "1h30m"')
     try:
         return parse_duration(value)
     except (ValueError, OverflowError) as err:
         negative = str(value).lstrip().startswith("-") if isinstance(value, str) else value < 0
-        raise wrong(
+        raise Wrong(
             "a duration from 0 to ten years" if negative else 'a duration such as "30s", "10m" or "1h30m", at most ten years'
         ) from err
 
@@ -75,28 +78,28 @@ def _duration(value: Any) -> float:
 def _some_time(value: Any) -> float:
     seconds = _duration(value)
     if seconds <= 0:
-        raise wrong("a duration longer than 0")
+        raise Wrong("a duration longer than 0")
     return seconds
 
 
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise wrong('a size such as "256MB"')
+        raise Wrong('a size such as "256MB"')
     try:
         return parse_size(value)
     except (ValueError, OverflowError) as err:
-        raise wrong('a size such as "256MB", from 0 to 1 EiB') from err
+        raise Wrong('a size such as "256MB", from 0 to 1 EiB') from err
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong("a number")
+        raise Wrong("a number")
     try:
         number = float(value)
     except OverflowError as err:
-        raise wrong("a smaller number") from err
+        raise Wrong("a smaller number") from err
     if not math.isfinite(number):
-        raise wrong("a number that is finite")
+        raise Wrong("a number that is finite")
     return number
 
 
@@ -104,11 +107,11 @@ def _signal(value: Any) -> str:
     name = _text(value).upper().removeprefix("SIG")
     if name not in SIGNALS:
         close = nearest(name, SIGNALS)
-        raise wrong(
+        raise Wrong(
             "the name of a signal", f'did you mean "{close}"?' if close else 'common ones: "TERM", "INT", "QUIT", "HUP", "USR1", "KILL"'
         )
     if name in _POINTLESS:
-        raise wrong("a signal that can end a program", 'common ones: "TERM", "INT", "QUIT", "HUP", "USR1", "KILL"')
+        raise Wrong("a signal that can end a program", 'common ones: "TERM", "INT", "QUIT", "HUP", "USR1", "KILL"')
     return name
 
 
@@ -116,17 +119,17 @@ def _umask(value: Any) -> int:
     expected = 'a file mode mask such as "022" or 0o022, from 0 to 0o777'
     if isinstance(value, str):
         if not re.fullmatch(r"(0o)?[0-7]{1,4}", value):
-            raise wrong(expected)
+            raise Wrong(expected)
         value = int(value.removeprefix("0o"), 8)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0o777:
-        raise wrong(expected)
+        raise Wrong(expected)
     return value
 
 
 def _module(value: Any) -> str:
     text = _text(value)
     if not all(part.isidentifier() for part in text.split(".")):
-        raise wrong('the name of a module, as in "aiogram" or "aiogram.types"')
+        raise Wrong('the name of a module, as in "aiogram" or "aiogram.types"')
     return text
 
 
@@ -134,29 +137,29 @@ def _run(value: Any) -> str:
     text = _text(value)
     module, colon, attribute = text.partition(":")
     if module.endswith(".py") and colon:
-        raise wrong('"module:attribute"', "write the module without .py, as imported")
+        raise Wrong('"module:attribute"', "write the module without .py, as imported")
     if text.endswith(".py") or "/" in text:
-        raise wrong('"module:attribute" of a bot made with processsupervisor.Bot', 'for any other Python file write script = "main.py"')
+        raise Wrong('"module:attribute" of a bot made with processsupervisor.Bot', 'for any other Python file write script = "main.py"')
     parts = [*module.split("."), *attribute.split(".")]
     if not colon or not all(part.isidentifier() for part in parts):
-        raise wrong('"module:attribute"', 'bots.py with helper = Bot(...) is run = "bots:helper"')
+        raise Wrong('"module:attribute"', 'bots.py with helper = Bot(...) is run = "bots:helper"')
     return text
 
 
 def _variable(value: Any) -> str:
     name = _text(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise wrong("the name of an environment variable: letters, digits and _")
+        raise Wrong("the name of an environment variable: letters, digits and _")
     return name
 
 
 def _variable_value(value: Any) -> str:
     if isinstance(value, (bool, float, list, dict)) or not isinstance(value, (str, int)):
-        raise wrong("a text in quotes (or a whole number)", 'write it as the program shall read it, as in DEBUG = "1"')
+        raise Wrong("a text in quotes (or a whole number)", 'write it as the program shall read it, as in DEBUG = "1"')
     try:
         return _text(str(value))
     except ValueError as err:  # more digits than int-to-text conversion allows
-        raise wrong("a text in quotes") from err
+        raise Wrong("a text in quotes") from err
 
 
 def _paths(value: Any) -> list[Any]:
@@ -165,11 +168,11 @@ def _paths(value: Any) -> list[Any]:
 
 def _command(value: Any) -> list[Any]:
     if isinstance(value, str):
-        raise wrong("a list of texts", 'write command = ["program", "first argument", "second argument"]; no shell reads it')
+        raise Wrong("a list of texts", 'write command = ["program", "first argument", "second argument"]; no shell reads it')
     if not isinstance(value, list) or not value:
-        raise wrong('a list of texts, as in ["node", "bot.js"]')
+        raise Wrong('a list of texts, as in ["node", "bot.js"]')
     if isinstance(value[0], str) and not value[0].strip():
-        raise wrong("a program as the first text of the list")
+        raise Wrong("a program as the first text of the list")
     return value
 
 
@@ -180,7 +183,7 @@ def _regex(value: Any) -> str:
             warnings.simplefilter("ignore")
             re.compile(text)
     except (re.error, RecursionError, OverflowError) as err:
-        raise wrong(f"a regular expression ({err})", "in TOML, 'single quotes' keep backslashes as they are") from err
+        raise Wrong(f"a regular expression ({err})", "in TOML, 'single quotes' keep backslashes as they are") from err
     return text
 
 
@@ -192,7 +195,7 @@ def _url(value: Any) -> str:
     except ValueError:
         is_good = False
     if not is_good or any(c.isspace() for c in text):
-        raise wrong('an address such as "http://127.0.0.1:8080/healthz"')
+        raise Wrong('an address such as "http://127.0.0.1:8080/healthz"')
     return text
 
 
@@ -200,15 +203,15 @@ def _listen(value: Any) -> str:
     expected = 'an address and port such as "127.0.0.1:8450" or "[::1]:8450"'
     host, colon, port = _text(value).rpartition(":")
     if not colon or not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host):
-        raise wrong(expected)
+        raise Wrong(expected)
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise wrong(expected, "a port is a number from 1 to 65535, 0 takes any free one")
+        raise Wrong(expected, "a port is a number from 1 to 65535, 0 takes any free one")
     return f"{host}:{int(port)}"
 
 
 def _fleet_name(value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", _text(value)):
-        raise wrong("1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit")
+        raise Wrong("1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit")
     return str(value)
 
 
@@ -218,14 +221,14 @@ def _plain(value: object, at: str, depth: int) -> object:
             return value
         case int():
             if not -(1 << 63) <= value < 1 << 63:
-                raise wrong("whole numbers of at most 64 bits", f"look at {at}")
+                raise Wrong("whole numbers of at most 64 bits", f"look at {at}")
             return value
         case float():
             if not math.isfinite(value):
-                raise wrong("numbers that are finite", f"look at {at}, nan and inf cannot be passed on")
+                raise Wrong("numbers that are finite", f"look at {at}, nan and inf cannot be passed on")
             return value
         case list() | dict() if depth >= _DEEPEST:
-            raise wrong(f"lists and tables at most {_DEEPEST} deep")
+            raise Wrong(f"lists and tables at most {_DEEPEST} deep")
         case list():
             return [_plain(item, f"{at}[{index + 1}]", depth + 1) for index, item in enumerate(value)]
         case dict():
@@ -235,7 +238,7 @@ def _plain(value: object, at: str, depth: int) -> object:
 
 def _options(value: Any) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise wrong("a table")
+        raise Wrong("a table")
     return {str(key): _plain(item, table_name((str(key),)), 1) for key, item in value.items()}
 
 
