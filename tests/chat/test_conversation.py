@@ -1,0 +1,105 @@
+"""Order in a conversation, many at once, pause and drain."""
+
+from __future__ import annotations
+
+import asyncio
+
+from processsupervisor.chat.conversation import Conversations
+from processsupervisor.storage.records import InboxRow, Place
+
+
+def row(number: int, conversation: str = "a") -> InboxRow:
+    return InboxRow(number, Place("web", conversation), f"m{number}", "x", "hi", 0.0)
+
+
+class Handler:
+    """Records what began; messages wait for `gate`."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+        self.running = 0
+        self.most = 0
+        self.gate = asyncio.Event()
+
+    async def __call__(self, item: InboxRow) -> None:
+        self.begun.append(item.row_id)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+            self.ended.append(item.row_id)
+        finally:
+            self.running -= 1
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_one_conversation_is_handled_in_order_and_one_at_a_time():
+    """The second message begins when the first has ended."""
+    handler = Handler()
+    conversations = Conversations(handler)
+    for number in range(50):
+        conversations.put(row(number))
+    await settle()
+    assert handler.begun == [0]
+    handler.gate.set()
+    await conversations.wait_idle()
+    assert handler.ended == list(range(50)) and handler.most == 1 and conversations.waiting == 0
+
+
+async def test_conversations_run_beside_each_other_up_to_the_limit():
+    """A slow conversation holds up no other one, and no more than the limit run at once."""
+    handler = Handler()
+    conversations = Conversations(handler, limit=4)
+    for number in range(40):
+        conversations.put(row(number, f"c{number % 10}"))
+    await settle()
+    assert handler.begun == [0, 1, 2, 3]
+    handler.gate.set()
+    await conversations.wait_idle()
+    assert sorted(handler.ended) == list(range(40)) and handler.most == 4
+    for key in range(10):
+        mine = [number for number in handler.ended if number % 10 == key]
+        assert mine == sorted(mine)
+
+
+async def test_pause_ends_what_runs_and_begins_nothing():
+    """What is queued at a pause stays queued, in order, until resume."""
+    handler = Handler()
+    conversations = Conversations(handler)
+    for number in range(3):
+        conversations.put(row(number))
+    await settle()
+    conversations.pause()
+    handler.gate.set()
+    await conversations.wait_idle()
+    conversations.put(row(3))
+    await settle()
+    assert handler.ended == [0] and conversations.waiting == 3
+    conversations.resume()
+    await conversations.wait_idle()
+    assert handler.ended == [0, 1, 2, 3]
+
+
+async def test_drain_waits_then_cancels():
+    """Within the time what runs ends by itself; after it, it is cancelled, and drain says so."""
+    handler = Handler()
+    conversations = Conversations(handler)
+    conversations.put(row(1))
+    await settle()
+    asyncio.get_running_loop().call_later(0.02, handler.gate.set)
+    assert await conversations.drain(5.0) is True
+    assert handler.ended == [1]
+
+    stuck = Handler()
+    conversations = Conversations(stuck)
+    conversations.put(row(1))
+    conversations.put(row(2))
+    await settle()
+    assert await conversations.drain(0.02) is False
+    assert stuck.begun == [1] and stuck.ended == [] and conversations.waiting == 1
