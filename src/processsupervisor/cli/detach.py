@@ -36,7 +36,7 @@ def start_detached(paths: FleetPaths, argv: list[str], timeout_s: float) -> Star
         if out.stat().st_size > OUT_BYTES:
             out.unlink()
     offset = out.stat().st_size if out.exists() else 0
-    keeper = _spawn(argv, out)
+    pid, keeper = _spawn(argv, out)
     deadline = time.monotonic() + timeout_s
     try:
         while time.monotonic() < deadline:
@@ -44,12 +44,14 @@ def start_detached(paths: FleetPaths, argv: list[str], timeout_s: float) -> Star
                 return _explain_end(paths, out, offset)
             try:
                 with ControlClient(paths, max(0.1, deadline - time.monotonic())) as client:
-                    client.call("ping")
-                    return Started.NEW
+                    # A psvd that has outlived its keeper answers too: what counts is one that knows the new keeper.
+                    if _keeper_of(client.call("fleet.status")) == pid:
+                        return Started.NEW
             except NoSupervisor:
-                _has_ended(keeper, RETRY_S)
+                pass
             except PsvError:
                 continue
+            _has_ended(keeper, RETRY_S)
     finally:
         if keeper >= 0:
             os.close(keeper)
@@ -58,8 +60,14 @@ def start_detached(paths: FleetPaths, argv: list[str], timeout_s: float) -> Star
     raise PsvError(f"psvd gave no answer within {timeout_s:g} s{reason}", hint=f"see {paths.own_logs}; stop it with psv down")
 
 
-def _spawn(argv: list[str], out: Path) -> int:
-    """Double-fork `argv` and return its pidfd, -1 when it ended before that could be had."""
+def _keeper_of(fleet: object) -> int | None:
+    processes = fleet.get("processes") if isinstance(fleet, dict) else None
+    rows = [row for row in processes if isinstance(row, dict)] if isinstance(processes, list) else []
+    return next((row.get("pid") for row in rows if row.get("role") == "keeper"), None)
+
+
+def _spawn(argv: list[str], out: Path) -> tuple[int, int]:
+    """Double-fork `argv` and return its pid and pidfd; the pidfd is -1 when it ended before that could be had."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -75,10 +83,11 @@ def _spawn(argv: list[str], out: Path) -> int:
     os.waitpid(middle, 0)
     with open(reading, "rb") as pipe:
         text = pipe.read()
+    pid = int(text or b"0")
     try:
-        return os.pidfd_open(int(text))
-    except (OSError, ValueError):
-        return -1
+        return pid, os.pidfd_open(pid) if pid else -1
+    except OSError:
+        return pid, -1
 
 
 def _become(argv: list[str], out: Path, writing: int) -> None:
