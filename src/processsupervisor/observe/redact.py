@@ -7,7 +7,7 @@ they match, and a pattern only runs when a literal that it needs occurs. A secre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MARK = "[redacted]"
 _SHORTEST_LITERAL = 4
@@ -16,14 +16,23 @@ _NAMES = (
     r"token(?!s)|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|credential|authorization"
 )
-_VALUE = r"""(?:"(?:[^"\\\r\n]|\\.){1,4096}"|'(?:[^'\\\r\n]|\\.){1,4096}'|[^\s"',;&)}\]]+)"""
+_VALUE = r"""(?:\[redacted\]|"(?:[^"\\\r\n]|\\.){1,4096}"|'(?:[^'\\\r\n]|\\.){1,4096}'|[^\s"',;&)}\]]+)"""
 _NAMED = (
     rf"(?i)((?:{_NAMES})[\w-]{{0,32}}\\?[\"']?[ \t]{{0,4}}(?:=>|:=|[=:])[ \t]{{0,4}}\\?)"
-    rf"(?!(?:none|null|true|false|nil)\b)((?:(?:bearer|basic|bot|token)[ \t]{{1,4}})?){_VALUE}"
+    rf"(?!(?:none|null|true|false|nil)\b)((?:(?:bearer|basic|bot|token)[ \t]{{1,4}})?)({_VALUE})"
 )
 
+
+
+def _keep_quotes(match: re.Match[str]) -> str:
+    """Replace the value of a name; a quoted one stays quoted, so that JSON stays JSON."""
+    before, scheme, value = match.groups()
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{before}{scheme}{quote}{MARK}{quote}"
+
+
 # (literals one of which must occur in the lower-case text, pattern, replacement)
-_RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+_RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (
         ("://",),
         re.compile(r"(://)(?:[^\s/:@]{0,256}:[^\s/]{1,256}|[^\s/:@]{16,256})@"),
@@ -34,7 +43,7 @@ _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (
         ("token", "secret", "passw", "passphrase", "key", "credential", "authorization"),
         re.compile(_NAMED),
-        rf"\1\2{MARK}",
+        _keep_quotes,
     ),
     (("bearer",), re.compile(r"(?i)\b(bearer[ \t]{1,4})(?!\[)[\w.~+/=-]{8,}"), rf"\1{MARK}"),
     (("cookie",), re.compile(r"(?i)\b((?:set-)?cookie[ \t]{0,4}:[ \t]{0,4})[^\r\n]+"), rf"\1{MARK}"),
