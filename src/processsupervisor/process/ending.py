@@ -31,7 +31,7 @@ def become_subreaper() -> None:
         raise SystemRefused("the kernel refuses to make the keeper a subreaper", hint="Linux 5.10 or newer is needed")
 
 
-def end_roles(roles: Roles, drain_logd: Callable[[], None]) -> None:
+def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -> None:
     """Stop the roles: first whoever may still log, then logd, which drains; SIGKILL for those that do not go."""
     others = [r.identity for name, r in roles.by_name.items() if name != "logd" and r.identity is not None]
     for identity in others:
@@ -43,7 +43,8 @@ def end_roles(roles: Roles, drain_logd: Callable[[], None]) -> None:
     wait_gone(everyone, _POLITE_S)
     for identity in everyone:
         signal_identity(identity, signal.SIGKILL)
-    kill_descendants(spare=None, only_zombies=True)
+    # Whatever is still below us belongs to no one any more: born while psvd was dying, or escaped from its bot.
+    kill_descendants(spare=spare)
 
 
 def wait_gone(identities: list[Identity], timeout_s: float) -> None:
@@ -78,11 +79,11 @@ def _descendants(root: int) -> list[Identity]:
     return found
 
 
-def kill_descendants(spare: int | None, *, only_zombies: bool = False) -> None:
-    """SIGKILL every descendant but `spare` and reap until no child is left; `only_zombies` reaps what already ended."""
+def kill_descendants(spare: int | None) -> None:
+    """SIGKILL every descendant but `spare` and reap until no child is left."""
     deadline = mono() + _FORCED_S
     while mono() < deadline:
-        living = [] if only_zombies else [i for i in _descendants(os.getpid()) if i.pid != spare]
+        living = [i for i in _descendants(os.getpid()) if i.pid != spare]
         for identity in living:
             signal_identity(identity, signal.SIGKILL)
         wait_gone(living, 0.5)

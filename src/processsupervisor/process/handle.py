@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import RecordFile
@@ -52,7 +53,7 @@ class Surroundings:
 class BotHandle:
     """One bot of the fleet. All methods are called on psvd's loop; none of them waits unless it is a coroutine."""
 
-    def __init__(self, spec: dict[str, Any], surroundings: Surroundings) -> None:
+    def __init__(self, spec: BotSpec, surroundings: Surroundings) -> None:
         self.spec = spec
         self.name = str(spec["name"])
         self.wanted = Wanted.UP
@@ -96,7 +97,6 @@ class BotHandle:
         self.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
         self.life.fire(Trigger.LAUNCH, generation=self.generation, reason=reason)
         self._spawn(self._launch(secret))
-        self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
         return True
 
     def stop(self, *, is_restart: bool = False) -> bool:
@@ -233,6 +233,7 @@ class BotHandle:
         self._attach(launched.identity)
         self._write_record()
         if self.life.state is State.STARTING:
+            self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
             self._watch_readiness()
 
     def _on_launch_failed(self, err: PsvError | OSError) -> None:

@@ -181,7 +181,7 @@ class Keeper:
             self._log.write("killing everything")
             ending.kill_descendants(spare=self._progress_pid)
         else:
-            ending.end_roles(self._roles, self._drain_logd)
+            ending.end_roles(self._roles, self._drain_logd, self._progress_pid)
             self._fifos.close_all()
         for name, listener in self._listeners.items():
             with contextlib.suppress(OSError):

@@ -6,7 +6,9 @@ born. It writes no state: intent was written by the handle before it was called.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -15,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from processsupervisor.config.imports import scan_script
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import SystemRefused
-from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path
@@ -84,6 +86,10 @@ class Launched:
     notes: list[str] = field(default_factory=list)
 
 
+_LAUNCHES_UNDER_WAY = 16
+"""Each launch blocks psvd's loop for some file operations: in between, commands and pings are answered."""
+
+
 @dataclass(slots=True)
 class Launcher:
     """Turns a spec and a generation number into a process."""
@@ -93,19 +99,24 @@ class Launcher:
     zygotes: ZygotePort
     groups: Groups
     fleet_name: str
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LAUNCHES_UNDER_WAY))
 
-    async def launch(self, spec: dict[str, Any], generation: int, *, secret: str, notify_socket: str | None) -> Launched:
+    async def launch(self, spec: BotSpec, generation: int, *, secret: str, notify_socket: str | None) -> Launched:
         """Start generation `generation`; raises PsvError when no process came to be (its FIFOs are released then).
 
         `secret` goes to native bots through a pipe: it is never in argv, environment or a file.
         """
+        async with self._slots:
+            return await self._launch(spec, generation, secret, notify_socket)
+
+    async def _launch(self, spec: BotSpec, generation: int, secret: str, notify_socket: str | None) -> Launched:
         bot = str(spec["name"])
         if self.keeper.pid is None:
             raise SystemRefused("no keeper", hint="bots go on, but nothing is started until psv up brings a new keeper")
         self._prepare_folders(spec)
         await self.keeper.request("fifos", bot=bot, generation=generation, options=_fifo_options(spec))
         group = self.groups.create(bot, spec["limits"].get("memory_bytes"), spec["limits"].get("pids"))
-        written = spec | {
+        written = dict(spec) | {
             "fleet": self.fleet_name,
             "folder": str(self.paths.folder),
             "generation": generation,
@@ -114,7 +125,8 @@ class Launcher:
             "argv": command_line(spec),
             "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
         }
-        write_json(self.paths.bot_run(bot) / "spec.json", written)
+        # In place: nobody reads it before this start, and a torn one is of no generation.
+        self._write_spec(self.paths.bot_run(bot) / "spec.json", written)
         with contextlib.suppress(FileNotFoundError):
             failure_path(self.paths, bot).unlink()
         try:
@@ -125,7 +137,7 @@ class Launcher:
         launched.group = group
         return launched
 
-    async def _fork(self, spec: dict[str, Any], generation: int, secret: str) -> Launched:
+    async def _fork(self, spec: BotSpec, generation: int, secret: str) -> Launched:
         notes: list[str] = []
         if spec["kind"] != "command":
             try:
@@ -137,14 +149,16 @@ class Launcher:
         answer = await self.keeper.request("launch", bot=spec["name"], generation=generation)
         return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper", notes=notes)
 
-    async def _fork_by_zygote(self, spec: dict[str, Any], generation: int, secret: str) -> Launched:
+    async def _fork_by_zygote(self, spec: BotSpec, generation: int, secret: str) -> Launched:
         is_native = spec["kind"] == "native"
         preload = list(spec["preload"])
         if not is_native:
             steering = sorted(_STARTUP_VARIABLES & set(spec["env"]))
             if steering:
                 raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")
-            preload += scan_script(Path(spec["script"]), Path(spec["cwd"])).libraries
+            # Reading a few files, but off the loop: a script may have many modules beside it.
+            scan = await asyncio.to_thread(scan_script, Path(spec["script"] or ""), Path(spec["cwd"]))
+            preload += scan.libraries
         secret_fd = _readable_once(secret) if is_native else -1
         try:
             pid, start_ticks, key = await self.zygotes.fork(
@@ -155,28 +169,36 @@ class Launcher:
                 os.close(secret_fd)
         return Launched(_identity(pid, start_ticks), f"zygote {key}")
 
-    def _prepare_folders(self, spec: dict[str, Any]) -> None:
-        bot = str(spec["name"])
-        folders = (self.paths.bot_run(bot), self.paths.bot_data(bot), self.paths.bot_logs(bot))
+    @staticmethod
+    def _write_spec(path: Path, spec: dict[str, Any]) -> None:
         try:
-            for folder in folders:
-                folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(json.dumps(spec, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+        except OSError as err:
+            raise SystemRefused(f"cannot write {path}: {err.strerror}", hint="free disk space or fix permissions") from err
+
+    def _prepare_folders(self, spec: BotSpec) -> None:
+        folders = (self.paths.bot_run(spec["name"]), self.paths.bot_data(spec["name"]))
+        try:
             if spec["user"]:
-                _give_to(str(spec["user"]), self.paths, folders[:2])
+                for folder in folders:
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                _give_to(str(spec["user"]), self.paths, folders)
         except OSError as err:
             raise SystemRefused(f"cannot prepare {err.filename}: {err.strerror}", hint="free disk space or fix permissions") from err
 
 
-def command_line(spec: dict[str, Any]) -> list[str]:
+def command_line(spec: BotSpec) -> list[str]:
     """Return the argv of a bot that is executed; "python" as first word is the interpreter psv runs on."""
     python = spec["python"] or sys.executable
     if spec["kind"] == "command":
-        first, *rest = spec["command"]
+        first, *rest = spec["command"] or [""]
         return [python if first == "python" else first, *rest, *spec["args"]]
     return [python, str(spec["script"]), *spec["args"]] if spec["kind"] == "script" else []
 
 
-def _fifo_options(spec: dict[str, Any]) -> dict[str, Any]:
+def _fifo_options(spec: BotSpec) -> dict[str, Any]:
     ready = spec["ready"]
     return {"logs": spec["logs"], "ready_log": ready["value"] if ready["kind"] == "log" else None, "user": spec["user"]}
 

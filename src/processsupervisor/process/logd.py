@@ -21,7 +21,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.observe.logging import setup
+from processsupervisor.observe.logging import log
 from processsupervisor.process.compactor import Compactor
 from processsupervisor.process.logindex import STREAMS, Gap
 from processsupervisor.process.loglimits import Limits
@@ -43,7 +43,7 @@ class Logd:
     def __init__(self, paths: FleetPaths) -> None:
         self._paths = paths
         self._folder = str(paths.logs / "bots")
-        self._log = setup("logd", paths)
+        log.open("logd", paths.own_logs / "logd.log", "info")
         self._epoll = select.epoll()
         self._link = KeeperLink(paths, self._epoll)
         self._streams: dict[tuple[str, str], Stream] = {}
@@ -76,7 +76,7 @@ class Logd:
 
     def run(self) -> int:
         """Serve until told to stop; what is in the FIFOs then is stored first."""
-        self._log.info("logd runs", folder=str(self._paths.folder))
+        log.info("logd runs", folder=str(self._paths.folder))
         self._compactor.add_all()
         while not self._is_stopping:
             for descriptor, events in self._epoll.poll(self._patience_s()):
@@ -127,7 +127,7 @@ class Logd:
             try:
                 self._perform(message)
             except (KeyError, TypeError, ValueError) as err:
-                self._log.error("message of the keeper not understood", error=repr(err))
+                log.error("message of the keeper not understood", error=repr(err))
 
     def _perform(self, message: dict[str, Any]) -> None:
         match message.get("op"):
@@ -148,7 +148,7 @@ class Logd:
             case "stop":
                 self._is_stopping = True
             case other:
-                self._log.warning("unknown message of the keeper", op=str(other))
+                log.warning("unknown message of the keeper", op=str(other))
 
     def _on_open(self, message: dict[str, Any]) -> None:
         bot, generation = str(message["bot"]), int(message["generation"])
@@ -183,7 +183,7 @@ class Logd:
         try:
             source.open()
         except OSError as err:
-            self._log.error("cannot open the FIFOs of a bot", bot=source.bot, generation=source.generation, error=str(err))
+            log.error("cannot open the FIFOs of a bot", bot=source.bot, generation=source.generation, error=str(err))
             self._unopened.add(key)
             self._reopen_at = mono() + _REOPEN_EVERY_S
             return
@@ -229,7 +229,7 @@ class Logd:
             self._on_match_failed(source, err)
         except OSError as err:
             # Nothing a FIFO that we hold open does; should it happen all the same, the loop must not spin on it.
-            self._log.error("cannot read a FIFO", bot=source.bot, error=str(err))
+            log.error("cannot read a FIFO", bot=source.bot, error=str(err))
             self._forget(source)
         else:
             self._on_match(source, found)
@@ -262,7 +262,7 @@ class Logd:
         if self._limits.free_some():
             return True
         self._full_until = now + _FULL_AGAIN_S
-        self._log.warning("output is dropped, its log cannot be written", error=str(err))
+        log.warning("output is dropped, its log cannot be written", error=str(err))
         return False
 
     def _on_dropped(self, bot: str, stream_name: str, number: int, size: int) -> None:
@@ -317,7 +317,7 @@ class Logd:
         self._compactor.kill()
         for stream in self._open_streams.values():
             stream.close()
-        self._log.info("logd ends")
+        log.info("logd ends")
         return 0
 
 

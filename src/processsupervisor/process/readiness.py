@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+from processsupervisor.config.spec import ReadySpec
 from processsupervisor.process.tree import descendants_of
 
 _PROBE_TIMEOUT_S = 2.0
@@ -103,23 +104,23 @@ class Readiness:
         self._task: asyncio.Task[None] | None = None
         self._notify: NotifySocket | None = None
 
-    def open_address(self, ready: dict[str, Any]) -> str | None:
+    def open_address(self, ready: ReadySpec) -> str | None:
         """Return the address for NOTIFY_SOCKET when the program is to speak sd_notify, else None."""
         if ready["kind"] != "notify":
             return None
         self._notify = NotifySocket()
         return self._notify.address
 
-    def watch(self, ready: dict[str, Any], pid: int, on_ready: Callable[[], None]) -> None:
+    def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None]) -> None:
         """Begin to probe the process `pid` as the `ready` table of its spec says."""
         probe = self._probe(ready, pid)
         if probe is None:
             return
         task = asyncio.get_running_loop().create_task(probe)
-        task.add_done_callback(lambda done: done is self._task and not done.cancelled() and not done.exception() and on_ready())
         self._task = task
+        task.add_done_callback(lambda done: self._on_done(done, on_ready))
 
-    def _probe(self, ready: dict[str, Any], pid: int) -> Coroutine[Any, Any, None] | None:
+    def _probe(self, ready: ReadySpec, pid: int) -> Coroutine[Any, Any, None] | None:
         value = ready.get("value")
         match ready["kind"]:
             case "after":
@@ -131,6 +132,10 @@ class Readiness:
             case "notify" if self._notify is not None:
                 return self._notify.said(pid)
         return None
+
+    def _on_done(self, done: asyncio.Task[None], on_ready: Callable[[], None]) -> None:
+        if done is self._task and not done.cancelled() and done.exception() is None:
+            on_ready()
 
     def close(self) -> None:
         """End the probe; the generation is over."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from processsupervisor.config.spec import StopSpec
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.tree import belongs_to, descendants_of, send_signal
@@ -36,7 +37,7 @@ class Rung:
     patience_s: float
 
 
-def stop_rungs(stop: dict[str, Any], link: LinkPort | None, send: Callable[[int], bool], kill: Callable[[], None]) -> list[Rung]:
+def stop_rungs(stop: StopSpec, link: LinkPort | None, send: Callable[[int], bool], kill: Callable[[], None]) -> list[Rung]:
     """Return the rungs for the `stop` table of a spec; without a link the signal comes first and has all the time."""
     total_s = float(stop["timeout_s"])
     number = signal.Signals["SIG" + str(stop["signal"])]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.config.rules import recheck
+from processsupervisor.config.spec import Applied
 from processsupervisor.ipc.journal import ExitEntry
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.identity import Identity
-from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception
@@ -42,9 +45,9 @@ Watcher = Callable[[dict[str, object]], None]
 class Fleet:
     """All bots of one fleet. `on_essential_end` hears the exit status when an essential bot has ended for good."""
 
-    def __init__(self, paths: FleetPaths, applied: dict[str, Any], on_essential_end: Callable[[int], None]) -> None:
+    def __init__(self, paths: FleetPaths, applied: Applied, on_essential_end: Callable[[int], None]) -> None:
         self.paths = paths
-        self.settings: dict[str, Any] = applied["fleet"]
+        self.settings = applied["fleet"]
         self.keeper = KeeperLink(paths, self._on_keeper)
         self.zygotes = ZygotePool(paths, self.keeper)
         self.groups = Groups(paths)
@@ -72,7 +75,11 @@ class Fleet:
         )
         wanted = self.store.wanted()
         self.handles: dict[str, BotHandle] = {}
+        self.misnamed: dict[str, str] = {}
         for spec in applied["bots"]:
+            if re.fullmatch(BOT_NAME_PATTERN, spec["name"]) is None:
+                self.misnamed[spec["name"]] = str(spec["error"])  # it has no place on disk, so it can have no handle
+                continue
             handle = BotHandle(spec, around)
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
@@ -95,6 +102,7 @@ class Fleet:
         """Return what was done otherwise than asked, and why."""
         found = [{"subject": s, "message": m} for s, m in self.zygotes.notes.items()]
         found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
+        found += [{"subject": name, "message": f"is not run: {error}"} for name, error in self.misnamed.items()]
         for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem)):
             if problem:
                 found.append({"subject": subject, "message": problem})
@@ -114,6 +122,9 @@ class Fleet:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
         if self.is_going_down:
             return False
+        if handle.spec["error"] and handle.spec["error_rechecks"]:
+            # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
+            handle.spec["error"] = recheck(handle.spec, self.paths.folder)
         if handle.spec["error"]:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)

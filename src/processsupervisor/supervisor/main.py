@@ -12,9 +12,9 @@ import os
 import resource
 import signal
 import sys
-from typing import Any
 
 from processsupervisor.config.applied import read_applied
+from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
@@ -35,12 +35,13 @@ from processsupervisor.supervisor.manager import Manager
 _log = logging.getLogger("psv.psvd")
 ADOPT_TIMEOUT_S = 30.0
 _PRUNE_EVERY_S = 3600.0
+_BATCH = 20
 
 
 class Psvd:
     """One run of the brain."""
 
-    def __init__(self, paths: FleetPaths, applied: dict[str, Any]) -> None:
+    def __init__(self, paths: FleetPaths, applied: Applied) -> None:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._manager = Manager(self._fleet, str(applied["source_digest"]))
@@ -60,7 +61,7 @@ class Psvd:
         counts = await self._adopt_all()
         await self._listen()
         _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
-        self._start_wanted()
+        await self._start_wanted()
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -102,7 +103,9 @@ class Psvd:
         """Find every bot again; returns a count per outcome."""
         ended = journal_by_identity(self._paths)
         counts: dict[str, int] = {}
-        for handle in self._fleet.handles.values():
+        for number, handle in enumerate(self._fleet.handles.values()):
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)  # let pings through: a large fleet must not look wedged
             self._paths.bot_run(handle.name).mkdir(mode=0o700, exist_ok=True)
             finding = examine(self._paths, handle.name, ended)
             counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
@@ -158,8 +161,10 @@ class Psvd:
             handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
             handle.rest(Trigger.GIVE_UP, Reason.CONFLICT)
 
-    def _start_wanted(self) -> None:
-        for handle in self._fleet.handles.values():
+    async def _start_wanted(self) -> None:
+        for number, handle in enumerate(list(self._fleet.handles.values())):
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)
             if handle.life.state is State.INITIALIZING:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()
@@ -197,9 +202,10 @@ def main(argv: list[str]) -> int:
     set_title("psv: psvd")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    applied = read_applied(paths)
-    if applied is None:
-        print(f"psv: {paths.applied} is missing or damaged; run: psv -C {paths.folder} up", file=sys.stderr)
+    try:
+        applied = read_applied(paths)
+    except PsvError as err:
+        print(f"psv: {err}", file=sys.stderr)
         return EXIT_FAILED
     try:
         import uvloop

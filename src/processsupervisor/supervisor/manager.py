@@ -181,8 +181,7 @@ class Manager:
     async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
         handle = self._act(name)
-        if handle.spec["error"]:
-            raise Refused(f"{name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
+        self._refuse_wrong(handle)
         self._fleet.want(handle, Wanted.UP)
         self._fleet.forget_quick(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
@@ -205,8 +204,7 @@ class Manager:
     async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort; a bot that does not run is started."""
         handle = self._act(name)
-        if handle.spec["error"]:
-            raise Refused(f"{name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
+        self._refuse_wrong(handle)
         self._fleet.want(handle, Wanted.UP)
         self._fleet.forget_quick(handle)
         before = handle.generation
@@ -260,6 +258,11 @@ class Manager:
         if self._fleet.is_going_down:
             raise Refused("the fleet is going down")
         return self._fleet.handles[name]
+
+    def _refuse_wrong(self, handle: BotHandle) -> None:
+        """Refuse a bot whose section of fleet.toml is wrong; what lies outside that file is looked at again at the start."""
+        if handle.spec["error"] and not handle.spec["error_rechecks"]:
+            raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
 
     def _native(self, name: str, verb: str) -> BotHandle:
         handle = self._act(name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from processsupervisor.config.spec import RestartSpec
 from processsupervisor.kernel import backoff
 from processsupervisor.kernel.reasons import NOT_RETRIED, Reason
 from processsupervisor.process.exits import ExitRecord
@@ -36,7 +36,7 @@ class Decision:
 
 
 def decide(
-    policy: dict[str, Any], record: ExitRecord, recent_mono: list[float], quick: int, now_mono: float, rate_until_s: float
+    policy: RestartSpec, record: ExitRecord, recent_mono: list[float], quick: int, now_mono: float, rate_until_s: float
 ) -> Decision:
     """Return what follows `record` under the `restart` table of a spec.
 

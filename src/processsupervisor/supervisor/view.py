@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
@@ -79,7 +78,8 @@ def what_to_do(handle: BotHandle) -> str:
     return ""
 
 
-def _summary(spec: dict[str, Any]) -> dict[str, object]:
+def _summary(spec: BotSpec) -> dict[str, object]:
     """Return what the bot is, without environment values: those may be secrets."""
     names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
-    return {name: spec[name] for name in names} | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
+    shown: dict[str, object] = {name: value for name, value in spec.items() if name in names}
+    return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Any
 
+from processsupervisor.config.spec import WebSpec
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
@@ -24,10 +24,11 @@ _PORT_RETRY_S = 60.0
 class WebRole:
     """The web process of one fleet."""
 
-    def __init__(self, paths: FleetPaths, keeper: KeeperPort, settings: dict[str, Any]) -> None:
+    def __init__(self, paths: FleetPaths, keeper: KeeperPort, settings: WebSpec) -> None:
         self._paths = paths
         self._keeper = keeper
         self._settings = settings
+        self._is_closed = False
         self._deaths = 0
         self._started = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -38,7 +39,7 @@ class WebRole:
     @property
     def is_enabled(self) -> bool:
         """Tell whether this fleet is to have a page."""
-        return bool(self._settings.get("enabled"))
+        return self._settings["enabled"] and not self._is_closed
 
     def start(self) -> None:
         """Start the process unless it runs already."""
@@ -60,7 +61,7 @@ class WebRole:
         """Take the keeper's word that the web process ended."""
         self.pid = None
         if os.waitstatus_to_exitcode(status) == EXIT_CONFIG:
-            address = f"{self._settings.get('listen_host')}:{self._settings.get('listen_port')}"
+            address = f"{self._settings['listen_host']}:{self._settings['listen_port']}"
             self.problem = f"the page is off: port taken, cannot listen on {address}; change [web] listen, or set next_free = true"
             self._again(_PORT_RETRY_S)
             return
@@ -86,4 +87,4 @@ class WebRole:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
-        self._settings = {}
+        self._is_closed = True

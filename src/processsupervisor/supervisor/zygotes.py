@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import processsupervisor
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
@@ -26,6 +25,8 @@ from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
 
 PRELOAD_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 20.0
+_FORKS_UNDER_WAY = 8
+"""Requests in one zygote's socket at a time: more would only wait there, and a full socket cannot take a descriptor."""
 _BOOTSTRAP = "import sys; sys.path.append(sys.argv.pop(1)); from processsupervisor.zygote.main import main; sys.exit(main(sys.argv[1:]))"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
 
@@ -38,6 +39,7 @@ class Zygote:
         self.hello: dict[str, Any] = {}
         self._link = link
         self._on_lost = on_lost
+        self._slots = asyncio.Semaphore(_FORKS_UNDER_WAY)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending: dict[tuple[str, int], asyncio.Future[dict[str, Any]]] = {}
         asyncio.get_running_loop().add_reader(link.fileno(), self._readable)
@@ -51,7 +53,11 @@ class Zygote:
             raise SystemRefused(f"the preload took more than {PRELOAD_TIMEOUT_S:g} s", hint="see .psv/logs/psv/zygote-*.err") from err
 
     async def fork(self, bot: str, generation: int, secret_fd: int) -> dict[str, Any]:
-        """Return the zygote's answer to one fork request."""
+        """Return the zygote's answer to one fork request; raises SystemRefused when the zygote is gone or silent."""
+        async with self._slots:
+            return await self._fork(bot, generation, secret_fd)
+
+    async def _fork(self, bot: str, generation: int, secret_fd: int) -> dict[str, Any]:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending[bot, generation] = answer
         try:
@@ -187,7 +193,7 @@ class ZygotePool:
         library = self._paths.run / "lib"
         library.mkdir(exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            (library / "processsupervisor").symlink_to(Path(processsupervisor.__file__).parent)
+            (library / "processsupervisor").symlink_to(Path(__file__).parents[1])
         return [python, "-P", "-c", _BOOTSTRAP, str(library), *arguments]
 
     async def _connect(self, role: str) -> LineSocket:

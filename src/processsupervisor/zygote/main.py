@@ -177,7 +177,6 @@ def main(argv: list[str]) -> int:
         again = [*sys.orig_argv[:4], argv[0], key, "--listen-fd", str(listener.fileno()), "--leave-out", ",".join(sorted(left_out))]
         os.close(lock)
         os.execv(sys.executable, [sys.executable, *again[1:]])
-    sys.path_importer_cache.clear()
     gc.collect()
     gc.freeze()
     set_title(f"psv: zygote {key}")
