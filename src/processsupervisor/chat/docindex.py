@@ -24,7 +24,8 @@ MAX_FILES = 2_000
 MAX_FILE_BYTES = 1 << 20
 MAX_TOTAL_BYTES = 64 << 20
 SUFFIXES = (".md", ".markdown")
-HEADING_WEIGHT = 4.0
+HEADING_WEIGHT, ABOVE_WEIGHT, TEXT_WEIGHT = 4.0, 1.5, 1.0
+"""A word in the section's own heading, in the headings above it, in its text."""
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within one tick of its mtime, unseen
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 
@@ -63,7 +64,7 @@ class DocumentIndex:
             self._db.execute("PRAGMA cache_size = -4096")
             self._db.execute("PRAGMA journal_mode = MEMORY")
             self._db.execute(
-                "CREATE VIRTUAL TABLE sections USING fts5(heading, text, file UNINDEXED, anchor UNINDEXED,"
+                "CREATE VIRTUAL TABLE sections USING fts5(heading, above, text, file UNINDEXED, anchor UNINDEXED,"
                 " tokenize = 'porter unicode61 remove_diacritics 2')"
             )
         except sqlite3.Error as err:
@@ -88,8 +89,9 @@ class DocumentIndex:
             if self._seen.get(name) == signature:
                 continue
             self._forget(name)
-            rows = [(" / ".join(s.path), s.text, name, s.anchor) for s in split(self._read(path, name) or "")]
-            self._db.executemany("INSERT INTO sections (heading, text, file, anchor) VALUES (?, ?, ?, ?)", rows)
+            parts = split(self._read(path, name) or "")
+            rows = [(s.path[-1] if s.path else "", " / ".join(s.path[:-1]), s.text, name, s.anchor) for s in parts]
+            self._db.executemany("INSERT INTO sections (heading, above, text, file, anchor) VALUES (?, ?, ?, ?, ?)", rows)
             self._seen[name] = signature if now_ns - facts.st_mtime_ns > _SETTLED_NS else ()
         for name in self._seen.keys() - present:
             self._forget(name)
@@ -125,12 +127,12 @@ class DocumentIndex:
     def best(self, words: Sequence[str], limit: int) -> list[Found]:
         """Return up to `limit` sections that hold any of `words`, best bm25 first."""
         sql = (
-            "SELECT rowid, file, anchor, heading, text, -bm25(sections, ?, 1.0) AS rank"
+            "SELECT rowid, file, anchor, heading, text, -bm25(sections, ?, ?, ?) AS rank"
             " FROM sections WHERE sections MATCH ? ORDER BY rank DESC, rowid LIMIT ?"
         )
         try:
             query = " OR ".join(quoted(word) for word in words)
-            return [Found(*row) for row in self._db.execute(sql, (HEADING_WEIGHT, query, limit))]
+            return [Found(*row) for row in self._db.execute(sql, (HEADING_WEIGHT, ABOVE_WEIGHT, TEXT_WEIGHT, query, limit))]
         except sqlite3.Error as err:
             raise StorageError(f"the full-text index failed: {err}") from err
 

@@ -10,7 +10,7 @@ import asyncio
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +22,10 @@ MAX_WORDS = 32
 """More content words than this in a question are not looked at."""
 MAX_QUOTE_CHARS = 700
 CANDIDATES = 12
-KNOWN_COVERAGE = 0.62
+KNOWN_COVERAGE = 0.55
 """An answer holds at least this share of the question's content words, each weighted by how rare it is in the documents."""
 KNOWN_SCORE = 0.5
-"""... and reaches this score: coverage times the share that the section has of the best rank a section could have."""
+"""... and reaches this score: coverage, halved at most for a rank below the best one's and a heading about something else."""
 
 _WORD = re.compile(r"\w+(?:[-_.]\w+)*")
 _UNKNOWN = "I do not know: my documents do not say."
@@ -49,10 +49,7 @@ class Texted(Protocol):
 
 
 class Documents:
-    """Answers from all Markdown files below `roots` (folders or single files), which may change at any time.
-
-    `responder` is made for `@bot.on_message`: `bot.on_message(Documents([Path("docs")]).responder)`.
-    """
+    """Answers from all Markdown files below `roots` (folders or single files), which may change at any time. Thread-safe."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = list(roots)
@@ -67,11 +64,6 @@ class Documents:
             sections = self._index.refresh()
             weights = self._weights(self._index, question, sections)
             return self._choose(self._index, weights)
-
-    async def responder(self, message: Texted) -> str:
-        """Answer a message in a thread, so that the bot's loop goes on while files are read."""
-        answer = await asyncio.to_thread(self.answer, message.text)
-        return answer.text
 
     @staticmethod
     def _weights(index: DocumentIndex, question: str, sections: int) -> dict[str, tuple[float, set[int]]]:
@@ -90,7 +82,8 @@ class Documents:
             top = max((section.rank for section in found), default=0.0)
             for section in found:
                 coverage = sum(weight for weight, rows in weights.values() if section.rowid in rows) / total
-                score = coverage * (0.5 + 0.5 * (section.rank / top if top > 0 else 1.0))
+                closeness = 0.7 * (section.rank / top if top > 0 else 1.0) + 0.3 * _asked_part(section.heading, list(weights))
+                score = coverage * (0.5 + 0.5 * closeness)
                 if best is None or score > best[0]:
                     best = (score, coverage, section)
         if best is None:
@@ -104,10 +97,28 @@ class Documents:
         return Answer(f"{lines}\n\nFrom `{section.citation}`", (section.citation,), score, True)
 
 
+def responder(roots: Sequence[Path]) -> Callable[[Texted], Coroutine[None, None, str]]:
+    """Return a message handler that answers from `roots`: `bot.on_message(responder([Path("docs")]))`."""
+    documents = Documents(roots)
+
+    async def answer(message: Texted) -> str:
+        # In a thread, so that the bot's loop goes on while files are read.
+        return (await asyncio.to_thread(documents.answer, message.text)).text
+
+    return answer
+
+
 def content_words(question: str) -> list[str]:
     """Return the words of `question` that carry meaning, lower-cased, each once, at most MAX_WORDS."""
     words = dict.fromkeys(word.lower() for word in _WORD.findall(question))
     return [word for word in words if word not in STOPWORDS][:MAX_WORDS]
+
+
+def _asked_part(heading: str, words: Sequence[str]) -> float:
+    """Return how much of a heading the question asked for: a section that is about nothing else is the better answer."""
+    in_heading = content_words(heading)
+    asked = [word for word in in_heading if any(_stem(word) in other or _stem(other) in word for other in words)]
+    return len(asked) / len(in_heading) if in_heading else 0.0
 
 
 def passage(text: str, weights: dict[str, float]) -> str:
@@ -156,7 +167,7 @@ def _weight_of(block: str, weights: dict[str, float]) -> float:
 
 def _stem(word: str) -> str:
     """Return a prefix that most forms of `word` share; only to choose lines, the index has the real stemmer."""
-    return word if len(word) < 5 else word[: max(4, len(word) - 3)]
+    return word if len(word) < 5 or not word.isalpha() else word[: max(4, len(word) - 3)]
 
 
 def _cut(quote: str, weights: dict[str, float]) -> str:
