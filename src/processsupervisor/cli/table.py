@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from processsupervisor.cli.session import is_terminal, safe
 
+_TEXT_WIDTH = 24
+_LEAST_TEXT_WIDTH = 8
 _COLOURS = {
     "RUNNING": "green", "PAUSED": "yellow", "STOPPED": "bright_black", "FAILED": "bold red", "RECOVERING": "yellow",
     "UNKNOWN": "bold magenta", "TERMINATED": "bright_black", "healthy": "green", "unhealthy": "red",
@@ -41,11 +43,13 @@ def _print_rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
     for position, name in enumerate(header):
-        # The first column is what a person acts on: it is never cut.
-        table.add_column(Text(name), justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis",
-                         min_width=max(len(row[position]) for row in (header, *rows)) if position == 0 else None)
+        # Short cells (names, states, pids) are what a person acts on and never cut; long text gives way by wrapping.
+        width = max(len(row[position]) for row in (header, *rows))
+        is_text = width > _TEXT_WIDTH or (position == len(header) - 1 and name not in right)
+        table.add_column(Text(name), justify="right" if name in right else "left", no_wrap=not is_text, overflow="fold",
+                         min_width=min(width, _LEAST_TEXT_WIDTH) if is_text else width)
     for row in rows:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
     Console(highlight=False, no_color="NO_COLOR" in os.environ or None).print(table)
