@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.observe import logging
 
 
@@ -69,26 +70,46 @@ def test_a_log_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_told_with_its_place(tmp_path: Path) -> None:
-    """`exception` names type, text and file:line."""
+    """`failure` names type, text and file:line."""
     log = logging.Log()
     log.open("web", tmp_path / "web.log", "info")
     try:
         raise ValueError("boom")
     except ValueError as err:
-        log.exception("task failed", err)
+        log.failure("task failed", err)
     (line,) = _lines(tmp_path / "web.log")
     assert (line["type"], line["error"]) == ("ValueError", "boom")
     assert str(line["at"]).startswith(__file__)
 
 
-def test_libraries_are_captured_without_their_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The template of a library's message is logged, what it was filled with may be user text and is not."""
-    root = stdlib_logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
+@pytest.fixture
+def captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The standard library's logging goes into a log of its own for one test."""
+    monkeypatch.setattr(stdlib_logging.getLogger(), "handlers", [])
     monkeypatch.setattr(logging, "log", logging.Log())
-    logging.log.open("web", tmp_path / "web.log", "info")
-    logging.capture("warning")
+    (tmp_path / ".psv" / "logs" / "psv").mkdir(parents=True)
+    logging.setup("web", FleetPaths(tmp_path), "info")
+    logging.setup("web", FleetPaths(tmp_path), "info")
+    return tmp_path / ".psv" / "logs" / "psv" / "web.log"
+
+
+def test_our_own_loggers_are_taken_with_their_fields(captured: Path) -> None:
+    """Message, extra and the place of an exception arrive, once each."""
+    log = stdlib_logging.getLogger("psv.manager")
+    log.debug("no")
+    log.info("bot ended", extra={"bot": "alice"})
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        log.exception("a command failed")
+    first, second = _lines(captured)
+    assert (first["message"], first["bot"], first["level"]) == ("bot ended", "alice", "info")
+    assert (second["message"], second["type"], second["error"]) == ("a command failed", "ValueError", "boom")
+
+
+def test_libraries_are_captured_without_their_arguments(captured: Path) -> None:
+    """The template of a library's message is logged, what it was filled with may be user text and is not."""
     stdlib_logging.getLogger("library").warning("cannot send %s", "private words")
-    text = (tmp_path / "web.log").read_text()
+    text = captured.read_text()
     assert "cannot send %s" in text
     assert "private words" not in text

@@ -1,7 +1,8 @@
 """Logging of our own processes: one JSON object a line in logs/psv/ROLE.log, at most FILES files of MAX_BYTES each.
 
 A message is static text; data goes into fields. No user text, token or prompt: strings are redacted and cut all the same.
-Small enough for keeper and logd (the standard library's logging is not imported unless `capture` is called). A log that
+Small enough for keeper and logd (`log.open` alone does not import the
+standard library's logging; `setup` does). A log that
 cannot be written is a log that is not written: no error ever reaches the caller.
 """
 
@@ -19,6 +20,7 @@ MAX_BYTES = 2 << 20
 FILES = 3
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _LONGEST_FIELD = 1000
+_OWN_LOGGERS = ("psv", "processsupervisor")
 
 
 class Log:
@@ -35,29 +37,26 @@ class Log:
 
     def debug(self, message: str, **fields: object) -> None:
         """Write what only a developer wants to know."""
-        self._write("debug", message, fields)
+        self.write("debug", message, fields)
 
     def info(self, message: str, **fields: object) -> None:
         """Write what an operator wants to know tomorrow."""
-        self._write("info", message, fields)
+        self.write("info", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
         """Write that something is wrong and that we go on, and how."""
-        self._write("warning", message, fields)
+        self.write("warning", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
         """Write that someone must act."""
-        self._write("error", message, fields)
+        self.write("error", message, fields)
 
-    def exception(self, message: str, err: BaseException, **fields: object) -> None:
+    def failure(self, message: str, err: BaseException, **fields: object) -> None:
         """Write an error with type, text and place of `err`."""
-        place = err.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        at = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else None
-        self._write("error", message, {**fields, "error": str(err), "type": type(err).__name__, "at": at})
+        self.write("error", message, fields | _describe(err))
 
-    def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
+    def write(self, level: str, message: str, fields: dict[str, object]) -> None:
+        """Write one line of a level given by name."""
         path = self._path
         if path is None or LEVELS[level] < self._threshold:
             return
@@ -68,6 +67,14 @@ class Log:
             _append(path, line.encode("utf-8", "backslashreplace") + b"\n")
         except (OSError, ValueError, TypeError, RecursionError):
             return
+
+
+def _describe(err: BaseException) -> dict[str, object]:
+    place = err.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    at = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else None
+    return {"error": str(err), "type": type(err).__name__, "at": at}
 
 
 def _plain(value: object) -> object:
@@ -101,23 +108,44 @@ log = Log()
 
 
 def setup(role: str, paths: FleetPaths, level: str = "info") -> Log:
-    """Open the log of this process as logs/psv/ROLE.log and return it."""
+    """Open the log of this process as logs/psv/ROLE.log, take in the standard library's logging, and return the log."""
     log.open(role, paths.own_logs / f"{role}.log", level)
+    capture(level)
     return log
 
 
-def capture(level: str = "warning") -> None:
-    """Send what libraries say through the standard library's logging into this log: logger, template, type of exception.
+def capture(level: str = "info") -> None:
+    """Send what goes through the standard library's logging into this log; calling it again changes only the level.
 
-    Arguments of a template are left out, since they may hold user text.
+    Our own loggers (`psv...`, `processsupervisor...`) are taken from `level` on, with message and `extra`. Libraries are
+    taken from WARNING on, with the template of the message only: what it is filled with may be user text.
     """
     import logging
 
+    standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            ours = "error" if record.levelno >= 40 else "warning" if record.levelno >= 30 else "info"
-            failure = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-            getattr(log, ours)("library message", logger=record.name, template=str(record.msg), exception=failure)
+            fields: dict[str, object] = {"logger": record.name}
+            message = "library message"
+            if record.name.partition(".")[0] in _OWN_LOGGERS:
+                message = redact(record.getMessage())
+                fields |= {name: value for name, value in vars(record).items() if name not in standard}
+            else:
+                fields["template"] = str(record.msg)
+            name = "error" if record.levelno >= 40 else "warning" if record.levelno >= 30 else "info" if record.levelno >= 20 else "debug"
+            err = record.exc_info[1] if record.exc_info else None
+            if err is not None:
+                fields |= _describe(err) if message != "library message" else {"type": type(err).__name__}
+            log.write(name, message, fields)
+
+        def handleError(self, record: logging.LogRecord) -> None:
+            """A message that cannot be put together is left out."""
 
     root = logging.getLogger()
-    root.addHandler(Handler(LEVELS.get(level, LEVELS["warning"])))
+    for handler in list(root.handlers):
+        if type(handler).__qualname__ == Handler.__qualname__:
+            root.removeHandler(handler)
+    root.addHandler(Handler())
+    for name in _OWN_LOGGERS:
+        logging.getLogger(name).setLevel(LEVELS.get(level, LEVELS["info"]))

@@ -63,8 +63,6 @@ _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[s
         MARK,
     ),  # Discord
 )
-_SHORTEST_DISCORD = 58
-_SHORTEST_TELEGRAM = 37
 
 
 def redact(text: str, literals: Iterable[str] = ()) -> str:
@@ -77,6 +75,8 @@ def redact(text: str, literals: Iterable[str] = ()) -> str:
             text = text.replace(literal, MARK)
     lowered = text.lower()
     for needed, pattern, replacement in _RULES:
-        if any(literal in lowered for literal in needed):
-            text = pattern.sub(replacement, text)
+        for literal in needed:
+            if literal in lowered:
+                text = pattern.sub(replacement, text)
+                break
     return text
