@@ -38,6 +38,8 @@ class Client:
     def __init__(self, path: Path) -> None:
         self.socket = connect_unix(path, DEADLINE_S)
         self._buffer = b""
+        self._kept: list[dict[str, Any]] = []
+        """Lines that read_until passed over; a later read_until finds them first, in order."""
 
     def send(self, **request: Any) -> None:
         self.socket.sendall(json.dumps(request).encode() + b"\n")
@@ -58,11 +60,15 @@ class Client:
 
     def read_until(self, condition) -> dict[str, Any]:
         """Return the first line that fulfils the condition."""
-        while True:
-            line = self.read()
-            assert line is not None, "the bot closed the connection"
+        for index, line in enumerate(self._kept):
             if condition(line):
-                return line
+                return self._kept.pop(index)
+        while True:
+            fresh = self.read()
+            assert fresh is not None, "the bot closed the connection"
+            if condition(fresh):
+                return fresh
+            self._kept.append(fresh)
 
     def post(self, message_id: str, text: str, conversation: str = "default") -> dict[str, Any]:
         """Post and return the acknowledgement or refusal."""

@@ -44,7 +44,7 @@ class Draft:
                 if not is_committed:
                     await self._database.draft(self._row)
                     is_committed = True
-                if len(self._text) < MAX_REPLY_CHARS:
+                if len(self._text) <= MAX_REPLY_CHARS:
                     self._text = cut_reply(self._text + clean_text(piece))
                     self._grown()
         finally:

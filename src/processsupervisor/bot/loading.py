@@ -58,7 +58,7 @@ def _import(name: str) -> object:
         raise LoadFailed(_traceback(err), EXIT_CONFIG) from err
     except ConfigError as err:
         raise LoadFailed(str(err), EXIT_CONFIG) from err
-    except (SyntaxError, ImportError, _InputAtImport) as err:
+    except (SyntaxError, ImportError, EOFError) as err:
         raise LoadFailed(_traceback(err), EXIT_CONFIG) from err
     except SystemExit as err:
         status = err.code if isinstance(err.code, int) and err.code in _KEPT_CODES else EXIT_CONFIG
@@ -66,10 +66,6 @@ def _import(name: str) -> object:
         raise LoadFailed(f"{_traceback(err)}{name} called sys.exit() while it was imported{said}", status) from err
     except Exception as err:
         raise LoadFailed(_traceback(err), EXIT_CRASHED) from err
-
-
-class _InputAtImport(Exception):
-    """A bot's module asked for console input while it was imported; a bot has none."""
 
 
 class _NoInput:
@@ -84,12 +80,12 @@ class _NoInput:
 
     @staticmethod
     def _refuse(prompt: object = "") -> str:
-        raise _InputAtImport("input() was called while the module was imported; a bot in a fleet has no console")
+        raise EOFError("input() was called while the module was imported; a bot in a fleet has no console")
 
 
 def _traceback(err: BaseException) -> str:
-    """Return the traceback from the bot's own first frame on: the import machinery and we are of no interest."""
-    frames = err.__traceback__
-    while frames is not None and ("importlib" in frames.tb_frame.f_code.co_filename or frames.tb_frame.f_code.co_filename == __file__):
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(err), err, frames))
+    """Return the traceback without the frames of the import machinery and our own: they say nothing to an author."""
+    shown = traceback.TracebackException.from_exception(err)
+    kept = [frame for frame in shown.stack if frame.filename != __file__ and "importlib" not in frame.filename]
+    shown.stack = traceback.StackSummary.from_list(kept)
+    return "".join(shown.format())

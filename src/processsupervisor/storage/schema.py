@@ -66,7 +66,8 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        timeout_s = BUSY_TIMEOUT_S / 10 if exclusive else BUSY_TIMEOUT_S  # whoever else has it exclusively keeps it
+        connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as err:
         raise storage_error(path, err) from err
     try:

@@ -1,0 +1,273 @@
+"""Whole bots as processes: killed in the middle of everything, and nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+import threading
+import time
+
+import pytest
+from tests.bot.running import Client, wait_for
+
+ECHO = """
+from processsupervisor import Bot
+bot = Bot()
+
+@bot.on_message
+async def handle(message):
+    return "echo " + message.text
+"""
+
+COUNTING = """
+import asyncio, os
+from processsupervisor import Bot
+bot = Bot()
+
+@bot.on_message
+async def handle(message):
+    await asyncio.sleep(0.002)
+    count = await message.store.append("seen", message.id)
+    return f"{count} {message.text}"
+"""
+
+
+class Visitor(threading.Thread):
+    """Posts numbered messages, each until it is accepted, through any number of deaths of the bot, until told to end."""
+
+    def __init__(self, bot, conversation: str, over: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.bot, self.conversation, self.over = bot, conversation, over
+        self.accepted = 0
+
+    def run(self) -> None:
+        client: Client | None = None
+        while not self.over.is_set():
+            number = self.accepted
+            while True:
+                try:
+                    client = client or self.bot.client()
+                    if client.post(f"{self.conversation}-{number}", f"text {number}", self.conversation)["op"] == "accepted":
+                        self.accepted += 1
+                        break
+                except (OSError, AssertionError):
+                    client = None
+                    time.sleep(0.005)
+            time.sleep(0.001)
+
+
+@pytest.mark.slow
+def test_kill_nine_in_mid_load_loses_and_doubles_nothing(start_bot):
+    """Ten SIGKILLs under load: every accepted message has exactly one reply, in order, and its changes exactly once."""
+    bot = start_bot(COUNTING)
+    over = threading.Event()
+    visitors = [Visitor(bot, f"c{number}", over) for number in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for _ in range(10):
+        time.sleep(random.uniform(0.02, 0.3))
+        bot.kill()
+        bot.start()
+    over.set()
+    for visitor in visitors:
+        visitor.join(60)
+        assert not visitor.is_alive() and visitor.accepted > 100
+    reader = bot.client()
+    for visitor in visitors:
+        reader.subscribe(visitor.conversation, after=0)
+        events = [
+            reader.read_until(lambda line: line["op"] == "event" and line["final"]) for _ in range(visitor.accepted + 1)
+        ]
+        assert events[0]["reply_to"] is None, "the statement comes first"
+        assert [event["reply_to"] for event in events[1:]] == [f"{visitor.conversation}-{number}" for number in range(visitor.accepted)]
+        assert [event["text"] for event in events[1:]] == [f"{number + 1} text {number}" for number in range(visitor.accepted)]
+
+
+def test_a_reminder_survives_kill_nine_and_fires_once(start_bot):
+    """Set, killed before it is due, started after: it comes once, also over a second restart."""
+    bot = start_bot("""
+        from processsupervisor import Bot, Duration
+        bot = Bot()
+
+        @bot.command("remind")
+        async def remind(message, after: Duration, text: str):
+            await bot.remind(message, after, text)
+            return "noted"
+        """)
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "/remind 0.3s tea")
+    assert client.reply_to("m1")["text"] == "noted"
+    bot.kill()
+    time.sleep(0.4)
+    bot.start()
+    client = bot.client()
+    client.subscribe(after=0)
+    fired = client.read_until(lambda line: line.get("text") == "tea")
+    assert fired["reply_to"] is None and fired["final"] and fired["seq"]
+    bot.kill()
+    bot.start()
+    assert [row["text"] for row in bot.client().history()].count("tea") == 1
+
+
+def test_a_streamed_reply_cut_by_a_kill_is_replaced_under_its_id(start_bot, tmp_path):
+    """Drafts before and after the kill, and the final text, carry one id; only the final one is kept."""
+    bot = start_bot("""
+        import asyncio, os, pathlib
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            yield "begin "
+            while not pathlib.Path("go").exists():
+                await asyncio.sleep(0.01)
+            yield "end"
+        """)
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "x")
+    draft = client.read_until(lambda line: line["op"] == "event" and not line["final"])
+    assert draft["text"] == "begin " and draft["reply_to"] == "m1" and draft["seq"] is None
+    bot.kill()
+    (tmp_path / "go").touch()
+    bot.start()
+    client = bot.client()
+    client.subscribe(after=0)
+    final = client.reply_to("m1")
+    assert final["id"] == draft["id"] and final["text"] == "begin end"
+    assert [row["text"] for row in client.history() if row["id"] == draft["id"]] == ["begin end"]
+
+
+def test_sigterm_answers_what_runs_and_leaves_the_rest_to_the_next(start_bot):
+    """Status 0, socket gone, the running message answered, queued ones answered by the next life."""
+    bot = start_bot("""
+        import asyncio
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            if message.text == "slow":
+                await asyncio.sleep(0.3)
+            return message.text
+
+        @bot.on_stop
+        async def end():
+            print("stop hook ran", flush=True)
+        """)
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "slow")
+    client.post("m2", "queued")
+    assert bot.stop() == 0
+    assert client.reply_to("m1")["text"] == "slow"
+    bot.start()
+    client = bot.client()
+    client.subscribe(after=0)
+    assert client.reply_to("m2")["text"] == "queued"
+
+
+def test_a_handler_that_will_not_end_is_cut_off_in_time(start_bot):
+    """The stop timeout holds; the message stays for the next life."""
+    bot = start_bot(
+        """
+        import asyncio
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            await asyncio.sleep(1000)
+        """,
+        stop={"timeout_s": 1.0, "signal": "TERM"},
+    )
+    bot.client().post("m1", "x")
+    begun = time.monotonic()
+    assert bot.stop() == 0
+    assert time.monotonic() - begun < 2.5
+    with contextlib.closing(sqlite3.connect(bot.database)) as other:
+        assert other.execute("SELECT state FROM inbox").fetchall() == [(0,)]
+
+
+def test_an_idle_bot_opens_no_database_and_starts_no_thread(start_bot):
+    """Before the first message there is no bot.db and one thread."""
+    bot = start_bot(ECHO)
+    assert not bot.database.exists()
+    assert len(os.listdir(f"/proc/{bot.process.pid}/task")) == 1
+    bot.client().post("m1", "x")
+    assert bot.database.exists()
+
+
+def test_a_disk_that_takes_no_more_refuses_posts_and_recovers(start_bot):
+    """While no byte can be written the bot stays up and refuses; with room again it goes on by itself."""
+    import resource
+
+    bot = start_bot(ECHO)
+    client = bot.client()
+    client.subscribe()
+    client.post("m0", "x")
+    client.reply_to("m0")
+    resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    refused = client.post("m1", "y" * 20_000)
+    assert refused["op"] == "refused" and refused["code"] == "storage" and str(bot.database) in refused["message"]
+    resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert client.post("m1", "again")["op"] == "accepted"
+    assert client.reply_to("m1")["text"] == "echo again"
+
+
+def test_a_reply_waits_for_a_disk_that_is_full(start_bot, tmp_path):
+    """A message accepted before the disk filled is answered once after there is room."""
+    import resource
+
+    bot = start_bot("""
+        import asyncio, pathlib
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            while not pathlib.Path("go").exists():
+                await asyncio.sleep(0.01)
+            return "late " + message.text
+        """)
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "x")
+    resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    (tmp_path / "go").touch()
+    wait_for(lambda: "database failed" in bot.errors.read_text(), "the failing file is logged")
+    resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert client.reply_to("m1")["text"] == "late x"
+
+
+def test_logging_of_the_author_goes_to_stderr_at_the_level_of_the_spec(start_bot):
+    """An INFO line of the bot's module is shown at info, a DEBUG line is not."""
+    bot = start_bot(
+        """
+        import logging
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_start
+        async def begin():
+            logging.getLogger("mine").info("shown")
+            logging.getLogger("mine").debug("hidden")
+        """,
+        log_level="info",
+    )
+    assert bot.errors.read_text() == "INFO mine: shown\n"
+
+
+def test_options_and_name_reach_the_author_and_the_statement(start_bot):
+    """bot.options is the bot's table; its `about` words the disclosure."""
+    bot = start_bot(
+        ECHO.replace('"echo " + message.text', "f'{bot.name} {bot.options}'"), options={"about": "I am Al, a bot.", "n": 1}
+    )
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "x")
+    assert client.read_until(lambda line: line["op"] == "event")["text"] == "I am Al, a bot."
+    assert client.reply_to("m1")["text"] == "alice {'about': 'I am Al, a bot.', 'n': 1}"
