@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from processsupervisor.bot.api import Bot
+from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.service import Service
 from processsupervisor.connectors.console import ConsoleConnector
 from processsupervisor.kernel.errors import PsvError
@@ -30,7 +30,7 @@ def state_path(main_file: str | None) -> Path:
     return file.parent / STATE_FOLDER / file.stem / "bot.db"
 
 
-def run_alone(bot: Bot) -> None:
+def run_alone(bot: Definition) -> None:
     """Run until end of input or Ctrl-C. Ends the process with 1 and one line when the state cannot be used."""
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     path = state_path(main_file)
@@ -45,7 +45,7 @@ def run_alone(bot: Bot) -> None:
         sys.exit(130)
 
 
-async def _serve(bot: Bot, path: Path) -> None:
+async def _serve(bot: Definition, path: Path) -> None:
     database = BotDatabase(path, exclusive=True)
     console = ConsoleConnector(sender=_user())
     if cast(Any, sys.stdin).isatty():

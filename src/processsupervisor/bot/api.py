@@ -5,11 +5,12 @@ The same file runs in a fleet (psv imports it after the fork) and alone (`bot.ru
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-from processsupervisor.bot.handlers import Command, check_hook, check_message_handler, make_command, place_of
+from processsupervisor.bot.definition import Definition, Running
+from processsupervisor.bot.handlers import check_hook, check_message_handler, make_command, place_of
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.store import Store
 from processsupervisor.kernel import clock
@@ -24,28 +25,8 @@ imported_by_psv = False
 """Set by the loader: psv runs the bots of this process, so that Bot.run() has nothing to do."""
 
 
-class Running(Protocol):
-    """What a Bot needs once it runs; implemented by the service."""
-
-    @property
-    def store(self) -> Store: ...
-    async def remind(self, due: Due) -> None: ...
-    async def send(self, place: Place, text: str) -> None: ...
-
-
-class Bot:
+class Bot(Definition):
     """A bot: define handlers with its decorators, then name it in fleet.toml (`run = "module:bot"`) or call run()."""
-
-    def __init__(self) -> None:
-        self.name = "bot"
-        """The name in fleet.toml, known once the bot runs."""
-        self.options: Mapping[str, Any] = {}
-        """The bot's own options table of fleet.toml, known once the bot runs."""
-        self.message_handler: Callable[..., Any] | None = None
-        self.commands: dict[str, Command] = {}
-        self.start_hooks: list[Callable[[], Awaitable[None]]] = []
-        self.stop_hooks: list[Callable[[], Awaitable[None]]] = []
-        self.running: Running | None = None
 
     def on_message(self, function: Handler) -> Handler:
         """Answer every message that is no command: return None or a text, or yield a text in pieces."""

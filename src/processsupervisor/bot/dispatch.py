@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from processsupervisor.bot.api import Bot
 from processsupervisor.bot.arguments import BadArguments, parse_arguments
+from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.handlers import Command, place_of
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.work import Work
@@ -17,7 +17,7 @@ class BadReply(TypeError):
     """A handler returned something that is no reply; trying again cannot help."""
 
 
-async def answer(bot: Bot, statement: str, message: Message, work: Work) -> str | AsyncIterator[str] | None:
+async def answer(bot: Definition, statement: str, message: Message, work: Work) -> str | AsyncIterator[str] | None:
     """Return the reply to a message, or an iterator of its pieces. Raises whatever the author's handler raises."""
     word = command_of(message.text)
     if word == "about":
@@ -55,5 +55,5 @@ async def _result(function: object, called: Any) -> str | AsyncIterator[str] | N
     raise BadReply(f"{place_of(function)} returned {type(result).__name__}, expected None, str or an async iterator of str")
 
 
-def _help(bot: Bot) -> str:
+def _help(bot: Definition) -> str:
     return "\n".join(["I know these commands:", *(command.usage for command in bot.commands.values())])

@@ -13,7 +13,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 
-from processsupervisor.bot.api import Bot
+from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dispatch import BadReply, answer
 from processsupervisor.bot.draft import Draft, cut_reply
 from processsupervisor.bot.message import message_of
@@ -38,7 +38,7 @@ class Pump:
     """Runs the handlers of one bot on one database; `publish` shows committed rows and drafts."""
 
     def __init__(
-        self, bot: Bot, database: BotDatabase, statement: str, publish: Callable[[Outgoing], None], *,
+        self, bot: Definition, database: BotDatabase, statement: str, publish: Callable[[Outgoing], None], *,
         reminded: Callable[[float], None], retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:  # fmt: skip
         self._bot = bot

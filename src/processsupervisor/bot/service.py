@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from processsupervisor.bot.api import Bot
+from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.draft import cut_reply
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
 from processsupervisor.bot.store import Store
@@ -34,7 +34,7 @@ class Service:
     """A bot on its connectors. start() once, then pause/resume, then stop() once."""
 
     def __init__(
-        self, bot: Bot, database: BotDatabase, connectors: Sequence[Connector], *, retry_after_s: Sequence[float] = RETRY_AFTER_S
+        self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, retry_after_s: Sequence[float] = RETRY_AFTER_S
     ) -> None:
         self._bot = bot
         self._database = database

@@ -1,0 +1,34 @@
+"""What a bot is made of, as the pump and the service read it. Authors meet it as `Bot` (bot/api.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from processsupervisor.bot.handlers import Command
+from processsupervisor.bot.store import Store
+from processsupervisor.storage.records import Due, Place
+
+
+class Running(Protocol):
+    """What a Bot needs once it runs; implemented by the service."""
+
+    @property
+    def store(self) -> Store: ...
+    async def remind(self, due: Due) -> None: ...
+    async def send(self, place: Place, text: str) -> None: ...
+
+
+class Definition:
+    """A bot's name, options, handlers and hooks."""
+
+    def __init__(self) -> None:
+        self.name = "bot"
+        """The name in fleet.toml, known once the bot runs."""
+        self.options: Mapping[str, Any] = {}
+        """The bot's own options table of fleet.toml, known once the bot runs."""
+        self.message_handler: Callable[..., Any] | None = None
+        self.commands: dict[str, Command] = {}
+        self.start_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.stop_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.running: Running | None = None
