@@ -70,11 +70,20 @@ def texts(page) -> list[str]:
     return [text.strip() for text in page.locator(".message .bubble:not(.dots)").all_inner_texts()]
 
 
-def test_answer_streams_and_stays(page) -> None:
+@pytest.fixture
+def gate(fleet: Fleet) -> Path:
+    """While this file is there, guide stays in the middle of a /slow reply."""
+    path = fleet.paths.data / "guide.db.gate"
+    path.touch()
+    return path
+
+
+def test_answer_streams_and_stays(page, gate: Path) -> None:
     """A reply is seen growing and then final; after a reload the whole conversation is there again."""
     say(page, "/slow 12")
-    page.wait_for_selector(".draft .bubble")
+    page.wait_for_selector(".draft .bubble:has-text('word1')")
     growing = page.locator(".draft .bubble").inner_text()
+    gate.unlink()
     page.wait_for_selector(".theirs:not(.draft) .bubble")
     final = " ".join(f"word{number}" for number in range(12))
     assert final.startswith(growing.strip())
@@ -130,7 +139,7 @@ def conversation(page) -> str:
     return page.evaluate("localStorage.getItem('psv.conversation')")
 
 
-def test_kill_of_bot_and_web_in_the_middle_of_a_reply(page, fleet: Fleet) -> None:
+def test_kill_of_bot_and_web_in_the_middle_of_a_reply(page, fleet: Fleet, gate: Path) -> None:
     """kill -9 of the bot and of web while a reply streams: the page finds back by itself and shows the reply once."""
     say(page, "/slow 15")
     page.wait_for_selector(".draft .bubble")
@@ -140,6 +149,7 @@ def test_kill_of_bot_and_web_in_the_middle_of_a_reply(page, fleet: Fleet) -> Non
     say(page, "second")
     page.wait_for_selector(".mine[data-mail=waiting]")
     page.wait_for_selector("#banner:has-text('Reconnecting')")
+    gate.unlink()
     fleet.start_bot("guide")
     fleet.start_web()
     page.wait_for_selector("text=You said: second")

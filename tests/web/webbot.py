@@ -29,6 +29,8 @@ class Bot:
 
     def __init__(self, database: str) -> None:
         self.paused = Path(database + ".paused")
+        self.gate = Path(database + ".gate")
+        """While this file is there, /slow stays in the middle of its reply."""
         self.db = sqlite3.connect(database, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute(
@@ -101,6 +103,8 @@ class Bot:
                         {"seq": None, "id": reply, "reply_to": id_, "text": " ".join(f"word{n}" for n in range(piece)), "final": False},
                     )
                     await asyncio.sleep(0.1)
+                    while piece == 2 and self.gate.exists():
+                        await asyncio.sleep(0.02)
                 rest = " ".join(f"word{n}" for n in range(count))
             case "/md":
                 rest = "### Where logs go\n\nLogs are **two FIFOs**, see [the page](https://example.org/logs).\n\n> stdout and stderr are two FIFOs\n\n- `docs/logs.md`\n- heading *Logs*\n\n```\npsv logs -f guide\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"

@@ -10,7 +10,6 @@ import contextlib
 import socket
 from collections.abc import Callable, Generator
 
-import h11
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -59,7 +58,8 @@ class PatientHttp(H11Protocol):
             self.transport.close()
 
     def _is_surplus(self, cycle: RequestResponseCycle | None) -> bool:
-        return cycle is not None and cycle is self.cycle and cycle.response_complete and self.conn.their_state is h11.SEND_BODY
+        # The states of h11 (uvicorn's library, not ours to import) are named by their repr.
+        return cycle is not None and cycle is self.cycle and cycle.response_complete and repr(self.conn.their_state) == "SEND_BODY"
 
 
 class WebServer(Server):
