@@ -245,7 +245,6 @@ def test_up_brings_a_new_keeper(psv: Psv, home: Path) -> None:
     assert json.loads(psv("ls", "--json", cwd=home).stdout)[0]["pid"] == bot
 
 
-@pytest.mark.xfail(strict=True, reason="a keeper that takes over does not yet end the psvd and the zygotes that it did not start")
 def test_down_after_a_new_keeper(psv: Psv, home: Path) -> None:
     """`down` ends everything after a keeper was replaced too: the psvd and zygotes of the old one are not left behind."""
     up_and_kill_the_keeper(psv, home)

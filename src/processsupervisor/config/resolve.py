@@ -29,6 +29,7 @@ def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
         "log_total_bytes": fleet.log_total,
         "disk_free_percent": fleet.disk_free_percent,
         "control_group": control.group,
+        "hints": list(fleet.hints),
     }
 
 

@@ -58,6 +58,7 @@ class FleetTable(Table):
     down_timeout: SomeTime = key(8.0, "`psv down`, SIGTERM and Ctrl-C: after this long whatever still runs is killed", '"8s"')
     log_total: Size = key(2 << 30, "Most disk space for the logs of all bots; the oldest closed segments go first", '"2GB"', ge=1 << 20)
     disk_free_percent: Number = key(5.0, "Part of the disk that logs leave free", "5.0", ge=0, le=90)
+    hints: list[Text] = key([], "Lines that `psv up` prints when everything is ready", "[]")
 
 
 class WebTable(Table):

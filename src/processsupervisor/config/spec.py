@@ -113,6 +113,7 @@ class FleetSpec(TypedDict):
     log_total_bytes: int
     disk_free_percent: float
     control_group: str | None
+    hints: list[str]
 
 
 class WebSpec(TypedDict):

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.locks import read_holder
 from processsupervisor.process.roles import Roles, signal_identity
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -77,6 +79,14 @@ def _descendants(root: int) -> list[Identity]:
             if identity is not None:
                 found.append(identity)
     return found
+
+
+def kill_adopted(paths: FleetPaths, roles: Roles) -> None:
+    """SIGKILL own processes and bots that an earlier keeper started: they are not below this one."""
+    for role in roles.by_name.values():
+        signal_identity(role.identity, signal.SIGKILL)
+    for lock in paths.run.glob("bots/*/lock"):
+        signal_identity(Identity.from_json(read_holder(lock)), signal.SIGKILL)
 
 
 def kill_descendants(spare: int | None) -> None:

@@ -294,8 +294,8 @@ class BotHandle:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
         session = self.process.pid if self.process else None
         left: list[Identity] = []
-        if self.group is not None and Groups.is_populated(self.group):
-            Groups.kill(self.group)
+        if self.group is not None:
+            await Groups.empty(self.group)
         keeper_pid = self._around.keeper.pid
         left = await kill_leftovers(self.name, self._around.paths, session, keeper_pid, self._around.known_pids())
         if self.group is not None:

@@ -179,6 +179,7 @@ class Keeper:
     def _finish(self, status: int) -> int:
         if self._is_forced:
             self._log.write("killing everything")
+            ending.kill_adopted(self._paths, self._roles)
             ending.kill_descendants(spare=self._progress_pid)
         else:
             ending.end_roles(self._roles, self._drain_logd, self._progress_pid)
@@ -236,6 +237,7 @@ class Keeper:
             role.link = None
             if name == "logd":
                 self._logd_away_since = mono()
+            self._roles.revive(role)
         link.close()
 
     def _tell(self, role_name: str, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
@@ -271,6 +273,7 @@ class Keeper:
             return
         if role.link is not None:
             self._drop_link(role.link.fileno())
+        self._roles.take_over(role, int(message["pid"]))
         role.link, role.pong_mono = link, mono()
         self._role_of[descriptor] = name
         if name == "logd":
@@ -339,6 +342,8 @@ class Keeper:
                 self._manager.say("READY=1", f"STATUS={message.get('text', '')}")
             case "down":
                 self._log.write("psvd says that all bots are down", exit_status=message["exit_status"])
+                if self._down_deadline is None:
+                    self._manager.say("STOPPING=1")
                 self._exit_status = int(message["exit_status"])
             case other:
                 raise ProtocolError(f'unknown request "{other}"')

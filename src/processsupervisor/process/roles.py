@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.steps import fork_with_signals_blocked, reset_signals, restore_signals_for_exec
@@ -24,6 +25,7 @@ WEDGED_AFTER_S = 10.0
 PING_EVERY_S = 3.0
 _DELAYS_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_AFTER_S = 30.0
+_LOCK_HELD_S = 0.3
 _ERR_FILE_BYTES = 1 << 20
 
 
@@ -77,8 +79,14 @@ class Roles:
         return role
 
     def spawn(self, role: Role) -> None:
-        """Fork and exec one role; a failed fork is tried again by the delay."""
+        """Fork and exec one role; a failed fork is tried again by the delay.
+
+        A kept role whose lock is held lives on from an earlier keeper: it will say hello, or end and free the lock.
+        """
         role.start_at_mono = None
+        if role.is_kept and is_flocked(self.paths.role_lock(role.name)):
+            role.start_at_mono = mono() + _LOCK_HELD_S
+            return
         try:
             pid = fork_with_signals_blocked()
         except OSError:
@@ -119,6 +127,22 @@ class Roles:
                 os.write(2, f"psv: cannot start {role.name}: {err}\n".encode())
         finally:
             os._exit(127)
+
+    def take_over(self, role: Role, pid: int) -> None:
+        """Accept a role's process that an earlier keeper started: it holds the role's lock, so it is the role."""
+        if role.identity is None or role.identity.pid != pid:
+            role.identity = Identity.of(pid)
+            role.generation += 1
+            role.started_mono = mono()
+        role.start_at_mono = None
+
+    def revive(self, role: Role) -> None:
+        """Plan a start of a kept role whose link broke: no SIGCHLD tells of a process that an earlier keeper started.
+
+        While the role's lock is held the start only waits, so a process that merely reconnects is left alone.
+        """
+        if role.is_kept and role.start_at_mono is None:
+            role.start_at_mono = mono() + _LOCK_HELD_S
 
     def ended(self, pid: int) -> Role | None:
         """Note the end of a role's process and plan its next start; None when `pid` is no role's."""

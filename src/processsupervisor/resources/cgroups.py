@@ -5,11 +5,13 @@ A mount without controllers will do. Without any, everything else works by sessi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 from pathlib import Path
 
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
 
 
@@ -75,6 +77,17 @@ class Groups:
             return "populated 1" in Path(group, "cgroup.events").read_text()
         except OSError:
             return False
+
+    @staticmethod
+    async def empty(group: str, timeout_s: float = 2.0) -> bool:
+        """Kill what lives in the group until nothing does; False when something is left at the deadline."""
+        deadline = mono() + timeout_s
+        while Groups.is_populated(group):
+            if mono() >= deadline:
+                return False
+            Groups.kill(group)
+            await asyncio.sleep(0.01)  # cgroup.events can be watched, but not faster than a kill takes
+        return True
 
     @staticmethod
     def remove(group: str) -> None:

@@ -93,8 +93,9 @@ class Psvd:
         await self._links.serve(bots)
 
     def _on_keeper_back(self) -> None:
-        """A new keeper brought new listening sockets."""
+        """A new keeper brought new listening sockets; zygotes of the old one cannot make children for the new one."""
         self._take_welcome()
+        self._fleet.zygotes.retire_all()
         self._control.close()
         self._links.close()
         self._listening = asyncio.get_running_loop().create_task(self._listen())

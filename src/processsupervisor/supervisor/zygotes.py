@@ -125,6 +125,12 @@ class ZygotePool:
         """Take from the keeper's welcome which zygotes run already; a new psvd goes on with them."""
         self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith("zygote-")}
 
+    def retire_all(self) -> None:
+        """End all zygotes; what they fork would not be the present keeper's child. New ones are made at the next starts."""
+        for task in list(self._zygotes.values()):
+            if task.done() and not task.cancelled() and task.exception() is None:
+                self._replace(task.result())
+
     def forget(self, role: str) -> None:
         """Note that the keeper saw a zygote end."""
         self._running_roles.discard(role)

@@ -1,0 +1,42 @@
+"""Under a service manager: READY when all is settled, WATCHDOG while it lives, STOPPING before it ends (sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.supervisor.live import LiveFleet
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A real notify socket in the place of systemd's."""
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address)
+        server.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        monkeypatch.setenv("WATCHDOG_USEC", "6000000")
+        yield server
+
+
+def test_the_service_manager_is_told_ready_watchdog_and_stopping(fleet: LiveFleet, manager: socket.socket) -> None:
+    """In this order, with a status line, and no bot inherits the socket."""
+    fleet.write("main.py", "import os, time\nprint('notify', os.environ.get('NOTIFY_SOCKET'), flush=True)\ntime.sleep(1000)\n")
+    fleet.configure('[bots.x]\nscript = "main.py"\nready = { log = "notify None" }\n')
+    fleet.up(wait=False)
+    first = manager.recv(4096).decode()
+    while "WATCHDOG" in first:
+        first = manager.recv(4096).decode()
+    assert first.splitlines() == ["READY=1", "STATUS=1 bots ready, 0 not"]
+    assert fleet.bot("x")["state"] == "RUNNING"
+    assert manager.recv(4096) == b"WATCHDOG=1"
+    fleet.down()
+    last = manager.recv(4096)
+    while last == b"WATCHDOG=1":
+        last = manager.recv(4096)
+    assert last == b"STOPPING=1"
+    assert "NOTIFY_SOCKET" in os.environ
