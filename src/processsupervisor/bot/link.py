@@ -7,14 +7,14 @@ that psvd sends is waited for, except its welcome.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
-from processsupervisor.ipc.client_async import open_unix
+from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.version import PROTOCOL
 
@@ -22,6 +22,7 @@ _FIRST_WAIT_S, _LAST_WAIT_S = 0.05, 1.0
 _REFUSED_WAIT_S = 5.0
 _WELCOME_S = 10.0
 _MAX_UNSENT_BYTES = 64 * 1024
+_MAX_LINE_BYTES = 1 << 20
 _log = logging.getLogger("processsupervisor.bot")
 
 Command = Callable[[Mapping[str, object]], None]
@@ -42,7 +43,7 @@ class Link:
         self._commands = commands
         self._holds: dict[str, dict[str, object]] = {}
         """What is true now, by topic, in the order in which a new psvd must hear it."""
-        self._writer: asyncio.StreamWriter | None = None
+        self._peer: _Peer | None = None
 
     def ready(self) -> None:
         """Say that the bot is ready; said again to every new psvd."""
@@ -67,57 +68,122 @@ class Link:
 
     def _say(self, topic: str, line: dict[str, object]) -> None:
         self._holds[topic] = line
-        if self._writer is not None:
+        if self._peer is not None:
             self._write(line)
 
     def _write(self, line: dict[str, object]) -> None:
-        assert self._writer is not None
-        if self._writer.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            self._writer.transport.abort()  # a stopped psvd: the next one hears what holds
-            return
-        self._writer.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        assert self._peer is not None
+        self._peer.write(line)
 
     async def run(self) -> None:
         """Hold the link for ever."""
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                async with contextlib.aclosing(self._connect()) as lines:
-                    async for line in lines:
-                        wait_s = _FIRST_WAIT_S
-                        self._obey(line)
+                was_welcome = await self._hold()
+                wait_s = _FIRST_WAIT_S if was_welcome else wait_s
             except LinkRefused as err:
                 _log.warning("the supervisor refused this bot's link: %s", err)
                 wait_s = _REFUSED_WAIT_S
-            except (OSError, ValueError, TimeoutError):
-                pass  # nobody there, or not what we speak: the same remedy
+            except OSError:
+                pass  # nobody there, or too busy to take one more
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, _LAST_WAIT_S)
 
-    async def _connect(self) -> AsyncGenerator[object, None]:
-        reader, writer = await open_unix(self._path, 0.0)
+    async def _hold(self) -> bool:
+        """Connect, and stay until the link is lost; tells whether psvd said welcome. Raises LinkRefused, OSError."""
+        loop = asyncio.get_running_loop()
+        # Connected by hand and without waiting: asyncio takes EAGAIN on a full backlog for success.
+        client = connect_unix(self._path, 0.0)
         try:
-            writer.write(json.dumps(self._hello).encode() + b"\n")
-            async with asyncio.timeout(_WELCOME_S):
-                first = json.loads(await reader.readline() or b"{}")
-            if first.get("op") == "refused":
-                raise LinkRefused(str(first.get("message", "no reason given")))
-            if first.get("op") != "welcome":
-                raise ValueError("no welcome")
-            self._writer = writer
-            for line in tuple(self._holds.values()):
-                self._write(line)
-            while True:
-                raw = await reader.readline()
-                if not raw.endswith(b"\n"):
-                    return
-                yield json.loads(raw)
+            _, peer = await loop.create_unix_connection(lambda: _Peer(self), sock=client)
+        except BaseException:
+            client.close()
+            raise
+        try:
+            return await peer.lost
         finally:
-            self._writer = None
-            with contextlib.suppress(OSError):
-                writer.close()
+            self._peer = None
+            peer.close()
 
-    def _obey(self, line: object) -> None:
-        command = self._commands.get(str(line.get("op"))) if isinstance(line, dict) else None
-        if command is not None and isinstance(line, dict):
+    def greet(self, peer: _Peer) -> None:
+        """Say hello on a new connection."""
+        peer.write(self._hello)
+
+    def welcomed(self, peer: _Peer) -> None:
+        """Say everything that holds to a psvd that took this bot in."""
+        self._peer = peer
+        for line in tuple(self._holds.values()):
+            self._write(line)
+
+    def obey(self, line: dict[str, object]) -> None:
+        """Do what psvd says; words of a newer psvd are left out."""
+        command = self._commands.get(str(line.get("op")))
+        if command is not None:
             command(line)
+
+
+class _Peer(asyncio.Protocol):
+    """One connection to psvd. A protocol and not a stream: less code runs, so an idle bot keeps more of its memory shared."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._is_welcome = False
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[bool] = loop.create_future()
+        """Whether psvd had said welcome, or LinkRefused."""
+        self._deadline = loop.call_later(_WELCOME_S, self.close)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports derive from none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)
+        self._link.greet(self)
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for raw in lines:
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                line = None
+            if not isinstance(line, dict):
+                self.close()  # not what we speak: another connection, another try
+                return
+            self._hear(line)
+        if len(self._buffer) > _MAX_LINE_BYTES:
+            self.close()
+
+    def _hear(self, line: dict[str, object]) -> None:
+        if self._is_welcome:
+            self._link.obey(line)
+        elif line.get("op") == "welcome":
+            self._is_welcome = True
+            self._deadline.cancel()
+            self._link.welcomed(self)
+        else:
+            if line.get("op") == "refused" and not self.lost.done():
+                self.lost.set_exception(LinkRefused(str(line.get("message", "no reason given"))))
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        self._transport = None
+        if not self.lost.done():
+            self.lost.set_result(self._is_welcome)
+
+    def write(self, line: dict[str, object]) -> None:
+        """Send a line; a psvd that reads nothing is cut off, the next one hears what holds."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            self._transport.abort()
+            return
+        self._transport.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._deadline.cancel()
+        if self._transport is not None:
+            self._transport.close()

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from processsupervisor.bot.api import Bot
@@ -34,6 +34,7 @@ else:
 
 _STOP_SHARE = 0.8  # of the stop timeout: the rest is for the last commit and the way out
 _DEFAULT_STOP_S = 10.0
+_LOG_FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -63,8 +64,7 @@ def main(context: Context) -> int:
     bot.options = dict(spec.get("options") or {})
     _configure_logging(str(spec.get("log_level") or "info"))
     try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            return runner.run(_Life(bot, context, secret).run())
+        return _run(_Life(bot, context, secret).run())
     except SystemExit as err:
         return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
     except KeyboardInterrupt:
@@ -79,10 +79,30 @@ def _read_secret(descriptor: int) -> str:
 
 
 def _configure_logging(level: str) -> None:
-    """Log to stderr unless the author configured logging; time and bot are added by the log's index."""
-    if not logging.getLogger().handlers:
-        known = logging.getLevelNamesMapping()
-        logging.basicConfig(level=known.get(level.upper(), logging.INFO), format="%(levelname)s %(name)s: %(message)s")
+    """Log to stderr unless the author configured logging; time and bot are added by the log's index.
+
+    By the handler of last resort: an author's later basicConfig() still works, and a forked bot allocates nothing for it.
+    """
+    root, fallback = logging.getLogger(), logging.lastResort
+    if not root.handlers and fallback is not None:
+        number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+        root.setLevel(number)
+        fallback.setLevel(number)
+        fallback.setFormatter(_LOG_FORMAT)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """Run the loop like asyncio.run, for less: a Runner unshares 0.2 MB in every bot, and the process ends behind it."""
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
 
 
 class _Life:
