@@ -112,8 +112,10 @@ class Segment:
         """Read the index records that came since."""
         if self._index is None:
             return
-        at = len(self._records)
-        new = os.pread(self._index.fileno(), 1 << 24, at)
+        at, size = len(self._records), os.fstat(self._index.fileno()).st_size
+        if size - at < RECORD_BYTES:
+            return
+        new = os.pread(self._index.fileno(), size - at, at)
         self._records += new[: len(new) // RECORD_BYTES * RECORD_BYTES]
 
     def restart(self) -> None:
