@@ -2,76 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.docs.page import Block, blocks, links, name_of, pages
+from tests.docs.page import blocks, links, name_of, pages
+from tests.docs.shell import Shell
 
 from processsupervisor.chat.sections import split
 
-COMMAND_TIMEOUT_S = 90
 RUNNABLE = [page for page in pages() if any(block.is_run for block in blocks(page))]
-
-
-class Shell:
-    """Runs the blocks of one page in a folder of its own, as a reader would; `cd` in one command counts for the next."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._outside = folder.parent
-        home, runtime = self._outside / "home", self._outside / "runtime"
-        for made in (home, runtime):
-            made.mkdir(mode=0o700)
-        self._env = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "USER": "reader",
-            "PSV_RUNTIME_DIR": str(runtime),
-        }
-
-    def write(self, block: Block) -> None:
-        """Write the file that a block names."""
-        path = self._folder / block.file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
-
-    def run(self, command: str, expected: int = 0) -> str:
-        """Run one command and return its output; a wrong exit status fails with all that it said."""
-        place = self._outside / "cwd"
-        script = f"{command}\nstatus=$?\npwd > {place}\nexit $status"
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=self._folder,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=COMMAND_TIMEOUT_S,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expected, f"$ {command}\n{done.stdout}\nexit status {done.returncode}, expected {expected}"
-        if place.is_file():
-            self._folder = Path(place.read_text().strip())
-        return done.stdout
-
-    def run_python(self, text: str) -> None:
-        """Run a program in the folder."""
-        done = subprocess.run(
-            [sys.executable, "-c", text], cwd=self._folder, env=self._env, capture_output=True, timeout=COMMAND_TIMEOUT_S, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-
-    def close(self) -> None:
-        """Stop what a page has left running."""
-        if (self._folder / ".psv").is_dir():
-            subprocess.run(["psv", "down"], cwd=self._folder, env=self._env, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
 
 
 @pytest.fixture
@@ -93,7 +35,7 @@ def test_the_examples_of_a_page_work(page: Path, shell: Shell) -> None:
         if not block.is_run:
             continue
         if block.file:
-            shell.write(block)
+            shell.write(block.file, block.text)
         elif block.language == "console":
             *before, last = block.commands
             for command in before:
