@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.peers.base import Program, System, first_line, kill_if_there
+from benchmarks.peers.base import Program, System, kill_if_there
 
 
 class Pm2(System):
@@ -15,7 +17,12 @@ class Pm2(System):
 
     @classmethod
     def version(cls) -> str | None:
-        return first_line(["pm2", "--version"])
+        # Asking pm2 itself would leave a daemon behind.
+        program = shutil.which("pm2")
+        if program is None:
+            return None
+        package = Path(program).resolve().parent.parent / "package.json"
+        return str(json.loads(package.read_text())["version"]) if package.is_file() else "unknown"
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "PM2_HOME": str(self.folder / "pm2"), "PM2_DISCRETE_MODE": "true"}

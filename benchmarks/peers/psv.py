@@ -18,7 +18,7 @@ from processsupervisor.version import __version__
 _HEAD = """[fleet]
 name = "bench"
 [global]
-restart = {{ initial = "0s", stable_after = "1s", window = [] }}
+restart = {{ initial = "0s", base = "0s", window = [] }}
 preload = {preload}
 """
 

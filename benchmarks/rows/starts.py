@@ -65,7 +65,8 @@ def thousand(bench: Bench) -> Row:
 def _life_of(system: Psv, count: int, began: float) -> dict[str, float]:
     system.wait_until_ready(300)
     bots = system.bots()
-    assert len(bots) == count and all(bot["state"] == "RUNNING" for bot in bots)
+    odd = [f"{bot['name']} {bot['state']} {bot['reason']}" for bot in bots if bot["state"] != "RUNNING"]
+    assert len(bots) == count and not odd, f"{len(bots)} of {count}, not running: {odd[:5]}"
     ready = max(bot["ready_at"] for bot in bots)
     found = {"ready_s": ready - began, "ready_after_preload_s": ready - min(measure.started_at(bot["pid"]) for bot in bots)}
     time.sleep(_SETTLE_S)
