@@ -15,7 +15,9 @@ POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "t
 # Runs in a fresh interpreter. asyncio and subprocess are loaded before fcntl goes, because the standard library of a real macOS
 # or Windows brings its own way around; urllib would look for a module of macOS that is not there.
 _ELSEWHERE = """
-import asyncio, ctypes, importlib, importlib.abc, json, os, select, signal, socket, subprocess, sys, traceback, types, urllib.request
+import asyncio, ctypes, importlib, importlib.abc, json, os, select, signal, socket, subprocess, sys, sysconfig, traceback, types, urllib.request
+
+sysconfig.get_config_vars()  # reads a file named after the platform
 
 sys.platform = "darwin"
 sys.modules["_scproxy"] = types.ModuleType("_scproxy")

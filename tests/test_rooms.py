@@ -21,7 +21,7 @@ OWNERS = {
     "msgspec": {"ipc", "commands"},
     "pydantic": {"config", "commands"}, "tomlkit": {"config"}, "watchfiles": {"config"},
     "uvloop": {"app", "bot"},
-    "setproctitle": {"zygote"},
+    "setproctitle": {"observe"},
     "psutil": {"resources"},
     "regex": {"process"},
     "prometheus_client": {"observe"}, "opentelemetry": {"observe"},
@@ -122,7 +122,7 @@ def test_keeper_and_logd_load_the_standard_library_only(module: str) -> None:
 
 def test_psvd_loads_neither_pydantic_nor_the_command_line() -> None:
     """psvd reads what config/ resolved; checking is done before it starts."""
-    loaded = libraries_in(loaded_after("import processsupervisor.supervisor.main"))
+    loaded = libraries_in(loaded_after("import processsupervisor.app.psvd"))
     assert loaded <= {"msgspec", "psutil", "uvloop", "setproctitle"}
 
 

@@ -121,7 +121,8 @@ COMMANDS = (
     Command("bot.logs", "Print what bots wrote", (
         NAMES, TYPE,
         Arg("follow", "flag", False, "Go on with what is written from now", option=("-f", "--follow")),
-        Arg("lines", "integer", None, "The last N lines of each (default: 100; with --since all)", option=("-n", "--lines"), most=10_000_000),
+        Arg("lines", "integer", None, "The last N lines of each (default: 100; with --since all)",
+            option=("-n", "--lines"), most=10_000_000),
         Arg("since", "text", None, "Only what is newer: a duration such as 10m, or a time"),
         Arg("grep", "text", None, "Only lines that match this regular expression"),
     ), "view", place="client", stream=True, verbs=("bot logs", "logs"), json=True),

@@ -295,6 +295,8 @@ class BotHandle:
         session = self.process.pid if self.process else None
         left: list[Identity] = []
         if self.group is not None:
+            if record.signal == "SIGKILL" and Groups.oom_kills(self.group):
+                record.reason = Reason.OOM
             await Groups.empty(self.group)
         keeper_pid = self._around.keeper.pid
         left = await kill_leftovers(self.name, self._around.paths, session, keeper_pid, self._around.known_pids())

@@ -80,7 +80,7 @@ class Keeper:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._selector.register(self._listeners["keeper"], selectors.EVENT_READ)
         self._roles.keep("logd", "processsupervisor.process.logd")
-        self._roles.keep("psvd", "processsupervisor.supervisor.main")
+        self._roles.keep("psvd", "processsupervisor.app.psvd")
 
     def run(self) -> int:
         """Serve until the fleet is down."""

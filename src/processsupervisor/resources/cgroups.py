@@ -79,6 +79,15 @@ class Groups:
             return False
 
     @staticmethod
+    def oom_kills(group: str) -> int:
+        """Return how many processes of the group the kernel killed for want of memory; 0 without a memory controller."""
+        try:
+            events = Path(group, "memory.events").read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) for line in events if line.startswith("oom_kill ")), 0)
+
+    @staticmethod
     async def empty(group: str, timeout_s: float = 2.0) -> bool:
         """Kill what lives in the group until nothing does; False when something is left at the deadline."""
         deadline = mono() + timeout_s

@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import pwd
 import socket
 import struct
 from collections.abc import Callable
@@ -83,11 +82,7 @@ class ControlServer:
             if facts is None or facts[1] == 0:
                 break
             pid = facts[1]
-        try:
-            name = pwd.getpwuid(uid).pw_name
-        except KeyError:
-            name = str(uid)
-        return Caller(uid, name, "control")
+        return Caller(uid, _user_name(uid), "control")
 
     async def _serve(self, line: bytes, caller: Caller | PsvError, writer: asyncio.StreamWriter) -> None:
         """Answer one request with exactly one answer line; events come before it."""
@@ -120,6 +115,15 @@ class ControlServer:
         if not isinstance(arguments, dict):
             raise UsageError("args is a JSON object")
         return await dispatch(self._port, str(request.get("op")), arguments, caller, emit)
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 async def _send(writer: asyncio.StreamWriter, value: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
 from processsupervisor.launch.context import LaunchContext, load_context, report_failure
 from processsupervisor.launch.steps import become, prepare
-from processsupervisor.launch.title import set_title
+from processsupervisor.observe.title import set_title
 
 RUNNER_MODULE = "processsupervisor.bot.runner"
 

@@ -23,7 +23,7 @@ from processsupervisor.kernel.errors import LockHeld, ProtocolError
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
-from processsupervisor.launch.title import set_title
+from processsupervisor.observe.title import set_title
 from processsupervisor.zygote import child
 from processsupervisor.zygote.preload import Freshness, Preloaded, StartsThread, preload, thread_count
 

@@ -1,28 +1,19 @@
-"""psvd: takes its lock, meets the keeper, finds what runs, serves people and bots, starts what is wanted.
+"""One life of psvd: meet the keeper, find what runs, serve people and bots, start what is wanted.
 
-Run by the keeper as `python -P -m processsupervisor.supervisor.main FOLDER`. It can be killed at any time: the next one
-finds every bot again.
+It can be killed at any time: the next one finds every bot again. app/psvd.py is how it is started.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import resource
 import signal
-import sys
 
-from processsupervisor.config.applied import read_applied
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono, wall
-from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, PsvError
-from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.launch.title import set_title
-from processsupervisor.observe.logging import setup
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import kill_leftovers
@@ -189,40 +180,3 @@ class Psvd:
     def _on_essential_end(self, status: int) -> None:
         _log.warning("an essential bot has ended for good; the fleet goes down", extra={"exit_status": status})
         self._manager.begin_down(float(self._fleet.settings["down_timeout_s"]), status)
-
-
-def main(argv: list[str]) -> int:
-    """Run psvd for the folder `argv[0]`."""
-    paths = FleetPaths(argv[0])
-    try:
-        lock = hold_role_lock(paths.role_lock("psvd"), f"psvd pid {os.getpid()}")
-    except LockHeld as err:
-        print(f"psv: {err}", file=sys.stderr)
-        return EXIT_REFUSED
-    setup("psvd", paths, "info")
-    set_title("psv: psvd")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        applied = read_applied(paths)
-    except PsvError as err:
-        print(f"psv: {err}", file=sys.stderr)
-        return EXIT_FAILED
-    try:
-        import uvloop
-    except ImportError:
-        run = asyncio.run
-    else:
-        run = uvloop.run
-    try:
-        return run(Psvd(paths, applied).run())
-    except (PsvError, OSError) as err:
-        _log.error("psvd ends", extra={"error": str(err)})
-        print(f"psv: psvd ends: {err}", file=sys.stderr)
-        return EXIT_FAILED
-    finally:
-        os.close(lock)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
