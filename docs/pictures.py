@@ -1,7 +1,7 @@
 """Make the pictures of README.md: a real terminal and the real page, of the real demo in a copy of its own.
 
-Run `python docs/pictures.py` in the checkout; needs tmux, Chromium (CHROMIUM, default /usr/bin/chromium) and the development set of
-libraries. Writes docs/pictures/terminal.svg and page.png, and leaves nothing running.
+Run `python docs/pictures.py [FOLDER]` in the checkout; needs tmux, Chromium (CHROMIUM, default /usr/bin/chromium) and the development
+set of libraries. Writes terminal.svg and page.png into FOLDER (docs/pictures), and leaves nothing running.
 """
 
 from __future__ import annotations
@@ -122,11 +122,12 @@ def ask(page: Page, bot: str, text: str, expected: str) -> None:
     page.locator("#text").fill(text)
     page.locator("#text").press("Enter")
     page.locator("#messages").get_by_text(expected).last.wait_for(timeout=PATIENCE_S * 1000)
+    page.locator("#messages .dots").wait_for(state="detached", timeout=PATIENCE_S * 1000)
 
 
-def main() -> int:
+def main(pictures: Path) -> int:
     """Make both pictures."""
-    PICTURES.mkdir(exist_ok=True)
+    pictures.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="psv-pictures-") as name:
         folder = Path(name)
         (folder / "runtime").mkdir(mode=0o700)
@@ -135,9 +136,9 @@ def main() -> int:
         try:
             for command in TYPED:
                 terminal.type(command)
-            (PICTURES / "terminal.svg").write_text(draw(terminal.screen()), encoding="utf-8")
+            (pictures / "terminal.svg").write_text(draw(terminal.screen()), encoding="utf-8")
             address = json.loads((folder / "examples/demo/.psv/run/web.json").read_text())
-            photograph(address["url"], PICTURES / "page.png")
+            photograph(address["url"], pictures / "page.png")
         finally:
             terminal.type("clear; psv -C examples/demo down")
             terminal.close()
@@ -145,4 +146,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURES))
