@@ -24,11 +24,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m processsupervisor.config.reference --check
+	$(BIN)/python -m processsupervisor.config.reference --check docs/reference/fleet.md
 	$(BIN)/python -m processsupervisor.cli.reference --check
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m processsupervisor.config.reference
+	$(BIN)/python -m processsupervisor.config.reference > docs/reference/fleet.md
 	$(BIN)/python -m processsupervisor.cli.reference
 
 bench: $(VENV)/.installed-dev
