@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,10 @@ def test_locks_outlive_exec_and_die_with_the_last_descriptor(tmp_path: Path) -> 
         lock_bot(context)
         close_descriptors(context.kept_fds | {writing})
         os.set_inheritable(writing, True)
-        os.execv("/bin/sh", ["sh", "-c", f"ls /proc/self/fd | tr '\\n' ' ' >&{writing}; exec sleep 100"])
+        code = f"import os, time; os.write({writing}, ' '.join(os.listdir('/proc/self/fd')).encode()); time.sleep(100)"
+        os.execv(sys.executable, [sys.executable, "-c", code])
     os.close(writing)
-    listing = b""
-    while b"\n" not in listing and len(listing) < 12:
-        listing += os.read(reading, 200)
-    assert any(int(fd) >= 100 for fd in listing.split()), listing
+    assert any(int(fd) >= 100 for fd in os.read(reading, 4096).split())
     with pytest.raises(LaunchFailed, match=str(pid)):
         lock_bot(_context(tmp_path, "a", []))
     os.kill(pid, signal.SIGKILL)

@@ -274,7 +274,7 @@ class Keeper:
         if role.link is not None:
             self._drop_link(role.link.fileno())
         self._roles.take_over(role, int(message["pid"]))
-        role.link, role.pong_mono = link, mono()
+        role.link, role.pong_mono, role.has_served = link, mono(), True
         self._role_of[descriptor] = name
         if name == "logd":
             self._logd_away_since = None

@@ -42,6 +42,7 @@ class Role:
     quick_deaths: int = 0
     started_mono: float = 0.0
     start_at_mono: float | None = None
+    has_served: bool = False
     link: LineSocket | None = None
     pong_mono: float = 0.0
 
@@ -152,6 +153,10 @@ class Roles:
                 if role.is_kept:
                     now = mono()
                     role.quick_deaths = 0 if now - role.started_mono > _STEADY_AFTER_S else role.quick_deaths + 1
+                    if role.has_served:
+                        # It worked, so something from outside ended it: the next one may come at once.
+                        role.quick_deaths = 1
+                    role.has_served = False
                     role.start_at_mono = now + _DELAYS_S[min(max(role.quick_deaths - 1, 0), len(_DELAYS_S) - 1)]
                 return role
         return None
