@@ -112,6 +112,7 @@ def photograph(url: str, target: Path) -> None:
         page.goto(url)
         ask(page, "notes", "/add buy milk", "Kept as note")
         ask(page, "guide", "Where are the logs of a bot kept?", "read-logs.md")
+        page.locator("#summary").get_by_text("3 running").wait_for(timeout=PATIENCE_S * 1000)
         page.screenshot(path=target)
         browser.close()
 

@@ -118,6 +118,12 @@ def test_threads_share_documents(docs: Path) -> None:
     assert {answer.citations for answer in answers} == {("docs/handbook.md#opening-hours",)}
 
 
+def test_line_ends_inside_prose_are_not_quoted() -> None:
+    """A wrapped paragraph is one line, what has lines of its own keeps them."""
+    assert passage("the end of\nthis sentence\n\n- other\n- list", {"sentence": 1.0}) == "the end of this sentence"
+    assert passage("the end of\nthis sentence\n\n- other\n- list", {"list": 1.0}) == "- other\n- list"
+
+
 def test_a_quote_takes_along_what_it_needs() -> None:
     """A text that ends in a colon brings the block behind it, a code block the text before it."""
     text = HANDBOOK.partition("## Borrowing tools\n")[2].partition("## Safety")[0]
@@ -136,6 +142,17 @@ def test_a_quote_is_short() -> None:
 
     assert len(quote) <= MAX_QUOTE_CHARS + 80
     assert quote.splitlines()[:3] == ["| a | b |", "|---|---|", rows[77]]
+
+
+def test_a_long_paragraph_is_quoted_from_the_sentence_asked_for() -> None:
+    """What is cut off never holds the answer."""
+    sentences = [f"Sentence {number} says nothing of interest to anybody." for number in range(40)]
+    sentences[30] = "The zorblax sleeps."
+
+    quote = passage(" ".join(sentences), {"zorblax": 1.0})
+
+    assert quote.startswith("The zorblax sleeps.")
+    assert len(quote) <= MAX_QUOTE_CHARS + 80
 
 
 def test_content_words_are_bounded() -> None:

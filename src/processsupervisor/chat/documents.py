@@ -28,6 +28,7 @@ KNOWN_SCORE = 0.5
 """... and reaches this score: coverage, halved at most for a rank below the best one's and a heading about something else."""
 
 _WORD = re.compile(r"\w+(?:[-_.]\w+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) ")
 _UNKNOWN = "I do not know: my documents do not say."
 
 
@@ -124,7 +125,7 @@ def _asked_part(heading: str, words: Sequence[str]) -> float:
 def passage(text: str, weights: dict[str, float]) -> str:
     """Return the block of `text` that holds most of the weighted words, with its neighbour where it needs one to be understood.
 
-    A block that ends in a colon takes the next one along, a code block the one before it. At most MAX_QUOTE_CHARS, cut at a line.
+    A block that ends in a colon takes the next one along, a code block the one before it. At most some MAX_QUOTE_CHARS, from the line or sentence that holds most on.
     """
     blocks = _blocks(text)
     if not blocks:
@@ -153,7 +154,12 @@ def _blocks(text: str) -> list[str]:
             blocks[-1].append(line)
             if line.lstrip().startswith(("```", "~~~")):
                 fence = line.lstrip()[:3]
-    return ["\n".join(lines) for lines in blocks if lines]
+    return [(" " if _is_prose(lines) else "\n").join(lines) for lines in blocks if lines]
+
+
+def _is_prose(lines: Sequence[str]) -> bool:
+    """Tell whether the line ends of a block mean nothing: whoever shows it wraps it to its own width."""
+    return not any(line.startswith((" ", "\t", "|", "-", "*", "+", ">", "`", "~")) or line[:1].isdigit() for line in lines)
 
 
 def _is_code(block: str) -> bool:
@@ -173,7 +179,8 @@ def _stem(word: str) -> str:
 def _cut(quote: str, weights: dict[str, float]) -> str:
     if len(quote) <= MAX_QUOTE_CHARS:
         return quote
-    lines = quote.splitlines()
+    joint = "\n" if "\n" in quote else " "
+    lines = quote.splitlines() if joint == "\n" else _SENTENCE_END.split(quote)
     scores = [_weight_of(line, weights) for line in lines]
     at = scores.index(max(scores))
     if quote.startswith("|") and at > 1:
@@ -184,4 +191,4 @@ def _cut(quote: str, weights: dict[str, float]) -> str:
         if kept and sum(map(len, kept)) + len(line) > MAX_QUOTE_CHARS:
             break
         kept.append(line[:MAX_QUOTE_CHARS])
-    return "\n".join(kept)
+    return joint.join(kept)
