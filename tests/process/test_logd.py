@@ -34,8 +34,8 @@ def _gaps(fleet: LogFleet, bot: str, stream: str = "stdout") -> dict[Gap, int]:
         for at in range(0, len(data) // RECORD_BYTES * RECORD_BYTES, RECORD_BYTES):
             record = Record.unpack(data, at)
             if record.kind == Kind.GAP:
-                reason = Gap(record.count >> 56)
-                found[reason] = found.get(reason, 0) + gap_bytes(record.count)
+                reason = Gap(record.amount >> 56)
+                found[reason] = found.get(reason, 0) + gap_bytes(record.amount)
     return found
 
 

@@ -144,7 +144,7 @@ def test_the_index_tells_generation_and_segment(tmp_path: Path, fifo: tuple[int,
     stream.end(2)
     stream.close()
     records = _records(tmp_path / "stdout.idx")
-    assert [(r.kind, r.offset, r.count) for r in records] == [
+    assert [(r.kind, r.offset, r.amount) for r in records] == [
         (Kind.SEGMENT, 0, 1),
         (Kind.START, 0, 4711),
         (Kind.START, 2, 4712),
@@ -170,7 +170,7 @@ def test_a_gap_that_goes_on_is_one_record(tmp_path: Path, fifo: tuple[int, int])
     _put(stream, fifo, b"b\n")
     stream.lose(1, Gap.DISK, 1)
     stream.close()
-    gaps = [(r.offset, gap_bytes(r.count)) for r in _records(tmp_path / "stdout.idx") if r.kind == Kind.GAP]
+    gaps = [(r.offset, gap_bytes(r.amount)) for r in _records(tmp_path / "stdout.idx") if r.kind == Kind.GAP]
     assert gaps == [(2, 15), (4, 1)]
 
 

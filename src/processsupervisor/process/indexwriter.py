@@ -64,8 +64,8 @@ class IndexWriter:
         self.size = size
         first = Record.unpack(os.pread(self._descriptor, RECORD_BYTES, 0))
         if first.kind == Kind.SEGMENT:
-            number = max(number, first.count)
-            if first.count != number:
+            number = max(number, first.amount)
+            if first.amount != number:
                 self._put_count(0, number)
         for position in range(len(tail) - RECORD_BYTES, -1, -RECORD_BYTES):
             record = Record.unpack(tail, position)
@@ -126,7 +126,7 @@ class IndexWriter:
         """Record that `size` bytes are missing at `offset`; a gap that goes on at the same place is counted on."""
         if self._gap_at >= 0 and self._gap_offset == offset and self._gap_reason == reason:
             last = Record.unpack(os.pread(self._descriptor, RECORD_BYTES, self._gap_at))
-            self._put_count(self._gap_at, gap_count(reason, gap_bytes(last.count) + size))
+            self._put_count(self._gap_at, gap_count(reason, gap_bytes(last.amount) + size))
             return
         at = self.size
         self._append(offset, max(generation, 0), Kind.GAP, gap_count(reason, size))

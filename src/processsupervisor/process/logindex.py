@@ -26,12 +26,12 @@ class Kind(IntEnum):
 
     DATA = 0
     GAP = 1
-    """`count` holds the bytes that are missing here and, in its highest byte, why (Gap)."""
+    """`amount` holds the bytes that are missing here and, in its highest byte, why (Gap)."""
     START = 2
-    """Output of a generation begins or goes on here; `count` is its pid, 0 when not known. Also times data as DATA does."""
+    """Output of a generation begins or goes on here; `amount` is its pid, 0 when not known. Also times data as DATA does."""
     END = 3
     SEGMENT = 4
-    """First record of an index: `count` is the segment's number, `generation` the format's version."""
+    """First record of an index: `amount` is the segment's number, `generation` the format's version."""
 
 
 class Gap(IntEnum):
@@ -56,7 +56,7 @@ class Record(NamedTuple):
     at: float
     generation: int
     kind: int
-    count: int
+    amount: int
 
     @classmethod
     def unpack(cls, data: bytes, position: int = 0) -> Record:
@@ -65,7 +65,7 @@ class Record(NamedTuple):
 
 
 def gap_count(reason: Gap, size: int) -> int:
-    """Pack a gap's reason and bytes into a record's count."""
+    """Pack a gap's reason and bytes into a record's value."""
     return (int(reason) << _REASON_SHIFT) | min(size, _COUNT_MASK)
 
 

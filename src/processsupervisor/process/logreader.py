@@ -223,7 +223,7 @@ class StreamReader:
                     self._flush_part(lines)
                     self._pid, self._start_record = None, -1
                 if record.kind == Kind.START:
-                    self._pid, self._start_record = record.count or None, self._next_record
+                    self._pid, self._start_record = record.amount or None, self._next_record
                 self._at, self._generation = record.at, record.generation
             case Kind.GAP:
                 self._flush_part(lines)

@@ -133,7 +133,7 @@ class Segment:
         if self._index is not None:
             data = os.pread(self._index.fileno(), RECORD_BYTES, number * RECORD_BYTES)
             if len(data) == RECORD_BYTES:
-                return Record.unpack(data).count
+                return Record.unpack(data).amount
         return 0
 
     def last_record(self) -> Record | None:
@@ -209,7 +209,7 @@ def _open_active(folder: str, stream: str, after: int, newest_closed: int) -> tu
     segment.refresh()
     first = segment.record(0)
     if first is not None and first.kind == Kind.SEGMENT:
-        segment.number = first.count
+        segment.number = first.amount
     if max(list_closed(folder)[stream], default=0) != newest_closed or not is_same_file(active_log(folder, stream), segment):
         segment.close()
         return None, False
