@@ -125,7 +125,8 @@ def _asked_part(heading: str, words: Sequence[str]) -> float:
 def passage(text: str, weights: dict[str, float]) -> str:
     """Return the block of `text` that holds most of the weighted words, with its neighbour where it needs one to be understood.
 
-    A block that ends in a colon takes the next one along, a code block the one before it. At most some MAX_QUOTE_CHARS, from the line or sentence that holds most on.
+    A block that ends in a colon takes the next one along, a code block the one before it.
+    At most some MAX_QUOTE_CHARS, from the line or sentence that holds most on.
     """
     blocks = _blocks(text)
     if not blocks:
