@@ -13,7 +13,6 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from processsupervisor.config.spec import BotSpec
@@ -21,33 +20,20 @@ from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import RecordFile
 from processsupervisor.kernel.identity import Identity
-from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord, record_of
-from processsupervisor.process.launcher import KeeperPort, Launched, Launcher
+from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.readiness import Readiness
 from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, kill_tree, stop_rungs
+from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.process.tree import kill_leftovers, send_signal
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.version import RECORD
 
 STATUS_PATIENCE_S = 1.0
 _PAUSE_TIMEOUT_S = 10.0
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a handle needs of the fleet around it."""
-
-    paths: FleetPaths
-    launcher: Launcher
-    keeper: KeeperPort
-    on_transition: Callable[[BotHandle, Transition], None]
-    on_end: Callable[[BotHandle, ExitRecord], None]
-    on_born: Callable[[BotHandle, Identity], None]
-    known_pids: Callable[[], Iterable[int]]
 
 
 class BotHandle:
@@ -250,7 +236,7 @@ class BotHandle:
         if descriptor is not None:
             self._pidfd = descriptor
             asyncio.get_running_loop().add_reader(descriptor, self._on_gone)
-        self._around.on_born(self, identity)
+        self._around.on_born(self.name, identity)
         if descriptor is None and not self._has_status:
             self._expect_status()
 
@@ -320,7 +306,7 @@ class BotHandle:
         self._set_timer(None)
         self._gone.set()
         self._around.keeper.tell("release", bot=self.name, generation=record.generation)
-        self._around.on_end(self, record)
+        self._around.on_end(self.name, record)
 
     def _close_process(self) -> None:
         if self._pidfd >= 0:
@@ -331,7 +317,7 @@ class BotHandle:
 
     def _on_transition(self, transition: Transition) -> None:
         self._write_record()
-        self._around.on_transition(self, transition)
+        self._around.on_transition(transition)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -339,7 +325,11 @@ class BotHandle:
 
     def _write_record(self) -> None:
         """Put on disk what a later psvd must know; written before the act it announces."""
-        facts = {
+        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
+            self._record.write(self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        return {
             "version": RECORD,
             "bot": self.name,
             "generation": self.generation,
@@ -355,8 +345,6 @@ class BotHandle:
             "secret_digest": self.secret_digest,
             "notes": [n[:300] for n in self.notes[:2]],
         }
-        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
-            self._record.write(facts)
 
     def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
         if self._timer is not None:

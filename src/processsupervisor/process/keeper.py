@@ -27,9 +27,10 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process import ending
 from processsupervisor.process.fifos import DROP_AFTER_S, Fifos
 from processsupervisor.process.groundwork import OwnLog, bind_listeners, enter_epoch, list_fleet, raise_open_files, unlist_fleet
+from processsupervisor.process.links import Links
 from processsupervisor.process.notify import ServiceManager
 from processsupervisor.process.program import launch_program
-from processsupervisor.process.roles import PING_EVERY_S, Roles
+from processsupervisor.process.roles import PING_EVERY_S, Role, Roles
 from processsupervisor.version import PROTOCOL
 
 _TERMINATING = (signal.SIGTERM, signal.SIGINT)
@@ -45,8 +46,7 @@ class Keeper:
         self._progress_pid = progress_pid
         self._log = OwnLog(paths.own_logs / "keeper.log")
         self._selector = selectors.DefaultSelector()
-        self._links: dict[int, LineSocket] = {}
-        self._role_of: dict[int, str] = {}
+        self._links = Links(self._selector, self._log, self._on_message, self._on_lost)
         self._exit_status: int | None = None
         self._down_deadline: float | None = None
         self._is_forced = False
@@ -90,9 +90,9 @@ class Keeper:
                 if key.fileobj is self._wake:
                     self._on_signals()
                 elif key.fileobj is self._listeners["keeper"]:
-                    self._accept()
-                elif key.fd in self._links:
-                    self._serve(key.fd, mask)
+                    self._links.accept(self._listeners["keeper"])
+                else:
+                    self._links.serve(key.fd, mask)
             self._on_time()
         return self._finish(self._exit_status)
 
@@ -197,91 +197,54 @@ class Keeper:
         """Let logd take what is left in the FIFOs and end."""
         self._tell("logd", {"op": "stop"})
 
-    # -- links
-
-    def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            connection, _ = self._listeners["keeper"].accept()
-            link = LineSocket(connection)
-            self._links[link.fileno()] = link
-            self._selector.register(link, selectors.EVENT_READ)
-
-    def _serve(self, descriptor: int, mask: int) -> None:
-        link = self._links[descriptor]
-        if mask & selectors.EVENT_WRITE and not link.flush():
-            self._drop_link(descriptor)
-            return
-        if mask & selectors.EVENT_READ:
-            try:
-                messages = link.receive()
-            except ProtocolError as err:
-                self._log.write("link cut", error=err.message)
-                messages = None
-            if messages is None:
-                self._drop_link(descriptor)
-                return
-            for message in messages:
-                self._on_message(descriptor, link, message)
-        if descriptor in self._links:
-            self._watch(link)
-
-    def _watch(self, link: LineSocket) -> None:
-        self._selector.modify(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_output else 0))
-
-    def _drop_link(self, descriptor: int) -> None:
-        link = self._links.pop(descriptor)
-        self._selector.unregister(link)
-        name = self._role_of.pop(descriptor, "")
-        role = self._roles.by_name.get(name)
-        if role is not None and role.link is link:
-            role.link = None
-            if name == "logd":
-                self._logd_away_since = mono()
-            self._roles.revive(role)
-        link.close()
+    # -- messages
 
     def _tell(self, role_name: str, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         role = self._roles.by_name.get(role_name)
-        if role is None or role.link is None:
-            return
-        link = role.link
-        if link.send(message, fds):
-            self._watch(link)
-        else:
-            self._drop_link(link.fileno())
+        if role is not None and role.link is not None:
+            self._links.send(role.link, message, fds)
 
-    def _on_message(self, descriptor: int, link: LineSocket, message: dict[str, Any]) -> None:
-        op = message.get("op")
+    def _on_lost(self, link: LineSocket) -> None:
+        role = self._role_of(link)
+        if role is not None:
+            role.link = None
+            if role.name == "logd":
+                self._logd_away_since = mono()
+            self._roles.revive(role)
+
+    def _role_of(self, link: LineSocket) -> Role | None:
+        return next((role for role in self._roles.by_name.values() if role.link is link), None)
+
+    def _on_message(self, link: LineSocket, message: dict[str, Any]) -> None:
+        op, role = message.get("op"), self._role_of(link)
         if op == "hello":
-            self._on_hello(descriptor, link, message)
+            self._on_hello(link, message)
+        elif role is None:
             return
-        name = self._role_of.get(descriptor)
-        if name is None:
-            return
-        if op == "pong":
-            self._roles.by_name[name].pong_mono = mono()
-        elif name == "psvd":
+        elif op == "pong":
+            role.pong_mono = mono()
+        elif role.name == "psvd":
             self._on_psvd(message)
-        elif name == "logd":
+        elif role.name == "logd":
             self._on_logd(message)
 
-    def _on_hello(self, descriptor: int, link: LineSocket, message: dict[str, Any]) -> None:
-        name = str(message.get("role"))
-        role = self._roles.by_name.get(name)
+    def _on_hello(self, link: LineSocket, message: dict[str, Any]) -> None:
+        role = self._roles.by_name.get(str(message.get("role")))
         if role is None or not role.is_kept:
-            self._log.write("hello of an unknown role", role=name)
+            self._log.write("hello of an unknown role", role=message.get("role"))
             return
         if role.link is not None:
-            self._drop_link(role.link.fileno())
+            self._links.drop(role.link)
         self._roles.take_over(role, int(message["pid"]))
         role.link, role.pong_mono, role.has_served = link, mono(), True
-        self._role_of[descriptor] = name
-        if name == "logd":
+        if role.name == "logd":
             self._logd_away_since = None
             for pair in self._fifos.pairs.values():
                 self._open_in_logd(pair.bot, pair.generation)
-            self._tell("psvd", {"op": "logd-back"})
-            return
+        else:
+            self._welcome_psvd()
+
+    def _welcome_psvd(self) -> None:
         welcome = {
             "op": "welcome",
             "protocol": PROTOCOL,

@@ -22,10 +22,11 @@ from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception
-from processsupervisor.process.handle import BotHandle, Surroundings
+from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.logview import tail_lines
+from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
@@ -181,7 +182,8 @@ class Fleet:
         if len(self._early) > _EARLY_EXITS:
             del self._early[next(iter(self._early))]
 
-    def _on_born(self, handle: BotHandle, identity: Identity) -> None:
+    def _on_born(self, name: str, identity: Identity) -> None:
+        handle = self.handles[name]
         key = identity.pid, identity.start_ticks
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         early = self._early.pop(key, None)
@@ -190,7 +192,8 @@ class Fleet:
         else:
             self._by_identity[key] = handle
 
-    def _on_transition(self, handle: BotHandle, transition: Transition) -> None:
+    def _on_transition(self, transition: Transition) -> None:
+        handle = self.handles[transition.bot]
         self.store.add_transition(transition)
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
@@ -204,8 +207,9 @@ class Fleet:
         self._flush = None
         self.store.flush()
 
-    def _on_end(self, handle: BotHandle, record: ExitRecord) -> None:
+    def _on_end(self, name: str, record: ExitRecord) -> None:
         """Decide what follows an exit and note it; the log tail comes later, when logd has drained the FIFOs."""
+        handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
         row = self.store.add_exit(handle.name, record, is_counted=not is_asked)

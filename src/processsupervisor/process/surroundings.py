@@ -1,0 +1,27 @@
+"""What a bot's handle needs of the fleet around it, given by the supervisor; nothing here acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.launcher import KeeperPort, Launcher
+from processsupervisor.process.lifecycle import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Ports and callbacks; every callback is synchronous and names the bot it is about."""
+
+    paths: FleetPaths
+    launcher: Launcher
+    keeper: KeeperPort
+    on_transition: Callable[[Transition], None]
+    on_born: Callable[[str, Identity], None]
+    on_end: Callable[[str, ExitRecord], None]
+    """Called once a generation, after the whole tree is gone: decides what follows."""
+    known_pids: Callable[[], Iterable[int]]
+    """First processes of all bots and our own processes: never leftovers of anybody."""
