@@ -26,10 +26,12 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m processsupervisor.config.reference --check docs/reference/fleet.md
 	$(BIN)/python -m processsupervisor.cli.reference --check
+	$(BIN)/python -m processsupervisor.kernel.statepage --check docs/reference/lifecycle.md
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m processsupervisor.config.reference > docs/reference/fleet.md
 	$(BIN)/python -m processsupervisor.cli.reference
+	$(BIN)/python -m processsupervisor.kernel.statepage > docs/reference/lifecycle.md
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(BENCHARGS)

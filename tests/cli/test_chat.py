@@ -91,7 +91,8 @@ def bot(folder: Path) -> Iterator[EchoBot]:
 def test_one_shot_prints_the_final_reply(psv: Psv, bot: EchoBot) -> None:
     """TEXT is sent once; the reply to it is printed, no draft, no other message; psvd is not needed."""
     done = psv("chat", "echo", "hello", "wörld")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "echo: hello wörld\n", "")
+    assert (done.returncode, done.stdout) == (0, "echo: hello wörld\n")
+    assert done.stderr == "a reminder\n", "what the bot says of itself goes beside the reply"
     assert len(bot.posts) == 1
 
 

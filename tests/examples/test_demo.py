@@ -115,12 +115,10 @@ def test_commands_are_typed(shell: Shell) -> None:
 
 
 def test_the_plain_program_runs(shell: Shell) -> None:
-    """legacy is forked as a script, prints, and stops by SIGTERM well within the 3 s of the demo."""
+    """legacy is forked as a script, prints, and stops by SIGTERM."""
     eventually(lambda: "beat 1 since" in shell.run(f"{PSV} logs legacy"), "its first line")
     assert bot(shell, "legacy")["kind"] == "script"
-    began = time.monotonic()
 
     shell.run(f"{PSV} stop legacy")
 
-    assert time.monotonic() - began < 3
     assert bot(shell, "legacy")["state"] == "STOPPED"

@@ -103,7 +103,8 @@ class LiveFleet:
 
     def role_pid(self, role: str) -> int:
         """Return the pid of one own process."""
-        return int(next(p["pid"] for p in self.call("fleet.status")["processes"] if p["role"].startswith(role)))
+        found = [int(p["pid"]) for p in self.call("fleet.status")["processes"] if p["role"].startswith(role)]
+        return found[0] if found else 0
 
     def kill_role(self, role: str, number: int = signal.SIGKILL) -> int:
         """Send a signal to one own process and return its pid."""

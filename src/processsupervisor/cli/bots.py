@@ -38,7 +38,7 @@ def show(session: Session, command: Command, *, names: list[str], type: str | No
         if number:
             session.say()
         for label, value in _details(row):
-            session.say(f"{label:<11}{value}")
+            session.say(f"{label:<13}{value}")
         for line in _log_tail(row):
             session.say(f"  | {line}")
     return EXIT_OK

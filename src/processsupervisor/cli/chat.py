@@ -13,7 +13,7 @@ import sys
 import time
 
 from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
-from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.cli.session import Session, keeper_runs, safe
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.files import read_json
@@ -102,6 +102,9 @@ class Question:
                 raise self._refusal(event)
             elif op == "accepted":
                 self.is_accepted = True
+            elif op == "event" and event.get("reply_to") is None and event.get("final"):
+                # What the bot says of itself (that a program answers) is for the person, not for a pipe that wants the reply.
+                print(safe(str(event.get("text", ""))), file=sys.stderr)
             elif op == "event" and event.get("reply_to") == self._id and event.get("final"):
                 return str(event.get("text", ""))
         return None

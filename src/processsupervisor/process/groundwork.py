@@ -75,6 +75,26 @@ def bind_listeners(paths: FleetPaths, names: tuple[str, ...]) -> dict[str, socke
     return listeners
 
 
+def open_to_group(paths: FleetPaths, group: str) -> None:
+    """Let the members of `group` reach the control socket, and nothing else: 0660 there, and the way to it 0710.
+
+    Raises SystemRefused when the group does not exist or may not be given.
+    """
+    import grp
+
+    try:
+        number = grp.getgrnam(group).gr_gid
+        for folder in (paths.psv, paths.run):
+            os.chown(folder, -1, number)
+            folder.chmod(0o710)
+        os.chown(paths.socket("psv"), -1, number)
+        paths.socket("psv").chmod(0o660)
+    except KeyError as err:
+        raise SystemRefused(f'[control] group = "{group}": there is no such group', hint="create it or correct fleet.toml") from err
+    except OSError as err:
+        raise SystemRefused(f'[control] group = "{group}" may not be given: {err.strerror}', hint="be a member of it, or root") from err
+
+
 def list_fleet(paths: FleetPaths, applied: object) -> Path | None:
     """Enter this fleet in the machine user's list of fleets (`psv fleets`); returns the entry, or None when it cannot be."""
     fleet = applied.get("fleet", {}) if isinstance(applied, dict) else {}

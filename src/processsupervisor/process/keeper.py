@@ -26,7 +26,15 @@ from processsupervisor.kernel.identity import read_stat
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process import ending
 from processsupervisor.process.fifos import DROP_AFTER_S, Fifos
-from processsupervisor.process.groundwork import OwnLog, bind_listeners, enter_epoch, list_fleet, raise_open_files, unlist_fleet
+from processsupervisor.process.groundwork import (
+    OwnLog,
+    bind_listeners,
+    enter_epoch,
+    list_fleet,
+    open_to_group,
+    raise_open_files,
+    unlist_fleet,
+)
 from processsupervisor.process.links import Links
 from processsupervisor.process.notify import ServiceManager
 from processsupervisor.process.program import launch_program
@@ -68,6 +76,8 @@ class Keeper:
         ending.become_subreaper()
         applied = read_json(self._paths.applied)
         if isinstance(applied, dict):
+            if applied.get("fleet", {}).get("control_group"):
+                open_to_group(self._paths, str(applied["fleet"]["control_group"]))
             self._down_timeout_s = float(applied.get("fleet", {}).get("down_timeout_s", 8.0))
         self._listed = list_fleet(self._paths, applied)
         self._wake, writing = socket.socketpair()
@@ -241,6 +251,7 @@ class Keeper:
             self._logd_away_since = None
             for pair in self._fifos.pairs.values():
                 self._open_in_logd(pair.bot, pair.generation)
+            self._tell("psvd", {"op": "spawned", **role.facts()})
         else:
             self._welcome_psvd()
 

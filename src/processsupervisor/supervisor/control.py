@@ -30,10 +30,11 @@ _MAX_ANCESTORS = 64
 
 
 class ControlServer:
-    """The server of psv.sock; `bot_pids` gives the first processes of all bots."""
+    """The server of psv.sock; `bot_pids` gives the first processes of all bots, members of `group` are served too."""
 
-    def __init__(self, port: FleetPort, bot_pids: Callable[[], set[int]]) -> None:
+    def __init__(self, port: FleetPort, bot_pids: Callable[[], set[int]], group: str | None) -> None:
         self._port = port
+        self._group = group
         self._bot_pids = bot_pids
         self._server: asyncio.Server | None = None
         self._connections = 0
@@ -69,11 +70,11 @@ class ControlServer:
 
     def _identify(self, writer: asyncio.StreamWriter) -> Caller | PsvError:
         peer: socket.socket = writer.get_extra_info("socket")
-        pid, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        pid, uid, gid = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         if self._connections > MAX_CONNECTIONS:
             return Refused(f"{MAX_CONNECTIONS} connections are open already", hint="try again in a moment")
-        if uid not in (0, os.getuid()):
-            return Refused("the control socket serves its owner only")
+        if uid not in (0, os.getuid()) and not (self._group and _is_member(uid, gid, self._group)):
+            return Refused("the control socket serves its owner only", hint="[control] group in fleet.toml lets others in")
         bots = self._bot_pids()
         for _ in range(_MAX_ANCESTORS):
             facts = read_stat(pid)
@@ -115,6 +116,16 @@ class ControlServer:
         if not isinstance(arguments, dict):
             raise UsageError("args is a JSON object")
         return await dispatch(self._port, str(request.get("op")), arguments, caller, emit)
+
+
+def _is_member(uid: int, gid: int, group: str) -> bool:
+    import grp
+
+    try:
+        entry = grp.getgrnam(group)
+    except KeyError:
+        return False
+    return gid == entry.gr_gid or _user_name(uid) in entry.gr_mem
 
 
 def _user_name(uid: int) -> str:

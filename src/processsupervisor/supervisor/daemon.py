@@ -37,7 +37,7 @@ class Psvd:
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._manager = Manager(self._fleet, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get)
-        self._control = ControlServer(self._manager, self._fleet.bot_pids)
+        self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
         self._is_cold = True
 
     async def run(self) -> int:
@@ -74,9 +74,7 @@ class Psvd:
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
         self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1
-        web = self._fleet.role_facts.get("web")
-        if web is not None:
-            self._fleet.web.pid = web.get("pid")
+        self._fleet.web.know(self._fleet.role_facts.get("web"))
 
     async def _listen(self) -> None:
         people, bots = self._fleet.keeper.listeners
@@ -85,8 +83,10 @@ class Psvd:
 
     def _on_keeper_back(self) -> None:
         """A new keeper brought new listening sockets; zygotes of the old one cannot make children for the new one."""
+        before = self._fleet.role_facts
         self._take_welcome()
         self._fleet.zygotes.retire_all()
+        self._fleet.web.replace(before.get("web"))
         self._control.close()
         self._links.close()
         self._listening = asyncio.get_running_loop().create_task(self._listen())

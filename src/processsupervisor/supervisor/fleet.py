@@ -39,6 +39,7 @@ from processsupervisor.supervisor.zygotes import ZygotePool
 _log = logging.getLogger("psv.fleet")
 _EARLY_EXITS = 4096
 _FLUSH_AFTER_S = 0.2
+_NO_KEEPER_RETRY_S = 1.0
 
 Watcher = Callable[[dict[str, object]], None]
 
@@ -122,6 +123,9 @@ class Fleet:
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
         if self.is_going_down:
+            return False
+        if self.keeper.pid is None:
+            handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
         if handle.spec["error"] and handle.spec["error_rechecks"]:
             # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.

@@ -19,8 +19,10 @@ from processsupervisor.commands.ports import Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.tree import send_signal
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
 from processsupervisor.supervisor.fleet import Fleet
@@ -30,6 +32,8 @@ _log = logging.getLogger("psv.manager")
 _RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 _READY = frozenset({State.RUNNING, State.PAUSED})
 _QUEUE_EVENTS = 4096
+_LAST_WORDS_S = 0.05
+_SAY_AGAIN_S = 1.0
 
 
 class Manager:
@@ -106,8 +110,19 @@ class Manager:
         for watcher in list(fleet.watchers):
             watcher({"kind": "down", "stopped": len(stopping)})
         # The keeper ends us next; watchers get their last line first.
-        asyncio.get_running_loop().call_later(0.05, lambda: fleet.keeper.tell("down", exit_status=exit_status))
+        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._say_down, exit_status)
         return len(stopping)
+
+    def _say_down(self, exit_status: int) -> None:
+        """Tell the keeper until it ends us; without one, end our own processes ourselves."""
+        if self._fleet.keeper.pid is not None:
+            self._fleet.keeper.tell("down", exit_status=exit_status)
+            asyncio.get_running_loop().call_later(_SAY_AGAIN_S, self._say_down, exit_status)
+            return
+        for facts in list(self._fleet.role_facts.values()):
+            if isinstance(facts.get("pid"), int):
+                send_signal(Identity(facts["pid"], int(facts["start_ticks"]), boot_id(), pid_namespace()), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     async def watch(self, emit: Emit) -> None:
         """See FleetPort."""
@@ -260,7 +275,9 @@ class Manager:
         return self._fleet.handles[name]
 
     def _refuse_wrong(self, handle: BotHandle) -> None:
-        """Refuse a bot whose section of fleet.toml is wrong; what lies outside that file is looked at again at the start."""
+        """Refuse what cannot be started now; a mistake outside fleet.toml is looked at again at the start itself."""
+        if self._fleet.keeper.pid is None:
+            raise Refused(f"{handle.name} cannot be started: no keeper", hint="bots go on as they are; psv up brings a new keeper")
         if handle.spec["error"] and not handle.spec["error_rechecks"]:
             raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
 
@@ -278,7 +295,7 @@ class Manager:
             return self._result(handle, True, "")
         if handle.life.state in _RESTING:
             return self._result(handle, False, _message(handle))
-        return self._result(handle, False, f"is still {handle.life.state} after {timeout_s:g} s", "timeout")
+        return self._result(handle, False, f"did not get there in time; {_message(handle)}".rstrip("; "), "timeout")
 
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+from typing import Any
 
 from processsupervisor.config.spec import WebSpec
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
 from processsupervisor.process.launcher import KeeperPort
+from processsupervisor.process.tree import send_signal
 
 ROLE = "web"
 _DELAYS_S = (0.0, 0.2, 1.0, 5.0, 30.0)
@@ -45,6 +49,16 @@ class WebRole:
         """Start the process unless it runs already."""
         if self.is_enabled and self.pid is None:
             self._task = asyncio.get_running_loop().create_task(self._start())
+
+    def know(self, facts: dict[str, Any] | None) -> None:
+        """Take from the keeper's welcome whether the process runs."""
+        self.pid = facts.get("pid") if facts is not None else None
+
+    def replace(self, facts: dict[str, Any] | None) -> None:
+        """End the web process that an earlier keeper started, and start one that is the present keeper's."""
+        if facts is not None and facts.get("pid") is not None:
+            send_signal(Identity(int(facts["pid"]), int(facts["start_ticks"]), boot_id(), pid_namespace()), signal.SIGTERM)
+        self.start()
 
     async def _start(self) -> None:
         argv = [sys.executable, "-P", "-m", "processsupervisor.web.main", str(self._paths.folder)]

@@ -124,6 +124,9 @@ class ZygotePool:
     def know(self, roles: Sequence[dict[str, Any]]) -> None:
         """Take from the keeper's welcome which zygotes run already; a new psvd goes on with them."""
         self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith("zygote-")}
+        for role in self._running_roles:
+            base, _, epoch = role.removeprefix("zygote-").rpartition("-")
+            self._epochs[base] = max(self._epochs.get(base, 0), int(epoch))
 
     def retire_all(self) -> None:
         """End all zygotes; what they fork would not be the present keeper's child. New ones are made at the next starts."""

@@ -17,6 +17,7 @@ export class Chat {
     this.isPresent = true;
     this.isPaused = false;
     this.isClosed = false;
+    this.answered = new Set(); // a reply can arrive before the 202 of what it answers
     this.stream = null;
     this.timer = 0;
     this.text = document.getElementById("text");
@@ -118,6 +119,7 @@ export class Chat {
       return;
     }
     this.messages.theirs(event);
+    if (event.reply_to && outgoing.of(this.bot).some((entry) => entry.id === event.reply_to)) this.answered.add(event.reply_to);
     if (event.final) setText(document.getElementById("heard"), `${this.bot}: ${event.text}`);
   }
 
@@ -140,7 +142,7 @@ export class Chat {
 
   onMail(id, state, why) {
     this.messages.setMail(id, state, why);
-    if (state === "accepted") this.messages.showDots();
+    if (state === "accepted" && !this.answered.delete(id)) this.messages.showDots();
   }
 
   submit(event) {

@@ -1,0 +1,103 @@
+"""The keeper is killed with -9: bots, psvd and logd go on, nothing is started without it, and a new one takes all over."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from tests.supervisor.live import LiveFleet, eventually
+
+TWO = """
+    [bots.a]
+    script = "main.py"
+    ready = { log = "tick 1$" }
+    [bots.b]
+    command = ["sleep", "1000"]
+    ready = { after = "0s" }
+"""
+
+
+def _kill_keeper(fleet: LiveFleet) -> None:
+    assert fleet.keeper is not None
+    fleet.keeper.send_signal(signal.SIGKILL)
+    fleet.keeper.wait(5)
+    eventually(lambda: any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd notices")
+
+
+def _bring_keeper(fleet: LiveFleet) -> None:
+    fleet.up(wait=False)
+    eventually(lambda: not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
+
+
+def _up(fleet: LiveFleet, *, web: bool = False) -> dict[str, int]:
+    fleet.write("main.py", "import time\nfor n in range(100000):\n    print('tick', n, flush=True)\n    time.sleep(0.01)\n")
+    fleet.configure(TWO, web=web)
+    fleet.up()
+    return {name: fleet.until(name, state="RUNNING")["pid"] for name in ("a", "b")}
+
+
+def test_a_new_keeper_takes_over_and_can_end_everything(fleet: LiveFleet) -> None:
+    """Same pids before and after, psvd and logd stay, and down leaves nothing behind."""
+    pids = _up(fleet)
+    own = fleet.role_pid("psvd"), fleet.role_pid("logd")
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    eventually(lambda: (fleet.role_pid("psvd"), fleet.role_pid("logd")) == own, "psvd and logd are taken over")
+    assert {n: fleet.bot(n)["pid"] for n in pids} == pids
+    assert fleet.call("bot.restart", names=["a"])[0]["ok"], "the new keeper forks through a zygote of its own"
+    assert fleet.copies("a") == [fleet.bot("a")["pid"]]
+    assert fleet.down() == {"stopped": 2}
+    eventually(lambda: fleet.processes() == [], "nothing is left", 5)
+
+
+def test_output_goes_on_through_the_change_of_keepers(fleet: LiveFleet) -> None:
+    """logd and the bot hold the FIFO while no keeper does; the new one opens it again."""
+    _up(fleet)
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    fleet.call("bot.stop", names=["a"])
+    ticks = [int(line.split()[1]) for line in fleet.output("a").splitlines() if line.startswith("tick ")]
+    assert ticks == list(range(len(ticks)))
+    assert len(ticks) > 10
+
+
+def test_without_a_keeper_nothing_is_started_and_nothing_is_stopped_for_it(fleet: LiveFleet) -> None:
+    """A restart is refused before the bot is touched; a bot that dies waits for the new keeper without burning restarts."""
+    pids = _up(fleet)
+    _kill_keeper(fleet)
+    refused = fleet.call("bot.restart", names=["a"])[0]
+    assert not refused["ok"]
+    assert "no keeper" in refused["message"]
+    assert fleet.bot("a")["pid"] == pids["a"]
+    os.kill(pids["b"], signal.SIGKILL)
+    fleet.until("b", state="RECOVERING", pid=None, generation=1)
+    _bring_keeper(fleet)
+    assert fleet.until("b", state="RUNNING")["generation"] == 2
+
+
+def test_the_page_comes_back_under_the_new_keeper(fleet: LiveFleet) -> None:
+    """The old web process is ended and the new one answers; down ends that one too."""
+    _up(fleet, web=True)
+    eventually(lambda: fleet.call("fleet.status")["web"], "the page")
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    url = eventually(lambda: fleet.call("fleet.status")["web"], "the page again")
+    with urlopen(url, timeout=10) as page:
+        assert page.status == 200
+    fleet.down()
+    eventually(lambda: fleet.processes() == [], "nothing is left", 5)
+
+
+@pytest.mark.parametrize("role", ["psvd", "logd"])
+def test_a_role_of_the_old_keeper_is_replaced_when_it_dies(fleet: LiveFleet, role: str) -> None:
+    """No SIGCHLD tells of it; its broken link and its free lock do."""
+    pids = _up(fleet)
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    before = eventually(lambda: fleet.role_pid(role), f"{role} is listed")
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: fleet.answers() and Path(f"/proc/{fleet.role_pid(role)}").exists() and fleet.role_pid(role) != before, f"a new {role}")
+    assert {n: fleet.until(n, state="RUNNING")["pid"] for n in pids} == pids
