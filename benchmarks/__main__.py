@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer bots and samples: to see that it works, not to quote")
     parser.add_argument("--no-save", action="store_true", help="write no JSON into benchmarks/results/")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that no supervisor is left running
     facts = machine.facts()
     with BotApi() as api:
         bench = Bench(api, chosen.only or (), chosen.quick)

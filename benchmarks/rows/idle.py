@@ -14,6 +14,7 @@ from benchmarks.bench import Bench
 from benchmarks.goals import Goal, Row
 from benchmarks.peers.base import Program, System
 from benchmarks.peers.psv import Psv, native
+from benchmarks.rows.starts import PRELOAD
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -60,7 +61,8 @@ def _with_bots(bench: Bench, kind: type[System], count: int, rows: tuple[Row, Ro
     programs: list[Program] = bench.programs("light.py", count)
     if kind is Psv:
         programs = [native(f"b{n:04}", n) for n in range(count)]
-    with bench.running(kind, programs) as system:
+    make = (lambda folder: Psv(folder, PRELOAD)) if kind is Psv else kind
+    with bench.running(make, programs) as system:
         _wait_for_roots(system)
         system.wait_until_up(count)
         time.sleep(_SETTLE_S)
