@@ -103,7 +103,7 @@ def test_a_restart_runs_what_is_on_disk(checkout: Path, shell: Shell) -> None:
 
     shell.run(f"{PSV} restart notes")
 
-    assert shell.run(f"{PSV} chat notes /add x") == "Written down as note 1.\n"
+    assert shell.run(f"{PSV} chat notes /add x").splitlines()[-1] == "Written down as note 1."
     assert bot(shell, "guide")["pid"] == guide["pid"]
 
 

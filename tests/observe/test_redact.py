@@ -82,7 +82,7 @@ def test_lines_of_a_block_are_redacted_as_single_lines_are() -> None:
     "piece",
     ["a", "token", "password=\"", "://", "://a:", "sk-", "eyJ", "1234567:", "a.b", "bearer ", "\\\"", "AKIA", "secret-", "api_key '", "@:/"],
 )
-def test_a_megabyte_of_anything_takes_linear_time(piece: str) -> None:
+def test_any_amount_of_anything_takes_linear_time(piece: str) -> None:
     """Doubling hostile input does not multiply the time by four (the margin is for a busy machine)."""
 
     def seconds(size: int) -> float:
@@ -94,4 +94,4 @@ def test_a_megabyte_of_anything_takes_linear_time(piece: str) -> None:
             best = min(best, time.process_time() - started)
         return best
 
-    assert seconds(1_000_000) < 20 * seconds(125_000) + 0.5
+    assert seconds(400_000) < 20 * seconds(50_000) + 0.5

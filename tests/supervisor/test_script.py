@@ -86,7 +86,8 @@ def test_the_end_of_a_script_is_the_end_of_a_program(fleet: LiveFleet, body: str
     assert ended["exit_code"] == code
     assert ended["state"] == ("TERMINATED" if code == 0 else "FAILED")
     tail = ended["last_exit"]["log_tail"]
-    plain = subprocess.run([sys.executable, fleet.folder / "main.py"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    argv = [sys.executable, "-u", fleet.folder / "main.py"]
+    plain = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert plain.returncode == code
     for line in (plain.stdout + plain.stderr).splitlines():
         assert line in tail, (line, tail)

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PsvError as error:
         return _fail(str(error), error.exit_status)
     except OSError as error:
+        _drop_stdout()  # what cannot be written now cannot be written by the interpreter's last flush either
         return _fail(_describe(error), EXIT_FAILED)
     except Exception as error:  # the outermost place of the process: one line instead of a traceback
         if os.environ.get("PSV_TRACEBACK"):

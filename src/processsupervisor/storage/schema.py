@@ -6,6 +6,8 @@ names the file, the cause and the way out. synchronous=FULL: a commit that retur
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -53,7 +55,7 @@ _HINTS = {
 
 def storage_error(path: Path, err: sqlite3.Error | OSError) -> StorageError:
     """Return the error as ours: the file, what SQLite or the system said, and what to do."""
-    name = getattr(err, "sqlite_errorname", None) or ""
+    name = getattr(err, "sqlite_errorname", None) or ("PERM" if isinstance(err, PermissionError) else "")
     hint = next((text for word, text in _HINTS.items() if word in name), "")
     said = err.strerror if isinstance(err, OSError) else str(err)
     return StorageError(f"cannot use {path}: {said}", hint=hint)
@@ -66,6 +68,9 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK):
+            # SQLite would open it all the same, and leave files beside it that cannot be written either.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         timeout_s = BUSY_TIMEOUT_S / 10 if exclusive else BUSY_TIMEOUT_S  # whoever else has it exclusively keeps it
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as err:
