@@ -116,8 +116,21 @@ class BotProcess:
                 stdin=subprocess.DEVNULL, stderr=errors, text=True, env={**os.environ, **(env or {})},
             )  # fmt: skip
         if wait:
-            wait_for(self._answers, f"{self.name} serves its socket; it wrote: {self.errors.read_text()}")
+            self.wait_served()
         return self
+
+    def wait_served(self) -> None:
+        """Wait until the bot takes connections; fails when it ends before."""
+        wait_for(self._answers, f"{self.name} serves its socket; it wrote: {self.errors.read_text()}")
+
+    def ended(self) -> bool:
+        """Tell whether the process ends within a second."""
+        assert self.process is not None
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.errors.read_text()

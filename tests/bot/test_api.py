@@ -52,6 +52,15 @@ def test_bad_and_reserved_command_names_are_refused(name):
         Bot().command(name)(handler)
 
 
+def test_a_command_without_a_name_is_refused():
+    """@bot.command without parentheses would swallow the function."""
+
+    async def add(message): ...
+
+    with pytest.raises(ConfigError, match=rf"test_api.py:{add.__code__.co_firstlineno}: .*name"):
+        Bot().command(add)
+
+
 def test_on_message_is_called_with_the_message_alone():
     """More required parameters, or none, cannot work."""
 

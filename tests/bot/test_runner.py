@@ -12,6 +12,8 @@ import time
 import pytest
 from tests.bot.running import Client, wait_for
 
+from processsupervisor.bot.pump import APOLOGY
+
 ECHO = """
 from processsupervisor import Bot
 bot = Bot()
@@ -83,6 +85,51 @@ def test_kill_nine_in_mid_load_loses_and_doubles_nothing(start_bot):
         assert events[0]["reply_to"] is None, "the statement comes first"
         assert [event["reply_to"] for event in events[1:]] == [f"{visitor.conversation}-{number}" for number in range(visitor.accepted)]
         assert [event["text"] for event in events[1:]] == [f"{number + 1} text {number}" for number in range(visitor.accepted)]
+
+
+def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start_bot):
+    """After four deaths at one message the contact gets the apology, and its conversation goes on; others never wait."""
+    bot = start_bot("""
+        import os
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            if message.text == "poison":
+                os._exit(9)
+            return "echo " + message.text
+        """)
+    client = bot.client()
+    client.send(op="post", id="m1", text="poison", conversation="default")
+    lives = 1
+    while bot.ended():
+        bot.start(wait=False)
+        lives += 1
+        assert lives <= 10
+    bot.wait_served()
+    client = bot.client()
+    client.subscribe(after=0)
+    assert client.reply_to("m1")["text"] == APOLOGY
+    client.post("m2", "hi")
+    assert client.reply_to("m2")["text"] == "echo hi"
+    assert lives == 5
+
+
+def test_a_start_hook_that_hangs_does_not_hold_up_a_stop(start_bot):
+    """SIGTERM during a start hook ends the bot with 0."""
+    bot = start_bot("""
+        import asyncio, sys
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_start
+        async def begin():
+            print("hook runs", file=sys.stderr, flush=True)
+            await asyncio.sleep(1000)
+        """, wait=False)
+    wait_for(lambda: "hook runs" in bot.errors.read_text(), "the hook runs")
+    assert bot.stop() == 0
 
 
 def test_a_reminder_survives_kill_nine_and_fires_once(start_bot):

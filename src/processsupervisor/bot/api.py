@@ -39,6 +39,9 @@ class Bot(Definition):
     def command(self, name: str) -> Callable[[Handler], Handler]:
         """Answer "/NAME ...": parameters behind the message are parsed by their annotations, the first docstring line is for /help."""
 
+        if callable(name):
+            raise ConfigError(f"{place_of(name)}: @bot.command needs the command's name", hint='write @bot.command("name")')
+
         def define(function: Handler) -> Handler:
             self.commands[name] = make_command(name, function, self.commands)
             return function

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -121,18 +122,27 @@ class _Life:
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
         self._ending = asyncio.Event()
+        self._starting: asyncio.Task[int] | None = None
+        """The task that runs the start hooks, until they are through."""
         self._turns: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
 
     async def run(self) -> int:
         """Serve until SIGTERM, SIGINT or a stop over the link."""
         loop = asyncio.get_running_loop()
+        self._starting = asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+            loop.add_signal_handler(number, self._end)
         try:
             await self._service.start()
-        except (PsvError, OSError) as err:
+        except asyncio.CancelledError:
+            return 0  # told to end before it was ready
+        except PsvError as err:
             print(f"bot {self._bot.name} cannot start: {err}", file=sys.stderr, flush=True)
             return EXIT_CRASHED
+        except Exception:  # noqa: BLE001 - a start hook of the author
+            traceback.print_exc()
+            return EXIT_CRASHED
+        self._starting = None
         tasks = [loop.create_task(self._link.run()), loop.create_task(self._take_turns())]
         self._link.ready()
         self._link.connected(self._service.is_connected)
@@ -145,11 +155,16 @@ class _Life:
                 task.cancel()
         return 0
 
+    def _end(self) -> None:
+        self._ending.set()
+        if self._starting is not None:
+            self._starting.cancel()
+
     def _on_stop(self, line: Mapping[str, object]) -> None:
         timeout_s = line.get("timeout_s")
         if isinstance(timeout_s, (int, float)) and timeout_s > 0:
             self._stop_s = float(timeout_s)
-        self._ending.set()
+        self._end()
 
     def _turn(self, word: str) -> None:
         try:

@@ -45,7 +45,7 @@ class Connector(Protocol):
         """Tell whether messages can come in now."""
 
     async def open(self, port: Port) -> None:
-        """Begin to serve. Raises OSError or a PsvError when it cannot."""
+        """Begin to serve. Raises a PsvError when it cannot."""
 
     def publish(self, out: Outgoing) -> None:
         """Show a committed row or a draft to whoever reads its place."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from processsupervisor.connectors.base import Port
 from processsupervisor.connectors.websession import NETWORK, WebSession
+from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.paths import short_socket_path
 from processsupervisor.storage.records import Outgoing
 
@@ -41,9 +42,12 @@ class WebConnector:
         return self._server is not None
 
     async def open(self, port: Port) -> None:
-        """Bind and serve. Raises OSError when the folder cannot take a socket."""
+        """Bind and serve. Raises SystemRefused when the folder cannot take a socket."""
         self._port = port
-        listener = self._bind()
+        try:
+            listener = self._bind()
+        except OSError as err:
+            raise SystemRefused(f"cannot serve {self._path}: {err.strerror}") from err
         try:
             self._server = await asyncio.get_running_loop().create_unix_server(self._new_session, sock=listener, backlog=_BACKLOG)
         except BaseException:
