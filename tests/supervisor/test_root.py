@@ -59,6 +59,39 @@ def test_every_kind_of_bot_runs_as_its_user(fleet: LiveFleet) -> None:
     eventually(lambda: fleet.call("bot.pause", names=["n"])[0]["ok"], "the bot of another user finds the new psvd")
 
 
+@pytest.mark.usefixtures("open_path")
+def test_a_bot_of_another_user_cannot_make_root_write_for_it(fleet: LiveFleet, tmp_path: Path) -> None:
+    """Its run folder is sticky: it may add its socket, not replace what root writes there."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    victim.chmod(0o600)
+    fleet.write("evil.py", f"""
+        import os, time
+        here = os.path.join(os.environ["PSV_FLEET"], ".psv/run/bots/u")
+        done = []
+        for name in ("spec.json", "record", "lock"):
+            try:
+                os.unlink(os.path.join(here, name))
+                done.append(name)
+            except PermissionError:
+                pass
+        for name in ("failure.json", "out-2", "err-2", "exit-note"):
+            try:
+                os.symlink({str(victim)!r}, os.path.join(here, name))
+            except FileExistsError:
+                pass
+        print("replaced", done, flush=True)
+        time.sleep(1000)
+    """)
+    fleet.folder.chmod(0o755)
+    fleet.configure('[bots.u]\nscript = "evil.py"\nuser = "nobody"\nready = { log = "replaced" }\n')
+    fleet.up()
+    fleet.until("u", state="RUNNING")
+    fleet.call("bot.restart", names=["u"], timeout_s=5)
+    assert "replaced []" in fleet.output("u")
+    assert victim.read_text() == "precious"
+
+
 def test_an_unknown_user_fails_its_bot_only(fleet: LiveFleet) -> None:
     """The message names the user."""
     fleet.configure('[bots.x]\ncommand = ["sleep", "1"]\nuser = "no-such-user-here"\n[bots.y]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\n')

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from typing import Any
 
 from processsupervisor.kernel.errors import ProtocolError
@@ -30,6 +31,14 @@ class LineSocket:
         """Descriptors received and not yet taken; the owner takes or closes them."""
         self._incoming = bytearray()
         self._outgoing = bytearray()
+
+    def peer_pid(self) -> int:
+        """Return the pid of the process at the other end when it connected; 0 when the kernel does not say."""
+        try:
+            credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except (OSError, AttributeError):
+            return 0
+        return int.from_bytes(credentials[:4], sys.byteorder)
 
     def fileno(self) -> int:
         """Return the descriptor, for selectors."""

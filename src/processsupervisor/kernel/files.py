@@ -14,6 +14,7 @@ from pathlib import Path
 from processsupervisor.kernel.errors import LockHeld, SystemRefused
 
 RECORD_BYTES = 2048
+_SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_atomic(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
@@ -22,7 +23,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600, durable: bool
     `durable` also syncs file and folder (data/); files under run/ are void after a reboot and are not synced.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFELY, mode)
     try:
         try:
             view = memoryview(content)
@@ -72,7 +73,7 @@ class RecordFile:
     def open(self) -> None:
         """Open or create the file and reserve its blocks; repeated calls change nothing."""
         if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o600)
             if os.fstat(self._descriptor).st_size < RECORD_BYTES:
                 os.pwrite(self._descriptor, b"\0" * RECORD_BYTES, 0)
 

@@ -17,9 +17,22 @@ from processsupervisor.launch.envfile import parse_env_file
 _NATIVE = "native"
 
 
+def _identity_of(user: str) -> dict[str, str]:
+    """Return HOME, USER and LOGNAME of a user; nothing for one that does not exist, which a later step reports."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return {}
+    return {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
+
+
 def compose(spec: dict[str, Any]) -> dict[str, str]:
     """Return the whole environment of the bot; raises LaunchFailed(config) with file:line for a bad env file."""
     environment: dict[str, str] = dict(spec.get("inherited") or {})
+    if spec.get("user"):
+        environment.update(_identity_of(str(spec["user"])))
     for name in spec.get("env_files") or []:
         try:
             environment.update(parse_env_file(Path(name)))

@@ -39,7 +39,7 @@ def acquire_high(path: Path, note: dict[str, Any], *, patience_s: float = _PATIE
     """
     import fcntl
 
-    low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         descriptor = fcntl.fcntl(low, fcntl.F_DUPFD, FIRST_HIGH_FD)
     finally:

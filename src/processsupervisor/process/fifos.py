@@ -36,6 +36,7 @@ class Pair:
     descriptors: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
     is_releasing: bool = False
+    is_matched: bool = False
 
     def open_message(self, folder: Path) -> dict[str, Any]:
         """Return the line that tells logd to read this pair."""
@@ -63,7 +64,7 @@ class Fifos:
                 path = self._path(pair, stream)
                 with contextlib.suppress(FileExistsError):
                     os.mkfifo(path, 0o600)
-                pair.descriptors[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                pair.descriptors[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
                 with contextlib.suppress(OSError):  # EPERM past the user's pipe pages: the kernel's default size serves
                     fcntl.fcntl(pair.descriptors[stream], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         except OSError as err:

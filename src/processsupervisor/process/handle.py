@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from processsupervisor.config.spec import BotSpec
-from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import RecordFile
-from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.identity import Identity, read_stat
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord, record_of
@@ -32,6 +33,7 @@ from processsupervisor.process.tree import kill_leftovers, send_signal
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.version import RECORD
 
+_log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
 _PAUSE_TIMEOUT_S = 10.0
 
@@ -45,6 +47,8 @@ class BotHandle:
         self.wanted = Wanted.UP
         self.generation = 0
         self.restarts = 0
+        self.quick = 0
+        """Restarts since the bot was last stable: what the delay grows with."""
         self.process: Identity | None = None
         self.group: str | None = None
         self.via = ""
@@ -61,6 +65,7 @@ class BotHandle:
         self._around = surroundings
         self._record = RecordFile(surroundings.paths.bot_run(self.name) / "record")
         self._pidfd = -1
+        self._is_of_keeper: int | None = None
         self._has_status = False
         self._override: Reason | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,8 +104,13 @@ class BotHandle:
         if self.link is None or not self.life.fire(Trigger.PAUSE, generation=self.generation):
             return False
         self.link.send({"op": "pause"})
-        self._set_timer(_PAUSE_TIMEOUT_S, self.resume)
+        self._set_timer(_PAUSE_TIMEOUT_S, self._give_up_pause)
         return True
+
+    def _give_up_pause(self) -> None:
+        """The bot did not pause in time: let it go on, or begin anew if it cannot even be asked."""
+        if not self.resume():
+            self.stop(is_restart=True)
 
     def resume(self) -> bool:
         """Ask a paused native bot to go on; False when the state does not allow it."""
@@ -126,7 +136,11 @@ class BotHandle:
                 while self.life.state not in wanted:
                     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                     self._waiters.append(waiter)
-                    await waiter
+                    try:
+                        await waiter
+                    finally:
+                        if waiter in self._waiters:
+                            self._waiters.remove(waiter)
         return self.life.state in wanted
 
     # -- what happens to it
@@ -178,6 +192,8 @@ class BotHandle:
         if facts.get("is_ready"):
             self.ready_at = facts.get("ready_at")
             self.life.fire(Trigger.READY, generation=generation, reason="adopted")
+            if facts.get("state") in (State.PAUSED, State.PAUSING):
+                self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self._write_record()
         else:
             self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
@@ -193,6 +209,7 @@ class BotHandle:
         """Call `start` after `delay_s`, unless a command comes first."""
         self.next_start_mono = mono() + delay_s
         self._set_timer(delay_s, start)
+        self._write_record()
 
     def close(self) -> None:
         """Forget the bot without touching its process; psvd ends."""
@@ -209,7 +226,7 @@ class BotHandle:
         try:
             address = self._readiness.open_address(self.spec["ready"])
             launched = await self._around.launcher.launch(self.spec, generation, secret=secret, notify_socket=address)
-        except (PsvError, OSError) as err:
+        except Exception as err:  # noqa: BLE001 - whatever it is, a launch that failed must leave STARTING
             self._on_launch_failed(err)
             return
         self._on_launched(launched)
@@ -222,7 +239,7 @@ class BotHandle:
             self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
             self._watch_readiness()
 
-    def _on_launch_failed(self, err: PsvError | OSError) -> None:
+    def _on_launch_failed(self, err: Exception) -> None:
         reason = Reason.LOCK_HELD if isinstance(err, LockHeld) else Reason.START_FAILED
         self._has_status = True
         self._finish(ExitRecord(reason, None, None, wall(), self.generation, message=str(err)))
@@ -232,6 +249,8 @@ class BotHandle:
         self.process = identity
         self._has_status = False
         self._gone.clear()
+        facts = read_stat(identity.pid)
+        self._is_of_keeper = facts[1] if facts is not None else self._around.keeper.pid
         descriptor = identity.open_pidfd()
         if descriptor is not None:
             self._pidfd = descriptor
@@ -262,8 +281,8 @@ class BotHandle:
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
             self._override = Reason.START_TIMEOUT
-            self.kill_now()
             self._set_timer(KILL_AGAIN_S, self._on_start_timeout)
+            self.kill_now()
 
     async def _stop_ladder(self, generation: int) -> None:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""
@@ -278,20 +297,26 @@ class BotHandle:
 
     async def _clear_away(self, record: ExitRecord) -> None:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
+        try:
+            await self._kill_leftovers(record)
+        except (OSError, PsvError) as err:
+            record.message = f"{record.message}; what it left behind could not be looked for: {err}".lstrip("; ")
+        self._finish(record)
+
+    async def _kill_leftovers(self, record: ExitRecord) -> None:
         session = self.process.pid if self.process else None
-        left: list[Identity] = []
         if self.group is not None:
             if record.signal == "SIGKILL" and Groups.oom_kills(self.group):
                 record.reason = Reason.OOM
             await Groups.empty(self.group)
-        keeper_pid = self._around.keeper.pid
+        # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
+        keeper_pid = self._around.keeper.pid if self._is_of_keeper == self._around.keeper.pid else None
         left = await kill_leftovers(self.name, self._around.paths, session, keeper_pid, self._around.known_pids())
         if self.group is not None:
             Groups.remove(self.group)
         if left:
             record.reason = Reason.CONFLICT
             record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
-        self._finish(record)
 
     def _finish(self, record: ExitRecord) -> None:
         if self._override is not None:
@@ -341,6 +366,8 @@ class BotHandle:
             "via": self.via,
             "group": self.group,
             "restarts": self.restarts,
+            "quick": self.quick,
+            "next_start_boottime": self.next_start_mono - mono() + boottime() if self.next_start_mono is not None else None,
             "reason": self.reason,
             "secret_digest": self.secret_digest,
             "notes": [n[:300] for n in self.notes[:2]],
@@ -356,4 +383,13 @@ class BotHandle:
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """Nothing a task of ours raises may leave the bot where it is: say it, and bring a stop to its end."""
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        _log.error("a step of a bot failed", extra={"bot": self.name, "state": self.life.state}, exc_info=task.exception())
+        if self.life.state in (State.STOPPING, State.RESTARTING) and self.process is not None:
+            self._set_timer(KILL_AGAIN_S, lambda: self._spawn(self._stop_ladder(self.generation)))

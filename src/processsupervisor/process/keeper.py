@@ -240,12 +240,13 @@ class Keeper:
 
     def _on_hello(self, link: LineSocket, message: dict[str, Any]) -> None:
         role = self._roles.by_name.get(str(message.get("role")))
-        if role is None or not role.is_kept:
-            self._log.write("hello of an unknown role", role=message.get("role"))
+        pid = int(message["pid"])
+        if role is None or not role.is_kept or pid != link.peer_pid() or not self._roles.is_held_by(role, pid):
+            self._log.write("hello refused: not the process that holds the role's lock", role=message.get("role"), pid=pid)
             return
         if role.link is not None:
             self._links.drop(role.link)
-        self._roles.take_over(role, int(message["pid"]))
+        self._roles.take_over(role, pid)
         role.link, role.pong_mono, role.has_served = link, mono(), True
         if role.name == "logd":
             self._logd_away_since = None
@@ -263,7 +264,7 @@ class Keeper:
             "sequence": self._journal.sequence,
             "foreground": self._is_foreground,
             "roles": [r.facts() for r in self._roles.by_name.values()],
-            "fifos": [{"bot": p.bot, "generation": p.generation} for p in self._fifos.pairs.values()],
+            "fifos": [{"bot": p.bot, "generation": p.generation, "matched": p.is_matched} for p in self._fifos.pairs.values()],
         }
         self._tell("psvd", welcome, (self._listeners["psv"].fileno(), self._listeners["bot"].fileno()))
         if self._down_deadline is not None:
@@ -283,8 +284,12 @@ class Keeper:
             if pair is not None and pair.is_releasing:
                 self._fifos.close(*key)
                 self._tell("psvd", {"op": "released", "bot": key[0], "generation": key[1]})
-        else:
-            self._tell("psvd", message)
+            return
+        if message.get("op") == "matched":
+            matched = self._fifos.pairs.get((str(message["bot"]), int(message["generation"])))
+            if matched is not None:
+                matched.is_matched = True  # for a psvd that is not there to hear it now
+        self._tell("psvd", message)
 
     def _on_psvd(self, message: dict[str, Any]) -> None:
         """Serve one request of psvd; requests with an `id` are answered with the same `id`."""
@@ -293,6 +298,8 @@ class Keeper:
             answer |= self._perform(message)
         except PsvError as err:
             answer |= {"ok": False, "message": err.message, "hint": err.hint, "code": err.code}
+        except OSError as err:
+            answer |= {"ok": False, "message": f"the system refused: {err.strerror}", "hint": "see psv doctor", "code": "system"}
         if message.get("id") is not None:
             self._tell("psvd", answer)
 

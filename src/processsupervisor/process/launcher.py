@@ -69,11 +69,24 @@ class KeeperPort(Protocol):
 class ZygotePort(Protocol):
     """What launching needs of the zygotes."""
 
+    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool) -> None:
+        """Wait until a zygote with this preload set is ready; raises ZygoteUnfit or SystemRefused."""
+        ...
+
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
         """Return (pid, start ticks, zygote key) of the forked bot; raises ZygoteUnfit or SystemRefused."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a bot is to be born: forked by the zygote of `preload`, or executed by the keeper."""
+
+    is_forked: bool = False
+    preload: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -106,13 +119,39 @@ class Launcher:
 
         `secret` goes to native bots through a pipe: it is never in argv, environment or a file.
         """
-        async with self._slots:
-            return await self._launch(spec, generation, secret, notify_socket)
-
-    async def _launch(self, spec: BotSpec, generation: int, secret: str, notify_socket: str | None) -> Launched:
-        bot = str(spec["name"])
         if self.keeper.pid is None:
             raise SystemRefused("no keeper", hint="bots go on, but nothing is started until psv up brings a new keeper")
+        way = await self._find_way(spec)  # waits for a preload, so it holds no slot
+        async with self._slots:
+            launched = await self._launch(spec, generation, way, secret, notify_socket)
+        launched.notes += way.notes
+        return launched
+
+    async def _find_way(self, spec: BotSpec) -> _Way:
+        """Decide between zygote and keeper, and wait until the zygote is ready."""
+        if spec["kind"] == "command":
+            return _Way()
+        try:
+            preload = tuple(sorted(set(await self._preload_set(spec))))
+            await self.zygotes.prepare(spec["python"], preload, is_native=spec["kind"] == "native")
+        except ZygoteUnfit as err:
+            if spec["kind"] == "native":
+                raise
+            return _Way(notes=[f"runs as a command, not forked: {err.message}"])
+        return _Way(is_forked=True, preload=preload)
+
+    async def _preload_set(self, spec: BotSpec) -> list[str]:
+        if spec["kind"] == "native":
+            return spec["preload"]
+        steering = sorted(_STARTUP_VARIABLES & set(spec["env"]))
+        if steering:
+            raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")
+        # Reading a few files, but off the loop: a script may have many modules beside it.
+        scan = await asyncio.to_thread(scan_script, Path(spec["script"] or ""), Path(spec["cwd"]))
+        return [*spec["preload"], *scan.libraries]
+
+    async def _launch(self, spec: BotSpec, generation: int, way: _Way, secret: str, notify_socket: str | None) -> Launched:
+        bot = str(spec["name"])
         self._prepare_folders(spec)
         await self.keeper.request("fifos", bot=bot, generation=generation, options=_fifo_options(spec))
         group = self.groups.create(bot, spec["limits"].get("memory_bytes"), spec["limits"].get("pids"))
@@ -130,39 +169,22 @@ class Launcher:
         with contextlib.suppress(FileNotFoundError):
             failure_path(self.paths, bot).unlink()
         try:
-            launched = await self._fork(spec, generation, secret)
+            launched = await self._fork(spec, generation, way, secret)
         except BaseException:
             self.keeper.tell("release", bot=bot, generation=generation)
             raise
         launched.group = group
         return launched
 
-    async def _fork(self, spec: BotSpec, generation: int, secret: str) -> Launched:
-        notes: list[str] = []
-        if spec["kind"] != "command":
-            try:
-                return await self._fork_by_zygote(spec, generation, secret)
-            except ZygoteUnfit as err:
-                if spec["kind"] == "native":
-                    raise
-                notes.append(f"runs as a command, not forked: {err.message}")
-        answer = await self.keeper.request("launch", bot=spec["name"], generation=generation)
-        return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper", notes=notes)
-
-    async def _fork_by_zygote(self, spec: BotSpec, generation: int, secret: str) -> Launched:
+    async def _fork(self, spec: BotSpec, generation: int, way: _Way, secret: str) -> Launched:
+        if not way.is_forked:
+            answer = await self.keeper.request("launch", bot=spec["name"], generation=generation)
+            return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper")
         is_native = spec["kind"] == "native"
-        preload = list(spec["preload"])
-        if not is_native:
-            steering = sorted(_STARTUP_VARIABLES & set(spec["env"]))
-            if steering:
-                raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")
-            # Reading a few files, but off the loop: a script may have many modules beside it.
-            scan = await asyncio.to_thread(scan_script, Path(spec["script"] or ""), Path(spec["cwd"]))
-            preload += scan.libraries
         secret_fd = _readable_once(secret) if is_native else -1
         try:
             pid, start_ticks, key = await self.zygotes.fork(
-                spec["python"], sorted(set(preload)), is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd
+                spec["python"], way.preload, is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd
             )
         finally:
             if secret_fd >= 0:
@@ -172,9 +194,11 @@ class Launcher:
     @staticmethod
     def _write_spec(path: Path, spec: dict[str, Any]) -> None:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(descriptor, "wb") as file:
+                # Cut after writing, not before: on a full disk the blocks it has are enough.
                 file.write(json.dumps(spec, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+                file.truncate()
         except OSError as err:
             raise SystemRefused(f"cannot write {path}: {err.strerror}", hint="free disk space or fix permissions") from err
 
@@ -223,8 +247,11 @@ def _give_to(user: str, paths: FleetPaths, folders: Sequence[Path]) -> None:
         entry = pwd.getpwnam(user)
     except KeyError:
         return  # the child reports it, with the way out
-    for folder in folders:
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    run_folder, data_folder = folders
+    # The run folder stays ours: the bot may add files (its web.sock), but sticky keeps it from replacing spec, lock and record.
+    os.chown(run_folder, -1, entry.pw_gid)
+    run_folder.chmod(0o1770)
+    os.chown(data_folder, entry.pw_uid, entry.pw_gid)
     for folder in (paths.psv, paths.run, paths.run / "bots", paths.data, paths.data / "bots"):
         folder.chmod(0o711)
     paths.socket("bot").chmod(0o666)  # a hello needs the secret of that very start

@@ -34,7 +34,7 @@ class Links:
 
     def accept(self, listener: socket.socket) -> None:
         """Take the next connection."""
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        with contextlib.suppress(OSError):  # the peer is gone again, or descriptors ran out: it comes back
             connection, _ = listener.accept()
             link = LineSocket(connection)
             self._links[link.fileno()] = link
@@ -58,7 +58,12 @@ class Links:
                 self.drop(link)
                 return
             for message in messages:
-                self._on_message(link, message)
+                try:
+                    self._on_message(link, message)
+                except (KeyError, TypeError, ValueError) as err:
+                    self._log.write("link cut", error=f"a line lacks what it needs: {err!r}")
+                    self.drop(link)
+                    return
         if self._links.get(descriptor) is link:
             self._watch(link)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
@@ -85,7 +86,11 @@ class Roles:
         A kept role whose lock is held lives on from an earlier keeper: it will say hello, or end and free the lock.
         """
         role.start_at_mono = None
-        if role.is_kept and is_flocked(self.paths.role_lock(role.name)):
+        try:
+            is_held = role.is_kept and is_flocked(self.paths.role_lock(role.name))
+        except OSError:
+            is_held = True  # no descriptor to look with: try again
+        if is_held:
             role.start_at_mono = mono() + _LOCK_HELD_S
             return
         try:
@@ -128,6 +133,14 @@ class Roles:
                 os.write(2, f"psv: cannot start {role.name}: {err}\n".encode())
         finally:
             os._exit(127)
+
+    def is_held_by(self, role: Role, pid: int) -> bool:
+        """Tell whether the role's lock is held, and `pid` wrote itself into it: nobody else is believed to be the role."""
+        path = self.paths.role_lock(role.name)
+        try:
+            return is_flocked(path) and path.read_text().split()[-1:] == [str(pid)]
+        except (OSError, PsvError):
+            return False
 
     def take_over(self, role: Role, pid: int) -> None:
         """Accept a role's process that an earlier keeper started: it holds the role's lock, so it is the role."""
@@ -173,7 +186,9 @@ class Roles:
         """SIGKILL kept roles that have a link and gave no pong in time; returns their names."""
         killed = []
         for role in self.by_name.values():
-            is_wedged = role.is_kept and role.link is not None and now - role.pong_mono > WEDGED_AFTER_S
+            # One that never said hello has longer: its first start may have to import from a cold disk.
+            patience_s = WEDGED_AFTER_S if role.link is not None else WEDGED_AFTER_S * 3
+            is_wedged = role.is_kept and now - role.pong_mono > patience_s
             if is_wedged and signal_identity(role.identity, signal.SIGKILL):
                 killed.append(role.name)
         return killed
@@ -183,7 +198,10 @@ def signal_identity(identity: Identity | None, number: int) -> bool:
     """Send a signal to exactly this process; False when it is gone."""
     if identity is None:
         return False
-    descriptor = identity.open_pidfd()
+    try:
+        descriptor = identity.open_pidfd()
+    except PsvError:
+        return False  # no descriptor to be had now; whoever needs the signal tries again
     if descriptor is None:
         return False
     try:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity, read_stat
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -84,13 +85,16 @@ def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int 
 
 
 def send_signal(identity: Identity, number: int) -> bool:
-    """Send a signal to exactly this process; False when it is gone."""
-    descriptor = identity.open_pidfd()
+    """Send a signal to exactly this process; False when it is gone, or of a user we may not signal."""
+    try:
+        descriptor = identity.open_pidfd()
+    except SystemRefused:
+        return False  # no descriptor to be had now; whoever needs the signal tries again
     if descriptor is None:
         return False
     try:
         signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     finally:
         os.close(descriptor)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from typing import Any
 
 from processsupervisor.config.spec import Applied
-from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.exits import ExitRecord, record_of
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import kill_leftovers
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
@@ -64,8 +65,7 @@ class Psvd:
             await stopped.wait()
             for task in background:
                 task.cancel()
-        self._control.close()
-        self._links.close()
+        # The listening sockets are the keeper's: closing a server would remove their files under the next psvd.
         self._fleet.close()
         return 0
 
@@ -103,6 +103,10 @@ class Psvd:
             counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
             await self._take(handle, finding)
         held = {(f["bot"], f["generation"]) for f in self._fleet.keeper.welcome["fifos"]}
+        for pair in self._fleet.keeper.welcome["fifos"]:
+            found = self._fleet.handles.get(str(pair["bot"]))
+            if pair.get("matched") and found is not None and found.generation == pair["generation"]:
+                found.say_ready()  # logd saw the ready line while no psvd listened
         for bot, generation in held:
             handle_of = self._fleet.handles.get(bot)
             if handle_of is None or handle_of.process is None or handle_of.generation != generation:
@@ -112,7 +116,8 @@ class Psvd:
     async def _take(self, handle: BotHandle, finding: Finding) -> None:
         fleet = self._fleet
         handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
-        handle.restarts = 0 if self._is_cold and finding.outcome is Outcome.FRESH else int(finding.facts.get("restarts") or 0)
+        if not (self._is_cold and finding.outcome is Outcome.FRESH):
+            handle.restarts, handle.quick = int(finding.facts.get("restarts") or 0), int(finding.facts.get("quick") or 0)
         match finding.outcome:
             case Outcome.ADOPT if finding.identity is not None:
                 handle.adopt(finding.identity, finding.generation, finding.facts)
@@ -121,33 +126,37 @@ class Psvd:
                 elif finding.facts.get("state") == State.RESTARTING:
                     handle.stop(is_restart=True)
             case Outcome.ENDED if finding.entry is not None:
-                handle.restarts += 1
-                fleet.take_journal(handle, finding.entry, finding.generation, finding.facts)
+                entry = finding.entry
+                fleet.take_unseen(handle, record_of(self._paths, handle.name, finding.generation, entry.status, entry.at), finding.facts)
             case Outcome.ENDED_UNSEEN:
-                record = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
-                handle.last_exit, handle.reason = record, record.reason
-                handle.restarts += 1
-                fleet.store.add_exit(handle.name, record, is_counted=True)
+                unseen = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
+                fleet.take_unseen(handle, unseen, finding.facts)
             case Outcome.LEFTOVERS:
                 await self._clear_leftovers(handle, finding)
             case Outcome.CANNOT_TELL:
                 handle.rest(Trigger.LOSE, Reason.UNKNOWN)
                 handle.plan_start(ADOPT_TIMEOUT_S, lambda: handle.rest(Trigger.GIVE_UP, Reason.CONFLICT))
-            case _ if finding.facts.get("state") == State.FAILED and not self._is_cold:
-                # It had given up before this psvd was started; a cold start tries everything again.
-                handle.rest(Trigger.GIVE_UP, str(finding.facts.get("reason") or Reason.UNKNOWN))
-                if handle.reason not in (Reason.CONFIG, Reason.AUTH, Reason.CONFLICT):
-                    retry_s = float(handle.spec["restart"]["retry_failed_s"])
-                    handle.plan_start(retry_s, lambda: fleet.start(handle, "retry"))
+            case _ if not self._is_cold:
+                self._go_on_resting(handle, finding.facts)  # a cold start tries everything again
             case _:
                 pass
 
+    def _go_on_resting(self, handle: BotHandle, facts: dict[str, Any]) -> None:
+        """Leave a bot that had ended before this psvd was started as it was: given up, completed, or waiting for its time."""
+        reason = str(facts.get("reason") or "")
+        if facts.get("state") == State.FAILED:
+            handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
+        elif facts.get("state") == State.TERMINATED:
+            handle.rest(Trigger.COMPLETE, reason)
+        due = facts.get("next_start_boottime")
+        if isinstance(due, float) and facts.get("state") in (State.FAILED, State.RECOVERING):
+            handle.reason = reason
+            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, "retry"))
+
     async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> None:
         """The first process is gone but its lock is held below it: end the tree, or say who holds on."""
-        session = finding.identity.pid if finding.identity else None
-        left = await kill_leftovers(handle.name, self._paths, session, None, self._fleet.first_pids())
-        if finding.entry is not None:
-            self._fleet.take_journal(handle, finding.entry, finding.generation, finding.facts)
+        # Not by session: its leader died unseen, and the number may be somebody else's by now.
+        left = await kill_leftovers(handle.name, self._paths, None, None, self._fleet.first_pids())
         if left:
             message = f"processes of an earlier generation hold its lock: {', '.join(str(i.pid) for i in left)}"
             handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
@@ -157,7 +166,7 @@ class Psvd:
         for number, handle in enumerate(list(self._fleet.handles.values())):
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
-            if handle.life.state is State.INITIALIZING:
+            if handle.life.state is State.INITIALIZING and handle.next_start_mono is None:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()
                 else:

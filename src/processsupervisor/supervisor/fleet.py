@@ -15,7 +15,6 @@ from typing import Any
 
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
-from processsupervisor.ipc.journal import ExitEntry
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
@@ -28,6 +27,7 @@ from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
+from processsupervisor.supervisor.adoption import Outcome, examine
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.sampler import Sampler
@@ -64,7 +64,6 @@ class Fleet:
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
         self._exit_rows: dict[tuple[str, int], int] = {}
-        self._quick: dict[str, int] = {}
         self._flush: asyncio.TimerHandle | None = None
         around = Surroundings(
             paths=paths,
@@ -127,6 +126,8 @@ class Fleet:
         if self.keeper.pid is None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
+        if handle.reason == Reason.LOCK_HELD and self._take_back(handle):
+            return False
         if handle.spec["error"] and handle.spec["error_rechecks"]:
             # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
             handle.spec["error"] = recheck(handle.spec, self.paths.folder)
@@ -136,9 +137,18 @@ class Fleet:
             return False
         return handle.start(reason)
 
+    def _take_back(self, handle: BotHandle) -> bool:
+        """Adopt the bot if the holder of its own lock is one of its own generations, born while nobody was told."""
+        finding = examine(self.paths, handle.name, {})
+        if finding.outcome is not Outcome.ADOPT or finding.identity is None:
+            return False
+        handle.reason = ""
+        handle.adopt(finding.identity, finding.generation, finding.facts)
+        return True
+
     def forget_quick(self, handle: BotHandle) -> None:
         """Let the next unasked exit count as the first: a person has looked at the bot."""
-        self._quick.pop(handle.name, None)
+        handle.quick = 0
 
     # -- what happens
 
@@ -178,7 +188,8 @@ class Fleet:
             return
         key = int(message["pid"]), int(message["start_ticks"])
         handle = self._by_identity.pop(key, None)
-        if handle is not None:
+        present = handle.process if handle is not None else None
+        if handle is not None and present is not None and (present.pid, present.start_ticks) == key:
             handle.on_status(int(message["status"]), float(message["at"]))
             return
         # Not ours, or ended before its birth was reported to us: kept for a moment, oldest dropped first.
@@ -238,11 +249,10 @@ class Fleet:
         # The exit that was just noted is the last of these; the window counts the ones before it.
         recent = [mono() - (boottime() - at) for at in self.store.counted_exits(handle.name, longest_s)][:-1]
         if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
-            self._quick[handle.name] = 0
-        quick = self._quick.get(handle.name, 0)
-        decision = decide(policy, record, recent, quick, mono(), self._rate_until(handle, record))
+            handle.quick = 0
+        decision = decide(policy, record, recent, handle.quick, mono(), self._rate_until(handle, record))
         if decision.what is Next.START:
-            self._quick[handle.name] = quick + 1
+            handle.quick += 1
         return decision
 
     def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
@@ -285,16 +295,16 @@ class Fleet:
         """Return the bots of which a process lives or is being born."""
         return [h for h in self.handles.values() if h.life.state in HAS_PROCESS]
 
-    def take_journal(self, handle: BotHandle, entry: ExitEntry, generation: int, facts: dict[str, Any]) -> ExitRecord:
-        """Note an exit that happened while no psvd looked, as the journal tells it."""
-        from processsupervisor.process.exits import record_of
-
-        record = record_of(self.paths, handle.name, generation, entry.status, entry.at)
+    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any]) -> None:
+        """Note an exit that happened while no psvd looked, and do what would have followed it."""
         ready_at = facts.get("ready_at")
-        record.uptime_s = entry.at - ready_at if isinstance(ready_at, float) else None
+        record.uptime_s = record.at - ready_at if isinstance(ready_at, float) and facts.get("is_ready") else None
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
-        self.store.add_exit(handle.name, record, is_counted=True)
-        return record
+        is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
+        self.store.add_exit(handle.name, record, is_counted=not is_asked)
+        self.store.flush()
+        if not is_asked and handle.wanted is not Wanted.DOWN:
+            self._follow(handle, record, self._decide(handle, record))
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""

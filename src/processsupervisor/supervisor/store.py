@@ -65,7 +65,7 @@ class Store:
 
     def wanted(self) -> dict[str, Wanted]:
         """Return `{bot: wanted}` for every bot that was ever told something."""
-        return {bot: Wanted(value) for bot, value in self._db.execute("SELECT bot, wanted FROM wanted")}
+        return {bot: Wanted(value) for bot, value in self._rows("SELECT bot, wanted FROM wanted")}
 
     def set_wanted(self, bot: str, wanted: Wanted) -> None:
         """Note what is wanted; on disk at the next flush."""
@@ -88,25 +88,25 @@ class Store:
 
     def last_exit(self, bot: str) -> dict[str, Any] | None:
         """Return the newest exit record of a bot as JSON object."""
-        row = self._db.execute("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,)).fetchone()
-        return json.loads(row[0]) if row else None
+        rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,))
+        return json.loads(rows[0][0]) if rows else None
 
     def last_generation(self, bot: str) -> int:
         """Return the highest generation that an exit or a transition names; a new one must be higher."""
         exits, history = "SELECT max(generation) g FROM exits WHERE bot = ?", "SELECT max(generation) FROM history WHERE bot = ?"
         query = f"SELECT max(g) FROM ({exits} UNION {history})"
-        return int(self._db.execute(query, (bot, bot)).fetchone()[0] or 0)
+        return max((int(row[0] or 0) for row in self._rows(query, (bot, bot))), default=0)
 
     def counted_exits(self, bot: str, within_s: float) -> list[float]:
         """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`."""
         query = "SELECT boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
-        return [row[0] for row in self._db.execute(query, (bot, boot_id(), boottime() - within_s))]
+        return [row[0] for row in self._rows(query, (bot, boot_id(), boottime() - within_s))]
 
     def history(self, bot: str, limit: int) -> list[dict[str, object]]:
         """Return the newest `limit` transitions, oldest first."""
         names = ("bot", "at", "from", "to", "trigger", "reason", "generation", "exit_code")
         query = "SELECT bot, at, before, after, trigger, reason, generation, exit_code FROM history WHERE bot = ? ORDER BY id DESC LIMIT ?"
-        return [dict(zip(names, row, strict=True)) for row in reversed(self._db.execute(query, (bot, limit)).fetchall())]
+        return [dict(zip(names, row, strict=True)) for row in reversed(self._rows(query, (bot, limit)))]
 
     def add_audit(self, at: float, caller: str, op: str, args: str) -> None:
         """Note one permitted command."""
@@ -137,6 +137,14 @@ class Store:
         if not self._dirty:
             self._dirty = self._guard("BEGIN IMMEDIATE") is not None
         return self._guard(statement, values)
+
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query; none, with the problem noted, when the file cannot be read."""
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as err:
+            self.problem = f"psv.db cannot be read: {err}; move it away while the fleet is down"
+            return []
 
     def _guard(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor | None:
         try:

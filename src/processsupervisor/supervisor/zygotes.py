@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
-from processsupervisor.kernel.files import write_json
+from processsupervisor.kernel.files import is_flocked, read_json, write_json
+from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
+from processsupervisor.process.tree import send_signal
 
 PRELOAD_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 20.0
@@ -138,15 +141,19 @@ class ZygotePool:
         """Note that the keeper saw a zygote end."""
         self._running_roles.discard(role)
 
+    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool) -> None:
+        """See ZygotePort: return when a zygote for this set is ready to fork."""
+        zygote = await self._get(python, tuple(preload), is_native)
+        left_out = set(zygote.hello.get("left_out", ()))
+        if left_out and not is_native:
+            raise ZygoteUnfit(f"its library {', '.join(sorted(left_out))} starts a thread when it is imported")
+
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
         """See ZygotePort; a stale or vanished zygote is replaced and asked once more."""
         for _ in range(3):
             zygote = await self._get(python, tuple(preload), is_native)
-            left_out = set(zygote.hello.get("left_out", ()))
-            if left_out and not is_native:
-                raise ZygoteUnfit(f"its library {', '.join(sorted(left_out))} starts a thread when it is imported")
             try:
                 answer = await zygote.fork(bot, generation, secret_fd)
             except SystemRefused:
@@ -171,7 +178,7 @@ class ZygotePool:
             self._zygotes[key] = task
         try:
             return await asyncio.shield(task)
-        except SystemRefused:
+        except Exception:
             if self._zygotes.get(key) is task:
                 del self._zygotes[key]
             raise
@@ -179,6 +186,7 @@ class ZygotePool:
     async def _make(self, key: str, python: str | None, preload: list[str], is_native: bool) -> Zygote:
         role = f"zygote-{key}"
         if role not in self._running_roles:
+            await self._end_holder(role)
             write_json(self._paths.run / f"{role}.json", {"preload": preload, "native": is_native})
             env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
             with contextlib.suppress(FileNotFoundError):
@@ -193,6 +201,16 @@ class ZygotePool:
         for module, error in zygote.hello.get("failed", {}).items():
             self.notes[f"preload {module}"] = f"cannot be imported: {error}"
         return zygote
+
+    async def _end_holder(self, role: str) -> None:
+        """End a zygote of this name that nobody talks to any more (an earlier keeper's, or a wedged one): it holds the lock."""
+        lock = self._paths.role_lock(role)
+        deadline = asyncio.get_running_loop().time() + 5.0
+        while is_flocked(lock) and asyncio.get_running_loop().time() < deadline:
+            holder = Identity.from_json(read_json(lock))
+            if holder is not None:
+                send_signal(holder, signal.SIGKILL)
+            await asyncio.sleep(0.01)  # until the kernel has freed the lock of a process that is not our child
 
     def _argv(self, python: str | None, key: str) -> list[str]:
         arguments = [str(self._paths.folder), key]
@@ -228,5 +246,6 @@ class ZygotePool:
         zygote.retire()
 
     def _discard(self, zygote: Zygote) -> None:
+        """Let go of a zygote that is gone, silent or outdated; if it still lives, the next of its name ends it first."""
         self._zygotes.pop(zygote.key, None)
         self._running_roles.discard(f"zygote-{zygote.key}")

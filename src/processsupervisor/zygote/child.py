@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import gc
 import importlib
 import io
@@ -56,12 +57,21 @@ def leave(status: int) -> NoReturn:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001 - an exit callback of the program may raise anything; it is shown, as Python does
         traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
+    _flush_files()
     os._exit(status)
+
+
+def _flush_files() -> None:
+    """Write out what open files still buffer: a finalised interpreter would do it when it drops them.
+
+    Text wrappers come before the buffers below them. Objects of the zygote are frozen and not among those listed.
+    """
+    living = gc.get_objects()
+    for kinds in ((io.TextIOWrapper,), (io.BufferedWriter, io.BufferedRandom)):
+        for file in living:
+            if isinstance(file, kinds):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    file.flush()
 
 
 def _run_native(context: LaunchContext) -> int:
@@ -76,7 +86,7 @@ def _run_script(context: LaunchContext) -> int:
     path = str(context.spec["script"])
     sys.argv = [path, *map(str, context.spec.get("args") or [])]
     extra = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    sys.path[:0] = [os.path.dirname(path), *extra]
+    sys.path[:0] = [os.path.dirname(os.path.realpath(path)), *extra]
     module = type(sys)("__main__")
     module.__dict__.update(__file__=path, __builtins__=builtins, __spec__=None, __loader__=None, __cached__=None)
     sys.modules["__main__"] = module

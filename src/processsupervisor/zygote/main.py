@@ -138,6 +138,11 @@ def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
     child.run(folder, bot, generation, secret_fd)
 
 
+def _own_identity() -> dict[str, object]:
+    identity = Identity.of(os.getpid())
+    return identity.to_json() if identity else {}
+
+
 def _listen(paths: FleetPaths, key: str) -> socket.socket:
     path = paths.socket(f"zygote-{key}")
     with contextlib.suppress(FileNotFoundError):
@@ -159,7 +164,7 @@ def main(argv: list[str]) -> int:
     paths, key = FleetPaths(argv[0]), argv[1]
     options = dict(zip(argv[2::2], argv[3::2], strict=True))
     try:
-        lock = hold_role_lock(paths.role_lock(f"zygote-{key}"), f"zygote pid {os.getpid()}")
+        lock = hold_role_lock(paths.role_lock(f"zygote-{key}"), json.dumps(_own_identity()))
     except LockHeld as err:
         print(f"psv: zygote {key}: {err}", file=sys.stderr)
         return 0
@@ -174,9 +179,11 @@ def main(argv: list[str]) -> int:
         # A thread cannot be undone, so begin anew in the same process without that module. psvd's connection waits in the backlog.
         os.set_inheritable(listener.fileno(), True)
         left_out.add(found.module)
-        again = [*sys.orig_argv[:4], argv[0], key, "--listen-fd", str(listener.fileno()), "--leave-out", ",".join(sorted(left_out))]
+        before = sys.orig_argv[1 : sys.orig_argv.index(argv[0])]
+        options = {"--listen-fd": str(listener.fileno()), "--leave-out": ",".join(sorted(left_out))}
+        again = [*before, argv[0], key, *(word for pair in options.items() for word in pair)]
         os.close(lock)
-        os.execv(sys.executable, [sys.executable, *again[1:]])
+        os.execv(sys.executable, [sys.executable, *again])
     gc.collect()
     gc.freeze()
     set_title(f"psv: zygote {key}")
