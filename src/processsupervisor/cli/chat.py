@@ -9,12 +9,14 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shlex
 import sys
 import time
 
 from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
 from processsupervisor.cli.session import Session, keeper_runs, safe
 from processsupervisor.commands.command import Command, nearest_hint
+from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
@@ -121,9 +123,22 @@ class Question:
 def _pause_before_retry(paths: FleetPaths, name: str, deadline: float) -> None:
     """Give a bot that is just being restarted time; raise when nothing runs that could bring it back."""
     if not keeper_runs(paths):
-        hint = f"start it with: psv -C {paths.folder} up"
+        hint = f"start it with: psv -C {shlex.quote(str(paths.folder))} up"
         raise NoSupervisor(f"{name} does not run and no supervisor runs for {paths.folder}", hint=hint)
+    _refuse_resting(paths, name)
     time.sleep(max(0.0, min(RETRY_S, deadline - time.monotonic())))
+
+
+def _refuse_resting(paths: FleetPaths, name: str) -> None:
+    """Raise Refused when psvd says that the bot rests and nobody but a person will start it; without psvd, wait on."""
+    try:
+        with ControlClient(paths, timeout_s=2.0) as client:
+            (row,) = client.call("bot.list", {"names": [name]})
+    except PsvError:
+        return
+    if row.get("state") in ("STOPPED", "FAILED", "TERMINATED") and row.get("pid") is None:
+        why = f" ({row['reason']})" if row.get("state") == "FAILED" and row.get("reason") else ""
+        raise Refused(f"{name} is {row['state']}{why} and takes no message", hint=f"start it: psv start {name}")
 
 
 def _user() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, UsageError
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, Refused, UsageError
 from processsupervisor.kernel.paths import FleetPaths, find_fleet_folder
 
 if TYPE_CHECKING:
@@ -93,8 +93,9 @@ def keeper_runs(paths: FleetPaths) -> bool:
 
     try:
         connect_unix(paths.socket("keeper"), 5.0).close()
-    except PermissionError:
-        return True  # another user's
+    except PermissionError as err:
+        owner = f"{paths.folder} belongs to another user" if paths.folder.is_dir() else f"may not look into {paths.folder}"
+        raise Refused(f"{owner}, so psv cannot tell whether its fleet runs", hint="run psv as that user, or copy the folder") from err
     except BlockingIOError:
         return True  # its backlog is full
     except OSError:

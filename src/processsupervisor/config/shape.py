@@ -17,7 +17,7 @@ _EXPECTED = {
     "string_type": 'a text in quotes, as in "abc"',
     "int_type": "a whole number",
     "float_type": "a number",
-    "list_type": "a list, as in [1, 2]",
+    "list_type": "a list, as in ['a', 'b']",
     "dict_type": "a table, as in { a = 1 }",
     "model_type": "a table",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 from collections.abc import Generator
 from pathlib import Path
@@ -49,7 +50,8 @@ class ControlClient:
         except PermissionError as err:
             raise NoSupervisor(f"may not connect to the supervisor of {paths.folder}", hint="it belongs to another user") from err
         except OSError as err:
-            raise NoSupervisor(f"no supervisor runs for {paths.folder}", hint=f"start it with: psv -C {paths.folder} up") from err
+            hint = f"start it with: psv -C {shlex.quote(str(paths.folder))} up"
+            raise NoSupervisor(f"no supervisor runs for {paths.folder}", hint=hint) from err
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> ControlClient:

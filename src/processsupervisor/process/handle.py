@@ -83,6 +83,7 @@ class BotHandle:
         self.generation += 1
         self.process, self.ready_at, self.next_start_mono, self.notes = None, None, None, []
         self._has_status, self._override = False, None
+        self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()
         secret = secrets.token_hex(16)
         self.secret_digest = hashlib.sha256(secret.encode()).hexdigest()

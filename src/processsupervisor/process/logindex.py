@@ -18,6 +18,7 @@ RECORD = struct.Struct("<QdIIQ")
 RECORD_BYTES = RECORD.size
 _REASON_SHIFT = 56
 _COUNT_MASK = (1 << _REASON_SHIFT) - 1
+_ONE_READ_NAMES = 300
 _CLOSED = re.compile(r"(stdout|stderr)\.(\d{6,12})\.log(\.gz)?")
 
 
@@ -116,6 +117,9 @@ def list_closed(folder: str) -> dict[str, dict[int, bool]]:
     found: dict[str, dict[int, bool]] = {stream: {} for stream in STREAMS}
     try:
         names = os.listdir(folder)
+        if len(names) > _ONE_READ_NAMES:
+            # A folder read in several steps can show neither form of a segment that is compacted meanwhile; twice cannot.
+            names += os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return found
     for name in names:

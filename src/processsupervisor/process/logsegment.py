@@ -6,7 +6,6 @@ whatever form is there when it is opened stays readable through the descriptor.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import BinaryIO
 
@@ -40,11 +39,6 @@ class Segment:
         facts = os.fstat(log.fileno())
         self.inode = facts.st_ino, facts.st_dev
         self.modified_at = facts.st_mtime
-
-    @property
-    def has_index(self) -> bool:
-        """Tell whether an index was found."""
-        return self._index is not None
 
     def read(self, most: int) -> bytes:
         """Return up to `most` bytes at the reader's position; empty at the present end."""
@@ -160,19 +154,28 @@ def _lines_back(data: bytes, wanted: int) -> tuple[int, int]:
 def open_segment(folder: str, stream: str, after: int) -> Segment | None:
     """Open the segment with the lowest number above `after`; None when there is none (yet)."""
     for attempt in range(_TRIES):
+        accepts_unindexed = attempt > _TRIES // 2
+        # By name first: quick, and sure to find the segment in one form or the other.
+        found = _open_closed(folder, stream, after + 1, accepts_unindexed=accepts_unindexed)
+        if found is not None:
+            return found
         closed = list_closed(folder)[stream]
-        numbers = sorted(number for number in closed if number > after)
-        if not numbers:
+        following = min((number for number in closed if number > after), default=None)
+        if following is not None:
+            found = _open_closed(folder, stream, following, accepts_unindexed=accepts_unindexed)
+        else:
             found, is_final = _open_active(folder, stream, after, max(closed, default=0))
-            if is_final:
+            if is_final and found is None:
+                return None
+        if found is not None:
+            if found.number == after + 1 or not _exists(folder, stream, after + 1):
                 return found
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            segment = _open_closed(folder, stream, numbers[0], is_raw=closed[numbers[0]])
-            if segment.has_index or attempt > _TRIES // 2:
-                return segment
-            segment.close()  # most likely logd is between giving the log and giving the index its new name
+            found.close()  # the one before was closed since its name was tried
     return None
+
+
+def _exists(folder: str, stream: str, number: int) -> bool:
+    return os.path.exists(closed_log(folder, stream, number)) or os.path.exists(compacted_log(folder, stream, number))
 
 
 def newest_number(folder: str, stream: str) -> int:
@@ -185,17 +188,26 @@ def newest_number(folder: str, stream: str) -> int:
     return segment.number
 
 
-def _open_closed(folder: str, stream: str, number: int, *, is_raw: bool) -> Segment:
-    if is_raw:
-        # The index first: while the raw log is there, so is its own index.
-        index = _open_or_none(closed_index(folder, stream, number))
-        log: BinaryIO = open(closed_log(folder, stream, number), "rb", buffering=0)  # noqa: SIM115 - the segment owns it
-        return Segment(number, log, index, is_active=False, is_compacted=False)
-    import gzip
+def _open_closed(folder: str, stream: str, number: int, *, accepts_unindexed: bool) -> Segment | None:
+    """Open a closed segment, the raw form if it is there; None when there is neither, or no index of the raw form yet."""
+    # The index first: while the raw log is there, so is its own index, but for an instant within a rotation.
+    index = _open_or_none(closed_index(folder, stream, number))
+    log: BinaryIO | None = _open_or_none(closed_log(folder, stream, number))
+    if log is not None:
+        if index is not None or accepts_unindexed:
+            return Segment(number, log, index, is_active=False, is_compacted=False)
+        log.close()
+        return None
+    if index is not None:
+        index.close()
+    try:
+        import gzip
 
-    log = gzip.open(compacted_log(folder, stream, number), "rb")  # type: ignore[assignment]  # noqa: SIM115
-    index = _open_or_none(compacted_index(folder, stream, number))
-    return Segment(number, log, index, is_active=False, is_compacted=True)
+        log = gzip.open(compacted_log(folder, stream, number), "rb")  # type: ignore[assignment]  # noqa: SIM115
+    except FileNotFoundError:
+        return None
+    assert log is not None
+    return Segment(number, log, _open_or_none(compacted_index(folder, stream, number)), is_active=False, is_compacted=True)
 
 
 def _open_active(folder: str, stream: str, after: int, newest_closed: int) -> tuple[Segment | None, bool]:

@@ -33,6 +33,7 @@ _RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 _READY = frozenset({State.RUNNING, State.PAUSED})
 _QUEUE_EVENTS = 4096
 _LAST_WORDS_S = 0.05
+_LAST_LINE_S = 0.5
 _SAY_AGAIN_S = 1.0
 
 
@@ -294,8 +295,16 @@ class Manager:
         if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "")
         if handle.life.state in _RESTING:
+            await self._await_last_words(handle)
             return self._result(handle, False, _message(handle))
         return self._result(handle, False, f"did not get there in time; {_message(handle)}".rstrip("; "), "timeout")
+
+    @staticmethod
+    async def _await_last_words(handle: BotHandle) -> None:
+        """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
+        record, deadline = handle.last_exit, mono() + _LAST_LINE_S
+        while record is not None and not record.log_tail and mono() < deadline:
+            await asyncio.sleep(0.02)
 
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
@@ -317,4 +326,6 @@ def _message(handle: BotHandle) -> str:
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:
         text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
+    elif last is not None and last.log_tail and last.exit_code:
+        text += f": {last.log_tail[-1].strip()[:200]}"
     return f"{handle.reason}: {text}" if text else handle.reason

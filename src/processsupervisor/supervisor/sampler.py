@@ -14,7 +14,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.resources.usage import cpu_s, pss_bytes
 
-SAMPLE_EVERY_S = 1.0
+SAMPLE_EVERY_S = 2.0
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from processsupervisor.supervisor.sampler import Sample
 
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
-    Reason.CONFIG: "correct fleet.toml (psv check), then psv down and psv up; or correct the program, then psv restart {name}",
+    Reason.CONFIG: "read psv logs {name}; correct the program, then psv restart {name}; or fleet.toml, then psv down and psv up",
     Reason.AUTH: "the network refused the token: set a valid one, then psv restart {name}",
     Reason.CONFLICT: "something else uses the same identity: stop it, then psv restart {name}",
     Reason.LOCK_HELD: "stop the holder that the message names; {name} is tried again by itself",

@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
         if not answer:
             raise OSError(11, "the second fork was refused")
         return int(answer)
+    middle = os.getpid()
     try:
         bot_pid = os.fork()
         if bot_pid:
@@ -135,6 +137,8 @@ def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
         os._exit(1)
     os.close(reading)
     os.close(writing)
+    while os.getppid() == middle:
+        time.sleep(0.0002)  # the middle process is ending; no event tells an orphan that it was adopted
     child.run(folder, bot, generation, secret_fd)
 
 
