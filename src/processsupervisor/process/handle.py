@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from processsupervisor.config.spec import BotSpec
@@ -27,9 +26,10 @@ from processsupervisor.process.exits import ExitRecord, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.readiness import Readiness
-from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, kill_tree, stop_rungs
+from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, Tree, kill_tree, stop_rungs
 from processsupervisor.process.surroundings import Surroundings
-from processsupervisor.process.tree import kill_leftovers, send_signal
+from processsupervisor.process.tree import send_signal
+from processsupervisor.process.watch import ExitWatch
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.version import RECORD
 
@@ -47,8 +47,7 @@ class BotHandle:
         self.wanted = Wanted.UP
         self.generation = 0
         self.restarts = 0
-        self.quick = 0
-        """Restarts since the bot was last stable: what the delay grows with."""
+        self.quick = 0  # restarts since the bot was last stable: what the delay grows with
         self.process: Identity | None = None
         self.group: str | None = None
         self.via = ""
@@ -64,7 +63,7 @@ class BotHandle:
         self.life = Lifecycle(self.name, self._on_transition)
         self._around = surroundings
         self._record = RecordFile(surroundings.paths.bot_run(self.name) / "record")
-        self._pidfd = -1
+        self._watch = ExitWatch()
         self._is_of_keeper: int | None = None
         self._has_status = False
         self._override: Reason | None = None
@@ -72,7 +71,6 @@ class BotHandle:
         self._readiness = Readiness()
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
-        self._waiters: list[asyncio.Future[None]] = []
 
     # -- commands
 
@@ -129,21 +127,6 @@ class BotHandle:
         """SIGKILL the tree without further rungs."""
         kill_tree(self._around.paths, self.name, self.process, self.group)
 
-    async def wait_for(self, states: Iterable[State], timeout_s: float) -> bool:
-        """Wait until the bot is in one of `states`; False at the deadline."""
-        wanted = frozenset(states)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self.life.state not in wanted:
-                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    self._waiters.append(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        if waiter in self._waiters:
-                            self._waiters.remove(waiter)
-        return self.life.state in wanted
-
     # -- what happens to it
 
     def say_ready(self) -> None:
@@ -154,14 +137,9 @@ class BotHandle:
         self.ready_at = wall()
         self.life.fire(Trigger.READY, generation=self.generation)
 
-    def say_paused(self) -> None:
-        """Note that the bot takes nothing new any more."""
-        if self.life.fire(Trigger.PAUSED, generation=self.generation):
-            self._set_timer(None)
-
-    def say_resumed(self) -> None:
-        """Note that the bot takes messages again."""
-        if self.life.fire(Trigger.RESUMED, generation=self.generation):
+    def say_turned(self, trigger: Trigger) -> None:
+        """Note that the bot has paused or resumed, as it says itself."""
+        if self.life.fire(trigger, generation=self.generation):
             self._set_timer(None)
 
     def fail_start(self, message: str) -> None:
@@ -171,9 +149,9 @@ class BotHandle:
             self.notes.append(message)
             self.kill_now()
 
-    def on_status(self, status: int | None, at: float) -> None:
+    def on_status(self, status: int | None, at: float, generation: int | None = None) -> None:
         """Take the wait status of this generation's process, from the keeper or (None) given up waiting for."""
-        if self._has_status or self.process is None:
+        if self._has_status or self.process is None or generation not in (None, self.generation):
             return
         self._has_status = True
         record = record_of(self._around.paths, self.name, self.generation, status, at)
@@ -252,28 +230,15 @@ class BotHandle:
         self._gone.clear()
         facts = read_stat(identity.pid)
         self._is_of_keeper = facts[1] if facts is not None else self._around.keeper.pid
-        descriptor = identity.open_pidfd()
-        if descriptor is not None:
-            self._pidfd = descriptor
-            asyncio.get_running_loop().add_reader(descriptor, self._on_gone)
+        is_alive = self._watch.begin(identity, self._expect_status)
         self._around.on_born(self.name, identity)
-        if descriptor is None and not self._has_status:
+        if not is_alive and not self._has_status:
             self._expect_status()
-
-    def _on_gone(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._pidfd = -1
-        self._expect_status()
 
     def _expect_status(self) -> None:
         """The process is gone and the keeper has the status: give it a moment, or none if there is no keeper."""
         wait_s = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0
-        asyncio.get_running_loop().call_later(wait_s, self._give_up_status, self.generation)
-
-    def _give_up_status(self, generation: int) -> None:
-        if generation == self.generation:
-            self.on_status(None, wall())
+        asyncio.get_running_loop().call_later(wait_s, self.on_status, None, wall() + wait_s, self.generation)
 
     def _watch_readiness(self) -> None:
         if self.process is not None:
@@ -305,17 +270,13 @@ class BotHandle:
         self._finish(record)
 
     async def _kill_leftovers(self, record: ExitRecord) -> None:
-        session = self.process.pid if self.process else None
-        if self.group is not None:
-            if record.signal == "SIGKILL" and Groups.oom_kills(self.group):
-                record.reason = Reason.OOM
-            await Groups.empty(self.group)
+        if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
+            record.reason = Reason.OOM
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
         keeper_pid = self._around.keeper.pid if self._is_of_keeper == self._around.keeper.pid else None
-        left = await kill_leftovers(self.name, self._around.paths, session, keeper_pid, self._around.known_pids())
-        if self.group is not None:
-            Groups.remove(self.group)
-        if left:
+        session = self.process.pid if self.process else None
+        tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group)
+        if left := await tree.clear(self._around.known_pids()):
             record.reason = Reason.CONFLICT
             record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
 
@@ -335,27 +296,16 @@ class BotHandle:
         self._around.on_end(self.name, record)
 
     def _close_process(self) -> None:
-        if self._pidfd >= 0:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self._watch.end()
         self._readiness.close()
 
     def _on_transition(self, transition: Transition) -> None:
         self._write_record()
         self._around.on_transition(transition)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _write_record(self) -> None:
         """Put on disk what a later psvd must know; written before the act it announces."""
-        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
-            self._record.write(self._facts())
-
-    def _facts(self) -> dict[str, object]:
-        return {
+        facts = {
             "version": RECORD,
             "bot": self.name,
             "generation": self.generation,
@@ -373,6 +323,8 @@ class BotHandle:
             "secret_digest": self.secret_digest,
             "notes": [n[:300] for n in self.notes[:2]],
         }
+        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
+            self._record.write(facts)
 
     def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
         if self._timer is not None:

@@ -192,7 +192,7 @@ class Keeper:
             ending.kill_adopted(self._paths, self._roles)
             ending.kill_descendants(spare=self._progress_pid)
         else:
-            ending.end_roles(self._roles, self._drain_logd, self._progress_pid)
+            ending.end_roles(self._roles, lambda: self._tell("logd", {"op": "stop"}), self._progress_pid)
             self._fifos.close_all()
         for name, listener in self._listeners.items():
             with contextlib.suppress(OSError):
@@ -202,10 +202,6 @@ class Keeper:
         ending.await_progress(self._progress_pid)
         self._log.write("keeper ends", status=status)
         return status
-
-    def _drain_logd(self) -> None:
-        """Let logd take what is left in the FIFOs and end."""
-        self._tell("logd", {"op": "stop"})
 
     # -- messages
 

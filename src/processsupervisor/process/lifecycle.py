@@ -5,7 +5,9 @@ A refused pair changes nothing and is not an error here; the caller asks `can` f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from processsupervisor.kernel.clock import mono, wall
@@ -38,6 +40,7 @@ class Lifecycle:
         self._on_change = on_change
         self.state = State.INITIALIZING
         self.since_mono = mono()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def can(self, trigger: Trigger) -> bool:
         """Tell whether `trigger` leads anywhere from here."""
@@ -51,4 +54,21 @@ class Lifecycle:
         before, self.state = self.state, target
         self.since_mono = mono()
         self._on_change(Transition(self._bot, wall(), before, target, trigger, reason, generation, exit_code))
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         return True
+
+    async def wait_for(self, states: Iterable[State], timeout_s: float) -> bool:
+        """Wait until the state is one of `states`; False at the deadline."""
+        wanted = frozenset(states)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.state not in wanted:
+                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    try:
+                        await waiter
+                    finally:
+                        self._waiters.remove(waiter)
+        return self.state in wanted

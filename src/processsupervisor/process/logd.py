@@ -56,6 +56,7 @@ class Logd:
         self._check_at: float | None = mono() + _CHECK_EVERY_S
         self._reopen_at: float | None = None
         self._full_until = 0.0
+        self._is_disk_low = False
         self._is_stopping = False
 
     def open(self) -> None:
@@ -110,11 +111,20 @@ class Logd:
         if self._check_at is not None and now >= self._check_at:
             # Only output, or a child at work, makes another check worth while: an idle fleet costs nothing.
             self._check_at = now + _CHECK_EVERY_S if self._compactor.pidfd >= 0 else None
-            self._limits.check()
+            self._check_limits()
             self._compactor.kill_stuck()
         if self._compactor.pidfd < 0 and self._compactor.start():
             self._epoll.register(self._compactor.pidfd, select.EPOLLIN)
             self._check_at = self._check_at or now + _CHECK_EVERY_S
+
+    def _check_limits(self) -> None:
+        self._limits.check()
+        is_low, was_low = self._limits.is_disk_low(), self._is_disk_low
+        self._is_disk_low = is_low
+        if is_low and not was_low:
+            log.warning("the disk is nearly full; of each log only the newest part is kept", percent=self._limits.disk_free_percent)
+        elif was_low and not is_low:
+            log.info("the disk has room again for logs")
 
     def _on_compacted(self) -> None:
         self._epoll.unregister(self._compactor.pidfd)
@@ -158,6 +168,8 @@ class Logd:
         if source is not None and source.fifos[0] >= 0 and not source.is_in_place():
             self._forget(source)
             source = None
+        if source is not None and source.verdict is not None:
+            self._link.tell(source.verdict)
         if source is None:
             source = self._sources[bot, generation] = Source(bot, generation, str(message["dir"]), (streams[0], streams[1]))
             if message.get("ready_log"):
@@ -183,7 +195,8 @@ class Logd:
         try:
             source.open()
         except OSError as err:
-            log.error("cannot open the FIFOs of a bot", bot=source.bot, generation=source.generation, error=str(err))
+            if key not in self._unopened:
+                log.error("cannot open the FIFOs of a bot", bot=source.bot, generation=source.generation, error=str(err))
             self._unopened.add(key)
             self._reopen_at = mono() + _REOPEN_EVERY_S
             return
@@ -298,12 +311,15 @@ class Logd:
             from processsupervisor.observe.redact import redact
 
             source.matcher = None
-            shown = redact(line)[:_LONGEST_MATCH_SHOWN]
-            self._link.tell({"op": "matched", "bot": source.bot, "generation": source.generation, "line": shown})
+            self._decide(source, {"op": "matched", "line": redact(line)[:_LONGEST_MATCH_SHOWN]})
 
     def _on_match_failed(self, source: Source, err: MatchFailed) -> None:
         source.matcher = None
-        self._link.tell({"op": "match-error", "bot": source.bot, "generation": source.generation, "message": str(err)})
+        self._decide(source, {"op": "match-error", "message": str(err)})
+
+    def _decide(self, source: Source, verdict: dict[str, object]) -> None:
+        source.verdict = verdict | {"bot": source.bot, "generation": source.generation}
+        self._link.tell(source.verdict)
 
     # -- the end
 

@@ -31,7 +31,7 @@ MakeRoom = Callable[[OSError], bool]
 class Source:
     """The pair (bot, generation); `streams` are shared with the bot's other generations."""
 
-    __slots__ = ("_folder", "bot", "fifos", "generation", "matcher", "streams")
+    __slots__ = ("_folder", "bot", "fifos", "generation", "matcher", "streams", "verdict")
 
     def __init__(self, bot: str, generation: int, folder: str, streams: tuple[Stream, Stream]) -> None:
         self.bot = bot
@@ -39,6 +39,8 @@ class Source:
         self.streams = streams
         self.fifos = [-1, -1]
         self.matcher: LineMatcher | None = None
+        self.verdict: dict[str, object] | None = None
+        """What the keeper was told about the ready pattern; told again to a keeper that asks again."""
         self._folder = folder
 
     def open(self) -> None:

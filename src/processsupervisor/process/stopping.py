@@ -6,14 +6,14 @@ The rungs are data; the handle climbs them. The last one is repeated until the p
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process.tree import belongs_to, descendants_of, send_signal
+from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, send_signal
 from processsupervisor.resources.cgroups import Groups
 
 KILL_AGAIN_S = 1.0
@@ -60,3 +60,23 @@ def kill_tree(paths: FleetPaths, bot: str, process: Identity | None, group: str 
     for identity in below:
         if belongs_to(identity.pid, bot, paths, process.pid):
             send_signal(identity, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a bot whose first process is gone may have left: its session, its cgroup, the keeper that adopts its orphans."""
+
+    paths: FleetPaths
+    bot: str
+    session: int | None
+    keeper_pid: int | None
+    group: str | None
+
+    async def clear(self, known_pids: Iterable[int]) -> list[Identity]:
+        """Kill all that is left and return what still lives at the deadline (normally nothing)."""
+        if self.group is not None:
+            await Groups.empty(self.group)
+        left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known_pids)
+        if self.group is not None:
+            Groups.remove(self.group)
+        return left

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from processsupervisor.ipc.lines import MAX_LINE_BYTES
+from processsupervisor.kernel.states import Trigger
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.version import PROTOCOL
 
@@ -96,9 +97,9 @@ def _take(handle: BotHandle, message: Any) -> None:
         case "ready":
             handle.say_ready()
         case "paused":
-            handle.say_paused()
+            handle.say_turned(Trigger.PAUSED)
         case "resumed":
-            handle.say_resumed()
+            handle.say_turned(Trigger.RESUMED)
         case "connected":
             handle.is_connected = bool(message.get("value"))
         case _:

@@ -101,11 +101,11 @@ class Manager:
         for handle in fleet.handles.values():
             handle.stop()
         deadline = mono() + timeout_s
-        await asyncio.gather(*(h.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
+        await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
         late = [h for h in stopping if h.life.state in HAS_PROCESS]
         for handle in late:
             handle.kill_now()
-        await asyncio.gather(*(h.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
+        await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
         fleet.store.flush()
         fleet.groups.close()
         for watcher in list(fleet.watchers):
@@ -148,7 +148,7 @@ class Manager:
         """See FleetPort."""
         deadline = mono() + timeout_s
         wanted = [h for h in self._fleet.handles.values() if h.wanted is not Wanted.DOWN]
-        await asyncio.gather(*(h.wait_for(_READY | _RESTING, max(0.0, deadline - mono())) for h in wanted))
+        await asyncio.gather(*(h.life.wait_for(_READY | _RESTING, max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
         not_ready = [h for h in wanted if h.life.state not in _READY]
@@ -230,7 +230,7 @@ class Manager:
             self._fleet.start(handle, "command")
         deadline = mono() + timeout_s
         while wait and handle.generation == before and mono() < deadline:
-            await handle.wait_for({State.STARTING, *_RESTING}, max(0.0, deadline - mono()))
+            await handle.life.wait_for({State.STARTING, *_RESTING}, max(0.0, deadline - mono()))
             if handle.life.state in _RESTING:
                 break
         return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()))
@@ -291,7 +291,7 @@ class Manager:
     async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float) -> dict[str, object]:
         """Wait for the goal, or for a rest that is not it, and say what came of the command."""
         if wait:
-            await handle.wait_for(goal | _RESTING, timeout_s)
+            await handle.life.wait_for(goal | _RESTING, timeout_s)
         if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "")
         if handle.life.state in _RESTING:

@@ -1,0 +1,37 @@
+"""Hearing of a process's end at once: a pidfd on psvd's loop, whoever's child the process is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from processsupervisor.kernel.identity import Identity
+
+
+class ExitWatch:
+    """Watches one process at a time; `on_gone` is called once, on the loop, when it has ended."""
+
+    def __init__(self) -> None:
+        self._pidfd = -1
+
+    def begin(self, identity: Identity, on_gone: Callable[[], None]) -> bool:
+        """Watch this very process; False, without a call, when it is gone already. Raises SystemRefused at the descriptor limit."""
+        self.end()
+        descriptor = identity.open_pidfd()
+        if descriptor is None:
+            return False
+        self._pidfd = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self._fire, on_gone)
+        return True
+
+    def _fire(self, on_gone: Callable[[], None]) -> None:
+        self.end()
+        on_gone()
+
+    def end(self) -> None:
+        """Watch no longer; doing it twice does nothing."""
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
