@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -33,6 +34,8 @@ class LogFleet:
     """`logs` are the settings of every bot opened by `open`; keep is high so that nothing is dropped by itself."""
 
     def __init__(self, folder: Path, *, max_bytes: int = 10 << 20, keep: int = 10000) -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         folder.mkdir(parents=True, exist_ok=True)
         self.paths = FleetPaths(folder)
         self.paths.ensure()

@@ -35,8 +35,8 @@ class Writer:
         self.now += 1.0
         target = self.stream(bot, stream)
         target.max_bytes = max_bytes
-        for at in range(0, len(data), 60_000):
-            piece = data[at : at + 60_000]
+        for at in range(0, len(data), 4096):  # as much as any pipe holds, also that of a user with many pipes
+            piece = data[at : at + 4096]
             os.write(self.writing, piece)
             left = len(piece)
             while left:

@@ -56,7 +56,6 @@ class Logd:
         self._check_at: float | None = mono() + _CHECK_EVERY_S
         self._reopen_at: float | None = None
         self._full_until = 0.0
-        self._is_disk_low = False
         self._is_stopping = False
 
     def open(self) -> None:
@@ -111,20 +110,11 @@ class Logd:
         if self._check_at is not None and now >= self._check_at:
             # Only output, or a child at work, makes another check worth while: an idle fleet costs nothing.
             self._check_at = now + _CHECK_EVERY_S if self._compactor.pidfd >= 0 else None
-            self._check_limits()
+            self._limits.check()
             self._compactor.kill_stuck()
         if self._compactor.pidfd < 0 and self._compactor.start():
             self._epoll.register(self._compactor.pidfd, select.EPOLLIN)
             self._check_at = self._check_at or now + _CHECK_EVERY_S
-
-    def _check_limits(self) -> None:
-        self._limits.check()
-        is_low, was_low = self._limits.is_disk_low(), self._is_disk_low
-        self._is_disk_low = is_low
-        if is_low and not was_low:
-            log.warning("the disk is nearly full; of each log only the newest part is kept", percent=self._limits.disk_free_percent)
-        elif was_low and not is_low:
-            log.info("the disk has room again for logs")
 
     def _on_compacted(self) -> None:
         self._epoll.unregister(self._compactor.pidfd)

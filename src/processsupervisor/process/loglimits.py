@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from processsupervisor.observe.logging import log
 from processsupervisor.process.logfiles import remove_closed
 from processsupervisor.process.logindex import STREAMS, closed_log, compacted_log, list_closed
 
@@ -34,7 +35,7 @@ class Limits:
         self._dropped = dropped
         self._close_active = close_active
         self._used: dict[str, int] = {}
-        self._is_known = False
+        self._is_known = self._was_low = False
 
     def check(self) -> None:
         """Bring the fleet back below both limits as far as dropping allows."""
@@ -43,6 +44,12 @@ class Limits:
             pass
         while self.is_disk_low() and self._drop_one(least_active=_KEPT_ACTIVE_BYTES):
             pass
+        is_low = self.is_disk_low()
+        if is_low and not self._was_low:
+            log.warning("the disk is nearly full; of each log only the newest part is kept", free_percent=self.disk_free_percent)
+        elif self._was_low and not is_low:
+            log.info("the disk has room for logs again")
+        self._was_low = is_low
 
     def free_some(self) -> bool:
         """Drop one segment because the disk is full; False when there is nothing to drop."""
