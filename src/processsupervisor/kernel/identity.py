@@ -7,6 +7,7 @@ question about a process is answered "cannot tell" and the module still imports.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 from dataclasses import dataclass
@@ -109,6 +110,25 @@ class Identity:
             return descriptor
         os.close(descriptor)
         return None
+
+
+def send_signal(identity: Identity | None, number: int) -> bool:
+    """Send a signal to exactly this process; False when it is gone, of a user we may not signal, or descriptors ran out."""
+    if identity is None:
+        return False
+    try:
+        descriptor = identity.open_pidfd()
+    except SystemRefused:
+        return False  # whoever needs the signal tries again
+    if descriptor is None:
+        return False
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def runtime_folder() -> Path:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import SystemRefused
-from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import read_holder
-from processsupervisor.process.roles import Roles, signal_identity
+from processsupervisor.process.roles import Roles
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLITE_S = 2.0
@@ -37,14 +37,14 @@ def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -
     """Stop the roles: first whoever may still log, then logd, which drains; SIGKILL for those that do not go."""
     others = [r.identity for name, r in roles.by_name.items() if name != "logd" and r.identity is not None]
     for identity in others:
-        signal_identity(identity, signal.SIGTERM)
+        send_signal(identity, signal.SIGTERM)
     wait_gone(others, _POLITE_S)
     drain_logd()
     logd = roles.by_name["logd"].identity
     everyone = [*others, *([logd] if logd else [])]
     wait_gone(everyone, _POLITE_S)
     for identity in everyone:
-        signal_identity(identity, signal.SIGKILL)
+        send_signal(identity, signal.SIGKILL)
     # Whatever is still below us belongs to no one any more: born while psvd was dying, or escaped from its bot.
     kill_descendants(spare=spare)
 
@@ -84,9 +84,9 @@ def _descendants(root: int) -> list[Identity]:
 def kill_adopted(paths: FleetPaths, roles: Roles) -> None:
     """SIGKILL own processes and bots that an earlier keeper started: they are not below this one."""
     for role in roles.by_name.values():
-        signal_identity(role.identity, signal.SIGKILL)
+        send_signal(role.identity, signal.SIGKILL)
     for lock in paths.run.glob("bots/*/lock"):
-        signal_identity(Identity.from_json(read_holder(lock)), signal.SIGKILL)
+        send_signal(Identity.from_json(read_holder(lock)), signal.SIGKILL)
 
 
 def kill_descendants(spare: int | None) -> None:
@@ -95,7 +95,7 @@ def kill_descendants(spare: int | None) -> None:
     while mono() < deadline:
         living = [i for i in _descendants(os.getpid()) if i.pid != spare]
         for identity in living:
-            signal_identity(identity, signal.SIGKILL)
+            send_signal(identity, signal.SIGKILL)
         wait_gone(living, 0.5)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:

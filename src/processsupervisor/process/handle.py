@@ -19,7 +19,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import RecordFile
-from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord, record_of
@@ -28,7 +28,6 @@ from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.readiness import Readiness
 from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, Tree, kill_tree, stop_rungs
 from processsupervisor.process.surroundings import Surroundings
-from processsupervisor.process.tree import send_signal
 from processsupervisor.process.watch import ExitWatch
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.version import RECORD

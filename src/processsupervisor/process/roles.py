@@ -18,7 +18,7 @@ from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked
-from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.steps import fork_with_signals_blocked, reset_signals, restore_signals_for_exec
 
@@ -189,25 +189,6 @@ class Roles:
             # One that never said hello has longer: its first start may have to import from a cold disk.
             patience_s = WEDGED_AFTER_S if role.link is not None else WEDGED_AFTER_S * 3
             is_wedged = role.is_kept and now - role.pong_mono > patience_s
-            if is_wedged and signal_identity(role.identity, signal.SIGKILL):
+            if is_wedged and send_signal(role.identity, signal.SIGKILL):
                 killed.append(role.name)
         return killed
-
-
-def signal_identity(identity: Identity | None, number: int) -> bool:
-    """Send a signal to exactly this process; False when it is gone."""
-    if identity is None:
-        return False
-    try:
-        descriptor = identity.open_pidfd()
-    except PsvError:
-        return False  # no descriptor to be had now; whoever needs the signal tries again
-    if descriptor is None:
-        return False
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

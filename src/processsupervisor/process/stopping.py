@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
-from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, send_signal
+from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers
 from processsupervisor.resources.cgroups import Groups
 
 KILL_AGAIN_S = 1.0

@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import SystemRefused
-from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 
 
@@ -82,23 +81,6 @@ def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int 
             if identity is not None and member not in skip:
                 found.append(identity)
     return found
-
-
-def send_signal(identity: Identity, number: int) -> bool:
-    """Send a signal to exactly this process; False when it is gone, or of a user we may not signal."""
-    try:
-        descriptor = identity.open_pidfd()
-    except SystemRefused:
-        return False  # no descriptor to be had now; whoever needs the signal tries again
-    if descriptor is None:
-        return False
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 async def kill_leftovers(

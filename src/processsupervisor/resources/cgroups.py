@@ -13,6 +13,7 @@ from pathlib import Path
 
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.resources.scope import is_unit, scope_of
 
 
 def own_group() -> Path | None:
@@ -35,8 +36,13 @@ class Groups:
 
     def __init__(self, paths: FleetPaths) -> None:
         self.root: Path | None = None
+        self._is_scope = False
         own = own_group()
         if own is None:
+            return
+        scope = scope_of(paths, own) if is_unit(own) else None
+        if scope is not None and os.access(scope / "cgroup.procs", os.W_OK):
+            self.root, self._is_scope = scope, True
             return
         root = own / f"psv-{hashlib.sha256(os.fsencode(paths.folder)).hexdigest()[:12]}"
         try:
@@ -105,6 +111,8 @@ class Groups:
             Path(group).rmdir()
 
     def close(self) -> None:
-        """Remove the fleet's own group when it is empty."""
-        if self.root is not None:
+        """Remove the fleet's own group when it is empty; a scope ends with the process that held it."""
+        if self.root is not None and self._is_scope:
+            self.kill(str(self.root))
+        elif self.root is not None:
             self.remove(str(self.root))

@@ -19,10 +19,9 @@ from processsupervisor.commands.ports import Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
-from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
-from processsupervisor.process.tree import send_signal
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
 from processsupervisor.supervisor.fleet import Fleet

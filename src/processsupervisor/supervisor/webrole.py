@@ -14,11 +14,10 @@ from typing import Any
 from processsupervisor.config.spec import WebSpec
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
-from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
 from processsupervisor.process.launcher import KeeperPort
-from processsupervisor.process.tree import send_signal
 
 ROLE = "web"
 _DELAYS_S = (0.0, 0.2, 1.0, 5.0, 30.0)

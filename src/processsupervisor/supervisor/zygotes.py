@@ -21,10 +21,9 @@ from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
-from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
-from processsupervisor.process.tree import send_signal
 
 PRELOAD_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 20.0

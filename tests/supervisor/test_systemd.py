@@ -1,0 +1,124 @@
+"""Under a real systemd, booted in namespaces of its own: READY, a scope for the bots, and a restart that leaves them alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.supervisor.live import LiveFleet, eventually
+
+from processsupervisor.resources.cgroups import own_group
+
+pytestmark = pytest.mark.root
+
+Inside = Callable[..., str]
+
+# A target of our own without any dependency: nothing of the machine's boot (tmpfiles, sysctl, udev) may run here.
+BOOT = """
+echo $$ > {group}/cgroup.procs
+exec unshare --mount --pid --fork --kill-child --cgroup --mount-proc --uts --ipc sh -ec '
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system
+printf "[Unit]\\nDefaultDependencies=no\\n" > /run/systemd/system/psvtest.target
+umount -l /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+container=psv exec {systemd} --system --unit=psvtest.target --log-target=null --show-status=0'
+"""
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    """A booted systemd; call it with a command line to run that there and get its output."""
+    systemd, own = Path("/lib/systemd/systemd"), own_group()
+    if not systemd.exists() or own is None or shutil.which("nsenter") is None or shutil.which("systemd-run") is None:
+        pytest.skip("needs systemd and a cgroup2 mount")
+    group = own / f"psvtest-{tmp_path.name[-20:]}"
+    group.mkdir()
+    outside = subprocess.Popen(["sh", "-ec", BOOT.format(group=group, systemd=systemd)], stdin=subprocess.DEVNULL, start_new_session=True)
+    children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children")
+
+    def run(*command: str, fails: bool = False) -> str:
+        first = children.read_text().split()
+        if not first:
+            return ""
+        enter = ["nsenter", "-t", first[0], "-m", "-p", "-C", "-u", "-i", *command]
+        done = subprocess.run(enter, capture_output=True, text=True, timeout=60, check=False)
+        assert fails or done.returncode == 0, (command, done)
+        return done.stdout
+
+    try:
+        eventually(lambda: run("systemctl", "is-system-running", fails=True).strip() in ("running", "degraded"), "systemd has booted")
+        yield run
+    finally:
+        outside.kill()
+        outside.wait(10)
+        for folder in sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True):
+            eventually(lambda folder=folder: _is_removed(folder), f"{folder} is empty", 10)
+        group.rmdir()
+
+
+def _is_removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return not folder.exists()
+    return True
+
+
+def test_bots_live_in_a_scope_and_outlive_a_killed_keeper(fleet: LiveFleet, inside: Inside, tmp_path: Path) -> None:
+    """systemd sees READY=1; after kill -9 of the main process its Restart= brings a keeper that adopts every bot; stop ends all."""
+    fleet.write("main.py", "import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
+    fleet.configure("""
+        [bots.forked]
+        script = "main.py"
+        ready = { log = "up" }
+        [bots.executed]
+        command = ["sleep", "1000"]
+        ready = { after = "0s" }
+    """)
+    unit = f"""
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=notify
+Environment=PSV_RUNTIME_DIR={tmp_path / 'runtime'}
+WorkingDirectory={fleet.folder}
+ExecStart={sys.executable} -m processsupervisor -C {fleet.folder} up
+KillMode=mixed
+TimeoutStopSec=15s
+WatchdogSec=30s
+Restart=always
+RestartSec=0
+Delegate=yes
+"""
+    (tmp_path / "bots.service").write_text(unit)
+    inside("cp", str(tmp_path / "bots.service"), "/run/systemd/system/bots.service")
+    inside("systemctl", "daemon-reload")
+    inside("systemctl", "start", "bots.service")
+    assert inside("systemctl", "show", "-P", "StatusText", "bots.service").strip() == "2 bots ready, 0 not"
+
+    def pids() -> dict[str, int]:
+        shown = inside(sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "ls", "--json", fails=True)
+        return {b["name"]: b["pid"] for b in json.loads(shown or "[]") if b["state"] == "RUNNING"}
+
+    before = pids()
+    assert set(before) == {"forked", "executed"}
+    for pid in before.values():
+        assert ".scope/" in inside("cat", f"/proc/{pid}/cgroup")
+    keeper = inside("systemctl", "show", "-P", "MainPID", "bots.service").strip()
+    assert "bots.service" in inside("cat", f"/proc/{keeper}/cgroup")
+
+    inside("kill", "-9", keeper)
+    eventually(lambda: inside("systemctl", "show", "-P", "MainPID", "bots.service").strip() not in ("0", keeper), "systemd starts a keeper")
+    eventually(lambda: inside("systemctl", "is-active", "bots.service", fails=True).strip() == "active", "it says READY")
+    assert pids() == before, "no bot was restarted or doubled"
+
+    inside("systemctl", "stop", "bots.service")
+    eventually(lambda: not inside("sh", "-c", "systemctl list-units --no-legend 'psv-*.scope'", fails=True).strip(), "the scope is gone")
+    assert fleet.processes() == []
