@@ -19,7 +19,7 @@ from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Outgoing, Place
 
 STATEMENT = "A program answers here."
-DEADLINE_S = 15.0
+DEADLINE_S = 40.0
 
 
 def make_bot() -> Bot:
