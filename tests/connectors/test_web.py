@@ -257,7 +257,8 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_can_resume(engine, con
     for number in range(count):
         quick.send(op="post", id=f"m{number}", text="x" * 4000, conversation="default")
         await quick.writer.drain()
-    await quick.wait(lambda line: line.get("reply_to") == f"m{count - 1}")
+        if number % 64 == 63:  # this reader keeps up: it is never further behind than a connector allows
+            await quick.wait(lambda line, last=f"m{number}": line.get("reply_to") == last)
     async with asyncio.timeout(DEADLINE_S):
         while len(engine.connector.sessions) > 1:
             await asyncio.sleep(0.01)
