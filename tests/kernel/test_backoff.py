@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processsupervisor.kernel.backoff import Window, delay_s, full_window, prune
+from processsupervisor.kernel.backoff import Window, delay_s, full_window
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 10), st.floats(1, 10), st.floats(0.1, 600))
@@ -25,11 +25,3 @@ def test_a_window_is_full_exactly_when_it_holds_its_count(times: list[float], co
     times.sort()
     inside = [t for t in times if 1000 - t < within]
     assert (full_window(times, 1000, [Window(count, within)]) is not None) == (len(inside) >= count)
-
-
-@given(st.lists(st.floats(0, 1000), max_size=200))
-def test_pruning_changes_no_verdict(times: list[float]) -> None:
-    """What is forgotten was outside of every window."""
-    times.sort()
-    windows = [Window(10, 600), Window(100, 900)]
-    assert full_window(prune(times, 1000, windows), 1000, windows) == full_window(times, 1000, windows)

@@ -37,10 +37,3 @@ def full_window(restart_times_s: Sequence[float], now_s: float, windows: Sequenc
         if recent >= window.count:
             return window
     return None
-
-
-def prune(restart_times_s: list[float], now_s: float, windows: Sequence[Window]) -> list[float]:
-    """Return the restart times that some window still sees; bounded by the largest count."""
-    longest = max((w.within_s for w in windows), default=0.0)
-    most = max((w.count for w in windows), default=0)
-    return [at for at in restart_times_s if now_s - at < longest][-most:] if most else []

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.states import State, Trigger, next_state
 
 
@@ -39,7 +39,6 @@ class Lifecycle:
         self._bot = bot
         self._on_change = on_change
         self.state = State.INITIALIZING
-        self.since_mono = mono()
         self._waiters: list[asyncio.Future[None]] = []
 
     def can(self, trigger: Trigger) -> bool:
@@ -52,7 +51,6 @@ class Lifecycle:
         if target is None:
             return False
         before, self.state = self.state, target
-        self.since_mono = mono()
         self._on_change(Transition(self._bot, wall(), before, target, trigger, reason, generation, exit_code))
         for waiter in self._waiters:
             if not waiter.done():
