@@ -20,7 +20,7 @@ from typing import Any
 from processsupervisor.ipc.journal import Journal
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, ProtocolError, PsvError
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, ProtocolError, PsvError, refused_by_system
 from processsupervisor.kernel.files import hold_role_lock, read_json
 from processsupervisor.kernel.identity import read_stat
 from processsupervisor.kernel.paths import FleetPaths
@@ -295,7 +295,8 @@ class Keeper:
         except PsvError as err:
             answer |= {"ok": False, "message": err.message, "hint": err.hint, "code": err.code}
         except OSError as err:
-            answer |= {"ok": False, "message": f"the system refused: {err.strerror}", "hint": "see psv doctor", "code": "system"}
+            refused = refused_by_system("the system refused", err, hint="see psv doctor")
+            answer |= {"ok": False, "message": refused.message, "hint": refused.hint, "code": refused.code}
         if message.get("id") is not None:
             self._tell("psvd", answer)
 

@@ -85,6 +85,14 @@ class Groups:
             return False
 
     @staticmethod
+    def members(group: str) -> list[int]:
+        """Return the pids of the processes that live in the group."""
+        try:
+            return [int(line) for line in Path(group, "cgroup.procs").read_text().split()]
+        except (OSError, ValueError):
+            return []
+
+    @staticmethod
     def oom_kills(group: str) -> int:
         """Return how many processes of the group the kernel killed for want of memory; 0 without a memory controller."""
         try:
