@@ -33,6 +33,7 @@ from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
+from processsupervisor.supervisor.strays import Strays
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
@@ -62,6 +63,7 @@ class Fleet:
         self.sampler = Sampler(self._running)
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
+        self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._on_essential_end = on_essential_end
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
@@ -104,7 +106,7 @@ class Fleet:
 
     def notes(self) -> list[dict[str, str]]:
         """Return what was done otherwise than asked, and why."""
-        found = [{"subject": s, "message": m} for s, m in self.zygotes.notes.items()]
+        found = [{"subject": s, "message": m} for s, m in (self.zygotes.notes | self.strays.notes()).items()]
         found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
         found += [{"subject": name, "message": f"is not run: {error}"} for name, error in self.misnamed.items()]
         for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
