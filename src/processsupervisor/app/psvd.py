@@ -1,6 +1,6 @@
 """How psvd is started: its lock, log, title and limits, then one life of the brain on uvloop where that is to be had.
 
-Run by the keeper as `python -P -m processsupervisor.app.psvd FOLDER`.
+Run by the keeper as `boot.py processsupervisor.app.psvd FOLDER`.
 """
 
 from __future__ import annotations

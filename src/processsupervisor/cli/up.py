@@ -21,6 +21,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
+from processsupervisor.launch.code import Code, install, prune
 
 KEEPER = "processsupervisor.process.keeper"
 
@@ -45,18 +46,15 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     if loaded.applied is None:
         return EXIT_USAGE
     write_applied(session.paths, loaded.applied)
+    code = install(session.paths)
+    prune(session.paths, code)
     if detach:
-        return _detach(session, loaded, wait, timeout_s)
-    become_keeper(session)
+        return _detach(session, code, loaded, wait, timeout_s)
+    become_keeper(session, code)
 
 
-def keeper_argv(session: Session, *options: str) -> list[str]:
-    """Return the command line of this fleet's keeper; -P keeps the working folder out of sys.path."""
-    return [sys.executable, "-P", "-m", KEEPER, str(session.paths.folder), *options]
-
-
-def _detach(session: Session, loaded: Loaded, wait: bool, timeout_s: float) -> int:
-    started = start_detached(session.paths, keeper_argv(session), timeout_s)
+def _detach(session: Session, code: Code, loaded: Loaded, wait: bool, timeout_s: float) -> int:
+    started = start_detached(session.paths, code.argv(KEEPER, str(session.paths.folder)), timeout_s)
     if started is Started.ALREADY:
         session.say(f"the fleet in {session.paths.folder} already runs")
     status = report(session, wait, timeout_s)
@@ -85,7 +83,7 @@ def report(session: Session, wait: bool, timeout_s: float) -> int:
     return EXIT_FAILED if result["not_ready"] else EXIT_OK
 
 
-def become_keeper(session: Session) -> NoReturn:
+def become_keeper(session: Session, code: Code) -> NoReturn:
     """Start the progress printer beside this process and exec the keeper; does not return."""
     keeper = os.getpid()
     argv = [sys.executable, "-P", "-m", "processsupervisor.cli.progress", str(session.paths.folder), str(keeper)]
@@ -101,7 +99,7 @@ def become_keeper(session: Session) -> NoReturn:
         finally:
             os._exit(127)
     try:
-        command = keeper_argv(session, "--foreground", "--progress-pid", str(child))
+        command = code.argv(KEEPER, str(session.paths.folder), "--foreground", "--progress-pid", str(child))
         os.execv(command[0], command)
     except OSError as err:
         raise PsvError(f"cannot become the keeper: {err.strerror}", hint="see psv doctor") from err

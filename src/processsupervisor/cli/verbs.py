@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "fleet.check": "check:check",
     "fleet.doctor": "doctor:doctor",
     "fleet.list": "fleets:fleets",
+    "fleet.upgrade": "upgrade:upgrade",
 }
 
 

@@ -39,6 +39,9 @@ COMMANDS = (
     Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up", (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
+    Command("fleet.upgrade", "Run the installed psv in place of the one that runs, without touching a bot", (
+        Arg("timeout_s", "duration", 120.0, "How long to wait for psv's own processes", most=86400.0),
+    ), "admin", place="client", verbs=("upgrade",)),
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
     Command("fleet.check", "Check fleet.toml and name every mistake with its place", (), "view", place="client",
             verbs=("check",), json=True),

@@ -117,6 +117,18 @@ class LineSocket:
             del self._outgoing[:sent]
         return True
 
+    def carry(self) -> dict[str, Any]:
+        """Return what `carried` needs to go on with this connection in the program that this process becomes."""
+        return {"fd": self.fileno(), "incoming": self._incoming.decode("latin-1"), "outgoing": self._outgoing.decode("latin-1")}
+
+    @classmethod
+    def carried(cls, facts: dict[str, Any]) -> LineSocket:
+        """Go on with a connection that came through an exec."""
+        link = cls(socket.socket(fileno=int(facts["fd"])))
+        link._incoming += str(facts["incoming"]).encode("latin-1")
+        link._outgoing += str(facts["outgoing"]).encode("latin-1")
+        return link
+
     def close(self) -> None:
         """Close the connection and every descriptor nobody took."""
         for descriptor in self.fds:

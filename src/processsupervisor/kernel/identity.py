@@ -17,6 +17,8 @@ from pathlib import Path
 
 from processsupervisor.kernel.errors import SystemRefused
 
+_MAX_ANCESTORS = 64
+
 
 class Liveness(StrEnum):
     """Whether an identity still runs. A zombie counts as gone: its status is the keeper's to read."""
@@ -129,6 +131,18 @@ def send_signal(identity: Identity | None, number: int) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Tell whether `ancestor` is above `pid`, as far as parents can be followed."""
+    for _ in range(_MAX_ANCESTORS):
+        facts = read_stat(pid)
+        if facts is None or facts[1] == 0:
+            return False
+        pid = facts[1]
+        if pid == ancestor:
+            return True
+    return False
 
 
 def runtime_folder() -> Path:

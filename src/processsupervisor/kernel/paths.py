@@ -1,7 +1,7 @@
 """Where everything of one fleet lies on disk, and how sockets below a deep folder are reached.
 
 The fleet folder holds `fleet.toml`; everything psv writes lies in `.psv/` beside it: `run/` (void after a reboot), `data/`
-(kept), `logs/`. Nothing here creates a file except `ensure`.
+(kept), `logs/`, `code/` (the copies of the package that run). Nothing here creates a file except `ensure`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class FleetPaths:
         self.data = self.psv / "data"
         self.logs = self.psv / "logs"
         self.own_logs = self.logs / "psv"
+        self.code = self.psv / "code"
+        self.upgrade = self.run / "upgrade.json"
         self.applied = self.data / "fleet.json"
         self.database = self.data / "psv.db"
         self.journal = self.run / "exits.journal"

@@ -17,6 +17,8 @@ from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, Launc
 from processsupervisor.launch.environment import compose
 from processsupervisor.launch.locks import lock_bot, lock_resources
 
+ALL_SIGNALS = signal.valid_signals()
+
 
 def prepare(context: LaunchContext) -> dict[str, str]:
     """Run all steps but the last (become) and return the environment that the program is to have."""
@@ -112,7 +114,7 @@ def fork_with_signals_blocked() -> int:
     The child shares the parent's signal wakeup descriptor: a SIGTERM that met it before its handlers are reset would be
     written there, and the parent would take it for its own.
     """
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     pid = -1
     try:
         pid = os.fork()
@@ -125,7 +127,7 @@ def fork_with_signals_blocked() -> int:
 def reset_signals() -> None:
     """Give every signal the action a fresh Python interpreter has, and block none."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
+    for number in ALL_SIGNALS:
         if number in (signal.SIGKILL, signal.SIGSTOP):
             continue
         with contextlib.suppress(OSError, ValueError):

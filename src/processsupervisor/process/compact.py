@@ -1,4 +1,4 @@
-"""Rewrite one closed log segment redacted and compressed: `python -P -m processsupervisor.process.compact PATH`.
+"""Rewrite one closed log segment redacted and compressed: `boot.py processsupervisor.process.compact PATH`.
 
 The compacted log and its index are written aside, synced and renamed; removing the raw log is the one step that makes
 readers take them. A kill at any point leaves either form whole, and the next run finishes or begins again. Two runs on one
@@ -181,6 +181,11 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-if __name__ == "__main__":
+def main(argv: list[str]) -> int:
+    """Rewrite the segment `argv[0]` behind everything else that wants the processor."""
     os.nice(10)
-    sys.exit(compact(sys.argv[1]) if len(sys.argv) == 2 else 2)
+    return compact(argv[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import time
 
+from processsupervisor.launch.code import Code
 from processsupervisor.process.logindex import STREAMS, closed_log, list_closed
 
 _LONGEST_S = 600.0
@@ -51,7 +51,7 @@ class Compactor:
             path = next(iter(self._waiting))
             del self._waiting[path]
             if os.path.exists(path):
-                argv = [sys.executable, "-P", "-m", "processsupervisor.process.compact", path]
+                argv = Code.own().argv("processsupervisor.process.compact", path)
                 try:
                     self._pid = os.posix_spawn(argv[0], argv, os.environ, setsigdef=(signal.SIGTERM, signal.SIGINT))
                     self.pidfd = os.pidfd_open(self._pid)

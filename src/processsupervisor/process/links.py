@@ -36,9 +36,12 @@ class Links:
         """Take the next connection."""
         with contextlib.suppress(OSError):  # the peer is gone again, or descriptors ran out: it comes back
             connection, _ = listener.accept()
-            link = LineSocket(connection)
-            self._links[link.fileno()] = link
-            self._selector.register(link, selectors.EVENT_READ)
+            self.adopt(LineSocket(connection))
+
+    def adopt(self, link: LineSocket) -> None:
+        """Serve a connection that exists already."""
+        self._links[link.fileno()] = link
+        self._selector.register(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_output else 0))
 
     def serve(self, descriptor: int, mask: int) -> None:
         """Do what a descriptor is ready for; a descriptor that was dropped meanwhile is passed over."""

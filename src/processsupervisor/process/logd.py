@@ -1,4 +1,4 @@
-"""logd: moves what every bot writes into log files. `python -P -m processsupervisor.process.logd FOLDER`.
+"""logd: moves what every bot writes into log files. `boot.py processsupervisor.process.logd FOLDER`.
 
 One thread, one epoll, no timers while nothing happens. The keeper says over keeper.sock which FIFOs to read; the FIFOs
 outlive logd, so killing it loses and repeats nothing. Lines are looked at only for a ready pattern; framing and redaction

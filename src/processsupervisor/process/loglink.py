@@ -15,6 +15,7 @@ from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import ProtocolError
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
+from processsupervisor.launch.code import Code
 from processsupervisor.observe.logging import log
 from processsupervisor.version import PROTOCOL
 
@@ -56,7 +57,7 @@ class KeeperLink:
         self._lines = LineSocket(connection)
         self.connect_at, self._retry_s = None, _RETRY_FROM_S
         self._epoll.register(self._lines.fileno(), select.EPOLLIN)
-        self.tell({"op": "hello", "role": "logd", "pid": os.getpid(), "protocol": PROTOCOL})
+        self.tell({"op": "hello", "role": "logd", "pid": os.getpid(), "protocol": PROTOCOL, "code": Code.own().name})
 
     def serve(self, events: int) -> list[dict[str, Any]]:
         """Handle what epoll reported; returns the messages that came."""

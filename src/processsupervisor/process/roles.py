@@ -1,18 +1,19 @@
 """The keeper's own children that are not bots: psvd and logd kept alive, zygotes and web started when psvd asks.
 
 Each runs in a session of its own with its stderr in logs/psv/ROLE.err. A role that dies at once is started again with a
-growing delay, never in a tight loop. A kept role that gives no pong for WEDGED_AFTER_S is killed by pidfd and replaced.
-Standard library only.
+growing delay, never in a tight loop. Every role that said hello and then gives no pong for WEDGED_AFTER_S is killed by pidfd;
+kept ones are replaced here, the others when psvd, which is told, wants them. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import signal
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
@@ -20,6 +21,7 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.code import Code
 from processsupervisor.launch.steps import fork_with_signals_blocked, reset_signals, restore_signals_for_exec
 
 WEDGED_AFTER_S = 10.0
@@ -28,6 +30,9 @@ _DELAYS_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_AFTER_S = 30.0
 _LOCK_HELD_S = 0.3
 _ERR_FILE_BYTES = 1 << 20
+
+KEPT = {"logd": "processsupervisor.process.logd", "psvd": "processsupervisor.app.psvd"}
+"""The roles that the keeper itself keeps alive, and their modules."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,8 @@ class Role:
     has_served: bool = False
     link: LineSocket | None = None
     pong_mono: float = 0.0
+    code: str = ""
+    """Which copy of the package it runs, as it says itself."""
 
     def facts(self) -> dict[str, object]:
         """Return `{role, pid, start_ticks, generation}` for psvd."""
@@ -55,7 +62,18 @@ class Role:
             "pid": identity.pid if identity else None,
             "start_ticks": identity.start_ticks if identity else None,
             "generation": self.generation,
+            "code": self.code,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the link, for the keeper that this one becomes."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("identity", "link")}
+        return facts | {"identity": self.identity.to_json() if self.identity is not None else None}
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Role:
+        """Rebuild a role from `to_json`, without its link."""
+        return cls(**(facts | {"identity": Identity.from_json(facts["identity"])}))
 
 
 @dataclass(slots=True)
@@ -66,11 +84,14 @@ class Roles:
     original_nofile: tuple[int, int]
     by_name: dict[str, Role] = field(default_factory=dict)
 
-    def keep(self, name: str, module: str) -> Role:
-        """Register a role of ours that is started now and whenever it ends."""
-        role = Role(name, [sys.executable, "-P", "-m", module, str(self.paths.folder)], is_kept=True, start_at_mono=mono())
-        self.by_name[name] = role
-        return role
+    def keep_all(self, code: Code) -> None:
+        """Register the roles of KEPT, which are started now and whenever they end."""
+        for name in KEPT:
+            self.by_name[name] = Role(name, self.argv_of(name, code), is_kept=True, start_at_mono=mono())
+
+    def argv_of(self, name: str, code: Code) -> list[str]:
+        """Return the command line of a kept role in a copy of the package."""
+        return code.argv(KEPT[name], str(self.paths.folder))
 
     def request(self, name: str, argv: list[str], env: dict[str, str] | None) -> Role:
         """Start a role for psvd, who watches over it; the same name must not be running."""
@@ -103,6 +124,7 @@ class Roles:
             self._become(role)
         role.identity = Identity.of(pid)
         role.generation += 1
+        role.code = ""
         role.started_mono = role.pong_mono = mono()
 
     def _become(self, role: Role) -> None:
@@ -138,7 +160,7 @@ class Roles:
         """Tell whether the role's lock is held, and `pid` wrote itself into it: nobody else is believed to be the role."""
         path = self.paths.role_lock(role.name)
         try:
-            return is_flocked(path) and path.read_text().split()[-1:] == [str(pid)]
+            return is_flocked(path) and _pid_in(path.read_text()) == pid
         except (OSError, PsvError):
             return False
 
@@ -183,12 +205,25 @@ class Roles:
         return min((r.start_at_mono for r in self.by_name.values() if r.start_at_mono is not None), default=None)
 
     def kill_wedged(self, now: float) -> list[str]:
-        """SIGKILL kept roles that have a link and gave no pong in time; returns their names."""
+        """SIGKILL roles that gave no pong in time; returns their names. Only a kept one must say hello in time too."""
         killed = []
         for role in self.by_name.values():
             # One that never said hello has longer: its first start may have to import from a cold disk.
             patience_s = WEDGED_AFTER_S if role.link is not None else WEDGED_AFTER_S * 3
-            is_wedged = role.is_kept and now - role.pong_mono > patience_s
+            is_wedged = (role.is_kept or role.link is not None) and now - role.pong_mono > patience_s
             if is_wedged and send_signal(role.identity, signal.SIGKILL):
                 killed.append(role.name)
         return killed
+
+    def forgive(self, now: float) -> None:
+        """Give every role its patience anew: the keeper itself was stopped, so nobody could have answered it."""
+        for role in self.by_name.values():
+            role.pong_mono = now
+
+
+def _pid_in(note: str) -> int:
+    """Return the pid in a role's lock: "psvd pid 12", or a zygote's identity as JSON."""
+    try:
+        return int(json.loads(note)["pid"]) if note.startswith("{") else int(note.rsplit(maxsplit=1)[-1])
+    except (ValueError, KeyError, IndexError):
+        return 0

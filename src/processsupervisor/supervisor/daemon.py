@@ -52,6 +52,7 @@ class Psvd:
         self._take_welcome()
         counts = await self._adopt_all()
         await self._listen()
+        self._fleet.keeper.tell("serving")
         _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
         await self._start_wanted()
         self._fleet.web.start()

@@ -107,7 +107,10 @@ class Fleet:
         for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem)):
             if problem:
                 found.append({"subject": subject, "message": problem})
-        if self.keeper.pid is None:
+        if self.keeper.is_silent:
+            message = "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
+            found.append({"subject": "keeper", "message": message})
+        elif self.keeper.pid is None:
             found.append({"subject": "keeper", "message": "no keeper: bots go on, nothing is started; run psv up"})
         return found
 

@@ -15,11 +15,14 @@ from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.code import Code
 from processsupervisor.version import PROTOCOL
 
 REQUEST_TIMEOUT_S = 15.0
+SILENT_AFTER_S = 10.0
 _RETRY_S = 0.2
 
 
@@ -33,14 +36,17 @@ class KeeperLink:
         self._ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._lost = asyncio.Event()
-        self.pid: int | None = None
+        self._pid: int | None = None
+        self.code = ""
+        """Which copy of the package the keeper runs."""
+        self._heard_mono = mono()
         self.welcome: dict[str, Any] = {}
         self.listeners: list[socket.socket] = []
 
     async def connect(self) -> None:
         """Connect, say hello and wait for the welcome; raises OSError or SystemRefused when no keeper answers."""
         link = LineSocket(connect_unix(self._paths.socket("keeper"), 2.0))
-        link.send({"op": "hello", "role": "psvd", "pid": os.getpid(), "protocol": PROTOCOL})
+        link.send({"op": "hello", "role": "psvd", "pid": os.getpid(), "protocol": PROTOCOL, "code": Code.own().name})
         loop = asyncio.get_running_loop()
         welcomed: asyncio.Future[None] = loop.create_future()
         self._lost.clear()
@@ -63,6 +69,16 @@ class KeeperLink:
                 on_back()
                 continue
             await asyncio.sleep(_RETRY_S)
+
+    @property
+    def pid(self) -> int | None:
+        """The keeper's pid; None while there is none, or none that answers."""
+        return None if self.is_silent else self._pid
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether a keeper holds its end of the link and says nothing: it is stopped, for it pings every few seconds."""
+        return self._link is not None and mono() - self._heard_mono > SILENT_AFTER_S
 
     async def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """Send one request and return its answer; raises SystemRefused when the keeper is away, silent or refuses."""
@@ -123,18 +139,23 @@ class KeeperLink:
                 waiting.set_result(message)
         elif op == "ping":
             link.send({"op": "pong", "n": message.get("n")})
+            self._heard_mono = mono()
         elif op == "welcome":
             self.listeners = [socket.socket(fileno=fd) for fd in link.fds]
             link.fds.clear()
-            self.pid = int(message["keeper_pid"])
+            self._pid = int(message["keeper_pid"])
             self.welcome = message
+            self.code = str(message.get("code", ""))
+            self._heard_mono = mono()
             if not self._welcomed.done():
                 self._welcomed.set_result(None)
+        elif op == "renewed":
+            self.code = str(message.get("code", ""))
         else:
             self._on_message(message)
 
     def _drop(self) -> None:
-        link, self._link, self.pid = self._link, None, None
+        link, self._link, self._pid = self._link, None, None
         if link is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(link.fileno())

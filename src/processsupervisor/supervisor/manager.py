@@ -66,11 +66,12 @@ class Manager:
 
     def _processes(self) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
-        keeper = {"role": "keeper", "pid": self._fleet.keeper.pid, "generation": 1}
+        keeper = {"role": "keeper", "pid": self._fleet.keeper.pid, "generation": 1, "code": self._fleet.keeper.code}
         for facts in (keeper, *self._fleet.role_facts.values()):
             pid = facts.get("pid")
             if isinstance(pid, int):
-                found.append({"role": facts["role"], "pid": pid, "generation": facts["generation"], "memory_bytes": pss_bytes(pid)})
+                shown = {name: facts.get(name) for name in ("role", "pid", "generation", "code")}
+                found.append(shown | {"memory_bytes": pss_bytes(pid)})
         return found
 
     async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
@@ -115,8 +116,8 @@ class Manager:
 
     def _say_down(self, exit_status: int) -> None:
         """Tell the keeper until it ends us; without one, end our own processes ourselves."""
+        self._fleet.keeper.tell("down", exit_status=exit_status)  # one that is stopped reads it when it goes on
         if self._fleet.keeper.pid is not None:
-            self._fleet.keeper.tell("down", exit_status=exit_status)
             asyncio.get_running_loop().call_later(_SAY_AGAIN_S, self._say_down, exit_status)
             return
         for facts in list(self._fleet.role_facts.values()):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from typing import Any
 
 from processsupervisor.config.spec import WebSpec
@@ -17,6 +16,7 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
+from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort
 
 ROLE = "web"
@@ -50,17 +50,23 @@ class WebRole:
             self._task = asyncio.get_running_loop().create_task(self._start())
 
     def know(self, facts: dict[str, Any] | None) -> None:
-        """Take from the keeper's welcome whether the process runs."""
+        """Take from the keeper's welcome whether the process runs; one of another copy of the package is ended, for `start` to replace."""
         self.pid = facts.get("pid") if facts is not None else None
+        if facts is not None and self.pid is not None and facts.get("code") not in ("", None, Code.own().name):
+            self._end(facts)
+
+    def _end(self, facts: dict[str, Any]) -> None:
+        send_signal(Identity(int(facts["pid"]), int(facts["start_ticks"]), boot_id(), pid_namespace()), signal.SIGTERM)
+        self.pid = None
 
     def replace(self, facts: dict[str, Any] | None) -> None:
         """End the web process that an earlier keeper started, and start one that is the present keeper's."""
         if facts is not None and facts.get("pid") is not None:
-            send_signal(Identity(int(facts["pid"]), int(facts["start_ticks"]), boot_id(), pid_namespace()), signal.SIGTERM)
+            self._end(facts)
         self.start()
 
     async def _start(self) -> None:
-        argv = [sys.executable, "-P", "-m", "processsupervisor.web.main", str(self._paths.folder)]
+        argv = Code.own().argv("processsupervisor.web.main", str(self._paths.folder))
         try:
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
         except SystemRefused as err:

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
@@ -23,13 +22,13 @@ from processsupervisor.kernel.errors import ProtocolError, SystemRefused
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
 
 PRELOAD_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 20.0
 _FORKS_UNDER_WAY = 8
 """Requests in one zygote's socket at a time: more would only wait there, and a full socket cannot take a descriptor."""
-_BOOTSTRAP = "import sys; sys.path.append(sys.argv.pop(1)); from processsupervisor.zygote.main import main; sys.exit(main(sys.argv[1:]))"
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
 
 
@@ -212,15 +211,9 @@ class ZygotePool:
             await asyncio.sleep(0.01)  # until the kernel has freed the lock of a process that is not our child
 
     def _argv(self, python: str | None, key: str) -> list[str]:
-        arguments = [str(self._paths.folder), key]
-        if python is None or Path(python) == Path(sys.executable):
-            return [sys.executable, "-P", "-m", "processsupervisor.zygote.main", *arguments]
-        # Another interpreter or virtualenv: it sees this package, and nothing else of our environment, through one link.
-        library = self._paths.run / "lib"
-        library.mkdir(exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            (library / "processsupervisor").symlink_to(Path(__file__).parents[1])
-        return [python, "-P", "-c", _BOOTSTRAP, str(library), *arguments]
+        # Another interpreter or virtualenv sees this package, and nothing else of our environment, through boot.py.
+        own = Code.own()
+        return Code(own.package, python or own.python).argv("processsupervisor.zygote.main", str(self._paths.folder), key)
 
     async def _connect(self, role: str) -> LineSocket:
         """Connect as soon as the zygote listens, which it does before it preloads."""

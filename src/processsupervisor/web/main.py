@@ -1,6 +1,6 @@
-"""`python -P -m processsupervisor.web.main FOLDER`: the web process of one fleet.
+"""`boot.py processsupervisor.web.main FOLDER`: the web process of one fleet.
 
-Holds run/web.lock for life, listens, writes run/web.json and serves. It connects to nothing until somebody asks for
+Holds run/web.lock for life, listens, writes run/web.json and serves. It connects to nothing but the keeper until somebody asks for
 something, and may be killed at any moment. Ends with 0 on SIGTERM or SIGINT, 78 when it cannot listen as configured, 75 when
 another one runs.
 """
@@ -19,6 +19,7 @@ import time
 from typing import cast
 
 from processsupervisor.ipc.client_async import AsyncControlClient
+from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.paths import FleetPaths
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the process; returns its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1:
-        print("usage: python -P -m processsupervisor.web.main FOLDER", file=sys.stderr)
+        print("usage: processsupervisor.web.main FOLDER", file=sys.stderr)
         return 2
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     paths = FleetPaths(arguments[0])
@@ -93,9 +94,22 @@ async def _serve(paths: FleetPaths, wanted: Listen, listener: socket.socket) -> 
     port = listener.getsockname()[1]
     # The socket listens already, so whoever reads the note is served, at the latest when the loop turns.
     announce(paths, url_of(wanted, port), port)
+    presence = Presence(paths, "web")
+    if presence.fileno() >= 0:
+        loop.add_reader(presence.fileno(), _answer, loop, presence)
     gc.collect()
     gc.freeze()
-    await server.run_on(listener)
+    try:
+        await server.run_on(listener)
+    finally:
+        presence.close()
+
+
+def _answer(loop: asyncio.AbstractEventLoop, presence: Presence) -> None:
+    descriptor = presence.fileno()
+    if not presence.serve():
+        loop.remove_reader(descriptor)
+        presence.close()
 
 
 def compose(paths: FleetPaths, wanted: Listen, streams: Streams) -> Guard:

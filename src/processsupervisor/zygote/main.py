@@ -1,6 +1,6 @@
 """The zygote: imports a preload set once, then forks a bot for each request of psvd, twice, so that the keeper is its parent.
 
-Run by the keeper as `-P -m processsupervisor.zygote.main FOLDER KEY`; reads run/zygote-KEY.json {preload: [...]}. It holds
+Run by the keeper as `boot.py processsupervisor.zygote.main FOLDER KEY`; reads run/zygote-KEY.json {preload: [...]}. It holds
 nothing of the fleet: no token, no bot's module, no spec. Requests are JSON lines on run/zygote-KEY.sock.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import LockHeld, ProtocolError
 from processsupervisor.kernel.files import hold_role_lock
@@ -56,12 +57,23 @@ class Zygote:
         """Accept and answer for ever; SIGTERM ends the process as it always does."""
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, None)
+        presence = Presence(self._paths, f"zygote-{self._key}")
+        if presence.fileno() >= 0:
+            self._selector.register(presence, selectors.EVENT_READ, presence)
         while True:
             for key, _ in self._selector.select():
                 if key.data is None:
                     self._accept()
+                elif key.data is presence:
+                    self._answer(presence)
                 else:
                     self._read(key.data)
+
+    def _answer(self, presence: Presence) -> None:
+        descriptor = presence.fileno()
+        if not presence.serve():
+            self._selector.unregister(descriptor)
+            presence.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
