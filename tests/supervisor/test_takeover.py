@@ -91,6 +91,22 @@ def test_the_page_comes_back_under_the_new_keeper(fleet: LiveFleet) -> None:
     eventually(lambda: fleet.processes() == [], "nothing is left", 5)
 
 
+def test_the_page_comes_back_when_psvd_died_with_the_keeper(fleet: LiveFleet) -> None:
+    """No one can tell the new psvd of the old web process; it is known by its lock, ended and replaced."""
+    _up(fleet, web=True)
+    before = eventually(lambda: fleet.call("fleet.status")["web"] and fleet.role_pid("web"), "the page")
+    psvd = fleet.role_pid("psvd")
+    assert fleet.keeper is not None
+    fleet.keeper.send_signal(signal.SIGKILL)
+    fleet.keeper.wait(5)
+    os.kill(psvd, signal.SIGKILL)
+    fleet.up(wait=False)
+    url = eventually(lambda: fleet.call("fleet.status")["web"], "the page again")
+    with urlopen(url, timeout=10) as page:
+        assert page.status == 200
+    assert fleet.role_pid("web") != before
+
+
 @pytest.mark.parametrize("role", ["psvd", "logd"])
 def test_a_role_of_the_old_keeper_is_replaced_when_it_dies(fleet: LiveFleet, role: str) -> None:
     """No SIGCHLD tells of it; its broken link and its free lock do."""

@@ -18,10 +18,13 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
 from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort
+from processsupervisor.supervisor.holders import end_holder
 
 ROLE = "web"
 _DELAYS_S = (0.0, 0.2, 1.0, 5.0, 30.0)
 _PORT_RETRY_S = 60.0
+_ASK_S = 1.0
+"""A web process that is asked to end is gone within a second."""
 
 
 class WebRole:
@@ -67,6 +70,8 @@ class WebRole:
 
     async def _start(self) -> None:
         argv = Code.own().argv("processsupervisor.web.main", str(self._paths.folder))
+        # One that an earlier keeper started, and of which no psvd could tell us, holds the lock and the port.
+        await end_holder(self._paths, ROLE, ask_s=_ASK_S)
         try:
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
         except SystemRefused as err:

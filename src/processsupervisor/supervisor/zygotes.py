@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,11 +18,11 @@ from typing import Any
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
-from processsupervisor.kernel.files import is_flocked, read_json, write_json
-from processsupervisor.kernel.identity import Identity, send_signal
+from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
+from processsupervisor.supervisor.holders import end_holder
 
 PRELOAD_TIMEOUT_S = 120.0
 FORK_TIMEOUT_S = 20.0
@@ -186,7 +185,7 @@ class ZygotePool:
     async def _make(self, key: str, python: str | None, preload: list[str], is_native: bool) -> Zygote:
         role = f"zygote-{key}"
         if role not in self._running_roles:
-            await self._end_holder(role)
+            await end_holder(self._paths, role)
             plan = {"preload": preload, "native": is_native}
             if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
                 write_json(self._paths.run / f"{role}.json", plan)
@@ -203,16 +202,6 @@ class ZygotePool:
         for module, error in zygote.hello.get("failed", {}).items():
             self.notes[f"preload {module}"] = f"cannot be imported: {error}"
         return zygote
-
-    async def _end_holder(self, role: str) -> None:
-        """End a zygote of this name that nobody talks to any more (an earlier keeper's, or a wedged one): it holds the lock."""
-        lock = self._paths.role_lock(role)
-        deadline = asyncio.get_running_loop().time() + 5.0
-        while is_flocked(lock) and asyncio.get_running_loop().time() < deadline:
-            holder = Identity.from_json(read_json(lock))
-            if holder is not None:
-                send_signal(holder, signal.SIGKILL)
-            await asyncio.sleep(0.01)  # until the kernel has freed the lock of a process that is not our child
 
     def _argv(self, python: str | None, key: str) -> list[str]:
         # Another interpreter or virtualenv sees this package, and nothing else of our environment, through boot.py.

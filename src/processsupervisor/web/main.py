@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from processsupervisor.ipc.client_async import AsyncControlClient
 from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
+from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.web.application import Api, build
@@ -74,9 +76,10 @@ def _fail(error: PsvError, status: int) -> int:
 
 def _take_lock(paths: FleetPaths) -> int:
     deadline = time.monotonic() + LOCK_WAIT_S
+    identity = Identity.of(os.getpid())  # so that whoever must end a process that nobody talks to any more knows it for certain
     while True:
         try:
-            return hold_role_lock(paths.role_lock("web"), f"pid {os.getpid()}")
+            return hold_role_lock(paths.role_lock("web"), json.dumps(identity.to_json() if identity else {}))
         except LockHeld:
             if time.monotonic() > deadline:
                 raise

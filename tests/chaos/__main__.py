@@ -1,0 +1,62 @@
+"""`python -m tests.chaos chaos|availability|soak`: the long runs, each with a result file in benchmarks/results/."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from tests.chaos.chaos import Chaos
+from tests.chaos.fleet import Shape, splits
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def _keep(name: str, facts: dict[str, Any], result: dict[str, Any]) -> None:
+    path = RESULTS / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps({"machine": facts, **result}, indent=1) + "\n")
+    print(f"kept as {path}")
+
+
+def _chaos(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], bool]:
+    seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 31)
+    outcome = Chaos(folder, Shape(*splits(chosen.bots)), seed, say=lambda text: print(text, flush=True)).run(chosen.rounds)
+    return {"bots": chosen.bots} | outcome.as_json(), not outcome.violations
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("what", choices=["chaos"])
+    parser.add_argument("--bots", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--no-save", action="store_true")
+    chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that no fleet is left running
+    facts = machine.facts()
+    root = Path(tempfile.mkdtemp(prefix=f"psv-{chosen.what}-"))
+    # Below the fleet's folder, so that every process of it, whatever its title, can be told by its environment.
+    (root / "fleet" / "runtime").mkdir(parents=True)
+    os.environ["PSV_RUNTIME_DIR"] = str(root / "fleet" / "runtime")
+    result, is_good = {"chaos": _chaos}[chosen.what](chosen, root / "fleet")
+    if not chosen.no_save:
+        _keep(chosen.what, facts, result)
+    print(json.dumps({k: v for k, v in result.items() if k != "violations"}, indent=1))
+    print("all held" if is_good else f"VIOLATED; see {root}")
+    if is_good:
+        shutil.rmtree(root, ignore_errors=True)
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
