@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -102,7 +103,7 @@ def test_with_no_byte_free_every_bot_is_stopped_restarted_and_adopted(fleet: Liv
     assert {role: life for role, life in after.items() if role != "psvd"} == {role: life for role, life in lives.items() if role != "psvd"}
     filler.unlink()
     eventually(lambda: not any(n["subject"] == "psv.db" for n in fleet.call("fleet.status")["notes"]), "the database goes on")
-    with sqlite3.connect(fleet.paths.database) as db:
+    with contextlib.closing(sqlite3.connect(fleet.paths.database)) as db:
         assert dict(db.execute("SELECT bot, wanted FROM wanted"))["native"] == "down"
     assert fleet.down() == {"stopped": 2}
 
