@@ -112,6 +112,8 @@ class Fleet:
         for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
             if problem:
                 found.append({"subject": subject, "message": problem})
+        if not self.paths.journal.is_file():
+            found.append({"subject": "exits.journal", "message": "is no file: how bots end while psvd is away stays unknown"})
         if self.keeper.is_silent:
             message = "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
             found.append({"subject": "keeper", "message": message})
