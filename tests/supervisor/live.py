@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.code import Code, install
 
 PATIENCE_S = 30.0
 
@@ -60,9 +60,13 @@ class LiveFleet:
         self.paths.ensure()
         write_applied(self.paths, loaded.applied)
 
-    def up(self, *, wait: bool = True) -> None:
-        """Start the keeper and wait until psvd answers, and by default until all that is wanted is ready or has failed."""
-        argv = [sys.executable, "-P", "-m", "processsupervisor.process.keeper", str(self.folder), "--foreground"]
+    def up(self, *, wait: bool = True, is_copied: bool = False) -> None:
+        """Start the keeper and wait until psvd answers, and by default until all that is wanted is ready or has failed.
+
+        `is_copied` runs a copy of the package, as `psv up` does; the installed one starts sooner.
+        """
+        code = install(self.paths) if is_copied else Code.own()
+        argv = code.argv("processsupervisor.process.keeper", str(self.folder), "--foreground")
         self.keeper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
         eventually(self.answers, "psvd answers")
         if wait:

@@ -31,7 +31,7 @@ def open_path(tmp_path: Path) -> None:
 def test_every_kind_of_bot_runs_as_its_user(fleet: LiveFleet) -> None:
     """Native, script and command: nobody's uid and groups, and what they need is within reach."""
     fleet.write("bots.py", ECHO)
-    fleet.write("main.py", "import os, time\nprint('groups', os.getgroups(), flush=True)\ntime.sleep(1000)\n")
+    fleet.write("main.py", "import os, time\nimport processsupervisor.cli.table  # not loaded by the zygote\nprint('groups', os.getgroups(), flush=True)\ntime.sleep(1000)\n")
     fleet.folder.chmod(0o755)
     fleet.configure("""
         [global]
@@ -45,7 +45,7 @@ def test_every_kind_of_bot_runs_as_its_user(fleet: LiveFleet) -> None:
         command = ["sleep", "1000"]
         ready = { after = "0.5s" }
     """)
-    fleet.up()
+    fleet.up(is_copied=True)
     nobody = pwd.getpwnam("nobody")
     for name in ("n", "s", "c"):
         status = Path(f"/proc/{fleet.until(name, state='RUNNING')['pid']}/status").read_text()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
+from tests.supervisor.package import Package
 
 from processsupervisor.resources.cgroups import own_group
 
@@ -71,8 +72,8 @@ def _is_removed(folder: Path) -> bool:
     return True
 
 
-def test_bots_live_in_a_scope_and_outlive_a_killed_keeper(fleet: LiveFleet, inside: Inside, tmp_path: Path) -> None:
-    """systemd sees READY=1; after kill -9 of the main process its Restart= brings a keeper that adopts every bot; stop ends all."""
+def test_bots_live_in_a_scope_and_outlive_a_killed_keeper_and_an_upgrade(fleet: LiveFleet, inside: Inside, tmp_path: Path) -> None:
+    """systemd sees READY=1; after kill -9 of the main process its Restart= brings a keeper that adopts every bot; psv upgrade keeps the main pid; stop ends all."""
     fleet.write("main.py", "import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     fleet.configure("""
         [bots.forked]
@@ -118,6 +119,14 @@ Delegate=yes
     eventually(lambda: inside("systemctl", "show", "-P", "MainPID", "bots.service").strip() not in ("0", keeper), "systemd starts a keeper")
     eventually(lambda: inside("systemctl", "is-active", "bots.service", fails=True).strip() == "active", "it says READY")
     assert pids() == before, "no bot was restarted or doubled"
+
+    keeper = inside("systemctl", "show", "-P", "MainPID", "bots.service").strip()
+    newer = Package(tmp_path / "newer", "9.1")
+    inside("env", f"PYTHONPATH={newer.folder}", sys.executable, "-P", "-m", "processsupervisor", "-C", str(fleet.folder), "upgrade")
+    assert inside("systemctl", "show", "-P", "MainPID", "bots.service").strip() == keeper, "the same process, of another version"
+    assert Path(fleet.paths.upgrade).read_text().count('"to":"9.1+') == 1
+    assert inside("systemctl", "is-active", "bots.service").strip() == "active"
+    assert pids() == before
 
     inside("systemctl", "stop", "bots.service")
     eventually(lambda: not inside("sh", "-c", "systemctl list-units --no-legend 'psv-*.scope'", fails=True).strip(), "the scope is gone")

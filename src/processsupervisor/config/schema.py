@@ -136,7 +136,7 @@ class LimitsTable(Table):
     nofile: Count | None = key(None, "Open files (RLIMIT_NOFILE)", "inherited", ge=16, le=1 << 30)
     nproc: Count | None = key(None, "Processes of its user (RLIMIT_NPROC)", "inherited", ge=1, le=1 << 30)
     memory: Size | None = key(None, "Memory of its process tree (cgroup memory.max; needs cgroups)", "none", ge=1 << 20)
-    pids: Count | None = key(None, "Processes and threads of its tree (cgroup pids.max; needs cgroups)", "none", ge=1, le=1 << 22)
+    pids: Count = key(1024, "Processes and threads of its tree (pids.max, where cgroups have a pids controller)", "1024", ge=1, le=1 << 22)
 
 
 class LogsTable(Table):

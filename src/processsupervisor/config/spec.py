@@ -55,7 +55,7 @@ class LimitsSpec(TypedDict):
     nofile: int | None
     nproc: int | None
     memory_bytes: int | None
-    pids: int | None
+    pids: int
 
 
 class LogsSpec(TypedDict):

@@ -6,6 +6,8 @@ carries user text, tokens or prompts.
 
 from __future__ import annotations
 
+import errno
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -85,6 +87,26 @@ class SystemRefused(PsvError):
 
     code = "system"
     retryable = True
+
+
+class Exhausted(SystemRefused):
+    """The machine has no process, descriptor, memory or disk space left for now: nobody's fault, and no start is worth trying."""
+
+    code = "exhausted"
+
+
+_EXHAUSTION = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
+
+
+def refused_by_system(message: str, err: OSError, *, hint: str = "") -> SystemRefused:
+    """Return Exhausted when `err` says that something ran out, SystemRefused otherwise; `message` is continued by the reason."""
+    kind = Exhausted if err.errno in _EXHAUSTION else SystemRefused
+    return kind(f"{message}: {err.strerror}", hint=hint)
+
+
+def is_exhausted(err: BaseException) -> bool:
+    """Tell whether `err` means that the machine ran out of something."""
+    return isinstance(err, Exhausted) or (isinstance(err, OSError) and err.errno in _EXHAUSTION)
 
 
 class ProtocolError(PsvError):

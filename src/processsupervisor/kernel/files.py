@@ -14,6 +14,7 @@ from pathlib import Path
 from processsupervisor.kernel.errors import LockHeld, SystemRefused
 
 RECORD_BYTES = 2048
+_ROLE_NOTE_BYTES = 200
 _SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -144,9 +145,10 @@ def hold_role_lock(path: Path, note: str) -> int:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not try_flock(descriptor):
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        holder = os.pread(descriptor, _ROLE_NOTE_BYTES, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise LockHeld(f"{path.name} is held by {holder or 'another process'}")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, note.encode(), 0)
+    # Written over, never cut first: on a full disk the block that an earlier note had is enough.
+    os.pwrite(descriptor, note.encode().ljust(_ROLE_NOTE_BYTES), 0)
+    os.ftruncate(descriptor, max(_ROLE_NOTE_BYTES, len(note.encode())))
     return descriptor

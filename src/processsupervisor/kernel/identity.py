@@ -46,14 +46,21 @@ def pid_namespace() -> int:
         return 0
 
 
-def read_stat(pid: int) -> tuple[str, int, int, int] | None:
-    """Return (state letter, parent pid, session id, start time in clock ticks since boot) of `pid`, or None when it is not there."""
+def read_fields(pid: int) -> list[bytes] | None:
+    """Return the fields of /proc/PID/stat from the state letter on (proc(5) counts it as the third), or None when it is not there."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        return fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19])
-    except (OSError, IndexError, ValueError):
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
         return None
+
+
+def read_stat(pid: int) -> tuple[str, int, int, int] | None:
+    """Return (state letter, parent pid, session id, start time in clock ticks since boot) of `pid`, or None when it is not there."""
+    fields = read_fields(pid)
+    if fields is None or len(fields) < 20:
+        return None
+    return fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19])
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ HAS_PROCESS: Final = frozenset({S.STARTING, S.RUNNING, S.PAUSING, S.PAUSED, S.RE
 """States in which a process of the bot is alive, or was asked for and not yet denied."""
 
 DEADLINE_OF: Final[dict[State, str]] = {
-    S.INITIALIZING: "initialize_timeout (30 s): FAILED start-failed",
+    S.INITIALIZING: "launched at once; while the system refuses new processes, as soon as it has room again",
     S.STARTING: "start_timeout: the tree is killed, reason start-timeout, then as after any exit",
     S.RUNNING: "none needed: a process that ends or is asked to stop leaves it",
     S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",

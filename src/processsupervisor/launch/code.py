@@ -94,7 +94,7 @@ def _digest(source: Path) -> str:
 
 def _copy(source: Path, folder: Path) -> None:
     """Copy everything with its times, so that what is compiled already stays valid; appear in one step."""
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.parent.mkdir(mode=0o711, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     tag = f".{sys.implementation.cache_tag}."
 
@@ -104,6 +104,10 @@ def _copy(source: Path, folder: Path) -> None:
 
     try:
         shutil.copytree(source, temporary / _PACKAGE, ignore=left_out, ignore_dangling_symlinks=True)
+        for where, _, names in os.walk(temporary):
+            Path(where).chmod(0o755)  # a bot of another user imports from here; it holds nothing secret
+            for name in names:
+                Path(where, name).chmod(0o644)
         with contextlib.suppress(OSError):
             os.rename(temporary, folder)  # somebody else was quicker: theirs has the same content
     finally:

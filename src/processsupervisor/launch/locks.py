@@ -32,6 +32,17 @@ def read_holder(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def reserve_note(path: Path) -> None:
+    """Make a lock file with room for its note, unless it has that already; raises OSError when the disk is full."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size < _NOTE_BYTES:
+            os.pwrite(descriptor, b" " * (_NOTE_BYTES - size), size)
+    finally:
+        os.close(descriptor)
+
+
 def acquire_high(path: Path, note: dict[str, Any], *, patience_s: float = _PATIENCE_S) -> int | None:
     """Take the flock of `path` on an inheritable descriptor >= 100 and write `note` into it; None when it stays held.
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused
+from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused, refused_by_system
 from processsupervisor.kernel.identity import is_below
 from processsupervisor.launch.code import Code
 from processsupervisor.process.groundwork import OwnLog
@@ -173,7 +173,8 @@ class Dialogue:
         except PsvError as err:
             answer |= {"ok": False, "message": err.message, "hint": err.hint, "code": err.code}
         except OSError as err:
-            answer |= {"ok": False, "message": f"the system refused: {err.strerror}", "hint": "see psv doctor", "code": "system"}
+            refused = refused_by_system("the system refused", err, hint="see psv doctor")
+            answer |= {"ok": False, "message": refused.message, "hint": refused.hint, "code": refused.code}
         if message.get("id") is not None:
             self.tell("psvd", answer)
 

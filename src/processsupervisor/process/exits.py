@@ -10,7 +10,9 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from processsupervisor.kernel.clock import boottime, wall
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_of_code
@@ -58,6 +60,37 @@ def record_of(paths: FleetPaths, bot: str, generation: int, status: int | None, 
             )
     reason = reason_of_code(code)
     return ExitRecord(reason, code, None, at, generation, message="" if code == 0 else f"exited with {code}")
+
+
+def process_status(record: ExitRecord) -> int:
+    """Return the exit status with which psv itself ends for an essential bot: its code, or 128 + signal."""
+    if record.exit_code is not None:
+        return record.exit_code
+    if record.signal is not None:
+        return 128 + int(getattr(signal.Signals, record.signal, 0) or 0)
+    return 1
+
+
+def ready_boottime_of(facts: dict[str, Any]) -> float | None:
+    """Return when (CLOCK_BOOTTIME) the bot of a record became ready; None when it never did.
+
+    A record of an older psv has wall time only: that is taken as if the clock had not been set since.
+    """
+    ready_boottime, ready_at = facts.get("ready_boottime"), facts.get("ready_at")
+    if not facts.get("is_ready"):
+        return None
+    if isinstance(ready_boottime, float):
+        return ready_boottime
+    return boottime() - max(0.0, wall() - ready_at) if isinstance(ready_at, float) else None
+
+
+def uptime_of(facts: dict[str, Any], ended_at: float) -> float | None:
+    """Return how long the bot of a record had been ready when it ended at wall time `ended_at`, seen only now.
+
+    Counted back from now by CLOCK_BOOTTIME: a clock that was set while the bot ran changes nothing.
+    """
+    ready = ready_boottime_of(facts)
+    return None if ready is None else max(0.0, boottime() - max(0.0, wall() - ended_at) - ready)
 
 
 def find_exception(lines: Sequence[str]) -> dict[str, object] | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.errors import SystemRefused, refused_by_system
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -69,7 +69,7 @@ class Fifos:
                     fcntl.fcntl(pair.descriptors[stream], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         except OSError as err:
             self._discard(pair)
-            raise SystemRefused(f"cannot make a FIFO for {bot}: {err.strerror}", hint="see psv doctor: open files, file system") from err
+            raise refused_by_system(f"cannot make a FIFO for {bot}", err, hint="see psv doctor: open files, file system") from err
         self.pairs[bot, generation] = pair
         return pair
 

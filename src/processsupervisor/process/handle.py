@@ -8,7 +8,6 @@ launch and then stops what was born.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import secrets
@@ -17,21 +16,19 @@ from typing import Any
 
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
-from processsupervisor.kernel.errors import LockHeld, PsvError
-from processsupervisor.kernel.files import RecordFile
+from processsupervisor.kernel.errors import LockHeld, PsvError, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
-from processsupervisor.process.exits import ExitRecord, record_of
+from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.process.botrecord import BotRecord
+from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Countdown, wait_patiently
 from processsupervisor.process.readiness import Readiness
-from processsupervisor.process.stopping import KILL_AGAIN_S, LinkPort, Tree, kill_tree, stop_rungs
+from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.process.watch import ExitWatch
-from processsupervisor.resources.cgroups import Groups
-from processsupervisor.version import RECORD
 
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
@@ -52,6 +49,7 @@ class BotHandle:
         self.group: str | None = None
         self.via = ""
         self.ready_at: float | None = None
+        self.ready_boottime: float | None = None  # what uptime is counted from: no step of the wall clock moves it
         self.exited_at: float | None = None
         self.next_start_mono: float | None = None
         self.reason = ""
@@ -60,13 +58,15 @@ class BotHandle:
         self.link: LinkPort | None = None
         self.is_connected: bool | None = None
         self.secret_digest = ""
+        self.unsaved_wanted: str | None = None  # what was said while psv.db could not be written
         self.life = Lifecycle(self.name, self._on_transition)
         self._around = surroundings
-        self._record = RecordFile(surroundings.paths.bot_run(self.name) / "record")
+        self._record = BotRecord(surroundings.paths.bot_run(self.name))
         self._watch = ExitWatch()
         self._is_of_keeper: int | None = None
         self._has_status = False
         self._override: Reason | None = None
+        self._killed_mono: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._readiness = Readiness()
         self._timer: asyncio.TimerHandle | Countdown | None = None
@@ -79,8 +79,8 @@ class BotHandle:
         if not self.life.can(Trigger.LAUNCH):
             return False
         self.generation += 1
-        self.process, self.ready_at, self.next_start_mono, self.notes = None, None, None, []
-        self._has_status, self._override = False, None
+        self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
+        self._has_status, self._override, self._killed_mono = False, None, None
         self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()
         secret = secrets.token_hex(16)
@@ -124,8 +124,22 @@ class BotHandle:
         return self.process is not None and send_signal(self.process, number)
 
     def kill_now(self) -> None:
-        """SIGKILL the tree without further rungs."""
+        """SIGKILL the tree without further rungs; says so when a process does not even end by that."""
         kill_tree(self._around.paths, self.name, self.process, self.group)
+        self._killed_mono = self._killed_mono or mono()
+        if self.process is not None and not self.is_unkillable and mono() - self._killed_mono > UNKILLABLE_AFTER_S:
+            self.notes.append(unkillable_note(self.process))
+            _log.error("a process does not end by SIGKILL", extra={"bot": self.name, "pid": self.process.pid})
+
+    @property
+    def is_unkillable(self) -> bool:
+        """Tell whether the bot's process was seen to survive SIGKILL."""
+        return self.process is not None and unkillable_note(self.process) in self.notes
+
+    @property
+    def uptime_s(self) -> float | None:
+        """Return the seconds since the bot became ready, suspend included; None when it is not."""
+        return None if self.ready_boottime is None else max(0.0, boottime() - self.ready_boottime)
 
     # -- what happens to it
 
@@ -134,7 +148,7 @@ class BotHandle:
         if self.life.state is not State.STARTING:
             return
         self._set_timer(None)
-        self.ready_at = wall()
+        self.ready_at, self.ready_boottime = wall(), boottime()
         self.life.fire(Trigger.READY, generation=self.generation)
 
     def say_turned(self, trigger: Trigger) -> None:
@@ -169,11 +183,11 @@ class BotHandle:
         self.life.fire(Trigger.ADOPT, generation=generation, reason="adopted")
         self._attach(identity)
         if facts.get("is_ready"):
-            self.ready_at = facts.get("ready_at")
+            self.ready_at, self.ready_boottime = facts.get("ready_at"), ready_boottime_of(facts)
             self.life.fire(Trigger.READY, generation=generation, reason="adopted")
             if facts.get("state") in (State.PAUSED, State.PAUSING):
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
-            self._write_record()
+            self.note()
         else:
             self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
             self._watch_readiness()
@@ -189,7 +203,7 @@ class BotHandle:
         self.next_start_mono = mono() + delay_s
         self._set_timer(None)
         self._timer = asyncio.get_running_loop().call_later(delay_s, start)
-        self._write_record()
+        self.note()
 
     def close(self) -> None:
         """Forget the bot without touching its process; psvd ends."""
@@ -214,12 +228,19 @@ class BotHandle:
     def _on_launched(self, launched: Launched) -> None:
         self.via, self.group, self.notes = launched.via, launched.group, launched.notes
         self._attach(launched.identity)
-        self._write_record()
+        self.note()
         if self.life.state is State.STARTING:
             self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
             self._watch_readiness()
 
     def _on_launch_failed(self, err: Exception) -> None:
+        if is_exhausted(err) and self.life.state is State.STARTING:
+            # Nobody's fault: no exit is noted, no restart burnt. The supervisor starts the bot again when the system has room.
+            self._close_process()
+            self.reason = Reason.START_FAILED
+            self.life.fire(Trigger.EXIT, generation=self.generation, reason=Reason.START_FAILED)
+            self._around.on_refused(self.name, str(err))
+            return
         reason = Reason.LOCK_HELD if isinstance(err, LockHeld) else Reason.START_FAILED
         self._has_status = True
         self._finish(ExitRecord(reason, None, None, wall(), self.generation, message=str(err)))
@@ -263,22 +284,16 @@ class BotHandle:
 
     async def _clear_away(self, record: ExitRecord) -> None:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
-        try:
-            await self._kill_leftovers(record)
-        except (OSError, PsvError) as err:
-            record.message = f"{record.message}; what it left behind could not be looked for: {err}".lstrip("; ")
-        self._finish(record)
-
-    async def _kill_leftovers(self, record: ExitRecord) -> None:
-        if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
-            record.reason = Reason.OOM
+        record.uptime_s = self.uptime_s
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
         keeper_pid = self._around.keeper.pid if self._is_of_keeper == self._around.keeper.pid else None
         session = self.process.pid if self.process else None
         tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group)
-        if left := await tree.clear(self._around.known_pids()):
-            record.reason = Reason.CONFLICT
-            record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
+        try:
+            await tree.clear(record, self._around.known_pids(), is_asked=self.life.state in (State.STOPPING, State.RESTARTING))
+        except (OSError, PsvError) as err:
+            record.message = f"{record.message}; what it left behind could not be looked for: {err}".lstrip("; ")
+        self._finish(record)
 
     def _finish(self, record: ExitRecord) -> None:
         if self._override is not None:
@@ -287,7 +302,6 @@ class BotHandle:
             record.reason = Reason.ADMIN
         if record.reason is Reason.START_FAILED and self.notes:
             record.message = self.notes[-1]
-        record.uptime_s = record.at - self.ready_at if self.ready_at is not None else None
         self.process, self.link, self.is_connected = None, None, None
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
         self._set_timer(None)
@@ -300,31 +314,12 @@ class BotHandle:
         self._readiness.close()
 
     def _on_transition(self, transition: Transition) -> None:
-        self._write_record()
+        self.note()
         self._around.on_transition(transition)
 
-    def _write_record(self) -> None:
-        """Put on disk what a later psvd must know; written before the act it announces."""
-        facts = {
-            "version": RECORD,
-            "bot": self.name,
-            "generation": self.generation,
-            "state": self.life.state,
-            "identity": self.process.to_json() if self.process else None,
-            "has_process": self.life.state in HAS_PROCESS,
-            "is_ready": self.ready_at is not None and self.life.state in HAS_PROCESS,
-            "ready_at": self.ready_at,
-            "via": self.via,
-            "group": self.group,
-            "restarts": self.restarts,
-            "quick": self.quick,
-            "next_start_boottime": self.next_start_mono - mono() + boottime() if self.next_start_mono is not None else None,
-            "reason": self.reason,
-            "secret_digest": self.secret_digest,
-            "notes": [n[:300] for n in self.notes[:2]],
-        }
-        with contextlib.suppress(PsvError):  # no disk, no record: the lock file still says who runs (I4)
-            self._record.write(facts)
+    def note(self) -> None:
+        """Put on disk what a later psvd must know."""
+        self._record.write(self)
 
     def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
         """Judge the bot after `delay_s` of psvd's running, or (None) not at all."""

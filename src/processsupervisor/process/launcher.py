@@ -11,17 +11,18 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.spec import BotSpec
-from processsupervisor.kernel.errors import SystemRefused
+from processsupervisor.kernel.errors import Exhausted, SystemRefused, refused_by_system
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path
+from processsupervisor.launch.locks import reserve_note
 from processsupervisor.resources.cgroups import Groups
 
 # These steer the interpreter itself and are read only while it starts: a forked child could not honour them.
@@ -112,6 +113,8 @@ class Launcher:
     zygotes: ZygotePort
     groups: Groups
     fleet_name: str
+    admits: Callable[[str], bool]
+    """Asked again just before the work begins: the system may have begun to refuse while this start waited for its slot."""
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LAUNCHES_UNDER_WAY))
 
     async def launch(self, spec: BotSpec, generation: int, *, secret: str, notify_socket: str | None) -> Launched:
@@ -123,6 +126,8 @@ class Launcher:
             raise SystemRefused("no keeper", hint="bots go on, but nothing is started until psv up brings a new keeper")
         way = await self._find_way(spec)  # waits for a preload, so it holds no slot
         async with self._slots:
+            if not self.admits(spec["name"]):
+                raise Exhausted("starts wait: the system refuses new processes")
             launched = await self._launch(spec, generation, way, secret, notify_socket)
         launched.notes += way.notes
         return launched
@@ -200,17 +205,18 @@ class Launcher:
                 file.write(json.dumps(spec, ensure_ascii=False).encode("utf-8", "surrogateescape"))
                 file.truncate()
         except OSError as err:
-            raise SystemRefused(f"cannot write {path}: {err.strerror}", hint="free disk space or fix permissions") from err
+            raise refused_by_system(f"cannot write {path}", err, hint="free disk space or fix permissions") from err
 
     def _prepare_folders(self, spec: BotSpec) -> None:
         folders = (self.paths.bot_run(spec["name"]), self.paths.bot_data(spec["name"]))
         try:
+            reserve_note(folders[0] / "lock")  # so that the child can write into it with no byte of disk free
             if spec["user"]:
                 for folder in folders:
                     folder.mkdir(mode=0o700, exist_ok=True)
                 _give_to(str(spec["user"]), self.paths, folders)
         except OSError as err:
-            raise SystemRefused(f"cannot prepare {err.filename}: {err.strerror}", hint="free disk space or fix permissions") from err
+            raise refused_by_system(f"cannot prepare {err.filename or folders[0]}", err, hint="free disk space or fix permissions") from err
 
 
 def command_line(spec: BotSpec) -> list[str]:

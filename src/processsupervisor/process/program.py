@@ -10,7 +10,7 @@ import os
 import resource
 from typing import Any
 
-from processsupervisor.kernel.errors import PsvError, SystemRefused
+from processsupervisor.kernel.errors import PsvError, refused_by_system
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason
@@ -26,7 +26,7 @@ def launch_program(paths: FleetPaths, bot: str, generation: int, nofile: tuple[i
     try:
         pid = fork_with_signals_blocked()
     except OSError as err:
-        raise SystemRefused(f"cannot fork: {err.strerror}", hint="the machine is out of processes or memory; it is tried again") from err
+        raise refused_by_system("cannot fork", err, hint="the machine is out of processes or memory; it is tried again") from err
     if pid == 0:
         _run(paths, bot, generation, nofile)
     identity = Identity.of(pid)

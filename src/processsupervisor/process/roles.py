@@ -17,7 +17,7 @@ from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import Exhausted, PsvError
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
@@ -94,11 +94,14 @@ class Roles:
         return code.argv(KEPT[name], str(self.paths.folder))
 
     def request(self, name: str, argv: list[str], env: dict[str, str] | None) -> Role:
-        """Start a role for psvd, who watches over it; the same name must not be running."""
+        """Start a role for psvd, who watches over it; the same name must not be running. Raises Exhausted when the fork is refused."""
         role = self.by_name.get(name) or Role(name, argv, is_kept=False)
         role.argv, role.env = argv, env
         self.by_name[name] = role
         self.spawn(role)
+        if role.start_at_mono is not None:
+            role.start_at_mono = None  # psvd decides when to ask again
+            raise Exhausted(f"cannot fork {name}", hint="the machine is out of processes or memory; it is tried again")
         return role
 
     def spawn(self, role: Role) -> None:

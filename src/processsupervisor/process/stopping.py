@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
-from processsupervisor.kernel.identity import Identity, send_signal
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, leftovers
 from processsupervisor.resources.cgroups import Groups
 
 KILL_AGAIN_S = 1.0
+UNKILLABLE_AFTER_S = 5.0
+"""A process that lives this long after SIGKILL is said to be unkillable: the kernel holds it."""
+_KERNEL_HOLDS = "the kernel holds it, nothing is started in its place"
 _ASKING_SHARE = 0.6
 """Part of the stop timeout that a native bot has before it gets the signal too."""
 
@@ -48,6 +53,11 @@ def stop_rungs(stop: StopSpec, link: LinkPort | None, send: Callable[[int], bool
     return rungs
 
 
+def unkillable_note(process: Identity) -> str:
+    """Return what status says of a process that SIGKILL does not end."""
+    return f"unkillable: pid {process.pid} got SIGKILL and does not end; {_KERNEL_HOLDS}"
+
+
 def kill_tree(paths: FleetPaths, bot: str, process: Identity | None, group: str | None) -> None:
     """SIGKILL a bot's process and what is below it; what escapes is found when the keeper adopts it."""
     if group is not None and Groups.is_populated(group) and Groups.kill(group):
@@ -72,11 +82,33 @@ class Tree:
     keeper_pid: int | None
     group: str | None
 
-    async def clear(self, known_pids: Iterable[int]) -> list[Identity]:
-        """Kill all that is left and return what still lives at the deadline (normally nothing)."""
+    async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
+        """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
+        if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
+            record.reason = Reason.OOM
+        known = set(known_pids)
+        behind = set(Groups.members(self.group)) if self.group is not None else set()
+        below = leftovers(self.bot, self.paths, self.session, self.keeper_pid, known)
+        behind.update(identity.pid for identity in below)
+        if behind and record.exit_code == 0 and not is_asked:
+            record.message = self._background(sorted(behind))
         if self.group is not None:
             await Groups.empty(self.group)
-        left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known_pids)
+        left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known) if below else []
         if self.group is not None:
             Groups.remove(self.group)
-        return left
+        if left:
+            record.reason = Reason.CONFLICT
+            record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
+
+    def _background(self, pids: list[int]) -> str:
+        """Say that a program which ended with code 0 goes on behind psv's back, and what to do about it."""
+        sessions = {facts[2] for pid in pids if (facts := read_stat(pid)) is not None}
+        is_daemon = bool(sessions - {self.session})
+        where = "a session of its own" if is_daemon else "the background"
+        listed = ", ".join(map(str, pids[:5])) + (" …" if len(pids) > 5 else "")
+        verdict = "you daemonised" if is_daemon else "you went into the background"
+        return (
+            f"{verdict}: the process that psv started ended while pid {listed} lived on in {where}, and was killed with it; "
+            "run the program in the foreground, without &, nohup, --daemon or a fork of its own"
+        )

@@ -21,6 +21,8 @@ class Surroundings:
     keeper: KeeperPort
     on_transition: Callable[[Transition], None]
     on_born: Callable[[str, Identity], None]
+    on_refused: Callable[[str, str], None]
+    """Called when the system had no process, descriptor or disk block for a start; the bot is RECOVERING and waits."""
     on_end: Callable[[str, ExitRecord], None]
     """Called once a generation, after the whole tree is gone: decides what follows."""
     known_pids: Callable[[], Iterable[int]]

@@ -89,10 +89,14 @@ async def kill_leftovers(
     """SIGKILL what is left of a bot until nothing is, and return what still lives after `timeout_s` (normally nothing)."""
     deadline = mono() + timeout_s
     known = set(known)
+    stopped: set[Identity] = set()
     while True:
         left = leftovers(bot, paths, session, keeper_pid, known)
         if not left or mono() >= deadline:
             return left
-        for identity in left:
-            send_signal(identity, signal.SIGKILL)
-        await asyncio.sleep(0.01)  # no event tells that a process which is not our child has become a zombie
+        # A fork bomb is stopped before it is killed: whom SIGSTOP holds still fills the place that a new child would take.
+        moving = [identity for identity in left if identity not in stopped]
+        for identity in moving or left:
+            send_signal(identity, signal.SIGSTOP if moving else signal.SIGKILL)
+        stopped.update(moving)
+        await asyncio.sleep(0 if moving else 0.01)  # no event tells that a process which is not our child has become a zombie

@@ -15,6 +15,9 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.resources.scope import is_unit, scope_of
 
+_KEEPERS_GROUP = "_scope"
+"""No bot is named so: names begin with a letter or digit."""
+
 
 def own_group() -> Path | None:
     """Return the folder of this process's version-2 cgroup, or None when there is no such mount."""
@@ -31,6 +34,24 @@ def own_group() -> Path | None:
     return None
 
 
+def enable_limits(root: Path) -> None:
+    """Give the groups below `root` the controllers that `root` itself was given, as far as the system allows.
+
+    A group whose children have controllers may hold no process of its own (cgroups(7)): whoever is there, such as the sleeper
+    that keeps a scope, moves into a group of its own first.
+    """
+    try:
+        wanted = sorted({"memory", "pids"} & set((root / "cgroup.controllers").read_text().split()))
+        if not wanted:
+            return
+        for pid in (root / "cgroup.procs").read_text().split():
+            (root / _KEEPERS_GROUP).mkdir(exist_ok=True)
+            (root / _KEEPERS_GROUP / "cgroup.procs").write_text(pid)
+        (root / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in wanted))
+    except OSError:
+        pass  # the limits are not to be had here: psv doctor says so
+
+
 class Groups:
     """The cgroups of one fleet's bots; `root` is None where none can be made."""
 
@@ -43,12 +64,14 @@ class Groups:
         scope = scope_of(paths, own) if is_unit(own) else None
         if scope is not None and os.access(scope / "cgroup.procs", os.W_OK):
             self.root, self._is_scope = scope, True
+            enable_limits(scope)
             return
         root = own / f"psv-{hashlib.sha256(os.fsencode(paths.folder)).hexdigest()[:12]}"
         try:
             root.mkdir(exist_ok=True)
             if os.access(root / "cgroup.procs", os.W_OK) and os.access(own / "cgroup.procs", os.W_OK):
                 self.root = root
+                enable_limits(root)
         except OSError:
             pass
 
@@ -83,6 +106,14 @@ class Groups:
             return "populated 1" in Path(group, "cgroup.events").read_text()
         except OSError:
             return False
+
+    @staticmethod
+    def members(group: str) -> list[int]:
+        """Return the pids of the processes that live in the group."""
+        try:
+            return [int(line) for line in Path(group, "cgroup.procs").read_text().split()]
+        except (OSError, ValueError):
+            return []
 
     @staticmethod
     def oom_kills(group: str) -> int:

@@ -60,6 +60,7 @@ class Psvd:
             background = [
                 tasks.create_task(self._fleet.keeper.keep(self._on_keeper_back)),
                 tasks.create_task(self._fleet.sampler.run()),
+                tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
             ]
@@ -119,6 +120,8 @@ class Psvd:
         handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(finding.facts.get("restarts") or 0), int(finding.facts.get("quick") or 0)
+        if (said := finding.facts.get("wanted")) in set(Wanted):
+            fleet.want(handle, Wanted(said))  # said while psv.db could not be written
         match finding.outcome:
             case Outcome.ADOPT if finding.identity is not None:
                 handle.adopt(finding.identity, finding.generation, finding.facts)

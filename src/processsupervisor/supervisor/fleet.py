@@ -20,7 +20,7 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
-from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception
+from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception, process_status, uptime_of
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
@@ -28,10 +28,12 @@ from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
+from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.sampler import Sampler
-from processsupervisor.supervisor.store import Store
+from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
+from processsupervisor.supervisor.strays import Strays
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
@@ -59,7 +61,9 @@ class Fleet:
         self.watchers: set[Watcher] = set()
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.sampler = Sampler(self._running)
+        self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
+        self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._on_essential_end = on_essential_end
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
@@ -67,11 +71,12 @@ class Fleet:
         self._flush: asyncio.TimerHandle | None = None
         around = Surroundings(
             paths=paths,
-            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"])),
+            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits),
             keeper=self.keeper,
             on_transition=self._on_transition,
             on_end=self._on_end,
             on_born=self._on_born,
+            on_refused=self._on_refused,
             known_pids=self.first_pids,
         )
         wanted = self.store.wanted()
@@ -101,10 +106,10 @@ class Fleet:
 
     def notes(self) -> list[dict[str, str]]:
         """Return what was done otherwise than asked, and why."""
-        found = [{"subject": s, "message": m} for s, m in self.zygotes.notes.items()]
+        found = [{"subject": s, "message": m} for s, m in (self.zygotes.notes | self.strays.notes()).items()]
         found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
         found += [{"subject": name, "message": f"is not run: {error}"} for name, error in self.misnamed.items()]
-        for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem)):
+        for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
             if problem:
                 found.append({"subject": subject, "message": problem})
         if self.keeper.is_silent:
@@ -121,6 +126,10 @@ class Fleet:
         handle.wanted = wanted
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
+        before, handle.unsaved_wanted = handle.unsaved_wanted, str(wanted) if handle.name in self.store.unsaved else None
+        if before != handle.unsaved_wanted:
+            handle.note()  # without a database the record, which needs no disk block, tells the next psvd
+            self._plan_flush()
 
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
@@ -138,7 +147,21 @@ class Fleet:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)
             return False
+        if not self.breaker.admits(handle.name):
+            if handle.life.state is not State.RECOVERING:
+                handle.life.fire(Trigger.RESTART, generation=handle.generation, reason=Reason.START_FAILED)
+            self.breaker.hold(handle.name, lambda: self._start_waiting(handle, reason))
+            return False
         return handle.start(reason)
+
+    def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
+        """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
+        is_waiting = handle.life.state in (State.RECOVERING, State.INITIALIZING) and handle.wanted is not Wanted.DOWN
+        return is_waiting and self.start(handle, reason)
+
+    def _on_refused(self, name: str, message: str) -> None:
+        _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})
+        self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], "recover"))
 
     def _take_back(self, handle: BotHandle) -> bool:
         """Adopt the bot if the holder of its own lock is one of its own generations, born while nobody was told."""
@@ -203,6 +226,7 @@ class Fleet:
     def _on_born(self, name: str, identity: Identity) -> None:
         handle = self.handles[name]
         key = identity.pid, identity.start_ticks
+        self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         early = self._early.pop(key, None)
         if early is not None:
@@ -213,20 +237,26 @@ class Fleet:
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
         self.store.add_transition(transition)
-        if self._flush is None:
-            self._flush = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self._flush_now)
+        self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pause)
         event = transition.event()
         for watcher in list(self.watchers):
             watcher(event)
 
+    def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(delay_s, self._flush_now)
+
     def _flush_now(self) -> None:
         self._flush = None
         self.store.flush()
+        if self.store.is_behind:
+            self._plan_flush(SAVE_AGAIN_S)
 
     def _on_end(self, name: str, record: ExitRecord) -> None:
         """Decide what follows an exit and note it; the log tail comes later, when logd has drained the FIFOs."""
+        self.breaker.done(name)
         handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
@@ -281,7 +311,7 @@ class Fleet:
             if decision.delay_s is not None:
                 handle.plan_start(decision.delay_s, lambda: self.start(handle, "retry"))
         if handle.spec["essential"] and is_final:
-            self._on_essential_end(_process_status(record))
+            self._on_essential_end(process_status(record))
 
     def _complete_exit(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
@@ -300,8 +330,7 @@ class Fleet:
 
     def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any]) -> None:
         """Note an exit that happened while no psvd looked, and do what would have followed it."""
-        ready_at = facts.get("ready_at")
-        record.uptime_s = record.at - ready_at if isinstance(ready_at, float) and facts.get("is_ready") else None
+        record.uptime_s = uptime_of(facts, record.at)
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
         self.store.add_exit(handle.name, record, is_counted=not is_asked)
@@ -312,17 +341,7 @@ class Fleet:
     def close(self) -> None:
         """Let go of everything without touching a bot."""
         self.web.close()
+        self.breaker.close()
         for handle in self.handles.values():
             handle.close()
         self.store.close()
-
-
-def _process_status(record: ExitRecord) -> int:
-    """Return the exit status with which psv itself ends for an essential bot: its code, or 128 + signal."""
-    if record.exit_code is not None:
-        return record.exit_code
-    if record.signal is not None:
-        import signal
-
-        return 128 + int(getattr(signal.Signals, record.signal, 0) or 0)
-    return 1

@@ -16,7 +16,7 @@ from typing import Any
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import ProtocolError, SystemRefused
+from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 from processsupervisor.version import PROTOCOL
@@ -94,7 +94,8 @@ class KeeperLink:
         finally:
             self._pending.pop(number, None)
         if not result.get("ok"):
-            raise SystemRefused(str(result.get("message")), hint=str(result.get("hint", "")))
+            kind = Exhausted if result.get("code") == Exhausted.code else SystemRefused
+            raise kind(str(result.get("message")), hint=str(result.get("hint", "")))
         return result
 
     def tell(self, op: str, **fields: Any) -> None:

@@ -6,12 +6,14 @@ psvd goes on from memory and says so in status (I4).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from processsupervisor.kernel.clock import boottime
+from processsupervisor.kernel.clock import boottime, mono
 from processsupervisor.kernel.identity import boot_id
 from processsupervisor.kernel.states import Wanted
 from processsupervisor.process.exits import ExitRecord
@@ -20,6 +22,7 @@ from processsupervisor.process.lifecycle import Transition
 SCHEMA_VERSION = 1
 HISTORY_ROWS = 100_000
 EXITS_PER_BOT = 200
+SAVE_AGAIN_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS wanted (bot TEXT PRIMARY KEY, wanted TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS history (
@@ -39,28 +42,67 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.problem = ""
+        self.unsaved: dict[str, Wanted] = {}
+        """What is wanted and could not be written yet; tried again at each flush."""
         self._path = path
         self._dirty = False
-        self._db = self._open(path)
+        self._is_in_memory = False
+        self._tried_mono = mono()
+        self._db = self._open()
 
-    def _open(self, path: Path) -> sqlite3.Connection:
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something that must be durable is not on disk: flush is to be called again after SAVE_AGAIN_S."""
+        return self._is_in_memory or bool(self.unsaved)
+
+    def _open(self) -> sqlite3.Connection:
         try:
-            return self._connect(str(path))
+            return self._connect(str(self._path))
         except sqlite3.Error as err:
-            # Nothing is overwritten: the damaged file stays where it is and this psvd works from memory.
+            # Nothing is overwritten: the file stays as it is and this psvd works from memory until it can be used.
             self.problem = f"psv.db cannot be used ({err}); what is wanted and history are kept in memory only"
-            return self._connect(":memory:")
+            self._is_in_memory = True
+            db = self._connect(":memory:")
+            db.executemany("INSERT INTO wanted VALUES (?, ?)", self._salvage())
+            return db
+
+    def _salvage(self) -> list[tuple[str, str]]:
+        """Return what a file that cannot be written says is wanted; nothing when it cannot be read either."""
+        for how in ("mode=ro", "immutable=1"):  # the second needs no write at all, but does not see what only the WAL holds
+            with contextlib.suppress(sqlite3.Error):
+                db = sqlite3.connect(f"file:{quote(str(self._path))}?{how}", uri=True)
+                with contextlib.closing(db):
+                    return list(db.execute("SELECT bot, wanted FROM wanted WHERE wanted IN ('up', 'down', 'paused')"))
+        return []
+
+    def _return_to_disk(self) -> None:
+        """Use the file again once it can be used: the disk has room, or the file was moved away."""
+        if mono() - self._tried_mono < SAVE_AGAIN_S:
+            return
+        self._tried_mono = mono()
+        try:
+            db = self._connect(str(self._path))
+        except sqlite3.Error:
+            return
+        self.unsaved = {**self.wanted(), **self.unsaved}
+        self._db.close()
+        self._db, self._dirty, self._is_in_memory, self.problem = db, False, False, ""
 
     @staticmethod
     def _connect(path: str) -> sqlite3.Connection:
         db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"it has schema {version}, this psv knows {SCHEMA_VERSION}")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"it has schema {version}, this psv knows {SCHEMA_VERSION}")
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_SCHEMA)
+            if version != SCHEMA_VERSION:
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
 
     def wanted(self) -> dict[str, Wanted]:
@@ -69,7 +111,7 @@ class Store:
 
     def set_wanted(self, bot: str, wanted: Wanted) -> None:
         """Note what is wanted; on disk at the next flush."""
-        self._run("INSERT INTO wanted VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET wanted = excluded.wanted", (bot, str(wanted)))
+        self.unsaved[bot] = wanted
 
     def add_transition(self, t: Transition) -> None:
         """Note one transition."""
@@ -113,10 +155,15 @@ class Store:
         self._run("INSERT INTO audit (at, caller, op, args) VALUES (?,?,?,?)", (at, caller, op, args))
 
     def flush(self) -> None:
-        """Commit what was noted since the last flush; called by the loop soon after the first change."""
+        """Commit what was noted since the last flush; called by the loop soon after the first change, and while `unsaved` is not empty."""
+        if self._is_in_memory:
+            self._return_to_disk()
+        upsert = "INSERT INTO wanted VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET wanted = excluded.wanted"
+        written = {bot: wanted for bot, wanted in self.unsaved.items() if self._run(upsert, (bot, str(wanted))) is not None}
         if self._dirty:
             self._dirty = False
-            self._guard("COMMIT")
+            if self._guard("COMMIT") is not None and not self._is_in_memory:
+                self.unsaved = {bot: wanted for bot, wanted in self.unsaved.items() if bot not in written}
 
     def prune(self) -> None:
         """Drop history beyond its bounds; called now and then."""
@@ -153,7 +200,9 @@ class Store:
             self.problem = f"psv.db cannot be written: {err}"
             if self._db.in_transaction and statement == "COMMIT":
                 self._db.execute("ROLLBACK")
+            elif not self._db.in_transaction:
+                self._dirty = False  # a full disk rolls back by itself
             return None
-        if statement == "COMMIT":
+        if statement == "COMMIT" and not self._is_in_memory:
             self.problem = ""
         return cursor

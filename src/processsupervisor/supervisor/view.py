@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from processsupervisor.config.spec import BotSpec
-from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
 from processsupervisor.process.handle import BotHandle
@@ -20,6 +20,12 @@ _ADVICE = {
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
     Reason.START_FAILED: "read psv logs {name}",
 }
+
+
+_UNKILLABLE = (
+    "the kernel holds the process in a call that does not return, mostly of a dead disk or network file system (see wchan in its folder "
+    "of /proc): free that, or restart the machine; nothing is started in its place"
+)
 
 
 def health_of(handle: BotHandle) -> str | None:
@@ -46,7 +52,7 @@ def describe(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
         "generation": handle.generation,
         "ready_at": handle.ready_at,
         "exited_at": handle.exited_at,
-        "uptime_s": round(wall() - handle.ready_at, 3) if is_ready and handle.ready_at is not None else None,
+        "uptime_s": round(handle.uptime_s, 3) if is_ready and handle.uptime_s is not None else None,
         "restarts": handle.restarts,
         "memory_bytes": sample.memory_bytes if sample else None,
         "memory_age_s": round(mono() - sample.at_mono, 1) if sample else None,
@@ -73,6 +79,8 @@ def what_to_do(handle: BotHandle) -> str:
     if handle.life.state is State.UNKNOWN:
         name = handle.name
         return f"cannot tell whether {name} still runs: look for PSV_BOT={name} in /proc, end it, then psv restart {name}"
+    if handle.is_unkillable:
+        return _UNKILLABLE
     if handle.life.state in (State.FAILED, State.RECOVERING) and handle.reason in _ADVICE:
         return _ADVICE[Reason(handle.reason)].format(name=handle.name)
     return ""

@@ -17,8 +17,8 @@ from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
-from processsupervisor.kernel.errors import ProtocolError, SystemRefused
-from processsupervisor.kernel.files import write_json
+from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
+from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
@@ -61,7 +61,8 @@ class Zygote:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending[bot, generation] = answer
         try:
-            if not self._link.send({"op": "fork", "bot": bot, "generation": generation}, (secret_fd,) if secret_fd >= 0 else ()):
+            request = {"op": "fork", "bot": bot, "generation": generation, "has_secret": secret_fd >= 0}
+            if not self._link.send(request, (secret_fd,) if secret_fd >= 0 else ()):
                 self.close()
                 raise SystemRefused("the zygote is gone")
             async with asyncio.timeout(FORK_TIMEOUT_S):
@@ -162,7 +163,8 @@ class ZygotePool:
                 case "stale":
                     self._replace(zygote)
                 case _:
-                    raise SystemRefused(str(answer.get("message", "the zygote could not fork")))
+                    kind = Exhausted if answer.get("code") == Exhausted.code else SystemRefused
+                    raise kind(str(answer.get("message", "the zygote could not fork")))
         raise SystemRefused("no zygote could be made", hint="see .psv/logs/psv/zygote-*.err")
 
     async def _get(self, python: str | None, preload: tuple[str, ...], is_native: bool) -> Zygote:
@@ -184,7 +186,9 @@ class ZygotePool:
         role = f"zygote-{key}"
         if role not in self._running_roles:
             await end_holder(self._paths, role)
-            write_json(self._paths.run / f"{role}.json", {"preload": preload, "native": is_native})
+            plan = {"preload": preload, "native": is_native}
+            if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
+                write_json(self._paths.run / f"{role}.json", plan)
             env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
             with contextlib.suppress(FileNotFoundError):
                 self._paths.socket(role).unlink()

@@ -7,6 +7,7 @@ nothing of the fleet: no token, no bot's module, no spec. Requests are JSON line
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Any
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import LockHeld, ProtocolError
+from processsupervisor.kernel.errors import LockHeld, ProtocolError, refused_by_system
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
@@ -102,6 +103,8 @@ class Zygote:
         base = {"bot": message["bot"], "generation": message["generation"]}
         secret_fd = link.fds.pop(0) if link.fds else -1
         try:
+            if message.get("has_secret") and secret_fd < 0:
+                raise OSError(errno.EMFILE, "a descriptor could not be received")
             changed = self._changed_file()
             if changed is not None:
                 return base | {"op": "stale", "file": changed}
@@ -109,7 +112,8 @@ class Zygote:
                 return base | {"op": "fork-failed", "message": "a preloaded library started a thread; see psv doctor"}
             pid = fork_twice(str(self._paths.folder), message["bot"], message["generation"], secret_fd)
         except OSError as err:
-            return base | {"op": "fork-failed", "message": f"cannot fork: {err.strerror}"}
+            refused = refused_by_system("cannot fork", err)
+            return base | {"op": "fork-failed", "message": refused.message, "code": refused.code}
         finally:
             if secret_fd >= 0:
                 os.close(secret_fd)
@@ -130,14 +134,19 @@ def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
     The middle process ends at once; the bot waits until then, so that its parent is already the keeper when it begins.
     """
     reading, writing = os.pipe()
-    middle = os.fork()
+    try:
+        middle = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if middle:
         os.close(writing)
         os.waitpid(middle, 0)
         answer = os.read(reading, 32)
         os.close(reading)
         if not answer:
-            raise OSError(11, "the second fork was refused")
+            raise OSError(errno.EAGAIN, "the second fork was refused")
         return int(answer)
     middle = os.getpid()
     try:

@@ -1,0 +1,90 @@
+"""Processes that some bot left with the keeper and that show nothing of it any more: reported, never signalled.
+
+Who keeps session, environment, lock or cgroup of a bot is attributed and ends with it (process/tree.py). Who shed all of
+them becomes the keeper's child all the same, and is named in status until it ends; the end of the fleet ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.process.launcher import KeeperPort
+from processsupervisor.process.tree import belongs_to, children_of
+from processsupervisor.resources.cgroups import Groups
+
+LOOK_EVERY_S = 3.0
+_MOST_NOTES = 20
+_log = logging.getLogger("psv.strays")
+
+
+class Strays:
+    """Looks at the keeper's children; `running` gives `{bot: identity}`, `known` the pids of first and own processes."""
+
+    def __init__(
+        self,
+        paths: FleetPaths,
+        keeper: KeeperPort,
+        groups: Groups,
+        known: Callable[[], set[int]],
+        running: Callable[[], dict[str, Identity]],
+    ) -> None:
+        self._paths = paths
+        self._keeper = keeper
+        self._groups = groups
+        self._known = known
+        self._running = running
+        self._seen: dict[Identity, bool | None] = {}
+        """None: seen once, it may be a bot whose birth is not reported yet. True: nobody's. False: some bot's."""
+
+    def notes(self) -> dict[str, str]:
+        """Return `{subject: message}` for status."""
+        strays = [identity.pid for identity, is_stray in self._seen.items() if is_stray][:_MOST_NOTES]
+        return {
+            f"process {pid}": "belongs to no bot that could be told: a bot left it behind without session, environment or lock; "
+            f"look at /proc/{pid}, end it by hand, or it ends with the fleet"
+            for pid in strays
+        }
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.look()
+
+    def look(self) -> None:
+        """Compare the keeper's children with what is known; a newcomer is judged at the second look."""
+        keeper_pid = self._keeper.pid
+        if keeper_pid is None:
+            return
+        own = read_stat(keeper_pid)
+        known = self._known()
+        before, self._seen = self._seen, {}
+        for pid in children_of(keeper_pid):
+            facts = read_stat(pid)
+            # Whoever shares the keeper's session was started by it: the printer of progress.
+            if pid in known or facts is None or facts[0] in "ZX" or own is None or facts[2] == own[2]:
+                continue
+            identity = Identity.of(pid)
+            if identity is not None:
+                self._seen[identity] = self._judge(identity) if identity in before and before[identity] is None else before.get(identity)
+
+    def _judge(self, identity: Identity) -> bool:
+        if self._is_in_group(identity.pid):
+            return False
+        if any(belongs_to(identity.pid, bot, self._paths, first.pid) for bot, first in self._running().items()):
+            return False
+        _log.warning("a process belongs to no bot that could be told", extra={"child": identity.pid})
+        return True
+
+    def _is_in_group(self, pid: int) -> bool:
+        if self._groups.root is None:
+            return False
+        try:
+            return self._groups.root.name in Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            return False
