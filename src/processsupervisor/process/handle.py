@@ -234,8 +234,9 @@ class BotHandle:
             self._watch_readiness()
 
     def _on_launch_failed(self, err: Exception) -> None:
-        if is_exhausted(err) and self.life.state is State.STARTING:
-            # Nobody's fault: no exit is noted, no restart burnt. The supervisor starts the bot again when the system has room.
+        is_without_fault = is_exhausted(err) or (self._around.keeper.pid is None and not isinstance(err, LockHeld))
+        if is_without_fault and self.life.state is State.STARTING:
+            # No exit is noted, no restart burnt. The supervisor starts the bot again when the system has room, or a keeper.
             self._close_process()
             self.reason = Reason.START_FAILED
             self.life.fire(Trigger.EXIT, generation=self.generation, reason=Reason.START_FAILED)
