@@ -4,15 +4,21 @@
 #   make check   ruff, mypy, import-linter, generated pages current
 #   make docs    write the generated pages of docs/ again
 #   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
+#   make chaos         50 bots under load, kills and stops at random: ROUNDS=300, SEED=n plays one run again
+#   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
+#   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
 # PYTHON=python3.12 chooses the interpreter of a new .venv; uv is used where it is on PATH.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTARGS ?= -n 2 --dist loadfile
 BENCHARGS ?=
+ROUNDS ?= 300
+SEED ?=
+MINUTES ?=
 INSTALL = ./.ci/venv $(VENV)
 
-.PHONY: run test check docs bench clean
+.PHONY: run test check docs bench chaos availability soak clean
 
 run: $(VENV)/.installed-run
 	exec $(BIN)/psv -C examples/demo up
@@ -35,6 +41,9 @@ docs: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(BENCHARGS)
+
+chaos availability soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos $@ --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # A venv with the development set has the runtime too, so `make run` after `make test` installs nothing.
 $(VENV)/.installed-run: pyproject.toml constraints.txt

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from tests.chaos.availability import Availability
 from tests.chaos.chaos import Chaos
 from tests.chaos.fleet import Shape, splits
+from tests.chaos.soak import Soak
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -27,15 +29,27 @@ def _keep(name: str, facts: dict[str, Any], result: dict[str, Any]) -> None:
     print(f"kept as {path}")
 
 
-def _chaos(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], bool]:
-    seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 31)
-    outcome = Chaos(folder, Shape(*splits(chosen.bots)), seed, say=lambda text: print(text, flush=True)).run(chosen.rounds)
+def _chaos(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
+    outcome = Chaos(folder, Shape(*splits(chosen.bots)), seed, say=_say).run(chosen.rounds)
     return {"bots": chosen.bots} | outcome.as_json(), not outcome.violations
+
+
+def _availability(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
+    return Availability(folder, chosen.bots, seed, say=_say).run(chosen.minutes or 60.0)
+
+
+def _soak(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
+    minutes = chosen.minutes or 30.0
+    return Soak(folder, chosen.bots, seed, warm_up_s=min(120.0, 15.0 * minutes), say=_say).run(minutes)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("what", choices=["chaos"])
+    parser.add_argument("what", choices=["chaos", "availability", "soak"])
     parser.add_argument("--bots", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int)
@@ -48,7 +62,10 @@ def main() -> int:
     # Below the fleet's folder, so that every process of it, whatever its title, can be told by its environment.
     (root / "fleet" / "runtime").mkdir(parents=True)
     os.environ["PSV_RUNTIME_DIR"] = str(root / "fleet" / "runtime")
-    result, is_good = {"chaos": _chaos}[chosen.what](chosen, root / "fleet")
+    seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 31)
+    _say(f"seed {seed}")
+    run = {"chaos": _chaos, "availability": _availability, "soak": _soak}[chosen.what]
+    result, is_good = run(chosen, root / "fleet", seed)
     if not chosen.no_save:
         _keep(chosen.what, facts, result)
     print(json.dumps({k: v for k, v in result.items() if k != "violations"}, indent=1))

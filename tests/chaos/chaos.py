@@ -112,7 +112,7 @@ class Chaos:
             self.outcome.violations.append({"round": number, "wrong": wrong, "hits": written(hits)})
 
     def _end(self, crowd: Crowd) -> None:
-        """Read every conversation once more from its beginning, go down by command, see that nothing is left."""
+        """Read every conversation once more from its beginning, end the clients, go down by command, see that nothing is left."""
         try:
             answer = crowd.pause_until_quiet(SETTLE_S)
             self._note(-1, [], crowd.ask("audit", 60.0 + 2.0 * len(self.fleet.shape.natives))["faults"])
@@ -124,6 +124,7 @@ class Chaos:
             "lines": ledger.lines, "lines_lost_within_the_stated_limit": ledger.lines_forgiven, "starts_aborted": ledger.aborted_starts,
             "exits_unknown_while_keeper_was_away": ledger.unknown_exits, "samples": self._sampler.samples,
         }  # fmt: skip
+        crowd.close()
         self.fleet.down()
         try:
             eventually(lambda: not self.fleet.processes(), "the end of every process", 5.0)

@@ -132,8 +132,8 @@ class Ledger:
         exits = self._new_exits()
         for name in self._fleet.shape.bots:
             met = [h for h in hits if h.target == name and h.identity is not None and h.act.kind == "kill"]
-            is_unseen = any(h.is_orphan for h in met) or touched.was("keeper")
-            wrong += self._check_bot(name, {h.identity for h in met if h.identity}, exits.get(name, []), touched, is_unseen)
+            wrong += [f"{name}: {text}" for text in self._wrong_processes(name, met)]
+            wrong += [f"{name}: {text}" for text in self._wrong_exits(name, met, exits.get(name, []), touched)]
         return wrong + self._check_lines(hits, touched)
 
     # -- own processes
@@ -161,27 +161,11 @@ class Ledger:
             found.setdefault(bot, []).append(json.loads(record))
         return found
 
-    def _check_bot(
-        self, name: str, killed: set[Identity], exits: list[dict[str, Any]], touched: Touched, is_unseen: bool
-    ) -> list[str]:
-        before, now = self._bots[name], self._listed[name]
-        process = self._processes[name]
-        wrong = [f"{name}: {text}" for text in self._wrong_processes(name, process, killed)]
-        aborted = max(0, len(exits) - len(killed))
-        if aborted and touched.was("psvd", "zygote", "keeper") and killed:
-            self.aborted_starts += aborted  # a start whose parts died under it: no process of the bot, so nothing restarted
-        elif len(exits) != len(killed):
-            wrong.append(f"{name}: killed {len(killed)} times, {len(exits)} exits noted: {_brief(exits)}")
-        grown = now["generation"] - before["generation"]
-        if grown != max(len(exits), len(killed)):
-            wrong.append(f"{name}: generation {before['generation']} became {now['generation']} by {len(killed)} kills")
-        if now["restarts"] - before["restarts"] != len(exits) and "keeper" not in touched.killed:
-            wrong.append(f"{name}: restarts {before['restarts']} became {now['restarts']} by {len(exits)} exits")
-        return wrong + [f"{name}: {text}" for record in exits if (text := self._wrong_reason(record, touched, is_unseen))]
-
-    def _wrong_processes(self, name: str, before: Identity, killed: set[Identity]) -> list[str]:
-        found = self._fleet.bot_process(name)
+    def _wrong_processes(self, name: str, met: list[Hit]) -> list[str]:
+        """The process is the one of before, or one of before was killed; no other was ever seen."""
+        before, found = self._processes[name], self._fleet.bot_process(name)
         now = found[0] if found else None
+        killed = [h.identity for h in met if h.identity is not None]
         wrong = []
         if now != before and before not in killed:
             wrong.append(f"pid {before.pid} became {now.pid if now else None} and nobody had killed it")
@@ -189,6 +173,31 @@ class Ledger:
         explained = {(i.pid, i.start_ticks) for i in (*killed, before, *((now,) if now else ()))}
         strangers = self._sampler.seen.get(name, set()) - explained
         return wrong + [f"pid {pid} was seen, and neither killed nor kept" for pid, _ in strangers]
+
+    def _wrong_exits(self, name: str, met: list[Hit], exits: list[dict[str, Any]], touched: Touched) -> list[str]:
+        """One exit for each kill, with its truth; a start whose parts died under it may be noted besides, of a generation of its own."""
+        before, now = self._bots[name], self._listed[name]
+        killed = Counter(h.generation for h in met)
+        own = [e for e in exits if e["generation"] in killed]
+        aborted = [e for e in exits if e["generation"] not in killed]
+        wrong = []
+        if Counter(e["generation"] for e in own) != killed:
+            wrong.append(f"generations {sorted(killed)} were killed, exits noted: {_brief(exits)}")
+        if aborted and not (met and touched.was("psvd", "zygote", "keeper")):
+            wrong.append(f"an exit that nobody caused: {_brief(aborted)}")
+        if aborted and any(e["reason"] == "signal" for e in aborted):
+            wrong.append(f"a generation that nobody killed is said to be killed: {_brief(aborted)}")
+        self.aborted_starts += len(aborted)
+        if now["generation"] - before["generation"] < len(exits) or now["generation"] != self._fleet_generation(name):
+            wrong.append(f"generation {before['generation']} became {now['generation']} by {len(exits)} exits")
+        if now["restarts"] - before["restarts"] != len(exits) and "keeper" not in touched.killed:
+            wrong.append(f"restarts {before['restarts']} became {now['restarts']} by {len(exits)} exits")
+        is_unseen = touched.was("keeper") or any(h.is_orphan for h in met)
+        return wrong + [text for record in own if (text := self._wrong_reason(record, touched, is_unseen))]
+
+    def _fleet_generation(self, name: str) -> int:
+        found = self._fleet.bot_process(name)
+        return found[1] if found else 0
 
     def _wrong_reason(self, record: dict[str, Any], touched: Touched, is_unseen: bool) -> str:
         """The truth is SIGKILL; less may be known only where the keeper was away, or is not the parent."""

@@ -31,8 +31,8 @@ class Client(Protocol):
 
     tally: Tally
 
-    def say(self) -> None:
-        """Send the next message."""
+    def say(self, due: float) -> None:
+        """Send the next message, which was due at this time of the loop's clock."""
         ...
 
     async def run(self) -> None:
@@ -48,8 +48,8 @@ class SocketClient:
         self._path = path
         self._writer: asyncio.StreamWriter | None = None
 
-    def say(self) -> None:
-        self._post(self.tally.new(asyncio.get_running_loop().time()))
+    def say(self, due: float) -> None:
+        self._post(self.tally.new(due))
 
     def _post(self, message_id: str) -> None:
         text = self.tally.unaccepted.get(message_id)
@@ -116,8 +116,8 @@ class HttpClient:
         self._bot = bot
         self._has_message = asyncio.Event()
 
-    def say(self) -> None:
-        self.tally.new(asyncio.get_running_loop().time())
+    def say(self, due: float) -> None:
+        self.tally.new(due)
         self._has_message.set()
 
     async def run(self) -> None:

@@ -71,7 +71,7 @@ class Crowd:
         return self._process.pid
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; doing it twice does nothing."""
         self._process.kill()
         self._process.wait(5)
         for end in (self._process.stdin, self._process.stdout):
@@ -109,9 +109,9 @@ class _Clients:
         due = loop.time() + phase * every_s
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
-            due += every_s
             if not self._is_paused:
-                client.say()
+                client.say(due)
+            due += every_s
 
     async def _obey(self) -> None:
         reader = asyncio.StreamReader()
@@ -125,7 +125,10 @@ class _Clients:
                     self._is_paused = False
                     answer = {}
                 case "counts":
-                    answer = self._counts() | {"latencies": [list(c.tally.latencies) for c in self.all]}
+                    answer = self._counts() | {
+                        "latencies": [s for c in self.all for s in c.tally.latencies],
+                        "late": [pair for c in self.all for pair in c.tally.late],
+                    }
                 case _:
                     answer = await self._audit()
             sys.stdout.write(json.dumps(answer) + "\n")

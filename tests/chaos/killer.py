@@ -42,12 +42,13 @@ class Act:
 class Hit:
     """An act as it was done: `target` is a role or a bot's name; `identity` None when nobody was there to be hit.
 
-    `is_orphan` tells of a bot that is no child of the present keeper: it was born under an earlier one.
+    Of a bot: `generation`, and whether it `is_orphan`, no child of the present keeper: born under an earlier one.
     """
 
     act: Act
     target: str
     identity: Identity | None
+    generation: int = 0
     is_orphan: bool = False
 
     def __str__(self) -> str:
@@ -116,11 +117,11 @@ class Killer:
         return hits
 
     def _do(self, act: Act, hits: list[Hit], enter: Callable[[float, Callable[[], None]], None]) -> None:
-        target, identity = self.find(act)
+        target, identity, generation = self.find(act)
         number = signal.SIGKILL if act.kind == "kill" else signal.SIGSTOP
         is_orphan = act.role == "bot" and identity is not None and self._is_orphan(identity)
         is_hit = send_signal(identity, number)
-        hits.append(Hit(act, target, identity if is_hit else None, is_orphan))
+        hits.append(Hit(act, target, identity if is_hit else None, generation, is_orphan))
         if is_hit and act.kind == "stop":
             enter(act.at_s + act.for_s, lambda: self._let_go(identity))
         elif is_hit and act.role == "keeper":
@@ -136,17 +137,17 @@ class Killer:
     def _let_go(identity: Identity | None) -> None:
         send_signal(identity, signal.SIGCONT)
 
-    def find(self, act: Act) -> tuple[str, Identity | None]:
-        """Return whom an act means at this moment."""
+    def find(self, act: Act) -> tuple[str, Identity | None, int]:
+        """Return whom an act means at this moment: name, process, generation of a bot."""
         if act.role == "bot":
             name = self._bots[act.index % len(self._bots)]
             found = self._fleet.bot_process(name)
-            return name, found[0] if found else None
+            return (name, *found) if found else (name, None, 0)
         if act.role == "keeper":
             keeper = self._fleet.keeper
             # The child itself, not the lock's holder: a keeper killed before it has its lock must be seen to end, too.
-            return act.role, Identity.of(keeper.pid) if keeper is not None and keeper.poll() is None else None
-        return act.role, self._fleet.role_process(act.role, act.index)
+            return act.role, Identity.of(keeper.pid) if keeper is not None and keeper.poll() is None else None, 0
+        return act.role, self._fleet.role_process(act.role, act.index), 0
 
 
 def written(hits: list[Hit]) -> list[dict[str, object]]:

@@ -11,6 +11,8 @@ from array import array
 APOLOGY = "Sorry, something went wrong here and I could not answer this message."
 """The policy's answer to a message during which the bot died three times (bot/pump.py)."""
 
+LATE_S = 1.0
+
 
 class Tally:
     """One conversation of one client; times are seconds of one clock of the caller's choice."""
@@ -24,6 +26,8 @@ class Tally:
         self.apologies = 0
         self.faults: list[str] = []
         self.latencies = array("d")
+        self.late: list[tuple[float, float]] = []
+        """(when it was due, how long the answer took) of messages that were answered later than LATE_S."""
         self.unaccepted: dict[str, str] = {}
         """{id: text} of messages that no acceptance was seen of yet: sent again under the same id until there is one."""
         self._slow_every = slow_every
@@ -40,13 +44,13 @@ class Tally:
         """Return the ids without an answer."""
         return list(self._open)
 
-    def new(self, now: float) -> str:
-        """Make the next message and return its id; its clock runs from now."""
+    def new(self, due: float) -> str:
+        """Make the next message and return its id; its clock runs from when it was due, however late the client itself is."""
         self.sent += 1
         message_id = f"{self.name}-{self.sent}"
         is_slow = self._slow_every and self.sent % self._slow_every == 0
         text = f"{'slow' if is_slow else 'say'} {self.sent}"
-        self._open[message_id] = text, now
+        self._open[message_id] = text, due
         self.unaccepted[message_id] = text
         return message_id
 
@@ -72,6 +76,8 @@ class Tally:
         self.on_accepted(reply_to)  # the reply is later than the commit: the acceptance itself was lost with its connection
         self.answered += 1
         self.latencies.append(now - sent_at)
+        if now - sent_at > LATE_S:
+            self.late.append((sent_at, now - sent_at))
         if text == APOLOGY:
             self.apologies += 1
         elif text != f"echo {expected}":

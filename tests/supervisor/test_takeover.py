@@ -78,6 +78,20 @@ def test_without_a_keeper_nothing_is_started_and_nothing_is_stopped_for_it(fleet
     assert fleet.until("b", state="RUNNING")["generation"] == 2
 
 
+def test_a_start_that_the_keepers_death_cut_off_burns_no_restart(fleet: LiveFleet) -> None:
+    """Nobody was born, so nobody has failed: the one exit is that of the process that was killed."""
+    pids = _up(fleet)
+    assert fleet.keeper is not None
+    fleet.keeper.send_signal(signal.SIGSTOP)
+    os.kill(pids["b"], signal.SIGKILL)
+    fleet.until("b", state="STARTING", generation=2)  # its start waits for an answer of the keeper
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    found = fleet.until("b", state="RUNNING")
+    assert found["restarts"] == 1
+    assert fleet.detail("b")["last_exit"]["generation"] == 1
+
+
 def test_the_page_comes_back_under_the_new_keeper(fleet: LiveFleet) -> None:
     """The old web process is ended and the new one answers; down ends that one too."""
     _up(fleet, web=True)

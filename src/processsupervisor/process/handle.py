@@ -8,7 +8,6 @@ launch and then stops what was born.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import secrets
@@ -25,6 +24,7 @@ from processsupervisor.process.botrecord import BotRecord
 from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
+from processsupervisor.process.patience import Countdown, wait_patiently
 from processsupervisor.process.readiness import Readiness
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
@@ -69,7 +69,7 @@ class BotHandle:
         self._killed_mono: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._readiness = Readiness()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Countdown | None = None
         self._gone = asyncio.Event()
 
     # -- commands
@@ -201,7 +201,8 @@ class BotHandle:
     def plan_start(self, delay_s: float, start: Callable[[], object]) -> None:
         """Call `start` after `delay_s`, unless a command comes first."""
         self.next_start_mono = mono() + delay_s
-        self._set_timer(delay_s, start)
+        self._set_timer(None)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, start)
         self.note()
 
     def close(self) -> None:
@@ -233,8 +234,9 @@ class BotHandle:
             self._watch_readiness()
 
     def _on_launch_failed(self, err: Exception) -> None:
-        if is_exhausted(err) and self.life.state is State.STARTING:
-            # Nobody's fault: no exit is noted, no restart burnt. The supervisor starts the bot again when the system has room.
+        is_without_fault = is_exhausted(err) or (self._around.keeper.pid is None and not isinstance(err, LockHeld))
+        if is_without_fault and self.life.state is State.STARTING:
+            # No exit is noted, no restart burnt. The supervisor starts the bot again when the system has room, or a keeper.
             self._close_process()
             self.reason = Reason.START_FAILED
             self.life.fire(Trigger.EXIT, generation=self.generation, reason=Reason.START_FAILED)
@@ -258,8 +260,8 @@ class BotHandle:
 
     def _expect_status(self) -> None:
         """The process is gone and the keeper has the status: give it a moment, or none if there is no keeper."""
-        wait_s = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0
-        asyncio.get_running_loop().call_later(wait_s, self.on_status, None, wall() + wait_s, self.generation)
+        wait_s, generation = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0, self.generation
+        Countdown(wait_s, lambda: self.on_status(None, wall(), generation))
 
     def _watch_readiness(self) -> None:
         if self.process is not None:
@@ -279,8 +281,7 @@ class BotHandle:
         while generation == self.generation and not self._gone.is_set():
             rung = rungs.pop(0) if len(rungs) > 1 else rungs[0]
             rung.act()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), rung.patience_s)
+            await wait_patiently(self._gone, rung.patience_s)
 
     async def _clear_away(self, record: ExitRecord) -> None:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
@@ -322,11 +323,12 @@ class BotHandle:
         self._record.write(self)
 
     def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
+        """Judge the bot after `delay_s` of psvd's running, or (None) not at all."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if delay_s is not None and act is not None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, act)
+            self._timer = Countdown(delay_s, act)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

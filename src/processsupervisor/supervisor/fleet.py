@@ -162,6 +162,9 @@ class Fleet:
         return is_waiting and self.start(handle, reason)
 
     def _on_refused(self, name: str, message: str) -> None:
+        if self.keeper.pid is None:
+            self.start(self.handles[name], "recover")  # planned for when there is a keeper again
+            return
         _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})
         self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], "recover"))
 
