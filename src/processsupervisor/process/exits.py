@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
@@ -38,6 +39,12 @@ class ExitRecord:
     def to_json(self) -> dict[str, object]:
         """Return the record under the names of the contract."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ExitRecord:
+        """Rebuild a record written by `to_json`, of this or an older version."""
+        known = {name: value[name] for name in cls.__slots__ if name in value}
+        return cls(**known | {"reason": Reason(value["reason"])})
 
 
 def record_of(paths: FleetPaths, bot: str, generation: int, status: int | None, at: float) -> ExitRecord:
