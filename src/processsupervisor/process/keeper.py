@@ -198,6 +198,7 @@ class Keeper:
             with contextlib.suppress(OSError):
                 os.unlink(self._paths.socket(name))
             listener.close()
+        self._paths.running.unlink(missing_ok=True)
         unlist_fleet(self._listed)
         ending.await_progress(self._progress_pid)
         self._log.write("keeper ends", status=status)
