@@ -25,6 +25,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.logview import tail_lines
+from processsupervisor.process.record import override_of
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
@@ -60,6 +61,7 @@ class Fleet:
         self.is_going_down = False
         self.watchers: set[Watcher] = set()
         self.role_facts: dict[str, dict[str, Any]] = {}
+        self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
@@ -313,6 +315,8 @@ class Fleet:
             handle.rest(Trigger.COMPLETE, record.reason)
         else:
             handle.rest(Trigger.GIVE_UP, decision.reason)
+            if record.reason is Reason.LOCK_HELD and self._take_back(handle):
+                return
             if decision.delay_s is not None:
                 handle.plan_start(decision.delay_s, lambda: self.start(handle, "retry"))
         if handle.spec["essential"] and is_final:
@@ -333,14 +337,16 @@ class Fleet:
         """Return the bots of which a process lives or is being born."""
         return [h for h in self.handles.values() if h.life.state in HAS_PROCESS]
 
-    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any]) -> None:
-        """Note an exit that happened while no psvd looked, and do what would have followed it."""
+    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any], *, is_followed: bool = True) -> None:
+        """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
         record.uptime_s = uptime_of(facts, record.at)
-        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        self.store.add_exit(handle.name, record, is_counted=not is_asked)
-        self.store.flush()
-        if not is_asked and handle.wanted is not Wanted.DOWN:
+        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
+        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
+        if not self.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
+            self.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+            self.store.flush()
+        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ class Manager:
             "config_differs": source_digest(fleet.paths) != self._source,
             "processes": self._processes(),
             "bots": counts,
+            "adoption": fleet.adoption,
             "notes": fleet.notes(),
             "web": fleet.web.url(),
         }
@@ -107,6 +108,7 @@ class Manager:
             handle.kill_now()
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
         fleet.store.flush()
+        fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
         fleet.groups.close()
         for watcher in list(fleet.watchers):
             watcher({"kind": "down", "stopped": len(stopping)})
