@@ -15,6 +15,7 @@ from typing import Any
 
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
@@ -53,6 +54,7 @@ class Fleet:
     def __init__(self, paths: FleetPaths, applied: Applied, on_essential_end: Callable[[int], None]) -> None:
         self.paths = paths
         self.settings = applied["fleet"]
+        self._anchor = Anchor(paths.run)
         self.keeper = KeeperLink(paths, self._on_keeper)
         self.zygotes = ZygotePool(paths, self.keeper)
         self.groups = Groups(paths)
@@ -106,22 +108,10 @@ class Fleet:
     def _running(self) -> dict[str, Identity]:
         return {name: h.process for name, h in self.handles.items() if h.process is not None}
 
-    def notes(self) -> list[dict[str, str]]:
-        """Return what was done otherwise than asked, and why."""
-        found = [{"subject": s, "message": m} for s, m in (self.zygotes.notes | self.strays.notes()).items()]
-        found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
-        found += [{"subject": name, "message": f"is not run: {error}"} for name, error in self.misnamed.items()]
-        for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
-            if problem:
-                found.append({"subject": subject, "message": problem})
-        if not self.paths.journal.is_file():
-            found.append({"subject": "exits.journal", "message": "is no file: how bots end while psvd is away stays unknown"})
-        if self.keeper.is_silent:
-            message = "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
-            found.append({"subject": "keeper", "message": message})
-        elif self.keeper.pid is None:
-            found.append({"subject": "keeper", "message": "no keeper: bots go on, nothing is started; run psv up"})
-        return found
+    def moved_to(self) -> str | None:
+        """Return where the fleet folder lies now if it was moved or replaced while the fleet runs: nothing is started then."""
+        now = self._anchor.moved_to()
+        return now.removesuffix("/.psv/run") if now is not None else None
 
     # -- wishes
 
@@ -139,7 +129,7 @@ class Fleet:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
         if self.is_going_down:
             return False
-        if self.keeper.pid is None:
+        if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
         if handle.reason == Reason.LOCK_HELD and self._take_back(handle):
