@@ -79,6 +79,7 @@ class BotHandle:
             return False
         self.generation += 1
         self.process, self.ready_at, self.next_start_mono, self.notes = None, None, None, []
+        self.via = self._around.launcher.zygotes.origin(self.name)
         self._has_status, self._override = False, None
         self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()

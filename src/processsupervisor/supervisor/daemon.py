@@ -21,7 +21,7 @@ from processsupervisor.process.tree import kill_leftovers
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
-from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.manager import Manager
 
 _log = logging.getLogger("psv.psvd")
@@ -51,6 +51,7 @@ class Psvd:
         await self._fleet.keeper.connect()
         self._take_welcome()
         counts = await self._adopt_all()
+        self._fleet.zygotes.settle()
         await self._listen()
         _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
         await self._start_wanted()
@@ -115,6 +116,8 @@ class Psvd:
 
     async def _take(self, handle: BotHandle, finding: Finding) -> None:
         fleet = self._fleet
+        if finding.facts.get("state") not in RESTING:
+            fleet.zygotes.recall(handle.name, str(finding.facts.get("via") or ""))
         handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(finding.facts.get("restarts") or 0), int(finding.facts.get("quick") or 0)
