@@ -83,6 +83,7 @@ class BotHandle:
             return False
         self.generation = self._newest = max(self._newest, self.generation) + 1
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
+        self.via = self._around.launcher.zygotes.origin(self.name)
         self._has_status, self.override, self._killed_mono = False, None, None
         self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()

@@ -43,6 +43,7 @@ _log = logging.getLogger("psv.fleet")
 _EARLY_EXITS = 4096
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
+RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 
 Watcher = Callable[[dict[str, object]], None]
 
@@ -66,14 +67,17 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
+        self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
+        """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
         self._on_essential_end = on_essential_end
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
         self._exit_rows: dict[tuple[str, int], int] = {}
         self._flush: asyncio.TimerHandle | None = None
+        self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         around = Surroundings(
             paths=paths,
-            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits),
+            launcher=self.launcher,
             keeper=self.keeper,
             on_transition=self._on_transition,
             on_end=self._on_end,
@@ -247,6 +251,8 @@ class Fleet:
         self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pause)
+        if transition.after in RESTING:
+            self.zygotes.pins.drop(transition.bot)
         event = transition.event()
         for watcher in list(self.watchers):
             watcher(event)
@@ -267,7 +273,8 @@ class Fleet:
         handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
-        row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
+        is_back = not is_asked and not self.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
+        row = self.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
         self._exit_rows[handle.name, record.generation] = row
         self.store.flush()  # a restart that follows must be counted even if psvd is killed now
         code = record.exit_code
@@ -280,6 +287,9 @@ class Fleet:
         elif self.is_going_down or handle.wanted is Wanted.DOWN:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             handle.stop()
+        elif is_back:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            self.start(handle, "back")
         else:
             self._follow(handle, record, self._decide(handle, record))
 
