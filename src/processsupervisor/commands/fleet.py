@@ -45,6 +45,7 @@ COMMANDS = (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
     Command("fleet.upgrade", "Run the installed psv in place of the one that runs, without touching a bot", (
+        Arg("bots", "flag", False, "Then restart the bots, a few at a time, each gated on ready", option=("--bots",)),
         Arg("timeout_s", "duration", 120.0, "How long to wait for psv's own processes", most=86400.0),
     ), "admin", place="client", verbs=("upgrade",)),
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
