@@ -45,6 +45,7 @@ class Psvd:
         await self._fleet.keeper.connect()
         self._take_welcome()
         reconcile = await self._adopt_all()
+        self._fleet.zygotes.settle()
         await self._listen()
         self._fleet.keeper.tell("serving")
         _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})

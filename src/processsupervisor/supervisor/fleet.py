@@ -30,6 +30,7 @@ from processsupervisor.process.record import override_of
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
+from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
@@ -41,9 +42,9 @@ from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
 
 _log = logging.getLogger("psv.fleet")
-_EARLY_EXITS = 4096
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
+RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 
 Watcher = Callable[[dict[str, object]], None]
 
@@ -68,14 +69,16 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
+        self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
+        """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
         self._on_essential_end = on_essential_end
-        self._by_identity: dict[tuple[int, int], BotHandle] = {}
-        self._early: dict[tuple[int, int], tuple[int, float]] = {}
+        self._births = Births()
         self._exit_rows: dict[tuple[str, int], int] = {}
         self._flush: asyncio.TimerHandle | None = None
+        self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         around = Surroundings(
             paths=paths,
-            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits),
+            launcher=self.launcher,
             keeper=self.keeper,
             on_transition=self._on_transition,
             on_end=self._on_end,
@@ -209,27 +212,13 @@ class Fleet:
             elif role.startswith("zygote-"):
                 self.zygotes.forget(role)
             return
-        key = int(message["pid"]), int(message["start_ticks"])
-        handle = self._by_identity.pop(key, None)
-        present = handle.process if handle is not None else None
-        if handle is not None and present is not None and (present.pid, present.start_ticks) == key:
-            handle.on_status(int(message["status"]), float(message["at"]))
-            return
-        # Not ours, or ended before its birth was reported to us: kept for a moment, oldest dropped first.
-        self._early[key] = int(message["status"]), float(message["at"])
-        if len(self._early) > _EARLY_EXITS:
-            del self._early[next(iter(self._early))]
+        self._births.on_exit(message)
 
     def _on_born(self, name: str, identity: Identity) -> None:
         handle = self.handles[name]
-        key = identity.pid, identity.start_ticks
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
-        early = self._early.pop(key, None)
-        if early is not None:
-            handle.on_status(*early)
-        else:
-            self._by_identity[key] = handle
+        self._births.on_born(handle, identity)
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
@@ -237,6 +226,8 @@ class Fleet:
         self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pause)
+        if transition.after in RESTING:
+            self.zygotes.pins.drop(transition.bot)
         event = transition.event()
         for watcher in list(self.watchers):
             watcher(event)
@@ -257,7 +248,8 @@ class Fleet:
         handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
-        row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
+        is_back = not is_asked and not self.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
+        row = self.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
         self._exit_rows[handle.name, record.generation] = row
         self.store.flush()  # a restart that follows must be counted even if psvd is killed now
         code = record.exit_code
@@ -270,6 +262,9 @@ class Fleet:
         elif self.is_going_down or handle.wanted is Wanted.DOWN:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             handle.stop()
+        elif is_back:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            self.start(handle, "back")
         else:
             self._follow(handle, record, self._decide(handle, record))
 

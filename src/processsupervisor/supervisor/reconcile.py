@@ -22,7 +22,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import owners
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
-from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.fleet import RESTING, Fleet
 
 _log = logging.getLogger("psv.adoption")
 ADOPT_TIMEOUT_S = 30.0
@@ -81,6 +81,8 @@ class Reconcile:
         facts = finding.facts
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(facts.get("restarts") or 0), int(facts.get("quick") or 0)
+        if facts.get("state") not in RESTING:
+            self._fleet.zygotes.recall(handle.name, str(facts.get("via") or ""))
         if (said := facts.get("wanted")) in set(Wanted):
             self._fleet.want(handle, Wanted(said))  # said while psv.db could not be written
         match finding.outcome:

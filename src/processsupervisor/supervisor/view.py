@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.sampler import Sample
 
+_LAST_LINE_S = 0.5
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
     Reason.CONFIG: "read psv logs {name}; correct the program, then psv restart {name}; or fleet.toml, then psv down and psv up",
@@ -104,3 +108,10 @@ def _summary(spec: BotSpec) -> dict[str, object]:
     names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
     shown: dict[str, object] = {name: value for name, value in spec.items() if name in names}
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
+
+
+async def await_last_words(record: ExitRecord | None) -> None:
+    """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
+    deadline = mono() + _LAST_LINE_S
+    while record is not None and not record.log_tail and mono() < deadline:
+        await asyncio.sleep(0.02)
