@@ -64,6 +64,10 @@ class FakeFleet:
             await asyncio.Event().wait()
         await emit({"kind": "down", "stopped": len(self.bots)})
 
+    async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
+        await emit({"kind": "plan", "bots": dict.fromkeys(names, 1), "batches": [list(names)], "left_alone": {}})
+        return {"ok": True, "message": "", "rolled": list(names), "not_rolled": [], "let_go": [], "left_alone": {}}
+
     async def wait(self, timeout_s: float) -> dict[str, object]:
         late = [name for name, state in self.state.items() if state != "RUNNING"]
         ready = [name for name in self.bots if name not in late]

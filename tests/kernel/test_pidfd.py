@@ -8,6 +8,7 @@ import select
 import signal
 
 import pytest
+from tests.supervisor.live import keeps_exit_status
 
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.pidfd import exit_status
@@ -35,12 +36,6 @@ def _let_end(writing: int, pidfd: int) -> None:
     assert select.select([pidfd], [], [], 10)[0]
 
 
-def _keeps_exit_status() -> bool:
-    """Tell whether this kernel knows PIDFD_INFO_EXIT (Linux 6.15)."""
-    major, minor = os.uname().release.split(".")[:2]
-    return (int(major), int("".join(filter(str.isdigit, minor)))) >= (6, 15)
-
-
 @pytest.mark.parametrize(("code", "signal_number"), [(0, 0), (3, 0), (255, 0), (0, signal.SIGUSR1), (0, signal.SIGKILL)])
 def test_a_zombie_and_a_reaped_process_tell_the_status_that_wait_tells(code: int, signal_number: int) -> None:
     """Codes, zero among them, and signals; the same number before and after somebody else has waited."""
@@ -50,7 +45,7 @@ def test_a_zombie_and_a_reaped_process_tell_the_status_that_wait_tells(code: int
         as_zombie = exit_status(pidfd, identity)
         status = os.waitpid(identity.pid, 0)[1]
         assert as_zombie == status
-        assert exit_status(pidfd, identity) == (status if _keeps_exit_status() else None)
+        assert exit_status(pidfd, identity) == (status if keeps_exit_status() else None)
     finally:
         os.close(pidfd)
 

@@ -36,6 +36,12 @@ def eventually(condition: Callable[[], Any], what: str, timeout_s: float = PATIE
         time.sleep(0.01)
 
 
+def keeps_exit_status() -> bool:
+    """Tell whether this kernel answers PIDFD_GET_INFO for a reaped process (Linux 6.15)."""
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int("".join(filter(str.isdigit, minor)))) >= (6, 15)
+
+
 class LiveFleet:
     """One fleet. Files are written before `up`; bots are reached through `bot` and `call`."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from processsupervisor.cli import machine
+from processsupervisor.cli.rollout import roll_bots
 from processsupervisor.cli.selfcheck import check_copy
 from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command
@@ -23,8 +24,8 @@ _ANSWER_S = 10.0
 _RETRY_S = 0.02
 
 
-def upgrade(session: Session, command: Command, *, timeout_s: float) -> int:
-    """Replace psv's own processes."""
+def upgrade(session: Session, command: Command, *, bots: bool, timeout_s: float) -> int:
+    """Replace psv's own processes; with `bots` the bots too, afterwards."""
     machine.require_linux()
     paths = session.paths
     if not keeper_runs(paths):
@@ -37,7 +38,7 @@ def upgrade(session: Session, command: Command, *, timeout_s: float) -> int:
         check_copy(paths, code)
         _ask(paths, code)
         _follow(session, paths, code, timeout_s)
-    return EXIT_OK
+    return roll_bots(session) if bots else EXIT_OK
 
 
 def _running(session: Session) -> set[str]:

@@ -22,6 +22,11 @@ async def watch(port: FleetPort, emit: Emit) -> object:
     return None
 
 
+async def rollout(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, batch: int | None) -> object:
+    """Restart running bots through fresh zygotes, in batches gated on ready."""
+    return await port.rollout(port.select(names, type), batch, emit)
+
+
 async def wait(port: FleetPort, emit: Emit, *, timeout_s: float) -> object:
     """Wait until every wanted bot is ready or has failed."""
     return await port.wait(timeout_s)
@@ -40,6 +45,7 @@ COMMANDS = (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
     Command("fleet.upgrade", "Run the installed psv in place of the one that runs, without touching a bot", (
+        Arg("bots", "flag", False, "Then restart the bots, a few at a time, each gated on ready", option=("--bots",)),
         Arg("timeout_s", "duration", 120.0, "How long to wait for psv's own processes", most=86400.0),
     ), "admin", place="client", verbs=("upgrade",)),
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
@@ -49,6 +55,11 @@ COMMANDS = (
             verbs=("doctor",), json=True),
     Command("fleet.list", "List the fleets of this user that run", (), "view", place="client", verbs=("fleets",), json=True),
     Command("fleet.watch", "Stream every state change", (), "view", watch, stream=True),
+    Command("fleet.rollout", "Restart running bots through fresh zygotes, in batches; stop at the first that does not become ready", (
+        Arg("names", "names", (), "Names or globs of bots (default: all)"),
+        Arg("type", "text", None, "Only bots of this type"),
+        Arg("batch", "integer", None, "Bots a batch after the first (default: a tenth of them)", least=1, most=10_000),
+    ), "admin", rollout, stream=True),
     Command("fleet.wait", "Wait until all wanted bots are ready or have failed", (
         Arg("timeout_s", "duration", 60.0, "How long", most=86400.0),
     ), "view", wait),

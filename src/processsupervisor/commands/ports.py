@@ -36,6 +36,16 @@ class FleetPort(Protocol):
         """Emit `{kind: "snapshot", bots}`, then `{kind: "transition", ...}` for ever; last `{kind: "down", stopped}`."""
         ...
 
+    async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
+        """Restart those of `names` that run, in batches, each bot through a fresh zygote, and return how it came out.
+
+        Emits `{kind: "plan", bots: {name: generation}, batches: [[name]], left_alone: {name: state}}`, `{kind: "batch", number,
+        bots}` and `{kind: "bot", bot, outcome, message, took_s}`; outcome is rolled, back (on the old zygote), failed or let-go.
+        Returns `{ok, rolled, not_rolled, let_go, left_alone, message}`. Raises Refused while another one runs or nothing can be
+        started, SystemRefused when no fresh zygote can be made; nothing was touched then. Cancelled, it stops after the batch.
+        """
+        ...
+
     async def wait(self, timeout_s: float) -> dict[str, object]:
         """Return `{ready, not_ready, web}` when all that is wanted is ready or has failed, at the latest after `timeout_s`."""
         ...

@@ -6,6 +6,7 @@ skipped. When the file reaches its limit the older half is dropped. Standard lib
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import zlib
@@ -35,8 +36,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = os.fstat(self._descriptor).st_size
+        self._descriptor, size = -1, 0
+        with contextlib.suppress(OSError):  # without a journal exits are told all the same; psvd's status says what is missing
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            size = os.fstat(self._descriptor).st_size
         self._offset = size - size % RECORD_BYTES  # a torn tail is overwritten
         self.sequence = max((entry.sequence for entry in read(path)), default=0)
 

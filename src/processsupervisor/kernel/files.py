@@ -80,7 +80,7 @@ class RecordFile:
 
     def write(self, value: object) -> None:
         """Overwrite the record; raises SystemRefused when it does not fit or the disk refuses."""
-        body = json.dumps(value, separators=(",", ":")).encode()
+        body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         if len(body) > RECORD_BYTES - 16:
             raise SystemRefused(f"record {self.path} has {len(body)} bytes, at most {RECORD_BYTES - 16} fit")
         try:

@@ -29,6 +29,7 @@ class FleetPaths:
         self.database = self.data / "psv.db"
         self.journal = self.run / "exits.journal"
         self.epoch = self.run / "epoch"
+        self.running = self.run / "running"
 
     def role_lock(self, role: str) -> Path:
         """Return the lock that the own process `role` holds for life."""

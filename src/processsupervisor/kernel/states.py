@@ -99,7 +99,7 @@ DEADLINE_OF: Final[dict[State, str]] = {
     S.FAILED: "retry_failed for reasons that may pass; else rest: a command leaves it",
     S.RECOVERING: "the restart delay",
     S.TERMINATED: "rest: a start leaves it",
-    S.UNKNOWN: "adopt_timeout: FAILED conflict; nothing is signalled, nothing is started",
+    S.UNKNOWN: "adopt_timeout (30 s): FAILED conflict; nothing is started, only leftovers are signalled, the evidence is watched further",
 }
 
 

@@ -41,6 +41,12 @@ class ExitRecord:
         """Return the record under the names of the contract."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ExitRecord:
+        """Rebuild a record written by `to_json`, of this or an older version."""
+        known = {name: value[name] for name in cls.__slots__ if name in value}
+        return cls(**known | {"reason": Reason(value["reason"])})
+
 
 def record_of(paths: FleetPaths, bot: str, generation: int, status: int | None, at: float) -> ExitRecord:
     """Return the record of an exit with wait status `status`; None means that the status is not to be had."""

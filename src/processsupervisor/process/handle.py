@@ -20,12 +20,12 @@ from processsupervisor.kernel.errors import LockHeld, PsvError, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.process.botrecord import BotRecord
 from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Countdown, wait_patiently
 from processsupervisor.process.readiness import Readiness
+from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.process.watch import ExitWatch
@@ -33,6 +33,8 @@ from processsupervisor.process.watch import ExitWatch
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
 _PAUSE_TIMEOUT_S = 10.0
+_ADOPTED_START_S = 3.0
+"""What an adopted bot that is past its start_timeout has left to say that it is ready: it could not while no psvd listened."""
 
 
 class BotHandle:
@@ -43,6 +45,7 @@ class BotHandle:
         self.name = str(spec["name"])
         self.wanted = Wanted.UP
         self.generation = 0
+        self._newest = 0  # of all generations; an older one may be the one that runs
         self.restarts = 0
         self.quick = 0  # restarts since the bot was last stable: what the delay grows with
         self.process: Identity | None = None
@@ -61,11 +64,11 @@ class BotHandle:
         self.unsaved_wanted: str | None = None  # what was said while psv.db could not be written
         self.life = Lifecycle(self.name, self._on_transition)
         self._around = surroundings
-        self._record = BotRecord(surroundings.paths.bot_run(self.name))
+        self._record = BotRecord(surroundings.paths, self.name)
         self._watch = ExitWatch()
-        self._is_of_keeper: int | None = None
+        self._reaper: int | None = None
         self._has_status = False
-        self._override: Reason | None = None
+        self.override: Reason | None = None  # why psv itself ends the process, where that says more than its status
         self._killed_mono: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._readiness = Readiness()
@@ -78,11 +81,13 @@ class BotHandle:
         """Begin a new generation; False when the state does not allow it."""
         if not self.life.can(Trigger.LAUNCH):
             return False
-        self.generation += 1
+        self.generation = self._newest = max(self._newest, self.generation) + 1
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
-        self._has_status, self._override, self._killed_mono = False, None, None
+        self.via = self._around.launcher.zygotes.origin(self.name)
+        self._has_status, self.override, self._killed_mono = False, None, None
         self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()
+        self._record.begin_life(self.name)
         secret = secrets.token_hex(16)
         self.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
         self.life.fire(Trigger.LAUNCH, generation=self.generation, reason=reason)
@@ -159,29 +164,35 @@ class BotHandle:
     def fail_start(self, message: str) -> None:
         """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""
         if self.life.state is State.STARTING:
-            self._override = Reason.START_FAILED
+            self.override = Reason.START_FAILED
             self.notes.append(message)
+            self.note()
             self.kill_now()
 
     def on_status(self, status: int | None, at: float, generation: int | None = None) -> None:
-        """Take the wait status of this generation's process, from the keeper or (None) given up waiting for."""
+        """Take the wait status of this generation's process: from the keeper, or None for what its pidfd still tells."""
         if self._has_status or self.process is None or generation not in (None, self.generation):
             return
         self._has_status = True
+        status = self._watch.status() if status is None else status
         record = record_of(self._around.paths, self.name, self.generation, status, at)
         self._close_process()
         self._spawn(self._clear_away(record))
 
     def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
         """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""
+        self._newest = max(self._newest, self.generation)
         self.generation = generation
         self.group = facts.get("group")
         self.via = str(facts.get("via") or "")
         self.restarts = int(facts.get("restarts") or 0)
         self.secret_digest = str(facts.get("secret_digest") or "")
         self.notes = [str(n) for n in facts.get("notes") or []]
+        self.override = override_of(facts)
+        self._record.resume_life(facts)
         self.life.fire(Trigger.ADOPT, generation=generation, reason="adopted")
-        self._attach(identity)
+        found = read_stat(identity.pid)
+        self._attach(identity, found[1] if found is not None else self._around.keeper.pid)
         if facts.get("is_ready"):
             self.ready_at, self.ready_boottime = facts.get("ready_at"), ready_boottime_of(facts)
             self.life.fire(Trigger.READY, generation=generation, reason="adopted")
@@ -189,7 +200,8 @@ class BotHandle:
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
         else:
-            self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
+            left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
+            self._set_timer(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
             self._watch_readiness()
 
     def rest(self, state_trigger: Trigger, reason: str) -> None:
@@ -227,7 +239,7 @@ class BotHandle:
 
     def _on_launched(self, launched: Launched) -> None:
         self.via, self.group, self.notes = launched.via, launched.group, launched.notes
-        self._attach(launched.identity)
+        self._attach(launched.identity, self._around.keeper.pid)
         self.note()
         if self.life.state is State.STARTING:
             self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
@@ -246,22 +258,23 @@ class BotHandle:
         self._has_status = True
         self._finish(ExitRecord(reason, None, None, wall(), self.generation, message=str(err)))
 
-    def _attach(self, identity: Identity) -> None:
+    def _attach(self, identity: Identity, reaper: int | None) -> None:
         """Watch a process. It may be gone already: then its status is on the way, or was here before us."""
-        self.process = identity
+        self.process, self._reaper = identity, reaper
         self._has_status = False
         self._gone.clear()
-        facts = read_stat(identity.pid)
-        self._is_of_keeper = facts[1] if facts is not None else self._around.keeper.pid
         is_alive = self._watch.begin(identity, self._expect_status)
         self._around.on_born(self.name, identity)
         if not is_alive and not self._has_status:
             self._expect_status()
 
     def _expect_status(self) -> None:
-        """The process is gone and the keeper has the status: give it a moment, or none if there is no keeper."""
-        wait_s, generation = STATUS_PATIENCE_S if self._around.keeper.pid is not None else 0.0, self.generation
+        """The process is gone. The keeper, if it is the one that reaps it, has a moment to say how."""
+        wait_s, generation = STATUS_PATIENCE_S if self._is_of_present_keeper() else 0.0, self.generation
         Countdown(wait_s, lambda: self.on_status(None, wall(), generation))
+
+    def _is_of_present_keeper(self) -> bool:
+        return self._around.keeper.pid is not None and self._around.keeper.pid == self._reaper
 
     def _watch_readiness(self) -> None:
         if self.process is not None:
@@ -269,7 +282,8 @@ class BotHandle:
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
-            self._override = Reason.START_TIMEOUT
+            self.override = Reason.START_TIMEOUT
+            self.note()
             self._set_timer(KILL_AGAIN_S, self._on_start_timeout)
             self.kill_now()
 
@@ -287,7 +301,7 @@ class BotHandle:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
         record.uptime_s = self.uptime_s
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
-        keeper_pid = self._around.keeper.pid if self._is_of_keeper == self._around.keeper.pid else None
+        keeper_pid = self._reaper if self._is_of_present_keeper() else None
         session = self.process.pid if self.process else None
         tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group)
         try:
@@ -297,8 +311,8 @@ class BotHandle:
         self._finish(record)
 
     def _finish(self, record: ExitRecord) -> None:
-        if self._override is not None:
-            record.reason = self._override
+        if self.override is not None:
+            record.reason = self.override
         elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
             record.reason = Reason.ADMIN
         if record.reason is Reason.START_FAILED and self.notes:
@@ -319,7 +333,7 @@ class BotHandle:
         self._around.on_transition(transition)
 
     def note(self) -> None:
-        """Put on disk what a later psvd must know."""
+        """Put on disk what a later psvd must know; written before the act it announces."""
         self._record.write(self)
 
     def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:

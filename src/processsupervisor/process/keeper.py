@@ -267,6 +267,7 @@ class Keeper:
             with contextlib.suppress(OSError):
                 os.unlink(held.paths.socket(name))
             listener.close()
+        held.paths.running.unlink(missing_ok=True)
         unlist_fleet(held.listed)
         ending.await_progress(held.progress_pid)
         self._log.write("keeper ends", status=status)

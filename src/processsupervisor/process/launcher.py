@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.spec import BotSpec
@@ -67,17 +68,35 @@ class KeeperPort(Protocol):
         ...
 
 
+class ZygoteSet(NamedTuple):
+    """What one zygote is made of: interpreter (None = psv's own), preload set, and whether it forks native bots."""
+
+    python: str | None
+    preload: tuple[str, ...]
+    is_native: bool
+
+    @property
+    def base(self) -> str:
+        """Return the name of the set: a zygote's key is this and an epoch."""
+        interpreter = os.path.realpath(self.python) if self.python else sys.executable
+        return hashlib.sha256(json.dumps([self.python, interpreter, sorted(self.preload), self.is_native]).encode()).hexdigest()[:10]
+
+
 class ZygotePort(Protocol):
     """What launching needs of the zygotes."""
 
-    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool) -> None:
-        """Wait until a zygote with this preload set is ready; raises ZygoteUnfit or SystemRefused."""
+    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str) -> list[str]:
+        """Wait until a zygote for this bot is ready; returns notes on it. Raises ZygoteUnfit or SystemRefused."""
+        ...
+
+    def origin(self, bot: str) -> str:
+        """Return `via` of the next start of `bot` if it is tied to one zygote, else nothing."""
         ...
 
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
-        """Return (pid, start ticks, zygote key) of the forked bot; raises ZygoteUnfit or SystemRefused."""
+        """Return (pid, start ticks, "zygote KEY") of the forked bot; raises ZygoteUnfit or SystemRefused."""
         ...
 
 
@@ -138,12 +157,22 @@ class Launcher:
             return _Way()
         try:
             preload = tuple(sorted(set(await self._preload_set(spec))))
-            await self.zygotes.prepare(spec["python"], preload, is_native=spec["kind"] == "native")
+            notes = await self.zygotes.prepare(spec["python"], preload, is_native=spec["kind"] == "native", bot=spec["name"])
         except ZygoteUnfit as err:
             if spec["kind"] == "native":
                 raise
             return _Way(notes=[f"runs as a command, not forked: {err.message}"])
-        return _Way(is_forked=True, preload=preload)
+        return _Way(is_forked=True, preload=preload, notes=notes)
+
+    async def zygote_set(self, spec: BotSpec) -> ZygoteSet | None:
+        """Return what the zygote of this bot must have; None for one that the keeper executes."""
+        if spec["kind"] == "command":
+            return None
+        try:
+            preload = await self._preload_set(spec)
+        except ZygoteUnfit:
+            return None
+        return ZygoteSet(spec["python"], tuple(sorted(set(preload))), spec["kind"] == "native")
 
     async def _preload_set(self, spec: BotSpec) -> list[str]:
         if spec["kind"] == "native":
@@ -188,13 +217,13 @@ class Launcher:
         is_native = spec["kind"] == "native"
         secret_fd = _readable_once(secret) if is_native else -1
         try:
-            pid, start_ticks, key = await self.zygotes.fork(
+            pid, start_ticks, via = await self.zygotes.fork(
                 spec["python"], way.preload, is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd
             )
         finally:
             if secret_fd >= 0:
                 os.close(secret_fd)
-        return Launched(_identity(pid, start_ticks), f"zygote {key}")
+        return Launched(_identity(pid, start_ticks), via)
 
     @staticmethod
     def _write_spec(path: Path, spec: dict[str, Any]) -> None:

@@ -131,6 +131,19 @@ def list_closed(folder: str) -> dict[str, dict[int, bool]]:
     return found
 
 
+def write_position(folder: str, stream: str) -> tuple[int, int]:
+    """Return (segment number, offset) where the next byte of a stream goes; (0, 0) when nothing was ever written or it cannot be read.
+
+    What logd has yet to drain goes there too, so a generation that begins now has nothing before this place.
+    """
+    try:
+        with open(active_index(folder, stream), "rb") as index:
+            first = Record.unpack(index.read(RECORD_BYTES))
+        return (first.amount, os.stat(active_log(folder, stream)).st_size) if first.kind == Kind.SEGMENT else (0, 0)
+    except (OSError, struct.error):
+        return 0, 0
+
+
 def parse_closed(path: str) -> tuple[str, str, int] | None:
     """Return (folder, stream, number) of the path of a closed raw segment, or None when it is not one."""
     folder, _, name = path.rpartition("/")

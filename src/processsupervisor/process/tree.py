@@ -8,6 +8,7 @@ bot's lock; what shows none of the three is not touched. Every signal goes throu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -50,19 +51,67 @@ def belongs_to(pid: int, bot: str, paths: FleetPaths, session: int | None) -> bo
         return False
     if session is not None and facts[2] == session:
         return True
+    lock: os.stat_result | None
     try:
-        marks = set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-        if f"PSV_BOT={bot}".encode() in marks and b"PSV_FLEET=" + os.fsencode(paths.folder) in marks:
-            return True
         lock = os.stat(paths.bot_run(bot) / "lock")
+    except OSError:
+        lock = None
+    marks = marks_of(pid)
+    if f"PSV_BOT={bot}".encode() in marks and b"PSV_FLEET=" + os.fsencode(paths.folder) in marks:
+        return True
+    return lock is not None and (lock.st_dev, lock.st_ino) in high_files_of(pid)
+
+
+def all_pids() -> list[int]:
+    """Return the pids of all processes that are to be seen."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def marks_of(pid: int) -> set[bytes]:
+    """Return the environment that `pid` was executed with, as NAME=value; empty when it is gone or may not be read."""
+    try:
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    except OSError:
+        return set()
+
+
+def high_files_of(pid: int) -> set[tuple[int, int]]:
+    """Return (device, inode) of the files that `pid` has open at descriptors of 100 and above, where the locks of bots are."""
+    found: set[tuple[int, int]] = set()
+    with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):
             if int(name) >= 100:
-                held = os.stat(f"/proc/{pid}/fd/{name}")
-                if (held.st_dev, held.st_ino) == (lock.st_dev, lock.st_ino):
-                    return True
-    except OSError:
-        pass
-    return False
+                with contextlib.suppress(OSError):
+                    held = os.stat(f"/proc/{pid}/fd/{name}")
+                    found.add((held.st_dev, held.st_ino))
+    return found
+
+
+def owners(paths: FleetPaths, bots: Iterable[str], known: Iterable[int]) -> dict[str, list[Identity]]:
+    """Return `{bot: processes}` of all that show by lock or environment that they are of one of `bots`, with what is below them.
+
+    One pass over /proc for all bots; `known` as for `leftovers`.
+    """
+    locks: dict[tuple[int, int], str] = {}
+    marks = {f"PSV_BOT={bot}".encode(): bot for bot in bots}
+    for bot in marks.values():
+        with contextlib.suppress(OSError):
+            facts = os.stat(paths.bot_run(bot) / "lock")
+            locks[facts.st_dev, facts.st_ino] = bot
+    ours, skip = b"PSV_FLEET=" + os.fsencode(paths.folder), {os.getpid(), *known}
+    found: dict[str, list[Identity]] = {}
+    for pid in all_pids():
+        stat = read_stat(pid)
+        if pid in skip or stat is None or stat[0] in "ZX":
+            continue
+        named = [locks[file] for file in high_files_of(pid) & locks.keys()]
+        environment = marks_of(pid)
+        if not named and ours in environment:
+            named = [marks[mark] for mark in environment & marks.keys()]
+        for bot in named[:1]:
+            members = (identity for member in (pid, *descendants_of(pid)) if member not in skip and (identity := Identity.of(member)))
+            found.setdefault(bot, []).extend(members)
+    return {bot: list(dict.fromkeys(identities)) for bot, identities in found.items()}
 
 
 def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int | None, known: Iterable[int]) -> list[Identity]:
@@ -70,7 +119,7 @@ def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int 
 
     `known` are pids that are somebody else's: first processes of bots, own processes.
     """
-    roots = children_of(keeper_pid) if keeper_pid is not None else [int(n) for n in os.listdir("/proc") if n.isdigit()]
+    roots = children_of(keeper_pid) if keeper_pid is not None else all_pids()
     skip = {os.getpid(), *known}
     found: list[Identity] = []
     for pid in roots:

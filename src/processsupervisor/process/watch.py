@@ -1,4 +1,7 @@
-"""Hearing of a process's end at once: a pidfd on psvd's loop, whoever's child the process is."""
+"""Hearing of a process's end at once: a pidfd on psvd's loop, whoever's child the process is.
+
+The descriptor is kept after the end, because it can then still say how: see kernel/pidfd.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable
 
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.pidfd import exit_status
 
 _LOOK_AGAIN_S = 1.0
 
@@ -17,6 +21,8 @@ class ExitWatch:
 
     def __init__(self) -> None:
         self._pidfd = -1
+        self._is_listening = False
+        self._identity: Identity | None = None
         self._again: asyncio.TimerHandle | None = None
 
     def begin(self, identity: Identity, on_gone: Callable[[], None]) -> bool:
@@ -25,6 +31,7 @@ class ExitWatch:
         At the descriptor limit it is looked at now and then instead: the keeper tells of an end in any case.
         """
         self.end()
+        self._identity = identity
         try:
             descriptor = identity.open_pidfd()
         except SystemRefused:
@@ -32,7 +39,7 @@ class ExitWatch:
             return True
         if descriptor is None:
             return False
-        self._pidfd = descriptor
+        self._pidfd, self._is_listening = descriptor, True
         asyncio.get_running_loop().add_reader(descriptor, self._fire, on_gone)
         return True
 
@@ -40,16 +47,22 @@ class ExitWatch:
         if not self.begin(identity, on_gone):
             on_gone()
 
+    def status(self) -> int | None:
+        """Return the wait status of the process that was watched, once it has ended; None when nobody can tell any more."""
+        return exit_status(self._pidfd, self._identity) if self._identity is not None else None
+
     def _fire(self, on_gone: Callable[[], None]) -> None:
-        self.end()
+        self._listen_no_more()
         on_gone()
 
-    def end(self) -> None:
-        """Watch no longer; doing it twice does nothing."""
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-        if self._pidfd >= 0:
+    def _listen_no_more(self) -> None:
+        if self._is_listening:
+            self._is_listening = False
             asyncio.get_running_loop().remove_reader(self._pidfd)
+
+    def end(self) -> None:
+        """Let go of the process; doing it twice does nothing."""
+        self._listen_no_more()
+        if self._pidfd >= 0:
             os.close(self._pidfd)
-            self._pidfd = -1
+        self._pidfd, self._identity = -1, None

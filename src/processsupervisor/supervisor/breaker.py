@@ -62,10 +62,10 @@ class Breaker:
 
     def refused(self, bot: str, message: str, start: Start) -> None:
         """Note that the system refused a start; it waits for its turn like the others."""
-        self._message = message
         self.waiting[bot] = start
         if self.is_open and self._probe != bot:
             return  # it was under way when the breaker opened: no new knowledge
+        self._message = message
         self.refusals += 1
         self._probe = None
         self._delay_s = min(LONGEST_DELAY_S, self._delay_s * 2) if self.is_open else FIRST_DELAY_S

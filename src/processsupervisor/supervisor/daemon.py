@@ -6,26 +6,21 @@ It can be killed at any time: the next one finds every bot again. app/psvd.py is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
-from typing import Any
 
 from processsupervisor.config.spec import Applied
-from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.process.exits import ExitRecord, record_of
-from processsupervisor.process.handle import BotHandle
-from processsupervisor.process.tree import kill_leftovers
-from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
+from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
+from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 
 _log = logging.getLogger("psv.psvd")
-ADOPT_TIMEOUT_S = 30.0
 _PRUNE_EVERY_S = 3600.0
 _BATCH = 20
 
@@ -39,7 +34,6 @@ class Psvd:
         self._manager = Manager(self._fleet, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get)
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
-        self._is_cold = True
 
     async def run(self) -> int:
         """Serve until SIGTERM; returns the exit status."""
@@ -50,10 +44,11 @@ class Psvd:
             loop.add_signal_handler(number, stopped.set)
         await self._fleet.keeper.connect()
         self._take_welcome()
-        counts = await self._adopt_all()
+        reconcile = await self._adopt_all()
+        self._fleet.zygotes.settle()
         await self._listen()
         self._fleet.keeper.tell("serving")
-        _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
+        _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})
         await self._start_wanted()
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
@@ -61,6 +56,7 @@ class Psvd:
                 tasks.create_task(self._fleet.keeper.keep(self._on_keeper_back)),
                 tasks.create_task(self._fleet.sampler.run()),
                 tasks.create_task(self._fleet.strays.run()),
+                tasks.create_task(reconcile.settle()),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
             ]
@@ -75,7 +71,6 @@ class Psvd:
         welcome = self._fleet.keeper.welcome
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
-        self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1
         self._fleet.web.know(self._fleet.role_facts.get("web"))
 
     async def _listen(self) -> None:
@@ -88,83 +83,20 @@ class Psvd:
         before = self._fleet.role_facts
         self._take_welcome()
         self._fleet.zygotes.retire_all()
+        release_unused(self._fleet)
         self._fleet.web.replace(before.get("web"))
         self._control.close()
         self._links.close()
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 
-    async def _adopt_all(self) -> dict[str, int]:
-        """Find every bot again; returns a count per outcome."""
-        ended = journal_by_identity(self._paths)
-        counts: dict[str, int] = {}
-        for number, handle in enumerate(self._fleet.handles.values()):
-            if number % _BATCH == 0:
-                await asyncio.sleep(0)  # let pings through: a large fleet must not look wedged
-            self._paths.bot_run(handle.name).mkdir(mode=0o700, exist_ok=True)
-            finding = examine(self._paths, handle.name, ended)
-            counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
-            await self._take(handle, finding)
-        held = {(f["bot"], f["generation"]) for f in self._fleet.keeper.welcome["fifos"]}
-        for pair in self._fleet.keeper.welcome["fifos"]:
-            found = self._fleet.handles.get(str(pair["bot"]))
-            if pair.get("matched") and found is not None and found.generation == pair["generation"]:
-                found.say_ready()  # logd saw the ready line while no psvd listened
-        for bot, generation in held:
-            handle_of = self._fleet.handles.get(bot)
-            if handle_of is None or handle_of.process is None or handle_of.generation != generation:
-                self._fleet.keeper.tell("release", bot=bot, generation=generation)
-        return counts
-
-    async def _take(self, handle: BotHandle, finding: Finding) -> None:
-        fleet = self._fleet
-        handle.generation = max(finding.generation, fleet.store.last_generation(handle.name))
-        if not (self._is_cold and finding.outcome is Outcome.FRESH):
-            handle.restarts, handle.quick = int(finding.facts.get("restarts") or 0), int(finding.facts.get("quick") or 0)
-        if (said := finding.facts.get("wanted")) in set(Wanted):
-            fleet.want(handle, Wanted(said))  # said while psv.db could not be written
-        match finding.outcome:
-            case Outcome.ADOPT if finding.identity is not None:
-                handle.adopt(finding.identity, finding.generation, finding.facts)
-                if handle.wanted is Wanted.DOWN or finding.facts.get("state") == State.STOPPING:
-                    handle.stop()  # the last psvd died in the middle of it
-                elif finding.facts.get("state") == State.RESTARTING:
-                    handle.stop(is_restart=True)
-            case Outcome.ENDED if finding.entry is not None:
-                entry = finding.entry
-                fleet.take_unseen(handle, record_of(self._paths, handle.name, finding.generation, entry.status, entry.at), finding.facts)
-            case Outcome.ENDED_UNSEEN:
-                unseen = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
-                fleet.take_unseen(handle, unseen, finding.facts)
-            case Outcome.LEFTOVERS:
-                await self._clear_leftovers(handle, finding)
-            case Outcome.CANNOT_TELL:
-                handle.rest(Trigger.LOSE, Reason.UNKNOWN)
-                handle.plan_start(ADOPT_TIMEOUT_S, lambda: handle.rest(Trigger.GIVE_UP, Reason.CONFLICT))
-            case _ if not self._is_cold:
-                self._go_on_resting(handle, finding.facts)  # a cold start tries everything again
-            case _:
-                pass
-
-    def _go_on_resting(self, handle: BotHandle, facts: dict[str, Any]) -> None:
-        """Leave a bot that had ended before this psvd was started as it was: given up, completed, or waiting for its time."""
-        reason = str(facts.get("reason") or "")
-        if facts.get("state") == State.FAILED:
-            handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
-        elif facts.get("state") == State.TERMINATED:
-            handle.rest(Trigger.COMPLETE, reason)
-        due = facts.get("next_start_boottime")
-        if isinstance(due, float) and facts.get("state") in (State.FAILED, State.RECOVERING):
-            handle.reason = reason
-            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, "retry"))
-
-    async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> None:
-        """The first process is gone but its lock is held below it: end the tree, or say who holds on."""
-        # Not by session: its leader died unseen, and the number may be somebody else's by now.
-        left = await kill_leftovers(handle.name, self._paths, None, None, self._fleet.first_pids())
-        if left:
-            message = f"processes of an earlier generation hold its lock: {', '.join(str(i.pid) for i in left)}"
-            handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
-            handle.rest(Trigger.GIVE_UP, Reason.CONFLICT)
+    async def _adopt_all(self) -> Reconcile:
+        """Find every bot again; what is not clear at once is settled beside the rest."""
+        is_cold = self._fleet.role_facts["psvd"]["generation"] == 1 and not self._paths.running.exists()
+        reconcile = Reconcile(self._fleet, is_cold=is_cold)
+        self._fleet.adoption = await reconcile.run()
+        with contextlib.suppress(OSError):  # no disk, no mark: if all of psv is killed, the next start tries everything
+            self._paths.running.touch(mode=0o600)
+        return reconcile
 
     async def _start_wanted(self) -> None:
         for number, handle in enumerate(list(self._fleet.handles.values())):

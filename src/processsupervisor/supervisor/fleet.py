@@ -25,6 +25,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.logview import tail_lines
+from processsupervisor.process.record import override_of
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
@@ -42,6 +43,7 @@ _log = logging.getLogger("psv.fleet")
 _EARLY_EXITS = 4096
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
+RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 
 Watcher = Callable[[dict[str, object]], None]
 
@@ -60,18 +62,22 @@ class Fleet:
         self.is_going_down = False
         self.watchers: set[Watcher] = set()
         self.role_facts: dict[str, dict[str, Any]] = {}
+        self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
+        self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
+        """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
         self._on_essential_end = on_essential_end
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
         self._exit_rows: dict[tuple[str, int], int] = {}
         self._flush: asyncio.TimerHandle | None = None
+        self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         around = Surroundings(
             paths=paths,
-            launcher=Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits),
+            launcher=self.launcher,
             keeper=self.keeper,
             on_transition=self._on_transition,
             on_end=self._on_end,
@@ -112,6 +118,8 @@ class Fleet:
         for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
             if problem:
                 found.append({"subject": subject, "message": problem})
+        if not self.paths.journal.is_file():
+            found.append({"subject": "exits.journal", "message": "is no file: how bots end while psvd is away stays unknown"})
         if self.keeper.is_silent:
             message = "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
             found.append({"subject": "keeper", "message": message})
@@ -243,6 +251,8 @@ class Fleet:
         self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pause)
+        if transition.after in RESTING:
+            self.zygotes.pins.drop(transition.bot)
         event = transition.event()
         for watcher in list(self.watchers):
             watcher(event)
@@ -263,7 +273,8 @@ class Fleet:
         handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
-        row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
+        is_back = not is_asked and not self.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
+        row = self.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
         self._exit_rows[handle.name, record.generation] = row
         self.store.flush()  # a restart that follows must be counted even if psvd is killed now
         code = record.exit_code
@@ -276,6 +287,9 @@ class Fleet:
         elif self.is_going_down or handle.wanted is Wanted.DOWN:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             handle.stop()
+        elif is_back:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            self.start(handle, "back")
         else:
             self._follow(handle, record, self._decide(handle, record))
 
@@ -311,6 +325,8 @@ class Fleet:
             handle.rest(Trigger.COMPLETE, record.reason)
         else:
             handle.rest(Trigger.GIVE_UP, decision.reason)
+            if record.reason is Reason.LOCK_HELD and self._take_back(handle):
+                return
             if decision.delay_s is not None:
                 handle.plan_start(decision.delay_s, lambda: self.start(handle, "retry"))
         if handle.spec["essential"] and is_final:
@@ -331,14 +347,16 @@ class Fleet:
         """Return the bots of which a process lives or is being born."""
         return [h for h in self.handles.values() if h.life.state in HAS_PROCESS]
 
-    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any]) -> None:
-        """Note an exit that happened while no psvd looked, and do what would have followed it."""
+    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any], *, is_followed: bool = True) -> None:
+        """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
         record.uptime_s = uptime_of(facts, record.at)
-        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        self.store.add_exit(handle.name, record, is_counted=not is_asked)
-        self.store.flush()
-        if not is_asked and handle.wanted is not Wanted.DOWN:
+        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
+        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
+        if not self.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
+            self.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+            self.store.flush()
+        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
 
     def close(self) -> None:

@@ -24,15 +24,14 @@ from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
-from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.rollout import Rollouts
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
-_RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
 _READY = frozenset({State.RUNNING, State.PAUSED})
 _QUEUE_EVENTS = 4096
 _LAST_WORDS_S = 0.05
-_LAST_LINE_S = 0.5
 _SAY_AGAIN_S = 1.0
 
 
@@ -43,6 +42,7 @@ class Manager:
         self._fleet = fleet
         self._source = source
         self._down: asyncio.Task[int] | None = None
+        self._rollouts = Rollouts(fleet)
         fleet.on_go_down = self._on_go_down
 
     # -- the fleet
@@ -60,7 +60,8 @@ class Manager:
             "config_differs": source_digest(fleet.paths) != self._source,
             "processes": self._processes(),
             "bots": counts,
-            "notes": fleet.notes(),
+            "adoption": fleet.adoption,
+            "notes": fleet.notes() + self._rollouts.notes(),
             "web": fleet.web.url(),
         }
 
@@ -107,6 +108,7 @@ class Manager:
             handle.kill_now()
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
         fleet.store.flush()
+        fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
         fleet.groups.close()
         for watcher in list(fleet.watchers):
             watcher({"kind": "down", "stopped": len(stopping)})
@@ -144,11 +146,15 @@ class Manager:
         self._fleet.watchers.add(queue.put_nowait)
         return queue
 
+    async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
+        """See FleetPort."""
+        return await self._rollouts.run([self._act(name) for name in names], batch, emit)
+
     async def wait(self, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
         deadline = mono() + timeout_s
         wanted = [h for h in self._fleet.handles.values() if h.wanted is not Wanted.DOWN]
-        await asyncio.gather(*(h.life.wait_for(_READY | _RESTING, max(0.0, deadline - mono())) for h in wanted))
+        await asyncio.gather(*(h.life.wait_for(_READY | RESTING, max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
         not_ready = [h for h in wanted if h.life.state not in _READY]
@@ -230,8 +236,8 @@ class Manager:
             self._fleet.start(handle, "command")
         deadline = mono() + timeout_s
         while wait and handle.generation == before and mono() < deadline:
-            await handle.life.wait_for({State.STARTING, *_RESTING}, max(0.0, deadline - mono()))
-            if handle.life.state in _RESTING:
+            await handle.life.wait_for({State.STARTING, *RESTING}, max(0.0, deadline - mono()))
+            if handle.life.state in RESTING:
                 break
         return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()))
 
@@ -291,20 +297,13 @@ class Manager:
     async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float) -> dict[str, object]:
         """Wait for the goal, or for a rest that is not it, and say what came of the command."""
         if wait:
-            await handle.life.wait_for(goal | _RESTING, timeout_s)
+            await handle.life.wait_for(goal | RESTING, timeout_s)
         if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "")
-        if handle.life.state in _RESTING:
-            await self._await_last_words(handle)
+        if handle.life.state in RESTING:
+            await view.await_last_words(handle.last_exit)
             return self._result(handle, False, _message(handle))
         return self._result(handle, False, f"did not get there in time; {_message(handle)}".rstrip("; "), "timeout")
-
-    @staticmethod
-    async def _await_last_words(handle: BotHandle) -> None:
-        """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
-        record, deadline = handle.last_exit, mono() + _LAST_LINE_S
-        while record is not None and not record.log_tail and mono() < deadline:
-            await asyncio.sleep(0.02)
 
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:

@@ -128,16 +128,20 @@ class Store:
         """Complete an exit with its log tail, which is read after the next start."""
         self._run("UPDATE exits SET record = ? WHERE id = ?", (json.dumps(record.to_json()), row))
 
-    def last_exit(self, bot: str) -> dict[str, Any] | None:
-        """Return the newest exit record of a bot as JSON object."""
+    def last_exit(self, bot: str) -> ExitRecord | None:
+        """Return the newest exit record of a bot."""
         rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,))
-        return json.loads(rows[0][0]) if rows else None
+        return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
-    def last_generation(self, bot: str) -> int:
-        """Return the highest generation that an exit or a transition names; a new one must be higher."""
-        exits, history = "SELECT max(generation) g FROM exits WHERE bot = ?", "SELECT max(generation) FROM history WHERE bot = ?"
-        query = f"SELECT max(g) FROM ({exits} UNION {history})"
-        return max((int(row[0] or 0) for row in self._rows(query, (bot, bot))), default=0)
+    def has_exit(self, bot: str, generation: int) -> bool:
+        """Tell whether the end of this generation is noted."""
+        return bool(self._rows("SELECT 1 FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation)))
+
+    def last_generations(self) -> dict[str, int]:
+        """Return `{bot: highest generation}` that an exit or a transition names; a new one must be higher."""
+        both = "SELECT bot, generation FROM exits UNION ALL SELECT bot, generation FROM history"
+        query = f"SELECT bot, max(generation) FROM ({both}) GROUP BY bot"
+        return {bot: int(highest) for bot, highest in self._rows(query)}
 
     def counted_exits(self, bot: str, within_s: float) -> list[float]:
         """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`."""

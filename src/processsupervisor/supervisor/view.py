@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.sampler import Sample
 
+_LAST_LINE_S = 0.5
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
     Reason.CONFIG: "read psv logs {name}; correct the program, then psv restart {name}; or fleet.toml, then psv down and psv up",
@@ -19,7 +23,17 @@ _ADVICE = {
     Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
     Reason.START_FAILED: "read psv logs {name}",
+    Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
+    Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
+_CANNOT_TELL = (
+    "cannot tell whether {name} still runs, so nothing is signalled and nothing started: see who holds .psv/run/bots/{name}/lock "
+    "(lsof, also in other containers) and end it; {name} goes on by itself as soon as that is clear"
+)
+_BEING_CLEARED = "processes of an earlier generation of {name} are being ended; it goes on by itself"
+_LOCK_STAYS_HELD = (
+    "end the processes that the message names (kill -9), or see who holds .psv/run/bots/{name}/lock; {name} goes on by itself after that"
+)
 
 
 _UNKILLABLE = (
@@ -76,14 +90,17 @@ def detail(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
 
 def what_to_do(handle: BotHandle) -> str:
     """Return one sentence for an operator, empty when all is well."""
-    if handle.life.state is State.UNKNOWN:
-        name = handle.name
-        return f"cannot tell whether {name} still runs: look for PSV_BOT={name} in /proc, end it, then psv restart {name}"
+    state, reason, name = handle.life.state, handle.reason, handle.name
+    if state is State.UNKNOWN:
+        return (_BEING_CLEARED if reason == Reason.CONFLICT else _CANNOT_TELL).format(name=name)
     if handle.is_unkillable:
         return _UNKILLABLE
-    if handle.life.state in (State.FAILED, State.RECOVERING) and handle.reason in _ADVICE:
-        return _ADVICE[Reason(handle.reason)].format(name=handle.name)
-    return ""
+    if state not in (State.FAILED, State.RECOVERING) or reason not in _ADVICE:
+        return ""
+    last = handle.last_exit
+    if reason == Reason.CONFLICT and last is not None and last.exit_code is None:
+        return _LOCK_STAYS_HELD.format(name=name)
+    return _ADVICE[Reason(reason)].format(name=name)
 
 
 def _summary(spec: BotSpec) -> dict[str, object]:
@@ -91,3 +108,10 @@ def _summary(spec: BotSpec) -> dict[str, object]:
     names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
     shown: dict[str, object] = {name: value for name, value in spec.items() if name in names}
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
+
+
+async def await_last_words(record: ExitRecord | None) -> None:
+    """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
+    deadline = mono() + _LAST_LINE_S
+    while record is not None and not record.log_tail and mono() < deadline:
+        await asyncio.sleep(0.02)

@@ -1,113 +1,36 @@
 """The zygotes of a fleet: one per (interpreter, preload set), made when first needed, replaced when their files changed.
 
 psvd asks the keeper to start them and talks to each over its own socket. Bots do not depend on them: a dead zygote is
-noticed at the next fork and made again.
+noticed at the next fork and made again. A rollout makes the next epoch beside the present one; which bots still come from
+an older one is in pins.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import os
-import sys
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
-from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
-from processsupervisor.kernel.files import read_json, write_json
+from processsupervisor.kernel.errors import Exhausted, PsvError, SystemRefused
+from processsupervisor.kernel.files import is_flocked, read_json, write_json
+from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
-from processsupervisor.process.launcher import KeeperPort, ZygoteUnfit
+from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
 from processsupervisor.supervisor.holders import end_holder
+from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
+from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote
 
-PRELOAD_TIMEOUT_S = 120.0
-FORK_TIMEOUT_S = 20.0
-_FORKS_UNDER_WAY = 8
-"""Requests in one zygote's socket at a time: more would only wait there, and a full socket cannot take a descriptor."""
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
-
-
-class Zygote:
-    """One running zygote: its link and what it said of itself."""
-
-    def __init__(self, key: str, link: LineSocket, on_lost: Callable[[], None]) -> None:
-        self.key = key
-        self.hello: dict[str, Any] = {}
-        self._link = link
-        self._on_lost = on_lost
-        self._slots = asyncio.Semaphore(_FORKS_UNDER_WAY)
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending: dict[tuple[str, int], asyncio.Future[dict[str, Any]]] = {}
-        asyncio.get_running_loop().add_reader(link.fileno(), self._readable)
-
-    async def ready(self) -> None:
-        """Wait until the preload is done; raises SystemRefused when it takes too long or the zygote dies."""
-        try:
-            async with asyncio.timeout(PRELOAD_TIMEOUT_S):
-                await asyncio.shield(self._ready)
-        except TimeoutError as err:
-            raise SystemRefused(f"the preload took more than {PRELOAD_TIMEOUT_S:g} s", hint="see .psv/logs/psv/zygote-*.err") from err
-
-    async def fork(self, bot: str, generation: int, secret_fd: int) -> dict[str, Any]:
-        """Return the zygote's answer to one fork request; raises SystemRefused when the zygote is gone or silent."""
-        async with self._slots:
-            return await self._fork(bot, generation, secret_fd)
-
-    async def _fork(self, bot: str, generation: int, secret_fd: int) -> dict[str, Any]:
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending[bot, generation] = answer
-        try:
-            request = {"op": "fork", "bot": bot, "generation": generation, "has_secret": secret_fd >= 0}
-            if not self._link.send(request, (secret_fd,) if secret_fd >= 0 else ()):
-                self.close()
-                raise SystemRefused("the zygote is gone")
-            async with asyncio.timeout(FORK_TIMEOUT_S):
-                return await answer
-        except TimeoutError as err:
-            raise SystemRefused("the zygote gives no answer") from err
-        finally:
-            self._pending.pop((bot, generation), None)
-
-    def retire(self) -> None:
-        """Tell the zygote to end; its bots go on."""
-        self._link.send({"op": "retire"})
-        self.close()
-
-    def _readable(self) -> None:
-        try:
-            messages = self._link.receive()
-        except ProtocolError:
-            messages = None
-        if messages is None:
-            self.close()
-            return
-        for message in messages:
-            if message.get("op") == "hello":
-                self.hello = message
-                if not self._ready.done():
-                    self._ready.set_result(None)
-                continue
-            waiting = self._pending.get((str(message.get("bot")), int(message.get("generation", -1))))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
-
-    def close(self) -> None:
-        """Close the link; whoever waits is told that the zygote is gone."""
-        if self._link.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._link.fileno())
-            self._link.close()
-        gone = SystemRefused("the zygote is gone", hint="a new one is made at the next start")
-        for waiting in self._pending.values():
-            if not waiting.done():
-                waiting.set_exception(gone)
-        if not self._ready.done():
-            self._ready.set_exception(gone)
-            self._ready.exception()  # retrieved, so that nobody is warned about a zygote that no one waited for
-        self._on_lost()
+_ROLE = "zygote-"
+_MOST_ZYGOTES = 6
+"""How many may die or be outdated under one start before it is given up."""
+_PAUSE_S = 0.1
 
 
 class ZygotePool:
@@ -119,62 +42,119 @@ class ZygotePool:
         self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._epochs: dict[str, int] = {}
         self._running_roles: set[str] = set()
+        self.pins = Pins()
         self.notes: dict[str, str] = {}
         """{subject: message} for status: modules left out, preload failures."""
 
+    # -- what runs already
+
     def know(self, roles: Sequence[dict[str, Any]]) -> None:
         """Take from the keeper's welcome which zygotes run already; a new psvd goes on with them."""
-        self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith("zygote-")}
+        self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith(_ROLE)}
         for role in self._running_roles:
-            base, _, epoch = role.removeprefix("zygote-").rpartition("-")
-            self._epochs[base] = max(self._epochs.get(base, 0), int(epoch))
+            base, epoch = split_key(role.removeprefix(_ROLE))
+            self._epochs[base] = max(self._epochs.get(base, 0), epoch)
+
+    def recall(self, bot: str, via: str) -> None:
+        """Take from a bot's record where it came from: while that zygote runs, its later starts come from there too."""
+        key = key_of(via)
+        if not key:
+            return
+        base, epoch = split_key(key)
+        self._epochs[base] = max(self._epochs.get(base, 0), epoch)  # no epoch is given out twice
+        if self.is_alive(key):
+            self.pins.tie(bot, key, UNFINISHED)
+
+    def settle(self) -> None:
+        """When all bots are recalled: only those of past epochs are tied to anything, and zygotes nobody needs are retired."""
+        self.pins.drop_zygotes([key for key in self.pins.needed() if not self._is_past(key)])
+        self.sweep()
 
     def retire_all(self) -> None:
         """End all zygotes; what they fork would not be the present keeper's child. New ones are made at the next starts."""
+        self.pins.drop_zygotes(self.pins.needed())
         for task in list(self._zygotes.values()):
             if task.done() and not task.cancelled() and task.exception() is None:
                 self._replace(task.result())
+        for lock in self._paths.run.glob(f"{_ROLE}*.lock"):
+            if lock.stem not in self._running_roles:
+                self._kill_holder(lock.stem)  # one that no psvd has talked to since the old keeper
 
     def forget(self, role: str) -> None:
         """Note that the keeper saw a zygote end."""
         self._running_roles.discard(role)
+        self.pins.drop_zygotes([role.removeprefix(_ROLE)])
 
-    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool) -> None:
+    def is_alive(self, key: str) -> bool:
+        """Tell whether this zygote runs, as far as is known."""
+        return _ROLE + key in self._running_roles
+
+    def origin(self, bot: str) -> str:
+        """See ZygotePort."""
+        key = self.pins.key(bot)
+        return via_of(key) if key is not None else ""
+
+    # -- forking
+
+    async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str) -> list[str]:
         """See ZygotePort: return when a zygote for this set is ready to fork."""
-        zygote = await self._get(python, tuple(preload), is_native)
+        zygote = await self._choose(bot, ZygoteSet(python, tuple(preload), is_native))
+        pin = self.pins.by_bot.get(bot)
+        if pin is not None and pin.key == zygote.key:
+            return [f"forked by the old zygote {pin.key}: {pin.why}"]
         left_out = set(zygote.hello.get("left_out", ()))
         if left_out and not is_native:
             raise ZygoteUnfit(f"its library {', '.join(sorted(left_out))} starts a thread when it is imported")
+        return []
 
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
         """See ZygotePort; a stale or vanished zygote is replaced and asked once more."""
-        for _ in range(3):
-            zygote = await self._get(python, tuple(preload), is_native)
+        for attempt in range(_MOST_ZYGOTES):
+            await asyncio.sleep(_PAUSE_S * attempt)
+            zygote = await self._choose(bot, ZygoteSet(python, tuple(preload), is_native))
+            is_pinned = self.pins.key(bot) == zygote.key
             try:
-                answer = await zygote.fork(bot, generation, secret_fd)
+                answer = await zygote.fork(bot, generation, secret_fd, is_stale_ok=is_pinned)
             except SystemRefused:
                 self._discard(zygote)
                 continue
             match answer.get("op"):
                 case "forked":
-                    return int(answer["pid"]), int(answer["start_ticks"]), zygote.key
+                    return int(answer["pid"]), int(answer["start_ticks"]), via_of(zygote.key)
                 case "stale":
+                    if is_pinned:  # it is of an older psv, which forks nothing once its files have changed
+                        self.pins.drop_zygotes([zygote.key])
                     self._replace(zygote)
                 case _:
                     kind = Exhausted if answer.get("code") == Exhausted.code else SystemRefused
                     raise kind(str(answer.get("message", "the zygote could not fork")))
         raise SystemRefused("no zygote could be made", hint="see .psv/logs/psv/zygote-*.err")
 
-    async def _get(self, python: str | None, preload: tuple[str, ...], is_native: bool) -> Zygote:
-        interpreter = os.path.realpath(python) if python else sys.executable
-        base = hashlib.sha256(json.dumps([python, interpreter, sorted(preload), is_native]).encode()).hexdigest()[:10]
-        key = f"{base}-{self._epochs.get(base, 0)}"
+    async def _choose(self, bot: str, wanted: ZygoteSet) -> Zygote:
+        """Return the zygote that `bot` is tied to while it lives, else the present one of its set."""
+        while (key := self.pins.key(bot)) is not None:
+            try:
+                return await self._open(key)
+            except SystemRefused:
+                self.pins.drop_zygotes([key])
+        key = self._present(wanted.base)
+        return await self._shared(key, self._make(key, wanted))
+
+    async def _open(self, key: str) -> Zygote:
+        """Return a zygote that runs already; raises SystemRefused when it does not, or gives no answer."""
+        if not self.is_alive(key):
+            raise SystemRefused("the zygote is gone")
+        return await self._shared(key, self._link(key, FORK_TIMEOUT_S))
+
+    async def _shared(self, key: str, making: Coroutine[Any, Any, Zygote]) -> Zygote:
         task = self._zygotes.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._make(key, python, list(preload), is_native))
+            task = asyncio.get_running_loop().create_task(making)
             self._zygotes[key] = task
+        else:
+            making.close()
         try:
             return await asyncio.shield(task)
         except Exception:
@@ -182,21 +162,88 @@ class ZygotePool:
                 del self._zygotes[key]
             raise
 
-    async def _make(self, key: str, python: str | None, preload: list[str], is_native: bool) -> Zygote:
-        role = f"zygote-{key}"
-        if role not in self._running_roles:
-            await end_holder(self._paths, role)
-            plan = {"preload": preload, "native": is_native}
-            if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
-                write_json(self._paths.run / f"{role}.json", plan)
-            env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-            with contextlib.suppress(FileNotFoundError):
-                self._paths.socket(role).unlink()
-            await self._keeper.request("spawn", role=role, argv=self._argv(python, key), env=env)
-            self._running_roles.add(role)
-        link = await self._connect(role)
-        zygote = Zygote(key, link, lambda: self._drop(key))
-        await zygote.ready()
+    # -- a rollout
+
+    async def hold(self, origins: Mapping[str, str]) -> None:
+        """Pin each bot of `{bot: via}` to the zygote it came from, if that one answers, and keep those zygotes until `release`."""
+        for key in set(filter(None, map(key_of, origins.values()))):
+            with contextlib.suppress(SystemRefused):
+                await self._open(key)
+                self.pins.held.add(key)
+                for bot, via in origins.items():
+                    if key_of(via) == key:
+                        self.pins.tie(bot, key, UNFINISHED)
+
+    def release(self, *, is_done: bool) -> None:
+        """End the hold: with `is_done` nobody is tied to the held zygotes any more. What nobody needs is retired."""
+        if is_done:
+            self.pins.drop_zygotes(set(self.pins.held))
+        self.pins.held.clear()
+        self.sweep()
+
+    async def make_fresh(self, sets: Iterable[ZygoteSet]) -> None:
+        """Make the next zygote of each set; from now on they are the present ones.
+
+        Raises SystemRefused when one cannot be made, or cannot import what a held one could: then nothing has changed.
+        """
+        wanted = {f"{s.base}-{self._epochs.get(s.base, 0) + 1}": s for s in sets}
+        made = await asyncio.gather(*(self._make_beside(key, s) for key, s in wanted.items()), return_exceptions=True)
+        problem = next((m for m in made if isinstance(m, BaseException)), None)
+        if problem is not None:
+            for key in wanted:
+                self._retire(key)
+            why = problem.message if isinstance(problem, PsvError) else str(problem)
+            hint = "no bot was touched; see .psv/logs/psv/zygote-*.err"
+            raise SystemRefused(f"a new zygote cannot be made: {why}", hint=hint) from problem
+        for key in wanted:
+            base, epoch = split_key(key)
+            self._epochs[base] = max(self._epochs.get(base, 0), epoch)
+
+    async def _make_beside(self, key: str, wanted: ZygoteSet) -> Zygote:
+        zygote = await self._shared(key, self._make(key, wanted))
+        failed: dict[str, str] = zygote.hello.get("failed", {})
+        held = [z for z in map(self._linked, self.pins.held) if z is not None and split_key(z.key)[0] == wanted.base]
+        for module, error in failed.items():
+            if held and not any(module in z.hello.get("failed", {}) for z in held):
+                raise SystemRefused(f"{module} cannot be imported any more: {error}")
+        return zygote
+
+    def sweep(self) -> None:
+        """Retire every zygote of a past epoch that nobody is tied to; what it forked goes on."""
+        needed = self.pins.needed()
+        for role in list(self._running_roles):
+            key = role.removeprefix(_ROLE)
+            if key not in needed and self._is_past(key):
+                self._retire(key)
+
+    # -- making and ending
+
+    def _present(self, base: str) -> str:
+        return f"{base}-{self._epochs.get(base, 0)}"
+
+    def _is_past(self, key: str) -> bool:
+        base, epoch = split_key(key)
+        return epoch < self._epochs.get(base, 0)
+
+    async def _make(self, key: str, wanted: ZygoteSet) -> Zygote:
+        role = _ROLE + key
+        if self.is_alive(key):
+            with contextlib.suppress(SystemRefused):
+                return await self._link(key, PRELOAD_TIMEOUT_S)
+        await end_holder(self._paths, role)
+        plan = {"preload": list(wanted.preload), "native": wanted.is_native}
+        if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
+            write_json(self._paths.run / f"{role}.json", plan)
+        env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        with contextlib.suppress(FileNotFoundError):
+            self._paths.socket(role).unlink()
+        await self._keeper.request("spawn", role=role, argv=self._argv(wanted.python, key), env=env)
+        self._running_roles.add(role)
+        return await self._link(key, PRELOAD_TIMEOUT_S)
+
+    async def _link(self, key: str, timeout_s: float) -> Zygote:
+        zygote = Zygote(key, await self._connect(_ROLE + key), self._drop)
+        await zygote.ready(timeout_s)
         for module in zygote.hello.get("left_out", ()):
             self.notes[f"preload {module}"] = "left out of the zygote because importing it starts a thread; bots import it after the fork"
         for module, error in zygote.hello.get("failed", {}).items():
@@ -220,17 +267,39 @@ class ZygotePool:
                     raise SystemRefused(f"the zygote did not start: see .psv/logs/psv/{role}.err") from err
             await asyncio.sleep(0.01)  # a socket file that appears gives no event short of inotify
 
-    def _drop(self, key: str) -> None:
-        self._zygotes.pop(key, None)
+    def _linked(self, key: str) -> Zygote | None:
+        task = self._zygotes.get(key)
+        return task.result() if task is not None and task.done() and not task.cancelled() and task.exception() is None else None
+
+    def _drop(self, zygote: Zygote) -> None:
+        if self._linked(zygote.key) is zygote:
+            del self._zygotes[zygote.key]
 
     def _replace(self, zygote: Zygote) -> None:
-        """Retire a zygote whose files changed; the next fork makes one of the next epoch."""
-        base, _, epoch = zygote.key.rpartition("-")
-        self._epochs[base] = max(self._epochs.get(base, 0), int(epoch) + 1)
-        self._discard(zygote)
-        zygote.retire()
+        """Let the next fork make a zygote of the next epoch; this one, whose files changed, is retired unless bots are tied to it."""
+        base, epoch = split_key(zygote.key)
+        self._epochs[base] = max(self._epochs.get(base, 0), epoch + 1)
+        if zygote.key not in self.pins.needed():
+            self._discard(zygote)
+            zygote.retire()
 
     def _discard(self, zygote: Zygote) -> None:
         """Let go of a zygote that is gone, silent or outdated; if it still lives, the next of its name ends it first."""
         self._zygotes.pop(zygote.key, None)
-        self._running_roles.discard(f"zygote-{zygote.key}")
+        self._running_roles.discard(_ROLE + zygote.key)
+
+    def _retire(self, key: str) -> None:
+        zygote = self._linked(key)
+        self._zygotes.pop(key, None)
+        self._running_roles.discard(_ROLE + key)
+        if zygote is not None:
+            zygote.retire()
+        else:
+            self._kill_holder(_ROLE + key)
+
+    def _kill_holder(self, role: str) -> None:
+        """SIGKILL a zygote that cannot be told; it has nothing to lose."""
+        lock = self._paths.role_lock(role)
+        with contextlib.suppress(OSError, PsvError):
+            if is_flocked(lock):
+                send_signal(Identity.from_json(read_json(lock)), signal.SIGKILL)

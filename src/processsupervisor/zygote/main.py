@@ -99,13 +99,16 @@ class Zygote:
                 os._exit(0)
 
     def _fork(self, link: LineSocket, message: dict[str, Any]) -> dict[str, Any]:
-        """Fork one bot and return the answer `{op: forked, pid, start_ticks}`, `{op: stale}` or `{op: fork-failed}`."""
+        """Fork one bot and return the answer `{op: forked, pid, start_ticks}`, `{op: stale}` or `{op: fork-failed}`.
+
+        `stale_ok` asks for the libraries as they are in memory, whatever has become of their files.
+        """
         base = {"bot": message["bot"], "generation": message["generation"]}
         secret_fd = link.fds.pop(0) if link.fds else -1
         try:
             if message.get("has_secret") and secret_fd < 0:
                 raise OSError(errno.EMFILE, "a descriptor could not be received")
-            changed = self._changed_file()
+            changed = None if message.get("stale_ok") else self._changed_file()
             if changed is not None:
                 return base | {"op": "stale", "file": changed}
             if thread_count() != 1:

@@ -1,0 +1,217 @@
+"""psvd's first act: find every bot again, and bring what is not clear to an end within one time budget.
+
+What is clear is taken at once, in batches. What has to be waited for (leftovers that are killed, evidence that cannot be
+verified) is UNKNOWN meanwhile and waited for beside the running fleet; at the end of the budget it is FAILED `conflict`
+with the pids of the holders, and its evidence is watched further. No bot waits for another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections import Counter
+from typing import Any
+
+from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.identity import Identity, send_signal
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
+from processsupervisor.process.exits import ExitRecord, record_of
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.tree import owners
+from processsupervisor.resources.cgroups import Groups
+from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
+from processsupervisor.supervisor.fleet import RESTING, Fleet
+
+_log = logging.getLogger("psv.adoption")
+ADOPT_TIMEOUT_S = 30.0
+_BATCH = 20
+_LOOK_AGAIN_S = 0.05
+_LOOK_AGAIN_MAX_S = 1.0
+_AT_LEAST_LOOKS = 3
+_UNCLEAR = (Outcome.LEFTOVERS, Outcome.CANNOT_TELL)
+
+
+class Reconcile:
+    """One psvd's search for its bots. `is_cold`: the fleet was ended in order, so everything is tried anew."""
+
+    def __init__(self, fleet: Fleet, *, is_cold: bool) -> None:
+        self._fleet = fleet
+        self._is_cold = is_cold
+        self._waiting: dict[str, Finding] = {}
+        self._ended = journal_by_identity(fleet.paths)
+
+    async def run(self) -> dict[str, Any]:
+        """Take every bot whose case is clear; returns `{took_s, outcomes: {outcome: bots}}`."""
+        began = mono()
+        generations = self._fleet.store.last_generations()
+        findings: dict[str, Finding] = {}
+        for number, name in enumerate(self._fleet.handles):
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)  # let pings through: a large fleet must not look wedged
+            self._fleet.paths.bot_run(name).mkdir(mode=0o700, exist_ok=True)
+            findings[name] = examine(self._fleet.paths, name, self._ended)
+        await self._clear_after_ends(findings)
+        for number, (name, finding) in enumerate(findings.items()):
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)
+            handle = self._fleet.handles[name]
+            handle.generation = max(finding.generation, generations.get(name, 0))
+            self._take(handle, finding)
+        outcomes = dict(Counter(str(finding.outcome) for finding in findings.values()))
+        self._hear_what_was_missed()
+        release_unused(self._fleet)
+        return {"took_s": round(mono() - began, 3), "outcomes": outcomes}
+
+    async def _clear_after_ends(self, findings: dict[str, Finding]) -> None:
+        """Kill what bots that ended unseen left behind without the lock (a child that closed it), before anything starts again."""
+        ended = {name: f for name, f in findings.items() if f.outcome in (Outcome.ENDED, Outcome.ENDED_UNSEEN)}
+        if not ended:
+            return
+        for finding in ended.values():
+            if (group := finding.facts.get("group")) and Groups.is_populated(group):
+                Groups.kill(group)
+        living = {f.identity.pid for f in findings.values() if f.outcome is Outcome.ADOPT and f.identity is not None}
+        left = await asyncio.to_thread(owners, self._fleet.paths, ended, self._fleet.first_pids() | living)
+        for identity in (identity for members in left.values() for identity in members):
+            send_signal(identity, signal.SIGKILL)
+
+    def _take(self, handle: BotHandle, finding: Finding) -> None:
+        facts = finding.facts
+        if not (self._is_cold and finding.outcome is Outcome.FRESH):
+            handle.restarts, handle.quick = int(facts.get("restarts") or 0), int(facts.get("quick") or 0)
+        if facts.get("state") not in RESTING:
+            self._fleet.zygotes.recall(handle.name, str(facts.get("via") or ""))
+        if (said := facts.get("wanted")) in set(Wanted):
+            self._fleet.want(handle, Wanted(said))  # said while psv.db could not be written
+        match finding.outcome:
+            case Outcome.ADOPT if finding.identity is not None:
+                self._adopt(handle, finding.identity, finding)
+            case Outcome.ENDED if finding.entry is not None:
+                entry = finding.entry
+                record = record_of(self._fleet.paths, handle.name, finding.generation, entry.status, entry.at)
+                self._fleet.take_unseen(handle, record, facts, is_followed=not self._is_cold)
+            case Outcome.ENDED_UNSEEN:
+                unseen = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation, message=_UNSEEN)
+                self._fleet.take_unseen(handle, unseen, facts, is_followed=not self._is_cold)
+            case Outcome.LEFTOVERS | Outcome.CANNOT_TELL:
+                self._waiting[handle.name] = finding
+                handle.rest(Trigger.LOSE, Reason.CONFLICT if finding.outcome is Outcome.LEFTOVERS else Reason.UNKNOWN)
+            case Outcome.FRESH if not self._is_cold:
+                self._go_on_resting(handle, facts)
+            case _:
+                pass  # still INITIALIZING: started if it is wanted
+
+    def _adopt(self, handle: BotHandle, identity: Identity, finding: Finding) -> None:
+        """Take over a running bot, and go on with what the last psvd died in the middle of."""
+        handle.adopt(identity, finding.generation, finding.facts)
+        state = finding.facts.get("state")
+        if handle.wanted is Wanted.DOWN or state == State.STOPPING:
+            handle.stop()
+        elif state == State.RESTARTING:
+            handle.stop(is_restart=True)
+
+    def _go_on_resting(self, handle: BotHandle, facts: dict[str, Any]) -> None:
+        """Leave a bot that had ended before this psvd was started as it was: given up, completed, or waiting for its time."""
+        state, reason = facts.get("state"), str(facts.get("reason") or "")
+        if state not in (State.FAILED, State.RECOVERING, State.TERMINATED):
+            return
+        handle.last_exit = self._fleet.store.last_exit(handle.name)
+        handle.exited_at = handle.last_exit.at if handle.last_exit is not None else None
+        if state == State.FAILED:
+            handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
+        elif state == State.TERMINATED:
+            handle.rest(Trigger.COMPLETE, reason)
+        due = facts.get("next_start_boottime")
+        if isinstance(due, float) and state != State.TERMINATED:
+            handle.reason = reason
+            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, "retry"))
+
+    def _hear_what_was_missed(self) -> None:
+        """Count the ready lines that logd saw while no psvd listened."""
+        for pair in self._fleet.keeper.welcome["fifos"]:
+            handle = self._fleet.handles.get(str(pair["bot"]))
+            if pair.get("matched") and handle is not None and handle.generation == pair["generation"]:
+                handle.say_ready()
+
+    # -- what has to be waited for
+
+    async def settle(self) -> None:
+        """Bring every unclear case to its end; returns when none is left. No event tells of a lock that is let go."""
+        deadline, wait_s, looks = mono() + ADOPT_TIMEOUT_S, _LOOK_AGAIN_S, 0
+        while self._waiting and not self._fleet.is_going_down:
+            await asyncio.sleep(wait_s)
+            await self._look_again()
+            wait_s = min(wait_s * 1.5, _LOOK_AGAIN_MAX_S)
+            unclear = {name: f for name, f in self._waiting.items() if self._fleet.handles[name].life.state is State.UNKNOWN}
+            looks += 1
+            is_over = mono() >= deadline and looks > _AT_LEAST_LOOKS  # a psvd that was stopped meanwhile has not looked
+            if not is_over:
+                unclear = {name: f for name, f in unclear.items() if f.outcome is Outcome.LEFTOVERS}
+            # One pass for all of them, and off the loop: it reads much of /proc.
+            holders = await asyncio.to_thread(owners, self._fleet.paths, unclear, self._fleet.first_pids()) if unclear else {}
+            for name, finding in unclear.items():
+                if is_over:
+                    self._give_up(self._fleet.handles[name], finding, holders.get(name, []))
+                    continue
+                for identity in holders.get(name, ()):
+                    send_signal(identity, signal.SIGKILL)
+
+    async def _look_again(self) -> None:
+        """Weigh again what is not clear. A child that had just taken the lock at the first look has signed it by now."""
+        for number, name in enumerate(list(self._waiting)):
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)
+            handle = self._fleet.handles[name]
+            if handle.life.state is not State.UNKNOWN and (handle.life.state, handle.reason) != (State.FAILED, Reason.CONFLICT):
+                del self._waiting[name]  # a command came first
+                continue
+            self._waiting[name] = examine(self._fleet.paths, name, self._ended)
+            if self._waiting[name].outcome not in _UNCLEAR:
+                del self._waiting[name]
+                self._resolve(handle, examine(self._fleet.paths, name, journal_by_identity(self._fleet.paths)))
+
+    def _resolve(self, handle: BotHandle, finding: Finding) -> None:
+        """Go on with a bot of which is now known whether it runs."""
+        _log.info("a bot that was not clear is clear now", extra={"bot": handle.name, "outcome": finding.outcome})
+        handle.reason = ""
+        if finding.outcome is not Outcome.ADOPT:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.UNKNOWN)
+        self._take(handle, finding)
+        if finding.outcome is Outcome.ADOPT:
+            return
+        release_unused(self._fleet, handle.name)
+        if handle.wanted is Wanted.DOWN:
+            handle.stop()
+        elif handle.next_start_mono is None and self._is_to_start(handle, finding):
+            self._fleet.start(handle, "recover")
+
+    def _is_to_start(self, handle: BotHandle, finding: Finding) -> bool:
+        if self._is_cold or handle.life.state is State.RECOVERING or finding.outcome is Outcome.UNBORN:
+            return True
+        return finding.outcome is Outcome.FRESH and finding.facts.get("state") not in (State.FAILED, State.TERMINATED)
+
+    def _give_up(self, handle: BotHandle, finding: Finding, holders: list[Identity]) -> None:
+        pids = ", ".join(str(identity.pid) for identity in holders)
+        if finding.outcome is Outcome.LEFTOVERS:
+            message = "processes of an earlier generation hold its lock and do not end"
+        else:
+            message = "its lock is held, and whether by the bot cannot be verified from here"
+        message += f": pid {pids}" if pids else "; who holds it cannot be seen from here (another pid namespace or user)"
+        handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), handle.generation, message=message)
+        _log.error("adoption gives up", extra={"bot": handle.name, "outcome": finding.outcome, "holders": pids})
+        handle.rest(Trigger.GIVE_UP, Reason.CONFLICT)
+
+
+_UNSEEN = "it ended while neither psvd nor the keeper looked"
+
+
+def release_unused(fleet: Fleet, only: str | None = None) -> None:
+    """Let the keeper drain and close the FIFOs of generations that are over, of all bots or of `only` one."""
+    for pair in fleet.keeper.welcome["fifos"]:
+        bot, generation = str(pair["bot"]), int(pair["generation"])
+        handle = fleet.handles.get(bot)
+        is_in_use = handle is not None and handle.generation == generation and handle.life.state in HAS_PROCESS | {State.UNKNOWN}
+        if not is_in_use and only in (None, bot):
+            fleet.keeper.tell("release", bot=bot, generation=generation)
