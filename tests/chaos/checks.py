@@ -7,6 +7,7 @@ asked only for what is itself under test: states, generations, exit records.
 from __future__ import annotations
 
 import json
+import platform
 import sqlite3
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.identity import Identity
 
+KERNEL_TELLS = tuple(int(n) for n in platform.release().split("-")[0].split(".")[:2]) >= (6, 15)
+"""Whether a pidfd tells how a process ended that is nobody's child here (PIDFD_GET_INFO)."""
 _CALL_WITHIN_S = 5.0
 _LINES_WITHIN_S = 10.0
 _ALMOST_WEDGED_S = WEDGED_AFTER_S - 1.0
@@ -200,10 +203,11 @@ class Ledger:
         return found[1] if found else 0
 
     def _wrong_reason(self, record: dict[str, Any], touched: Touched, is_unseen: bool) -> str:
-        """The truth is SIGKILL; less may be known only where the keeper was away, or is not the parent."""
+        """The truth is SIGKILL; less may be known only where no keeper saw it, and psvd was away too or the kernel keeps no status."""
         if record["reason"] == "signal" and record["signal"] == "SIGKILL":
             return ""
-        may_be_unknown = {"unknown": is_unseen, "unknown-while-unsupervised": is_unseen and touched.was("psvd")}
+        is_psvd_away = touched.was("psvd")
+        may_be_unknown = {"unknown": is_unseen and (is_psvd_away or not KERNEL_TELLS), "unknown-while-unsupervised": is_unseen and is_psvd_away}
         if may_be_unknown.get(record["reason"], False):
             self.unknown_exits += 1
             return ""

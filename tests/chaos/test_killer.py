@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,8 @@ ALL = {*OWN, "bot"}
 def test_the_same_seed_gives_the_same_sequence_in_another_process() -> None:
     """Nothing of this process, of time or of hash randomisation is in it."""
     code = "from tests.chaos.killer import plan; print([plan(7, n) for n in range(200)])"
-    argv = [sys.executable, "-c", code]
-    other = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2], env={"PYTHONHASHSEED": "5"})
+    argv, environment = [sys.executable, "-c", code], os.environ | {"PYTHONHASHSEED": "5"}
+    other = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2], env=environment)
     assert other.stdout.strip() == str([plan(7, n) for n in range(200)])
 
 
