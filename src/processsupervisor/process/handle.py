@@ -204,6 +204,11 @@ class BotHandle:
             self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
             self._watch_readiness()
 
+    def learn_secret(self, digest: str) -> None:
+        """Take the digest of this generation's secret, lost with its record."""
+        self.secret_digest = digest
+        self._write_record()
+
     def rest(self, state_trigger: Trigger, reason: str) -> None:
         """Leave the present state without a process: give up, complete, stop or lose, as the policy says."""
         self.reason = reason
