@@ -207,7 +207,7 @@ class BotHandle:
     def learn_secret(self, digest: str) -> None:
         """Take the digest of this generation's secret, lost with its record."""
         self.secret_digest = digest
-        self._write_record()
+        self.note()
 
     def rest(self, state_trigger: Trigger, reason: str) -> None:
         """Leave the present state without a process: give up, complete, stop or lose, as the policy says."""
