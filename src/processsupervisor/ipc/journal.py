@@ -66,6 +66,13 @@ class Journal:
         self._descriptor, self._offset = descriptor, len(newer)
 
 
+def wait_status(found: os.waitid_result) -> int:
+    """Return the wait status, as waitpid(2) gives it, of a child that waitid saw but did not reap."""
+    if found.si_code == os.CLD_EXITED:
+        return (found.si_status & 0xFF) << 8
+    return found.si_status | (0x80 if found.si_code == os.CLD_DUMPED else 0)
+
+
 def read(path: Path) -> Iterator[ExitEntry]:
     """Yield the whole records of a journal, oldest first; nothing when there is no file."""
     try:

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from processsupervisor.ipc.journal import Journal
+from processsupervisor.ipc.journal import Journal, wait_status
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, ProtocolError, PsvError
@@ -141,8 +141,9 @@ class Keeper:
             if found is None:
                 return
             facts = read_stat(found.si_pid)
-            _, status = os.waitpid(found.si_pid, 0)
+            status = wait_status(found)
             entry = self._journal.append(found.si_pid, facts[3] if facts else 0, status, time.time())
+            os.waitpid(found.si_pid, 0)  # last: a keeper that dies before the journal has it leaves a zombie, not a riddle
             if found.si_pid == self._progress_pid:
                 self._progress_pid = None
                 continue
