@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
+
 _BODY = struct.Struct("<QIQid")  # sequence, pid, start ticks, wait status, wall time
 _RECORD = struct.Struct("<I")
 RECORD_BYTES = _RECORD.size + _BODY.size
@@ -42,6 +44,7 @@ class Journal:
 
     def append(self, pid: int, start_ticks: int, status: int, at: float) -> ExitEntry:
         """Write one exit; a full disk loses the record on disk but never the caller's knowledge of it."""
+        reach(CrashPoint.KEEPER_EXIT_SEEN)
         self.sequence += 1
         entry = ExitEntry(self.sequence, pid, start_ticks, status, at)
         body = _BODY.pack(entry.sequence, pid, start_ticks, status, at)
@@ -52,6 +55,7 @@ class Journal:
             self._offset += RECORD_BYTES
         except OSError:
             pass
+        reach(CrashPoint.KEEPER_EXIT_JOURNALED)
         return entry
 
     def _halve(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
@@ -58,6 +59,7 @@ class Fifos:
         """
         if (bot, generation) in self.pairs:
             return self.pairs[bot, generation]
+        reach(CrashPoint.KEEPER_BEFORE_FIFOS)
         pair = Pair(bot, generation, options)
         try:
             for stream in STREAMS:
@@ -67,9 +69,11 @@ class Fifos:
                 pair.descriptors[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
                 with contextlib.suppress(OSError):  # EPERM past the user's pipe pages: the kernel's default size serves
                     fcntl.fcntl(pair.descriptors[stream], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                reach(CrashPoint.KEEPER_FIFO_MADE)
         except OSError as err:
             self._discard(pair)
             raise SystemRefused(f"cannot make a FIFO for {bot}: {err.strerror}", hint="see psv doctor: open files, file system") from err
+        reach(CrashPoint.KEEPER_FIFOS_OPEN)
         self.pairs[bot, generation] = pair
         return pair
 
@@ -82,6 +86,7 @@ class Fifos:
                 logs = spec.get("logs") if isinstance(spec, dict) else None
                 with contextlib.suppress(SystemRefused):
                     self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+        reach(CrashPoint.KEEPER_FIFOS_FOUND)
 
     def close_all(self) -> None:
         """Close and remove all pairs; the fleet is down and logd has drained them."""
@@ -93,11 +98,13 @@ class Fifos:
         pair = self.pairs.get((bot, generation))
         if pair is None:
             return False
+        reach(CrashPoint.KEEPER_RELEASE_ASKED)
         pair.is_releasing = True
         return True
 
     def close(self, bot: str, generation: int) -> None:
         """Close and remove a pair that logd has drained."""
+        reach(CrashPoint.KEEPER_DRAINED)
         pair = self.pairs.pop((bot, generation), None)
         if pair is not None:
             self._discard(pair)
@@ -123,6 +130,8 @@ class Fifos:
     def _discard(self, pair: Pair) -> None:
         for descriptor in pair.descriptors.values():
             os.close(descriptor)
+        reach(CrashPoint.KEEPER_FIFO_CLOSED)
         for stream in STREAMS:
             with contextlib.suppress(OSError):
                 os.unlink(self._path(pair, stream))
+            reach(CrashPoint.KEEPER_FIFO_REMOVED)

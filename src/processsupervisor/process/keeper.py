@@ -20,6 +20,7 @@ from typing import Any
 from processsupervisor.ipc.journal import Journal, wait_status
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, ProtocolError, PsvError
 from processsupervisor.kernel.files import hold_role_lock, read_json
 from processsupervisor.kernel.identity import read_stat
@@ -144,6 +145,7 @@ class Keeper:
             status = wait_status(found)
             entry = self._journal.append(found.si_pid, facts[3] if facts else 0, status, time.time())
             os.waitpid(found.si_pid, 0)  # last: a keeper that dies before the journal has it leaves a zombie, not a riddle
+            reach(CrashPoint.KEEPER_REAPED)
             if found.si_pid == self._progress_pid:
                 self._progress_pid = None
                 continue
@@ -153,6 +155,7 @@ class Keeper:
                 if role.name == "logd" and self._logd_away_since is None:
                     self._logd_away_since = mono()
             self._tell("psvd", {"op": "exit", **dataclasses.asdict(entry)} | ({"role": role.name} if role else {}))
+            reach(CrashPoint.KEEPER_EXIT_TOLD)
 
     def _on_time(self) -> None:
         now = mono()
@@ -178,6 +181,7 @@ class Keeper:
             self._force_down()
             return
         self._log.write("going down", why=why)
+        reach(CrashPoint.KEEPER_GOES_DOWN)
         self._manager.say("STOPPING=1")
         # psvd stops the bots within down_timeout; the margin is for its own last words.
         self._down_deadline = mono() + self._down_timeout_s + 2.0
@@ -264,6 +268,7 @@ class Keeper:
             "fifos": [{"bot": p.bot, "generation": p.generation, "matched": p.is_matched} for p in self._fifos.pairs.values()],
         }
         self._tell("psvd", welcome, (self._listeners["psv"].fileno(), self._listeners["bot"].fileno()))
+        reach(CrashPoint.KEEPER_WELCOMED)
         if self._down_deadline is not None:
             self._tell("psvd", {"op": "go-down", "timeout_s": max(0.5, self._down_deadline - 2.0 - mono())})
 

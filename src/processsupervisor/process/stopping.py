@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers
@@ -74,9 +75,11 @@ class Tree:
 
     async def clear(self, known_pids: Iterable[int]) -> list[Identity]:
         """Kill all that is left and return what still lives at the deadline (normally nothing)."""
+        reach(CrashPoint.PSVD_STATUS_TAKEN)
         if self.group is not None:
             await Groups.empty(self.group)
         left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known_pids)
         if self.group is not None:
             Groups.remove(self.group)
+        reach(CrashPoint.PSVD_TREE_CLEARED)
         return left

@@ -12,6 +12,7 @@ from typing import Any
 
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
@@ -49,11 +50,15 @@ class Psvd:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         await self._fleet.keeper.connect()
+        reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         counts = await self._adopt_all()
+        reach(CrashPoint.PSVD_BEFORE_LISTEN)
         await self._listen()
+        reach(CrashPoint.PSVD_LISTENS)
         _log.info("psvd runs", extra={"took_s": round(mono() - began, 3), "outcomes": counts})
         await self._start_wanted()
+        reach(CrashPoint.PSVD_WANTED_STARTED)
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -83,10 +88,12 @@ class Psvd:
 
     def _on_keeper_back(self) -> None:
         """A new keeper brought new listening sockets; zygotes of the old one cannot make children for the new one."""
+        reach(CrashPoint.PSVD_KEEPER_BACK)
         before = self._fleet.role_facts
         self._take_welcome()
         self._fleet.zygotes.retire_all()
         self._fleet.web.replace(before.get("web"))
+        reach(CrashPoint.PSVD_ROLES_REPLACED)
         self._control.close()
         self._links.close()
         self._listening = asyncio.get_running_loop().create_task(self._listen())
@@ -101,7 +108,10 @@ class Psvd:
             self._paths.bot_run(handle.name).mkdir(mode=0o700, exist_ok=True)
             finding = examine(self._paths, handle.name, ended)
             counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
+            reach(CrashPoint.PSVD_EXAMINED)
             await self._take(handle, finding)
+            reach(CrashPoint.PSVD_TAKEN)
+        reach(CrashPoint.PSVD_ADOPTED_ALL)
         held = {(f["bot"], f["generation"]) for f in self._fleet.keeper.welcome["fifos"]}
         for pair in self._fleet.keeper.welcome["fifos"]:
             found = self._fleet.handles.get(str(pair["bot"]))
@@ -156,7 +166,9 @@ class Psvd:
     async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> None:
         """The first process is gone but its lock is held below it: end the tree, or say who holds on."""
         # Not by session: its leader died unseen, and the number may be somebody else's by now.
+        reach(CrashPoint.PSVD_LEFTOVERS_FOUND)
         left = await kill_leftovers(handle.name, self._paths, None, None, self._fleet.first_pids())
+        reach(CrashPoint.PSVD_LEFTOVERS_KILLED)
         if left:
             message = f"processes of an earlier generation hold its lock: {', '.join(str(i.pid) for i in left)}"
             handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
@@ -179,6 +191,7 @@ class Psvd:
         count = len(ready) if isinstance(ready, list) else 0
         missing = len(not_ready) if isinstance(not_ready, list) else 0
         self._fleet.keeper.tell("settled", text=f"{count} bots ready, {missing} not")
+        reach(CrashPoint.PSVD_SETTLED_TOLD)
 
     async def _prune(self) -> None:
         while True:

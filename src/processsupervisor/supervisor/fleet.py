@@ -16,6 +16,7 @@ from typing import Any
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
@@ -115,9 +116,11 @@ class Fleet:
 
     def want(self, handle: BotHandle, wanted: Wanted) -> None:
         """Note durably what is wanted of a bot; committed before the act that follows."""
+        reach(CrashPoint.PSVD_BEFORE_WANTED)
         handle.wanted = wanted
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
+        reach(CrashPoint.PSVD_AFTER_WANTED)
 
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
@@ -220,16 +223,20 @@ class Fleet:
 
     def _flush_now(self) -> None:
         self._flush = None
+        reach(CrashPoint.PSVD_BEFORE_FLUSH)
         self.store.flush()
+        reach(CrashPoint.PSVD_AFTER_FLUSH)
 
     def _on_end(self, name: str, record: ExitRecord) -> None:
         """Decide what follows an exit and note it; the log tail comes later, when logd has drained the FIFOs."""
         handle = self.handles[name]
         state = handle.life.state
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
+        reach(CrashPoint.PSVD_BEFORE_EXIT)
         row = self.store.add_exit(handle.name, record, is_counted=not is_asked)
         self._exit_rows[handle.name, record.generation] = row
         self.store.flush()  # a restart that follows must be counted even if psvd is killed now
+        reach(CrashPoint.PSVD_EXIT_NOTED)
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
@@ -287,9 +294,11 @@ class Fleet:
         record = handle.last_exit if handle is not None else None
         if row is None or record is None or record.generation != generation:
             return
+        reach(CrashPoint.PSVD_BEFORE_TAIL)
         record.log_tail = tail_lines(self.paths, bot, generation, TAIL_LINES)
         record.exception = find_exception(tail_lines(self.paths, bot, generation, 200))
         self.store.update_exit(row, record)
+        reach(CrashPoint.PSVD_TAIL_NOTED)
 
     def has_process(self) -> list[BotHandle]:
         """Return the bots of which a process lives or is being born."""
@@ -301,8 +310,10 @@ class Fleet:
         record.uptime_s = record.at - ready_at if isinstance(ready_at, float) and facts.get("is_ready") else None
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
+        reach(CrashPoint.PSVD_BEFORE_UNSEEN)
         self.store.add_exit(handle.name, record, is_counted=not is_asked)
         self.store.flush()
+        reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
 

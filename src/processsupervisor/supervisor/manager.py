@@ -18,6 +18,7 @@ from pathlib import Path
 from processsupervisor.commands.ports import Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
@@ -94,11 +95,13 @@ class Manager:
 
     async def _go_down(self, timeout_s: float, exit_status: int) -> int:
         fleet = self._fleet
+        reach(CrashPoint.PSVD_BEFORE_DOWN)
         fleet.is_going_down = True
         fleet.web.close()
         stopping = fleet.has_process()
         for handle in fleet.handles.values():
             handle.stop()
+        reach(CrashPoint.PSVD_DOWN_BEGUN)
         deadline = mono() + timeout_s
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
         late = [h for h in stopping if h.life.state in HAS_PROCESS]
@@ -107,6 +110,7 @@ class Manager:
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
         fleet.store.flush()
         fleet.groups.close()
+        reach(CrashPoint.PSVD_ALL_STOPPED)
         for watcher in list(fleet.watchers):
             watcher({"kind": "down", "stopped": len(stopping)})
         # The keeper ends us next; watchers get their last line first.
@@ -117,6 +121,7 @@ class Manager:
         """Tell the keeper until it ends us; without one, end our own processes ourselves."""
         if self._fleet.keeper.pid is not None:
             self._fleet.keeper.tell("down", exit_status=exit_status)
+            reach(CrashPoint.PSVD_DOWN_TOLD)
             asyncio.get_running_loop().call_later(_SAY_AGAIN_S, self._say_down, exit_status)
             return
         for facts in list(self._fleet.role_facts.values()):

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from processsupervisor.config.spec import WebSpec
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
@@ -62,11 +63,13 @@ class WebRole:
     async def _start(self) -> None:
         argv = [sys.executable, "-P", "-m", "processsupervisor.web.main", str(self._paths.folder)]
         try:
+            reach(CrashPoint.PSVD_BEFORE_WEB)
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
         except SystemRefused as err:
             self.problem = err.message
             self._again(1.0)
             return
+        reach(CrashPoint.PSVD_WEB_SPAWNED)
         self.pid = answer["pid"]
         self._started = asyncio.get_running_loop().time()
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
 from processsupervisor.kernel.identity import Identity, send_signal
@@ -66,6 +67,7 @@ class Zygote:
             if not self._link.send({"op": "fork", "bot": bot, "generation": generation}, (secret_fd,) if secret_fd >= 0 else ()):
                 self.close()
                 raise SystemRefused("the zygote is gone")
+            reach(CrashPoint.PSVD_FORK_SENT)
             async with asyncio.timeout(FORK_TIMEOUT_S):
                 return await answer
         except TimeoutError as err:
@@ -75,7 +77,9 @@ class Zygote:
 
     def retire(self) -> None:
         """Tell the zygote to end; its bots go on."""
+        reach(CrashPoint.PSVD_BEFORE_RETIRE)
         self._link.send({"op": "retire"})
+        reach(CrashPoint.PSVD_AFTER_RETIRE)
         self.close()
 
     def _readable(self) -> None:
@@ -186,11 +190,14 @@ class ZygotePool:
         role = f"zygote-{key}"
         if role not in self._running_roles:
             await self._end_holder(role)
+            reach(CrashPoint.PSVD_BEFORE_ZYGOTE)
             write_json(self._paths.run / f"{role}.json", {"preload": preload, "native": is_native})
             env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
             with contextlib.suppress(FileNotFoundError):
                 self._paths.socket(role).unlink()
+            reach(CrashPoint.PSVD_ZYGOTE_WRITTEN)
             await self._keeper.request("spawn", role=role, argv=self._argv(python, key), env=env)
+            reach(CrashPoint.PSVD_ZYGOTE_SPAWNED)
             self._running_roles.add(role)
         link = await self._connect(role)
         zygote = Zygote(key, link, lambda: self._drop(key))
