@@ -79,13 +79,17 @@ class Fifos:
 
     def find(self) -> None:
         """Open every pair that an earlier keeper left: its bots may still write. psvd releases those nobody uses."""
-        for path in self._paths.run.glob("bots/*/out-*"):
-            generation = path.name.partition("-")[2]
-            if generation.isdigit() and (path.parent / f"err-{generation}").exists():
-                spec = read_json(path.parent / "spec.json")
-                logs = spec.get("logs") if isinstance(spec, dict) else None
-                with contextlib.suppress(SystemRefused):
-                    self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+        for path in self._paths.run.glob("bots/*/*-*"):
+            stream, _, generation = path.name.partition("-")
+            if stream not in STREAMS or not generation.isdigit():
+                continue
+            if not all((path.parent / f"{each}-{generation}").exists() for each in STREAMS):
+                path.unlink(missing_ok=True)  # half made or half removed when the keeper died: no bot writes into it
+                continue
+            spec = read_json(path.parent / "spec.json")
+            logs = spec.get("logs") if isinstance(spec, dict) else None
+            with contextlib.suppress(SystemRefused):
+                self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
         reach(CrashPoint.KEEPER_FIFOS_FOUND)
 
     def close_all(self) -> None:
