@@ -16,6 +16,7 @@ from pathlib import Path
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.context import FIRST_HIGH_FD
 
 
 def children_of(pid: int) -> list[int]:
@@ -54,15 +55,29 @@ def belongs_to(pid: int, bot: str, paths: FleetPaths, session: int | None) -> bo
         marks = set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
         if f"PSV_BOT={bot}".encode() in marks and b"PSV_FLEET=" + os.fsencode(paths.folder) in marks:
             return True
-        lock = os.stat(paths.bot_run(bot) / "lock")
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            if int(name) >= 100:
-                held = os.stat(f"/proc/{pid}/fd/{name}")
-                if (held.st_dev, held.st_ino) == (lock.st_dev, lock.st_ino):
-                    return True
+        return _has_open(pid, paths.bot_run(bot) / "lock", FIRST_HIGH_FD)
     except OSError:
-        pass
+        return False
+
+
+def _has_open(pid: int, path: Path, first: int) -> bool:
+    wanted = os.stat(path)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        if int(name) >= first:
+            held = os.stat(f"/proc/{pid}/fd/{name}")
+            if (held.st_dev, held.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return True
     return False
+
+
+def holder_of(lock: Path) -> Identity | None:
+    """Return the own process whose pid a role lock names, if it has that very file open; None when that is not certain."""
+    try:
+        pid = int(lock.read_text().split()[-1])
+        identity = Identity.of(pid)
+        return identity if _has_open(pid, lock, 3) else None
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int | None, known: Iterable[int]) -> list[Identity]:

@@ -14,15 +14,17 @@ from typing import Any
 from processsupervisor.config.spec import WebSpec
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
-from processsupervisor.kernel.files import read_json
+from processsupervisor.kernel.files import is_flocked, read_json
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
 from processsupervisor.process.launcher import KeeperPort
+from processsupervisor.process.tree import holder_of
 
 ROLE = "web"
 _DELAYS_S = (0.0, 0.2, 1.0, 5.0, 30.0)
 _PORT_RETRY_S = 60.0
+_POLITE_S = 2.0
 
 
 class WebRole:
@@ -62,6 +64,7 @@ class WebRole:
 
     async def _start(self) -> None:
         argv = [sys.executable, "-P", "-m", "processsupervisor.web.main", str(self._paths.folder)]
+        await self._end_holder()
         try:
             reach(CrashPoint.PSVD_BEFORE_WEB)
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
@@ -72,6 +75,18 @@ class WebRole:
         reach(CrashPoint.PSVD_WEB_SPAWNED)
         self.pid = answer["pid"]
         self._started = asyncio.get_running_loop().time()
+
+    async def _end_holder(self) -> None:
+        """End a web process of an earlier keeper: it holds lock and port, and nobody would hear of its end."""
+        lock = self._paths.role_lock(ROLE)
+        loop = asyncio.get_running_loop()
+        polite_until = loop.time() + _POLITE_S
+        number = signal.SIGTERM
+        while is_flocked(lock) and loop.time() < polite_until + _POLITE_S:
+            if number is signal.SIGTERM or loop.time() > polite_until:
+                send_signal(holder_of(lock), number)
+                number = signal.SIGKILL
+            await asyncio.sleep(0.02)  # until the kernel has freed the lock of a process that is not our child
 
     def on_exit(self, status: int) -> None:
         """Take the keeper's word that the web process ended."""
