@@ -133,6 +133,13 @@ class ZygotePool:
         for role in self._running_roles:
             base, _, epoch = role.removeprefix("zygote-").rpartition("-")
             self._epochs[base] = max(self._epochs.get(base, 0), int(epoch))
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """End zygotes of an earlier keeper that nobody has a link to: nobody else would, not even at the end of the fleet."""
+        for lock in self._paths.run.glob("zygote-*.lock"):
+            if lock.stem not in self._running_roles and lock.stem.removeprefix("zygote-") not in self._zygotes and is_flocked(lock):
+                send_signal(Identity.from_json(read_json(lock)), signal.SIGKILL)
 
     def retire_all(self) -> None:
         """End all zygotes; what they fork would not be the present keeper's child. New ones are made at the next starts."""
