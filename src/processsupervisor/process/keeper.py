@@ -59,6 +59,8 @@ class Keeper:
         self._exit_status: int | None = None
         self._down_deadline: float | None = None
         self._is_forced = False
+        self._is_led_by_psvd = False
+        self._down_status = 0
         self._down_timeout_s = 8.0
         self._logd_away_since: float | None = mono()
         self._next_ping = mono() + PING_EVERY_S
@@ -177,9 +179,10 @@ class Keeper:
     # -- going down
 
     def _go_down(self, why: str) -> None:
-        if self._down_deadline is not None:
+        if self._down_deadline is not None and not self._is_led_by_psvd:
             self._force_down()
             return
+        self._is_led_by_psvd = False
         self._log.write("going down", why=why)
         reach(CrashPoint.KEEPER_GOES_DOWN)
         self._manager.say("STOPPING=1")
@@ -270,7 +273,8 @@ class Keeper:
         self._tell("psvd", welcome, (self._listeners["psv"].fileno(), self._listeners["bot"].fileno()))
         reach(CrashPoint.KEEPER_WELCOMED)
         if self._down_deadline is not None:
-            self._tell("psvd", {"op": "go-down", "timeout_s": max(0.5, self._down_deadline - 2.0 - mono())})
+            left_s = max(0.5, self._down_deadline - 2.0 - mono())
+            self._tell("psvd", {"op": "go-down", "timeout_s": left_s, "exit_status": self._down_status})
 
     def _open_in_logd(self, bot: str, generation: int) -> None:
         pair = self._fifos.pairs[bot, generation]
@@ -323,6 +327,10 @@ class Keeper:
                 return launch_program(self._paths, message["bot"], message["generation"], self._roles.original_nofile)
             case "settled":
                 self._manager.say("READY=1", f"STATUS={message.get('text', '')}")
+            case "going-down":
+                if self._down_deadline is None:  # a psvd that dies in the middle of it leaves it to the next one
+                    self._is_led_by_psvd, self._down_status = True, int(message["exit_status"])
+                    self._down_deadline = mono() + float(message["timeout_s"]) + 4.0
             case "down":
                 self._log.write("psvd says that all bots are down", exit_status=message["exit_status"])
                 if self._down_deadline is None:

@@ -53,6 +53,7 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         counts = await self._adopt_all()
+        self._fleet.is_adopted.set()
         reach(CrashPoint.PSVD_BEFORE_LISTEN)
         await self._listen()
         reach(CrashPoint.PSVD_LISTENS)

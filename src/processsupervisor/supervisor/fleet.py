@@ -60,7 +60,8 @@ class Fleet:
         self.watchers: set[Watcher] = set()
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.sampler = Sampler(self._running)
-        self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
+        self.is_adopted = asyncio.Event()
+        self.on_go_down: Callable[[float, int], None] = lambda _timeout_s, _exit_status: None
         self._on_essential_end = on_essential_end
         self._by_identity: dict[tuple[int, int], BotHandle] = {}
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
@@ -172,7 +173,7 @@ class Fleet:
             case "spawned":
                 self.role_facts[str(message["role"])] = message
             case "go-down":
-                self.on_go_down(float(message["timeout_s"]))
+                self.on_go_down(float(message["timeout_s"]), int(message.get("exit_status", 0)))
             case _:
                 pass
 

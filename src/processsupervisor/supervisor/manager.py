@@ -84,8 +84,8 @@ class Manager:
         self._fleet.watchers.discard(queue.put_nowait)
         return {"stopped": await task}
 
-    def _on_go_down(self, timeout_s: float) -> None:
-        self.begin_down(timeout_s, 0)
+    def _on_go_down(self, timeout_s: float, exit_status: int) -> None:
+        self.begin_down(timeout_s, exit_status)
 
     def begin_down(self, timeout_s: float, exit_status: int) -> asyncio.Task[int]:
         """Stop all bots and then tell the keeper that the fleet is down; returns the task that counts them."""
@@ -97,7 +97,9 @@ class Manager:
         fleet = self._fleet
         reach(CrashPoint.PSVD_BEFORE_DOWN)
         fleet.is_going_down = True
+        fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
         fleet.web.close()
+        await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
         stopping = fleet.has_process()
         for handle in fleet.handles.values():
             handle.stop()
