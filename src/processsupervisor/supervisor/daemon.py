@@ -15,7 +15,7 @@ from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord, record_of
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import kill_leftovers
@@ -92,6 +92,7 @@ class Psvd:
         reach(CrashPoint.PSVD_KEEPER_BACK)
         before = self._fleet.role_facts
         self._take_welcome()
+        self._release_unused()
         self._fleet.zygotes.retire_all()
         self._fleet.web.replace(before.get("web"))
         reach(CrashPoint.PSVD_ROLES_REPLACED)
@@ -113,16 +114,19 @@ class Psvd:
             await self._take(handle, finding)
             reach(CrashPoint.PSVD_TAKEN)
         reach(CrashPoint.PSVD_ADOPTED_ALL)
-        held = {(f["bot"], f["generation"]) for f in self._fleet.keeper.welcome["fifos"]}
         for pair in self._fleet.keeper.welcome["fifos"]:
             found = self._fleet.handles.get(str(pair["bot"]))
             if pair.get("matched") and found is not None and found.generation == pair["generation"]:
                 found.say_ready()  # logd saw the ready line while no psvd listened
-        for bot, generation in held:
-            handle_of = self._fleet.handles.get(bot)
-            if handle_of is None or handle_of.process is None or handle_of.generation != generation:
-                self._fleet.keeper.tell("release", bot=bot, generation=generation)
+        self._release_unused()
         return counts
+
+    def _release_unused(self) -> None:
+        """Release every pair that is of no present generation: an earlier release may have met no keeper."""
+        for pair in self._fleet.keeper.welcome["fifos"]:
+            handle = self._fleet.handles.get(str(pair["bot"]))
+            if handle is None or handle.generation != pair["generation"] or handle.life.state not in HAS_PROCESS:
+                self._fleet.keeper.tell("release", bot=pair["bot"], generation=pair["generation"])
 
     async def _take(self, handle: BotHandle, finding: Finding) -> None:
         fleet = self._fleet
