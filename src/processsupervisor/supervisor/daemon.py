@@ -140,14 +140,11 @@ class Psvd:
                     handle.stop()  # the last psvd died in the middle of it
                 elif finding.facts.get("state") == State.RESTARTING:
                     handle.stop(is_restart=True)
-            case Outcome.ENDED if finding.entry is not None:
-                entry = finding.entry
-                fleet.take_unseen(handle, record_of(self._paths, handle.name, finding.generation, entry.status, entry.at), finding.facts)
-            case Outcome.ENDED_UNSEEN:
-                unseen = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
-                fleet.take_unseen(handle, unseen, finding.facts)
+            case Outcome.ENDED | Outcome.ENDED_UNSEEN:
+                self._take_end(handle, finding)
             case Outcome.LEFTOVERS:
-                await self._clear_leftovers(handle, finding)
+                if await self._clear_leftovers(handle, finding) and finding.facts.get("has_process"):
+                    self._take_end(handle, finding)
             case Outcome.CANNOT_TELL:
                 handle.rest(Trigger.LOSE, Reason.UNKNOWN)
                 handle.plan_start(ADOPT_TIMEOUT_S, lambda: handle.rest(Trigger.GIVE_UP, Reason.CONFLICT))
@@ -168,8 +165,15 @@ class Psvd:
             handle.reason = reason
             handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, "retry"))
 
-    async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> None:
-        """The first process is gone but its lock is held below it: end the tree, or say who holds on."""
+    def _take_end(self, handle: BotHandle, finding: Finding) -> None:
+        """Note an end that no psvd saw: by the journal, else as unknown; what follows is the policy's."""
+        record = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation)
+        if finding.entry is not None:
+            record = record_of(self._paths, handle.name, finding.generation, finding.entry.status, finding.entry.at)
+        self._fleet.take_unseen(handle, record, finding.facts)
+
+    async def _clear_leftovers(self, handle: BotHandle, finding: Finding) -> bool:
+        """The first process is gone but its lock is held below it: end the tree (True), or say who holds on."""
         # Not by session: its leader died unseen, and the number may be somebody else's by now.
         reach(CrashPoint.PSVD_LEFTOVERS_FOUND)
         left = await kill_leftovers(handle.name, self._paths, None, None, self._fleet.first_pids())
@@ -178,6 +182,7 @@ class Psvd:
             message = f"processes of an earlier generation hold its lock: {', '.join(str(i.pid) for i in left)}"
             handle.last_exit = ExitRecord(Reason.CONFLICT, None, None, wall(), finding.generation, message=message)
             handle.rest(Trigger.GIVE_UP, Reason.CONFLICT)
+        return not left
 
     async def _start_wanted(self) -> None:
         for number, handle in enumerate(list(self._fleet.handles.values())):

@@ -309,8 +309,10 @@ class Fleet:
         """Note an exit that happened while no psvd looked, and do what would have followed it."""
         ready_at = facts.get("ready_at")
         record.uptime_s = record.at - ready_at if isinstance(ready_at, float) and facts.get("is_ready") else None
-        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
+        if is_asked and record.reason is not Reason.UNKNOWN_WHILE_UNSUPERVISED:
+            record.reason = Reason.ADMIN  # as the psvd that asked would have said
+        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
         self.store.add_exit(handle.name, record, is_counted=not is_asked)
         self.store.flush()
