@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 from pathlib import Path
 
+import pytest
+
 from processsupervisor.ipc import journal
-from processsupervisor.ipc.journal import MAX_RECORDS, RECORD_BYTES, Journal, read
+from processsupervisor.ipc.journal import MAX_RECORDS, RECORD_BYTES, Journal, read, wait_status
 
 
 def test_a_new_keeper_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
@@ -44,3 +49,17 @@ def test_the_journal_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
 def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
     """A first start has nothing to learn."""
     assert list(read(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize("end", [0, 1, 126, 255, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGSEGV])
+def test_the_status_of_a_zombie_is_the_one_that_reaping_gives(end: int) -> None:
+    """The keeper journals before it reaps: what waitid shows must be what waitpid says, core dumps included."""
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(-end, signal.SIG_DFL) if end in (-signal.SIGTERM, -signal.SIGSEGV) else None
+        os.kill(os.getpid(), -end) if end < 0 else None
+        os._exit(end)
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert found is not None
+    assert wait_status(found) == os.waitpid(pid, 0)[1]

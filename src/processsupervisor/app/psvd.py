@@ -11,6 +11,7 @@ import os
 import sys
 
 from processsupervisor.config.applied import read_applied
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.paths import FleetPaths
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> int:
     except LockHeld as err:
         print(f"psv: {err}", file=sys.stderr)
         return EXIT_REFUSED
+    reach(CrashPoint.PSVD_LOCKED)
     setup("psvd", paths, "info")
     set_title("psv: psvd")
     _raise_open_files()

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
+
 _BODY = struct.Struct("<QIQid")  # sequence, pid, start ticks, wait status, wall time
 _RECORD = struct.Struct("<I")
 RECORD_BYTES = _RECORD.size + _BODY.size
@@ -45,6 +47,7 @@ class Journal:
 
     def append(self, pid: int, start_ticks: int, status: int, at: float) -> ExitEntry:
         """Write one exit; a full disk loses the record on disk but never the caller's knowledge of it."""
+        reach(CrashPoint.KEEPER_EXIT_SEEN)
         self.sequence += 1
         entry = ExitEntry(self.sequence, pid, start_ticks, status, at)
         body = _BODY.pack(entry.sequence, pid, start_ticks, status, at)
@@ -55,6 +58,7 @@ class Journal:
             self._offset += RECORD_BYTES
         except OSError:
             pass
+        reach(CrashPoint.KEEPER_EXIT_JOURNALED)
         return entry
 
     def _halve(self) -> None:
@@ -67,6 +71,13 @@ class Journal:
         temporary.replace(self._path)
         os.close(self._descriptor)
         self._descriptor, self._offset = descriptor, len(newer)
+
+
+def wait_status(found: os.waitid_result) -> int:
+    """Return the wait status, as waitpid(2) gives it, of a child that waitid saw but did not reap."""
+    if found.si_code == os.CLD_EXITED:
+        return (found.si_status & 0xFF) << 8
+    return found.si_status | (0x80 if found.si_code == os.CLD_DUMPED else 0)
 
 
 def read(path: Path) -> Iterator[ExitEntry]:

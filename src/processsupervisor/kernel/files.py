@@ -11,6 +11,7 @@ import os
 import zlib
 from pathlib import Path
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import LockHeld, SystemRefused
 
 RECORD_BYTES = 2048
@@ -85,7 +86,9 @@ class RecordFile:
             raise SystemRefused(f"record {self.path} has {len(body)} bytes, at most {RECORD_BYTES - 16} fit")
         try:
             self.open()
+            reach(CrashPoint.PSVD_BEFORE_RECORD)
             os.pwrite(self._descriptor, b"%08x %06d " % (zlib.crc32(body), len(body)) + body, 0)
+            reach(CrashPoint.PSVD_AFTER_RECORD)
         except OSError as err:
             raise SystemRefused(f"cannot write {self.path}: {err.strerror}") from err
 

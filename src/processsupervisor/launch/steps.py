@@ -11,6 +11,7 @@ import os
 import signal
 from pathlib import Path
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
@@ -22,14 +23,18 @@ ALL_SIGNALS = signal.valid_signals()
 
 def prepare(context: LaunchContext) -> dict[str, str]:
     """Run all steps but the last (become) and return the environment that the program is to have."""
+    reach(CrashPoint.CHILD_FORKED)
     os.setsid()
     open_output(context)
+    reach(CrashPoint.CHILD_OUTPUT_OPEN)
     lock_bot(context)
+    reach(CrashPoint.CHILD_LOCKED)
     _refuse_superseded(context)
     environment = compose(context.spec)
     lock_resources(context, environment)
     join_cgroup(context)
     set_limits(context)
+    reach(CrashPoint.CHILD_PREPARED)
     reset_signals()
     return environment
 

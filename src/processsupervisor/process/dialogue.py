@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused, refused_by_system
 from processsupervisor.kernel.identity import is_below
 from processsupervisor.launch.code import Code
@@ -123,8 +124,10 @@ class Dialogue:
             "fifos": [{"bot": p.bot, "generation": p.generation, "matched": p.is_matched} for p in held.fifos.pairs.values()],
         }
         self.tell("psvd", welcome, (held.listeners["psv"].fileno(), held.listeners["bot"].fileno()))
+        reach(CrashPoint.KEEPER_WELCOMED)
         if held.down_deadline is not None:
-            self.tell("psvd", {"op": "go-down", "timeout_s": max(0.5, held.down_deadline - DOWN_MARGIN_S - mono())})
+            left_s = max(0.5, held.down_deadline - DOWN_MARGIN_S - mono())
+            self.tell("psvd", {"op": "go-down", "timeout_s": left_s, "exit_status": held.down_status})
 
     # -- psv upgrade
 
@@ -199,6 +202,11 @@ class Dialogue:
                 self._keeper.on_served(role)
             case "settled":
                 held.manager.say("READY=1", f"STATUS={message.get('text', '')}")
+            case "going-down":
+                held.manager.say("STOPPING=1")
+                if held.down_deadline is None:  # a psvd that dies in the middle of it leaves it to the next one
+                    held.is_led_by_psvd, held.down_status = True, int(message["exit_status"])
+                    held.down_deadline = mono() + float(message["timeout_s"]) + 2 * DOWN_MARGIN_S
             case "down":
                 self._log.write("psvd says that all bots are down", exit_status=message["exit_status"])
                 self._keeper.end(int(message["exit_status"]))

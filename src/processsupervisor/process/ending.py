@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
@@ -35,10 +36,12 @@ def become_subreaper() -> None:
 
 def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -> None:
     """Stop the roles: first whoever may still log, then logd, which drains; SIGKILL for those that do not go."""
+    reach(CrashPoint.KEEPER_BEFORE_ROLES_END)
     others = [r.identity for name, r in roles.by_name.items() if name != "logd" and r.identity is not None]
     for identity in others:
         send_signal(identity, signal.SIGTERM)
     wait_gone(others, _POLITE_S)
+    reach(CrashPoint.KEEPER_BEFORE_LOGD_ENDS)
     drain_logd()
     logd = roles.by_name["logd"].identity
     everyone = [*others, *([logd] if logd else [])]
@@ -47,6 +50,7 @@ def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -
         send_signal(identity, signal.SIGKILL)
     # Whatever is still below us belongs to no one any more: born while psvd was dying, or escaped from its bot.
     kill_descendants(spare=spare)
+    reach(CrashPoint.KEEPER_ROLES_ENDED)
 
 
 def wait_gone(identities: list[Identity], timeout_s: float) -> None:

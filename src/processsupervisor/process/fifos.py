@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused, refused_by_system
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
@@ -58,6 +59,7 @@ class Fifos:
         """
         if (bot, generation) in self.pairs:
             return self.pairs[bot, generation]
+        reach(CrashPoint.KEEPER_BEFORE_FIFOS)
         pair = Pair(bot, generation, options)
         try:
             for stream in STREAMS:
@@ -67,21 +69,28 @@ class Fifos:
                 pair.descriptors[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
                 with contextlib.suppress(OSError):  # EPERM past the user's pipe pages: the kernel's default size serves
                     fcntl.fcntl(pair.descriptors[stream], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                reach(CrashPoint.KEEPER_FIFO_MADE)
         except OSError as err:
             self._discard(pair)
             raise refused_by_system(f"cannot make a FIFO for {bot}", err, hint="see psv doctor: open files, file system") from err
+        reach(CrashPoint.KEEPER_FIFOS_OPEN)
         self.pairs[bot, generation] = pair
         return pair
 
     def find(self) -> None:
         """Open every pair that an earlier keeper left: its bots may still write. psvd releases those nobody uses."""
-        for path in self._paths.run.glob("bots/*/out-*"):
-            generation = path.name.partition("-")[2]
-            if generation.isdigit() and (path.parent / f"err-{generation}").exists():
-                spec = read_json(path.parent / "spec.json")
-                logs = spec.get("logs") if isinstance(spec, dict) else None
-                with contextlib.suppress(SystemRefused):
-                    self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+        for path in self._paths.run.glob("bots/*/*-*"):
+            stream, _, generation = path.name.partition("-")
+            if stream not in STREAMS or not generation.isdigit():
+                continue
+            if not all((path.parent / f"{each}-{generation}").exists() for each in STREAMS):
+                path.unlink(missing_ok=True)  # half made or half removed when the keeper died: no bot writes into it
+                continue
+            spec = read_json(path.parent / "spec.json")
+            logs = spec.get("logs") if isinstance(spec, dict) else None
+            with contextlib.suppress(SystemRefused):
+                self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+        reach(CrashPoint.KEEPER_FIFOS_FOUND)
 
     def close_all(self) -> None:
         """Close and remove all pairs; the fleet is down and logd has drained them."""
@@ -93,11 +102,13 @@ class Fifos:
         pair = self.pairs.get((bot, generation))
         if pair is None:
             return False
+        reach(CrashPoint.KEEPER_RELEASE_ASKED)
         pair.is_releasing = True
         return True
 
     def close(self, bot: str, generation: int) -> None:
         """Close and remove a pair that logd has drained."""
+        reach(CrashPoint.KEEPER_DRAINED)
         pair = self.pairs.pop((bot, generation), None)
         if pair is not None:
             self._discard(pair)
@@ -123,6 +134,8 @@ class Fifos:
     def _discard(self, pair: Pair) -> None:
         for descriptor in pair.descriptors.values():
             os.close(descriptor)
+        reach(CrashPoint.KEEPER_FIFO_CLOSED)
         for stream in STREAMS:
             with contextlib.suppress(OSError):
                 os.unlink(self._path(pair, stream))
+            reach(CrashPoint.KEEPER_FIFO_REMOVED)

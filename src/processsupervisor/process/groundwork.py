@@ -16,6 +16,7 @@ import time
 import zlib
 from pathlib import Path
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError, SystemRefused
 from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.kernel.identity import Identity, boot_id, runtime_folder
@@ -27,6 +28,7 @@ _LOG_BYTES = 1 << 20
 
 def enter_epoch(paths: FleetPaths) -> None:
     """Empty run/ unless it was written in this boot and in this very folder (a moved folder keeps its inode)."""
+    reach(CrashPoint.KEEPER_LOCKED)
     facts = paths.run.stat()
     present = {"boot_id": boot_id(), "device": facts.st_dev, "inode": facts.st_ino}
     if read_json(paths.epoch) == present:
@@ -39,7 +41,9 @@ def enter_epoch(paths: FleetPaths) -> None:
         else:
             entry.unlink()
     (paths.run / "bots").mkdir(mode=0o700)
+    reach(CrashPoint.KEEPER_RUN_EMPTIED)
     write_json(paths.epoch, present)
+    reach(CrashPoint.KEEPER_EPOCH_WRITTEN)
 
 
 def raise_open_files() -> tuple[int, int]:
@@ -70,6 +74,7 @@ def bind_listeners(paths: FleetPaths, names: tuple[str, ...]) -> dict[str, socke
             listener.listen(_BACKLOG)
             listener.setblocking(False)
             listeners[name] = listener
+            reach(CrashPoint.KEEPER_LISTENER_BOUND)
     finally:
         os.close(folder)
     return listeners
@@ -107,14 +112,17 @@ def list_fleet(paths: FleetPaths, applied: object) -> Path | None:
         )
     except (OSError, PsvError):
         return None
+    reach(CrashPoint.KEEPER_LISTED)
     return entry
 
 
 def unlist_fleet(entry: Path | None) -> None:
     """Take the fleet out of the list again."""
+    reach(CrashPoint.KEEPER_BEFORE_UNLIST)
     if entry is not None:
         with contextlib.suppress(OSError):
             entry.unlink()
+    reach(CrashPoint.KEEPER_UNLISTED)
 
 
 class OwnLog:

@@ -16,6 +16,7 @@ from typing import Any
 
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import LockHeld, PsvError, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
@@ -298,7 +299,9 @@ class BotHandle:
         rungs = stop_rungs(self.spec["stop"], self.link, self.send_signal, self.kill_now)
         while generation == self.generation and not self._gone.is_set():
             rung = rungs.pop(0) if len(rungs) > 1 else rungs[0]
+            reach(CrashPoint.PSVD_BEFORE_RUNG)
             rung.act()
+            reach(CrashPoint.PSVD_AFTER_RUNG)
             await wait_patiently(self._gone, rung.patience_s)
 
     async def _clear_away(self, record: ExitRecord) -> None:

@@ -49,6 +49,9 @@ class Holdings:
     down_timeout_s: float = 8.0
     down_deadline: float | None = None
     logd_away_since: float | None = None
+    is_led_by_psvd: bool = False
+    """The end of the fleet was begun by psvd, not by a signal: the first signal only hastens it."""
+    down_status: int = 0
 
     @classmethod
     def take(cls, paths: FleetPaths, *, is_foreground: bool, progress_pid: int | None) -> Holdings:

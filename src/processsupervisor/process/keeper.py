@@ -18,7 +18,9 @@ import sys
 import time
 from typing import Any
 
+from processsupervisor.ipc.journal import wait_status
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_REFUSED, LockHeld, PsvError, Refused
 from processsupervisor.kernel.identity import read_stat
 from processsupervisor.kernel.paths import FleetPaths
@@ -121,8 +123,10 @@ class Keeper:
             if found is None:
                 return
             facts = read_stat(found.si_pid)
-            _, status = os.waitpid(found.si_pid, 0)
+            status = wait_status(found)
             entry = self._held.journal.append(found.si_pid, facts[3] if facts else 0, status, time.time())
+            os.waitpid(found.si_pid, 0)  # last: a keeper that dies before the journal has it leaves a zombie, not a riddle
+            reach(CrashPoint.KEEPER_REAPED)
             if found.si_pid == self._held.progress_pid:
                 self._held.progress_pid = None
                 continue
@@ -130,6 +134,7 @@ class Keeper:
             if role is not None:
                 self._on_role_ended(role, found.si_pid, status)
             self._dialogue.tell("psvd", {"op": "exit", **dataclasses.asdict(entry)} | ({"role": role.name} if role else {}))
+            reach(CrashPoint.KEEPER_EXIT_TOLD)
 
     def _on_role_ended(self, role: Role, pid: int, status: int) -> None:
         self._log.write("own process ended", role=role.name, pid=pid, status=status)
@@ -242,10 +247,12 @@ class Keeper:
     # -- going down
 
     def _go_down(self, why: str) -> None:
-        if self._held.down_deadline is not None:
+        if self._held.down_deadline is not None and not self._held.is_led_by_psvd:
             self._force_down()
             return
+        self._held.is_led_by_psvd = False
         self._log.write("going down", why=why)
+        reach(CrashPoint.KEEPER_GOES_DOWN)
         self._held.manager.say("STOPPING=1")
         self._held.down_deadline = mono() + self._held.down_timeout_s + DOWN_MARGIN_S
         self._dialogue.tell("psvd", {"op": "go-down", "timeout_s": self._held.down_timeout_s})

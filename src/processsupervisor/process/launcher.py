@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, SystemRefused, refused_by_system
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
@@ -187,8 +188,11 @@ class Launcher:
     async def _launch(self, spec: BotSpec, generation: int, way: _Way, secret: str, notify_socket: str | None) -> Launched:
         bot = str(spec["name"])
         self._prepare_folders(spec)
+        reach(CrashPoint.PSVD_BEFORE_FIFOS)
         await self.keeper.request("fifos", bot=bot, generation=generation, options=_fifo_options(spec))
+        reach(CrashPoint.PSVD_AFTER_FIFOS)
         group = self.groups.create(bot, spec["limits"].get("memory_bytes"), spec["limits"].get("pids"))
+        reach(CrashPoint.PSVD_AFTER_CGROUP)
         written = dict(spec) | {
             "fleet": self.fleet_name,
             "folder": str(self.paths.folder),
@@ -200,13 +204,16 @@ class Launcher:
         }
         # In place: nobody reads it before this start, and a torn one is of no generation.
         self._write_spec(self.paths.bot_run(bot) / "spec.json", written)
+        reach(CrashPoint.PSVD_AFTER_SPEC)
         with contextlib.suppress(FileNotFoundError):
             failure_path(self.paths, bot).unlink()
+        reach(CrashPoint.PSVD_BEFORE_FORK)
         try:
             launched = await self._fork(spec, generation, way, secret)
         except BaseException:
             self.keeper.tell("release", bot=bot, generation=generation)
             raise
+        reach(CrashPoint.PSVD_FORK_ANSWERED)
         launched.group = group
         return launched
 
@@ -216,6 +223,7 @@ class Launcher:
             return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper")
         is_native = spec["kind"] == "native"
         secret_fd = _readable_once(secret) if is_native else -1
+        reach(CrashPoint.PSVD_SECRET_MADE)
         try:
             pid, start_ticks, via = await self.zygotes.fork(
                 spec["python"], way.preload, is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd

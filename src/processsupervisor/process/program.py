@@ -10,6 +10,7 @@ import os
 import resource
 from typing import Any
 
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError, refused_by_system
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
@@ -23,12 +24,14 @@ def launch_program(paths: FleetPaths, bot: str, generation: int, nofile: tuple[i
 
     Raises SystemRefused when the fork itself is refused (processes or memory ran out).
     """
+    reach(CrashPoint.KEEPER_BEFORE_LAUNCH)
     try:
         pid = fork_with_signals_blocked()
     except OSError as err:
         raise refused_by_system("cannot fork", err, hint="the machine is out of processes or memory; it is tried again") from err
     if pid == 0:
         _run(paths, bot, generation, nofile)
+    reach(CrashPoint.KEEPER_LAUNCHED)
     identity = Identity.of(pid)
     return {"pid": pid, "start_ticks": identity.start_ticks if identity else 0}
 

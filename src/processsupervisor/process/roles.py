@@ -17,6 +17,7 @@ from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, PsvError
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity, send_signal
@@ -117,6 +118,7 @@ class Roles:
         if is_held:
             role.start_at_mono = mono() + _LOCK_HELD_S
             return
+        reach(CrashPoint.KEEPER_BEFORE_SPAWN)
         try:
             pid = fork_with_signals_blocked()
         except OSError:
@@ -125,6 +127,7 @@ class Roles:
             return
         if pid == 0:
             self._become(role)
+        reach(CrashPoint.KEEPER_SPAWNED)
         role.identity = Identity.of(pid)
         role.generation += 1
         role.code = ""
@@ -169,6 +172,7 @@ class Roles:
 
     def take_over(self, role: Role, pid: int) -> None:
         """Accept a role's process that an earlier keeper started: it holds the role's lock, so it is the role."""
+        reach(CrashPoint.KEEPER_HELLO_TAKEN)
         if role.identity is None or role.identity.pid != pid:
             role.identity = Identity.of(pid)
             role.generation += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
@@ -84,6 +85,7 @@ class Tree:
 
     async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
         """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
+        reach(CrashPoint.PSVD_STATUS_TAKEN)
         if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
             record.reason = Reason.OOM
         known = set(known_pids)
@@ -97,6 +99,7 @@ class Tree:
         left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known) if below else []
         if self.group is not None:
             Groups.remove(self.group)
+        reach(CrashPoint.PSVD_TREE_CLEARED)
         if left:
             record.reason = Reason.CONFLICT
             record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"

@@ -12,6 +12,7 @@ import signal
 
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.supervisor.botlinks import BotLinks
@@ -43,13 +44,18 @@ class Psvd:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         await self._fleet.keeper.connect()
+        reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         reconcile = await self._adopt_all()
         self._fleet.zygotes.settle()
+        self._fleet.is_adopted.set()
+        reach(CrashPoint.PSVD_BEFORE_LISTEN)
         await self._listen()
+        reach(CrashPoint.PSVD_LISTENS)
         self._fleet.keeper.tell("serving")
         _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})
         await self._start_wanted()
+        reach(CrashPoint.PSVD_WANTED_STARTED)
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -84,11 +90,13 @@ class Psvd:
             # The keeper is at home where the folder lies now; this psvd is not. The next one adopts all from there.
             signal.raise_signal(signal.SIGTERM)
             return
+        reach(CrashPoint.PSVD_KEEPER_BACK)
         before = self._fleet.role_facts
         self._take_welcome()
         self._fleet.zygotes.retire_all()
         release_unused(self._fleet)
         self._fleet.web.replace(before.get("web"))
+        reach(CrashPoint.PSVD_ROLES_REPLACED)
         self._control.close()
         self._links.close()
         self._listening = asyncio.get_running_loop().create_task(self._listen())
@@ -119,6 +127,7 @@ class Psvd:
         count = len(ready) if isinstance(ready, list) else 0
         missing = len(not_ready) if isinstance(not_ready, list) else 0
         self._fleet.keeper.tell("settled", text=f"{count} bots ready, {missing} not")
+        reach(CrashPoint.PSVD_SETTLED_TOLD)
 
     async def _prune(self) -> None:
         while True:

@@ -1,7 +1,7 @@
-"""The fleet in psvd's memory: every bot's handle, what is wanted of it, what the keeper tells, what follows an exit.
+"""The fleet in psvd's memory: every bot's handle, what is wanted of it, what the keeper tells.
 
-This is the cache of the truth on disk: applied configuration, psv.db, records, locks. Commands of people are next door in
-manager.py; both run on one loop, so nothing here is locked.
+This is the cache of the truth on disk: applied configuration, psv.db, records, locks. What follows an exit is in aftermath.py, commands of
+people are in manager.py; all run on one loop, so nothing here is locked.
 """
 
 from __future__ import annotations
@@ -10,30 +10,28 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.anchor import Anchor
-from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.clock import wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
-from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception, process_status, uptime_of
+from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
-from processsupervisor.process.logview import tail_lines
-from processsupervisor.process.record import override_of
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
+from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.keeperlink import KeeperLink
-from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
@@ -67,13 +65,10 @@ class Fleet:
         self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
-        self.on_go_down: Callable[[float], None] = lambda _timeout_s: None
+        self.is_adopted = asyncio.Event()
+        self.on_go_down: Callable[[float, int], None] = lambda _timeout_s, _exit_status: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
-        self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
-        """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
-        self._on_essential_end = on_essential_end
         self._births = Births()
-        self._exit_rows: dict[tuple[str, int], int] = {}
         self._flush: asyncio.TimerHandle | None = None
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         around = Surroundings(
@@ -81,7 +76,7 @@ class Fleet:
             launcher=self.launcher,
             keeper=self.keeper,
             on_transition=self._on_transition,
-            on_end=self._on_end,
+            on_end=lambda name, record: self.aftermath.on_end(self.handles[name], record),
             on_born=self._on_born,
             on_refused=self._on_refused,
             known_pids=self.first_pids,
@@ -96,6 +91,7 @@ class Fleet:
             handle = BotHandle(spec, around)
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
+        self.aftermath = Aftermath(self, on_essential_end)
 
     # -- facts
 
@@ -120,9 +116,11 @@ class Fleet:
 
     def want(self, handle: BotHandle, wanted: Wanted) -> None:
         """Note durably what is wanted of a bot; committed before the act that follows."""
+        reach(CrashPoint.PSVD_BEFORE_WANTED)
         handle.wanted = wanted
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
+        reach(CrashPoint.PSVD_AFTER_WANTED)
         before, handle.unsaved_wanted = handle.unsaved_wanted, str(wanted) if handle.name in self.store.unsaved else None
         if before != handle.unsaved_wanted:
             handle.note()  # without a database the record, which needs no disk block, tells the next psvd
@@ -135,7 +133,7 @@ class Fleet:
         if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
-        if handle.reason == Reason.LOCK_HELD and self._take_back(handle):
+        if handle.reason == Reason.LOCK_HELD and self.take_back(handle):
             return False
         if handle.spec["error"] and handle.spec["error_rechecks"]:
             # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
@@ -163,7 +161,7 @@ class Fleet:
         _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})
         self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], "recover"))
 
-    def _take_back(self, handle: BotHandle) -> bool:
+    def take_back(self, handle: BotHandle) -> bool:
         """Adopt the bot if the holder of its own lock is one of its own generations, born while nobody was told."""
         finding = examine(self.paths, handle.name, {})
         if finding.outcome is not Outcome.ADOPT or finding.identity is None:
@@ -191,11 +189,11 @@ class Fleet:
                 if handle is not None:
                     handle.fail_start(f"ready = {{ log = … }} cannot be used: {message.get('message')}")
             case "released":
-                self._complete_exit(str(message["bot"]), int(message["generation"]))
+                self.aftermath.complete(str(message["bot"]), int(message["generation"]))
             case "spawned":
                 self.role_facts[str(message["role"])] = message
             case "go-down":
-                self.on_go_down(float(message["timeout_s"]))
+                self.on_go_down(float(message["timeout_s"]), int(message.get("exit_status", 0)))
             case _:
                 pass
 
@@ -238,101 +236,15 @@ class Fleet:
 
     def _flush_now(self) -> None:
         self._flush = None
+        reach(CrashPoint.PSVD_BEFORE_FLUSH)
         self.store.flush()
+        reach(CrashPoint.PSVD_AFTER_FLUSH)
         if self.store.is_behind:
             self._plan_flush(SAVE_AGAIN_S)
-
-    def _on_end(self, name: str, record: ExitRecord) -> None:
-        """Decide what follows an exit and note it; the log tail comes later, when logd has drained the FIFOs."""
-        self.breaker.done(name)
-        handle = self.handles[name]
-        state = handle.life.state
-        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
-        is_back = not is_asked and not self.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
-        row = self.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
-        self._exit_rows[handle.name, record.generation] = row
-        self.store.flush()  # a restart that follows must be counted even if psvd is killed now
-        code = record.exit_code
-        if record.reason is Reason.CONFLICT and not record.exit_code:
-            handle.rest(Trigger.GIVE_UP, record.reason)
-        elif is_asked:
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
-            if state is State.RESTARTING:
-                self.start(handle, "restart")
-        elif self.is_going_down or handle.wanted is Wanted.DOWN:
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
-            handle.stop()
-        elif is_back:
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
-            self.start(handle, "back")
-        else:
-            self._follow(handle, record, self._decide(handle, record))
-
-    def _decide(self, handle: BotHandle, record: ExitRecord) -> Decision:
-        policy = handle.spec["restart"]
-        longest_s = max((float(w["within_s"]) for w in policy["window"]), default=0.0)
-        # The exit that was just noted is the last of these; the window counts the ones before it.
-        recent = [mono() - (boottime() - at) for at in self.store.counted_exits(handle.name, longest_s)][:-1]
-        if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
-            handle.quick = 0
-        decision = decide(policy, record, recent, handle.quick, mono(), self._rate_until(handle, record))
-        if decision.what is Next.START:
-            handle.quick += 1
-        return decision
-
-    def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
-        if record.reason is not Reason.RATE_LIMITED:
-            return 0.0
-        try:
-            first = Path(self.paths.bot_run(handle.name), "exit-note").read_text().partition("\n")[0]
-        except (OSError, ValueError):
-            return 0.0
-        return read_rate_until(first, wall())
-
-    def _follow(self, handle: BotHandle, record: ExitRecord, decision: Decision) -> None:
-        _log.info("bot ended", extra={"bot": handle.name, "reason": record.reason, "next": decision.what, "delay_s": decision.delay_s})
-        is_final = decision.what is Next.COMPLETE or (decision.what is Next.GIVE_UP and decision.delay_s is None)
-        if decision.what is Next.START:
-            handle.restarts += 1
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
-            handle.plan_start(decision.delay_s or 0.0, lambda: self.start(handle, "recover"))
-        elif decision.what is Next.COMPLETE:
-            handle.rest(Trigger.COMPLETE, record.reason)
-        else:
-            handle.rest(Trigger.GIVE_UP, decision.reason)
-            if record.reason is Reason.LOCK_HELD and self._take_back(handle):
-                return
-            if decision.delay_s is not None:
-                handle.plan_start(decision.delay_s, lambda: self.start(handle, "retry"))
-        if handle.spec["essential"] and is_final:
-            self._on_essential_end(process_status(record))
-
-    def _complete_exit(self, bot: str, generation: int) -> None:
-        """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
-        row = self._exit_rows.pop((bot, generation), None)
-        handle = self.handles.get(bot)
-        record = handle.last_exit if handle is not None else None
-        if row is None or record is None or record.generation != generation:
-            return
-        record.log_tail = tail_lines(self.paths, bot, generation, TAIL_LINES)
-        record.exception = find_exception(tail_lines(self.paths, bot, generation, 200))
-        self.store.update_exit(row, record)
 
     def has_process(self) -> list[BotHandle]:
         """Return the bots of which a process lives or is being born."""
         return [h for h in self.handles.values() if h.life.state in HAS_PROCESS]
-
-    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any], *, is_followed: bool = True) -> None:
-        """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
-        record.uptime_s = uptime_of(facts, record.at)
-        is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
-        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
-        if not self.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
-            self.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
-            self.store.flush()
-        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
-            self._follow(handle, record, self._decide(handle, record))
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""

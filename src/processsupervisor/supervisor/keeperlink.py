@@ -17,6 +17,7 @@ from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
@@ -47,7 +48,9 @@ class KeeperLink:
     async def connect(self) -> None:
         """Connect, say hello and wait for the welcome; raises OSError or SystemRefused when no keeper answers."""
         link = LineSocket(connect_unix(f"{self._run.path}/keeper.sock", 2.0))
+        reach(CrashPoint.PSVD_CONNECTED)
         link.send({"op": "hello", "role": "psvd", "pid": os.getpid(), "protocol": PROTOCOL, "code": Code.own().name})
+        reach(CrashPoint.PSVD_HELLO_SAID)
         loop = asyncio.get_running_loop()
         welcomed: asyncio.Future[None] = loop.create_future()
         self._lost.clear()
@@ -88,6 +91,7 @@ class KeeperLink:
         self._pending[number] = answer
         try:
             self._send({"op": op, "id": number, **fields})
+            reach(CrashPoint.PSVD_REQUEST_SENT)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 result = await answer
         except TimeoutError as err:

@@ -18,6 +18,7 @@ from pathlib import Path
 from processsupervisor.commands.ports import Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
@@ -86,8 +87,8 @@ class Manager:
         self._fleet.watchers.discard(queue.put_nowait)
         return {"stopped": await task}
 
-    def _on_go_down(self, timeout_s: float) -> None:
-        self.begin_down(timeout_s, 0)
+    def _on_go_down(self, timeout_s: float, exit_status: int) -> None:
+        self.begin_down(timeout_s, exit_status)
 
     def begin_down(self, timeout_s: float, exit_status: int) -> asyncio.Task[int]:
         """Stop all bots and then tell the keeper that the fleet is down; returns the task that counts them."""
@@ -97,11 +98,15 @@ class Manager:
 
     async def _go_down(self, timeout_s: float, exit_status: int) -> int:
         fleet = self._fleet
+        reach(CrashPoint.PSVD_BEFORE_DOWN)
         fleet.is_going_down = True
+        fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
         fleet.web.close()
+        await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
         stopping = fleet.has_process()
         for handle in fleet.handles.values():
             handle.stop()
+        reach(CrashPoint.PSVD_DOWN_BEGUN)
         deadline = mono() + timeout_s
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
         late = [h for h in stopping if h.life.state in HAS_PROCESS]
@@ -111,6 +116,7 @@ class Manager:
         fleet.store.flush()
         fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
         fleet.groups.close()
+        reach(CrashPoint.PSVD_ALL_STOPPED)
         for watcher in list(fleet.watchers):
             watcher({"kind": "down", "stopped": len(stopping)})
         # The keeper ends us next; watchers get their last line first.
@@ -120,6 +126,7 @@ class Manager:
     def _say_down(self, exit_status: int) -> None:
         """Tell the keeper until it ends us; without one, end our own processes ourselves."""
         self._fleet.keeper.tell("down", exit_status=exit_status)  # one that is stopped reads it when it goes on
+        reach(CrashPoint.PSVD_DOWN_TOLD)
         if self._fleet.keeper.pid is not None:
             asyncio.get_running_loop().call_later(_SAY_AGAIN_S, self._say_down, exit_status)
             return

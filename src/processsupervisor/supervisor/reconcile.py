@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
@@ -53,6 +54,7 @@ class Reconcile:
                 await asyncio.sleep(0)  # let pings through: a large fleet must not look wedged
             self._fleet.paths.bot_run(name).mkdir(mode=0o700, exist_ok=True)
             findings[name] = examine(self._fleet.paths, name, self._ended)
+            reach(CrashPoint.PSVD_EXAMINED)
         await self._clear_after_ends(findings)
         for number, (name, finding) in enumerate(findings.items()):
             if number % _BATCH == 0:
@@ -60,6 +62,8 @@ class Reconcile:
             handle = self._fleet.handles[name]
             handle.generation = max(finding.generation, generations.get(name, 0))
             self._take(handle, finding)
+            reach(CrashPoint.PSVD_TAKEN)
+        reach(CrashPoint.PSVD_ADOPTED_ALL)
         outcomes = dict(Counter(str(finding.outcome) for finding in findings.values()))
         self._hear_what_was_missed()
         release_unused(self._fleet)
@@ -100,10 +104,10 @@ class Reconcile:
             case Outcome.ENDED if finding.entry is not None:
                 entry = finding.entry
                 record = record_of(self._fleet.paths, handle.name, finding.generation, entry.status, entry.at)
-                self._fleet.take_unseen(handle, record, facts, is_followed=not self._is_cold)
+                self._fleet.aftermath.take_unseen(handle, record, facts, is_followed=not self._is_cold)
             case Outcome.ENDED_UNSEEN:
                 unseen = ExitRecord(Reason.UNKNOWN_WHILE_UNSUPERVISED, None, None, wall(), finding.generation, message=_UNSEEN)
-                self._fleet.take_unseen(handle, unseen, facts, is_followed=not self._is_cold)
+                self._fleet.aftermath.take_unseen(handle, unseen, facts, is_followed=not self._is_cold)
             case Outcome.LEFTOVERS | Outcome.CANNOT_TELL:
                 self._waiting[handle.name] = finding
                 handle.rest(Trigger.LOSE, Reason.CONFLICT if finding.outcome is Outcome.LEFTOVERS else Reason.UNKNOWN)
@@ -163,8 +167,10 @@ class Reconcile:
                 if is_over:
                     self._give_up(self._fleet.handles[name], finding, holders.get(name, []))
                     continue
+                reach(CrashPoint.PSVD_LEFTOVERS_FOUND)
                 for identity in holders.get(name, ()):
                     send_signal(identity, signal.SIGKILL)
+                reach(CrashPoint.PSVD_LEFTOVERS_KILLED)
 
     async def _look_again(self) -> None:
         """Weigh again what is not clear. A child that had just taken the lock at the first look has signed it by now."""

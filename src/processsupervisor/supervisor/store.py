@@ -119,7 +119,13 @@ class Store:
         self._run("INSERT INTO history (bot, at, before, after, trigger, reason, generation, exit_code) VALUES (?,?,?,?,?,?,?,?)", row)
 
     def add_exit(self, bot: str, record: ExitRecord, *, is_counted: bool) -> int:
-        """Note one exit and return its row number; `is_counted` exits fill the restart windows."""
+        """Note one exit and return its row number; `is_counted` exits fill the restart windows.
+
+        A generation ends once: what a psvd noted before it died is kept, and its row is returned.
+        """
+        noted = self._rows("SELECT id FROM exits WHERE bot = ? AND generation = ?", (bot, record.generation))
+        if noted:
+            return int(noted[0][0])
         row = (bot, record.generation, record.at, boot_id(), boottime(), int(is_counted), json.dumps(record.to_json()))
         found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
         return int(found.lastrowid or 0) if found else 0

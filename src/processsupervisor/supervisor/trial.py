@@ -53,12 +53,12 @@ class Trials:
         self._fleet = fleet
         self._trials: dict[str, _Trial] = {}
         fleet.watchers.add(self._on_event)
-        fleet.fall_back = self._fall_back
+        fleet.aftermath.fall_back = self._fall_back
 
     def close(self) -> None:
         """Watch no more."""
         self._fleet.watchers.discard(self._on_event)
-        self._fleet.fall_back = lambda _handle, _record: False
+        self._fleet.aftermath.fall_back = lambda _handle, _record: False
 
     async def roll(self, handle: BotHandle) -> tuple[Outcome, str]:
         """Restart one bot through the present zygote of its set; returns the outcome and what is to be said of it."""
@@ -92,7 +92,7 @@ class Trials:
         return f"did not become ready on the new zygote ({await _why(trial)}); {follows}"
 
     def _fall_back(self, handle: BotHandle, record: ExitRecord) -> bool:
-        """See Fleet.fall_back: tie a bot whose trial failed to its old zygote again; True = start it from there now."""
+        """See Aftermath.fall_back: tie a bot whose trial failed to its old zygote again; True = start it from there now."""
         trial = self._trials.get(handle.name)
         if trial is None or trial.failure is not None or record.generation != trial.generation or handle.life.state is not State.STARTING:
             return False

@@ -11,6 +11,7 @@ import signal
 from typing import Any
 
 from processsupervisor.config.spec import WebSpec
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
@@ -73,11 +74,13 @@ class WebRole:
         # One that an earlier keeper started, and of which no psvd could tell us, holds the lock and the port.
         await end_holder(self._paths, ROLE, ask_s=_ASK_S)
         try:
+            reach(CrashPoint.PSVD_BEFORE_WEB)
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
         except SystemRefused as err:
             self.problem = err.message
             self._again(1.0)
             return
+        reach(CrashPoint.PSVD_WEB_SPAWNED)
         self.pid = answer["pid"]
         self._started = asyncio.get_running_loop().time()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import ProtocolError, SystemRefused
 
 PRELOAD_TIMEOUT_S = 120.0
@@ -60,6 +61,7 @@ class Zygote:
             if not self._link.send(request, (secret_fd,) if secret_fd >= 0 else ()):
                 self.close()
                 raise SystemRefused("the zygote is gone")
+            reach(CrashPoint.PSVD_FORK_SENT)
             async with asyncio.timeout(FORK_TIMEOUT_S):
                 return await answer
         except TimeoutError as err:
@@ -73,7 +75,9 @@ class Zygote:
         """Tell the zygote to end, after the forks that are under way; its bots go on."""
         self.is_retired = True
         if not self._pending:
+            reach(CrashPoint.PSVD_BEFORE_RETIRE)
             self._link.send({"op": "retire"})
+            reach(CrashPoint.PSVD_AFTER_RETIRE)
             self.close()
 
     def _readable(self) -> None:

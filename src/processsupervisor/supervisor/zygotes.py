@@ -16,6 +16,7 @@ from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, PsvError, SystemRefused
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
 from processsupervisor.kernel.identity import Identity, send_signal
@@ -54,6 +55,13 @@ class ZygotePool:
         for role in self._running_roles:
             base, epoch = split_key(role.removeprefix(_ROLE))
             self._epochs[base] = max(self._epochs.get(base, 0), epoch)
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """End zygotes of an earlier keeper that nobody has a link to: nobody else would, not even at the end of the fleet."""
+        for lock in self._paths.run.glob(f"{_ROLE}*.lock"):
+            if lock.stem not in self._running_roles and lock.stem.removeprefix(_ROLE) not in self._zygotes:
+                self._kill_holder(lock.stem)
 
     def recall(self, bot: str, via: str) -> None:
         """Take from a bot's record where it came from: while that zygote runs, its later starts come from there too."""
@@ -231,13 +239,16 @@ class ZygotePool:
             with contextlib.suppress(SystemRefused):
                 return await self._link(key, PRELOAD_TIMEOUT_S)
         await end_holder(self._paths, role)
+        reach(CrashPoint.PSVD_BEFORE_ZYGOTE)
         plan = {"preload": list(wanted.preload), "native": wanted.is_native}
         if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
             write_json(self._paths.run / f"{role}.json", plan)
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with contextlib.suppress(FileNotFoundError):
             self._paths.socket(role).unlink()
+        reach(CrashPoint.PSVD_ZYGOTE_WRITTEN)
         await self._keeper.request("spawn", role=role, argv=self._argv(wanted.python, key), env=env)
+        reach(CrashPoint.PSVD_ZYGOTE_SPAWNED)
         self._running_roles.add(role)
         return await self._link(key, PRELOAD_TIMEOUT_S)
 

@@ -1,0 +1,149 @@
+"""What follows an exit: it is noted once, the policy is asked, the bot is started again, rests, or is given up.
+
+The arithmetic is recovery.py's. The last log lines are added when logd has drained the FIFOs, after the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from processsupervisor.kernel.clock import boottime, mono, wall
+from processsupervisor.kernel.crashpoints import CrashPoint, reach
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception, process_status, uptime_of
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.logview import tail_lines
+from processsupervisor.process.record import override_of
+from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
+from processsupervisor.supervisor.store import Store
+
+_log = logging.getLogger("psv.aftermath")
+
+
+class FleetAround(Protocol):
+    """What of the fleet an exit concerns."""
+
+    paths: FleetPaths
+    store: Store
+    breaker: Breaker
+    handles: dict[str, BotHandle]
+    is_going_down: bool
+
+    def start(self, handle: BotHandle, reason: str = "") -> bool:
+        """Start a bot unless something forbids it."""
+        ...
+
+    def take_back(self, handle: BotHandle) -> bool:
+        """Adopt a bot that was born while nobody was told."""
+        ...
+
+
+class Aftermath:
+    """One fleet's exits. `on_essential_end` hears the exit status when an essential bot has ended for good."""
+
+    def __init__(self, fleet: FleetAround, on_essential_end: Callable[[int], None]) -> None:
+        self._fleet = fleet
+        self._on_essential_end = on_essential_end
+        self._rows: dict[tuple[str, int], int] = {}
+        self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
+        """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
+
+    def on_end(self, handle: BotHandle, record: ExitRecord) -> None:
+        """Note an exit and decide what follows."""
+        fleet = self._fleet
+        fleet.breaker.done(handle.name)
+        state = handle.life.state
+        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
+        is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
+        reach(CrashPoint.PSVD_BEFORE_EXIT)
+        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
+        self._rows[handle.name, record.generation] = row
+        fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
+        reach(CrashPoint.PSVD_EXIT_NOTED)
+        code = record.exit_code
+        if record.reason is Reason.CONFLICT and not record.exit_code:
+            handle.rest(Trigger.GIVE_UP, record.reason)
+        elif is_asked:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
+            if state is State.RESTARTING:
+                fleet.start(handle, "restart")
+        elif fleet.is_going_down or handle.wanted is Wanted.DOWN:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            handle.stop()
+        elif is_back:
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
+            fleet.start(handle, "back")
+        else:
+            self._follow(handle, record, self._decide(handle, record))
+
+    def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any], *, is_followed: bool = True) -> None:
+        """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
+        record.uptime_s = uptime_of(facts, record.at)
+        is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
+        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
+        handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
+        reach(CrashPoint.PSVD_BEFORE_UNSEEN)
+        if not self._fleet.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
+            self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+            self._fleet.store.flush()
+        reach(CrashPoint.PSVD_UNSEEN_NOTED)
+        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
+            self._follow(handle, record, self._decide(handle, record))
+
+    def complete(self, bot: str, generation: int) -> None:
+        """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
+        row = self._rows.pop((bot, generation), None)
+        handle = self._fleet.handles.get(bot)
+        record = handle.last_exit if handle is not None else None
+        if row is None or record is None or record.generation != generation:
+            return
+        reach(CrashPoint.PSVD_BEFORE_TAIL)
+        record.log_tail = tail_lines(self._fleet.paths, bot, generation, TAIL_LINES)
+        record.exception = find_exception(tail_lines(self._fleet.paths, bot, generation, 200))
+        self._fleet.store.update_exit(row, record)
+        reach(CrashPoint.PSVD_TAIL_NOTED)
+
+    def _decide(self, handle: BotHandle, record: ExitRecord) -> Decision:
+        policy = handle.spec["restart"]
+        longest_s = max((float(w["within_s"]) for w in policy["window"]), default=0.0)
+        # The exit that was just noted is the last of these; the window counts the ones before it.
+        recent = [mono() - (boottime() - at) for at in self._fleet.store.counted_exits(handle.name, longest_s)][:-1]
+        if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
+            handle.quick = 0
+        decision = decide(policy, record, recent, handle.quick, mono(), self._rate_until(handle, record))
+        if decision.what is Next.START:
+            handle.quick += 1
+        return decision
+
+    def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
+        if record.reason is not Reason.RATE_LIMITED:
+            return 0.0
+        try:
+            first = Path(self._fleet.paths.bot_run(handle.name), "exit-note").read_text().partition("\n")[0]
+        except (OSError, ValueError):
+            return 0.0
+        return read_rate_until(first, wall())
+
+    def _follow(self, handle: BotHandle, record: ExitRecord, decision: Decision) -> None:
+        _log.info("bot ended", extra={"bot": handle.name, "reason": record.reason, "next": decision.what, "delay_s": decision.delay_s})
+        is_final = decision.what is Next.COMPLETE or (decision.what is Next.GIVE_UP and decision.delay_s is None)
+        if decision.what is Next.START:
+            handle.restarts += 1
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
+            handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, "recover"))
+        elif decision.what is Next.COMPLETE:
+            handle.rest(Trigger.COMPLETE, record.reason)
+        else:
+            handle.rest(Trigger.GIVE_UP, decision.reason)
+            if record.reason is Reason.LOCK_HELD and self._fleet.take_back(handle):
+                return
+            if decision.delay_s is not None:
+                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, "retry"))
+        if handle.spec["essential"] and is_final:
+            self._on_essential_end(process_status(record))
