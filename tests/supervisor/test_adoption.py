@@ -210,3 +210,20 @@ def test_a_native_bot_without_its_record_keeps_its_process_and_its_link(fleet: L
         eventually(fleet.answers, "a new psvd answers")
         assert fleet.until("a", state="RUNNING")["pid"] == pid
     assert fleet.call("bot.pause", names=["a"])[0]["ok"]
+
+
+def test_a_start_that_meets_an_own_generation_takes_it_at_once(fleet: LiveFleet) -> None:
+    """It was born while no psvd was told; the start that finds the lock held adopts it instead of waiting for it."""
+    fleet.configure('[bots.x]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\n')
+    fleet.up()
+    fleet.call("bot.stop", names=["x"])
+    pid = _locked_child(fleet.paths, "x", 9)
+    try:
+        fleet.call("bot.start", names=["x"], wait=False)
+        assert fleet.until("x", state="RUNNING", pid=pid)["generation"] == 9
+        changes = fleet.call("bot.history", names=["x"])
+        adopted = next(n for n, change in enumerate(changes) if change["trigger"] == "adopt")
+        assert changes[adopted]["at"] - changes[adopted - 1]["at"] < 5, "not at the next try"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -84,7 +84,8 @@ def test_the_reason_is_true_when_the_keeper_is_not_the_one_that_reaps(fleet: Liv
     fleet.up(wait=False)
     eventually(lambda: not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
     _end(fleet, "x", pid)
-    assert fleet.until("x", state="FAILED", reason="auth")["exit_code"] == 77
+    bot = fleet.until("x", state="FAILED", reason="auth")
+    assert (bot["exit_code"], bot["generation"]) == (77, 1), "told of the first one, not of a second that was started for nothing"
 
 
 ALL_KINDS = """
