@@ -194,25 +194,29 @@ class Keeper:
 
     def _go_on_upgrading(self, upgrade: Upgrade, now: float) -> None:
         upgrade.on_time(now)
-        if upgrade.step is Step.KEEPER:
+        if upgrade.step is Step.KEEPER and self._exit_status is None:
             self._become(upgrade)
         if upgrade.is_over:
             self._log.write("upgrade ended", step=upgrade.step, code=Code.own().name, problem=upgrade.message)
             self._upgrade = None
 
     def _become(self, upgrade: Upgrade) -> None:
-        """Exec the other copy with everything held; returns only when the exec itself is refused.
+        """Exec the other copy with everything held; returns when a signal is to be served first, or the exec itself is refused.
 
-        Every signal is blocked until the other side has its handlers: a SIGTERM in between must not end it.
+        Every signal is blocked until the other side has its handlers: a SIGTERM in between must not end it. One that came
+        before is in the wake socket, which the exec closes, so it is served first and the exec tried again.
         """
         held = self._held
+        signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+        if self._is_awake():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
+            return
         for role in held.roles.by_name.values():
             if role.link is not None and not role.link.flush():
                 self._links.drop(role.link)
         descriptor = -1
         try:
             descriptor = held.pack(upgrade.facts())
-            signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
             arguments = [str(held.paths.folder), "--resume", str(descriptor)]
             otherwise = [*Code.own().argv(_MODULE, *arguments), "--refused"]
             boot = str(upgrade.before.package / "boot.py")
@@ -224,6 +228,11 @@ class Keeper:
                 os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
             upgrade.fail(f"the keeper cannot become the other copy: {err.strerror}")
+
+    def _is_awake(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return bool(self._wake.recv(1, socket.MSG_PEEK))
+        return False
 
     def take_up(self, facts: dict[str, Any], *, is_refused: bool) -> None:
         """Go on, after the exec, where the keeper before it was; `is_refused` = the other copy failed and this is the old one again."""

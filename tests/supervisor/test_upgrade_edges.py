@@ -1,0 +1,51 @@
+"""psv upgrade in bad moments: a signal, a fault or a loss in the very step in which it does the most harm."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.supervisor.live import LiveFleet, eventually
+from tests.supervisor.package import Package
+
+_EXEC = "            arguments = [str(held.paths.folder), "
+_PACKING = "        descriptor = -1\n"
+_GOES_DOWN = "        fleet.is_going_down = True\n"
+SLEEPER = '[bots.sleeper]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\n'
+
+
+def up_from(fleet: LiveFleet, package: Package, text: str = SLEEPER) -> None:
+    """Start the fleet with a keeper of this package."""
+    fleet.configure(text)
+    boot = package.folder / "processsupervisor" / "boot.py"
+    argv = [sys.executable, "-P", str(boot), "processsupervisor.process.keeper", str(fleet.folder), "--foreground"]
+    fleet.keeper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+    eventually(fleet.answers, "psvd answers")
+    fleet.call("fleet.wait", timeout_s=30)
+
+
+@pytest.mark.parametrize("place", ["        held = self._held\n        signal.pthread_sigmask(signal.SIG_BLOCK", _EXEC], ids=["before", "after"])
+def test_a_sigterm_just_before_the_exec_ends_the_fleet(fleet: LiveFleet, tmp_path: Path, place: str) -> None:
+    """Before or after signals are blocked: one that came is served, by the keeper that was or by the one that is."""
+    indent = place[: len(place) - len(place.lstrip())]
+    old = Package(tmp_path / "old", "9.0", ("process/keeper.py", place, f"{indent}os.kill(os.getpid(), signal.SIGTERM)\n{place}"))
+    up_from(fleet, old)
+    result = Package(tmp_path / "new", "9.1").psv(fleet, "upgrade")
+    assert "self-check" not in result.stderr, result.stderr
+    assert "fails its check" not in result.stderr
+    assert fleet.keeper is not None
+    fleet.keeper.wait(15)
+    eventually(lambda: fleet.processes() == [], "nothing is left", 5)
+
+
+def test_a_keeper_that_is_going_down_goes_on_with_it_after_the_exec(fleet: LiveFleet, tmp_path: Path) -> None:
+    """The deadline after which everything is killed crosses the exec: here no psvd ever says that the bots are down."""
+    silent = ("supervisor/manager.py", _GOES_DOWN, f"        await asyncio.sleep(1000)\n{_GOES_DOWN}")
+    begins = ("process/keeper.py", "            self._become(upgrade)\n", '            self._held.down_timeout_s = 0.5\n            self._go_down("test")\n            self._become(upgrade)\n')
+    up_from(fleet, Package(tmp_path / "old", "9.0", silent, begins))
+    Package(tmp_path / "new", "9.1", silent).psv(fleet, "upgrade")
+    assert fleet.keeper is not None
+    fleet.keeper.wait(10)
+    eventually(lambda: fleet.processes() == [], "nothing is left", 5)
