@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 from tests.supervisor.package import Package
+from tests.supervisor.test_upgrade import settled_codes
 
 _EXEC = "            arguments = [str(held.paths.folder), "
 _PACKING = "        descriptor = -1\n"

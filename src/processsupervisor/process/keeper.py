@@ -239,7 +239,6 @@ class Keeper:
         for role in self._held.roles.by_name.values():
             if role.link is not None:
                 self._links.adopt(role.link)
-        self._held.keep()
         upgrade = of_facts(facts, self._held.roles, self._dialogue.tell)
         if is_refused:
             upgrade.fail("the new keeper could not take over; see .psv/logs/psv/keeper.out")
@@ -289,6 +288,7 @@ def resume(argv: list[str]) -> Keeper:
     keeper = Keeper(held)
     keeper.listen()
     keeper.take_up(facts, is_refused="--refused" in argv)
+    held.keep()  # last: until here the former keeper's code may have to begin again with the same descriptors
     os.close(descriptor)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
     return keeper
