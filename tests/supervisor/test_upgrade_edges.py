@@ -53,3 +53,14 @@ def test_a_keeper_that_is_going_down_goes_on_with_it_after_the_exec(fleet: LiveF
     assert fleet.keeper is not None
     fleet.keeper.wait(10)
     eventually(lambda: fleet.processes() == [], "nothing is left", 5)
+
+
+def test_a_new_keeper_that_fails_at_the_very_last_leaves_the_former_one(fleet: LiveFleet, tmp_path: Path) -> None:
+    """Until it has taken up everything, every descriptor is still there for the former copy."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    pid = fleet.bot("sleeper")["pid"]
+    result = Package(tmp_path / "new", "9.1", ("process/keeper.py", "            upgrade.finish()\n", "            raise ValueError\n")).psv(fleet, "upgrade")
+    assert "the fleet goes on with installed" in result.stderr
+    settled_codes(fleet, "installed")
+    assert fleet.until("sleeper", state="RUNNING")["pid"] == pid

@@ -219,8 +219,11 @@ class Keeper:
             descriptor = held.pack(upgrade.facts())
             arguments = [str(held.paths.folder), "--resume", str(descriptor)]
             otherwise = [*Code.own().argv(_MODULE, *arguments), "--refused"]
-            boot = str(upgrade.before.package / "boot.py")
-            argv = [upgrade.after.python, "-P", boot, "--resume", str(upgrade.after.package), json.dumps(otherwise), _MODULE, *arguments]
+            boot = upgrade.before.package / "boot.py"
+            if not boot.is_file():  # somebody removed the copy that runs: there is nothing to go back to
+                boot = upgrade.after.package / "boot.py"
+            into = str(upgrade.after.package), json.dumps(otherwise), _MODULE
+            argv = [upgrade.after.python, "-P", str(boot), "--resume", *into, *arguments]
             os.execv(argv[0], argv)
         except OSError as err:
             held.keep()
