@@ -64,3 +64,14 @@ def test_a_new_keeper_that_fails_at_the_very_last_leaves_the_former_one(fleet: L
     assert "the fleet goes on with installed" in result.stderr
     settled_codes(fleet, "installed")
     assert fleet.until("sleeper", state="RUNNING")["pid"] == pid
+
+
+def test_a_copy_that_was_removed_by_hand_is_replaced(fleet: LiveFleet, tmp_path: Path) -> None:
+    """What runs has lost its files: the upgrade is the way out, and must not cost the keeper."""
+    fleet.configure(SLEEPER)
+    fleet.up(is_copied=True)
+    shutil.rmtree(fleet.paths.code)
+    assert Package(tmp_path / "new", "9.1").psv(fleet, "upgrade").returncode == 0
+    settled_codes(fleet, "9.1+")
+    assert fleet.keeper is not None
+    assert fleet.keeper.poll() is None
