@@ -75,3 +75,30 @@ def test_a_copy_that_was_removed_by_hand_is_replaced(fleet: LiveFleet, tmp_path:
     settled_codes(fleet, "9.1+")
     assert fleet.keeper is not None
     assert fleet.keeper.poll() is None
+
+
+def test_a_new_logd_that_ends_after_its_first_answer_is_not_kept(fleet: LiveFleet, tmp_path: Path) -> None:
+    """It ends while psvd is being replaced: all go back."""
+    fleet.write("main.py", 'import time\nwhile True:\n    print("tick", flush=True)\n    time.sleep(0.01)\n')
+    fleet.configure('[bots.ticking]\nscript = "main.py"\nready = { log = "tick" }\n')
+    fleet.up()
+    pump = "        stream = source.streams[which]\n        segments = stream.number\n"
+    result = Package(tmp_path / "new", "9.1", ("process/logd.py", pump, f"        os._exit(9)\n{pump}")).psv(fleet, "upgrade")
+    assert "the new logd ended" in result.stderr
+    settled_codes(fleet, "installed")
+
+
+def test_a_request_whose_asker_has_gone_is_not_served(fleet: LiveFleet, tmp_path: Path) -> None:
+    """The keeper was stopped, the command said so and ended: nothing happens behind the operator's back."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    keeper = fleet.role_pid("keeper")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        result = Package(tmp_path / "new", "9.1").psv(fleet, "upgrade")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert "gives no answer" in result.stderr
+    psvd = fleet.role_pid("psvd")
+    eventually(lambda: "whoever asked has gone" in (fleet.paths.own_logs / "keeper.log").read_text(), "the keeper says so")
+    assert fleet.role_pid("psvd") == psvd
