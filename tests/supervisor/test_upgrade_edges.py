@@ -102,3 +102,30 @@ def test_a_request_whose_asker_has_gone_is_not_served(fleet: LiveFleet, tmp_path
     psvd = fleet.role_pid("psvd")
     eventually(lambda: "whoever asked has gone" in (fleet.paths.own_logs / "keeper.log").read_text(), "the keeper says so")
     assert fleet.role_pid("psvd") == psvd
+
+
+def test_a_bot_of_an_earlier_keeper_may_not_upgrade(fleet: LiveFleet) -> None:
+    """It is not below the present keeper, but it is a bot all the same."""
+    fleet.write("bad.py", f"""
+        import json, os, socket, time
+        print("up", flush=True)
+        while not os.path.exists("go"):
+            time.sleep(0.05)
+        s = socket.socket(socket.AF_UNIX)
+        os.chdir({str(fleet.paths.run)!r})
+        s.connect("keeper.sock")
+        s.sendall(json.dumps({{"op": "upgrade", "package": "/x", "python": "/bin/sh"}}).encode() + b"\\n")
+        print("answer", s.recv(4096).decode(), flush=True)
+        time.sleep(1000)
+    """)
+    fleet.configure('[bots.bad]\nscript = "bad.py"\nready = { log = "up" }\n')
+    fleet.up()
+    pid = fleet.bot("bad")["pid"]
+    fleet.kill_role("keeper")
+    assert fleet.keeper is not None
+    fleet.keeper.wait(10)
+    fleet.up()
+    assert fleet.until("bad", state="RUNNING")["pid"] == pid
+    fleet.write("go", "")
+    eventually(lambda: "answer" in fleet.output("bad"), "it is answered")
+    assert "a bot may not upgrade" in fleet.output("bad")

@@ -65,8 +65,8 @@ def install(paths: FleetPaths) -> Code:
 
 
 def prune(paths: FleetPaths, keep: Code) -> None:
-    """Remove every other copy if no bot runs: one that lives may still import from the copy it was forked from."""
-    if any(is_flocked(lock) for lock in paths.run.glob("bots/*/lock")):
+    """Remove every other copy if nothing of the fleet lives: a bot, or a psvd that outlived its keeper, may still import from its own."""
+    if any(is_flocked(lock) for pattern in ("*.lock", "bots/*/lock") for lock in paths.run.glob(pattern)):
         return
     with contextlib.suppress(OSError):
         for folder in paths.code.iterdir():
