@@ -80,3 +80,31 @@ def test_a_module_of_the_copy_runs_with_the_import_path_of_any_program(tmp_path:
     assert done.returncode == 7, done.stderr
     assert done.stdout.strip() == f"{package / 'kernel' / 'files.py'} [] ['a', 'b']"
     assert made.python == sys.executable
+
+
+def test_the_umask_takes_nothing_from_those_who_may_read(tmp_path: Path) -> None:
+    """A bot of another user imports from the copy, whoever ran psv up, and with whatever umask."""
+    paths = FleetPaths(tmp_path)
+    paths.ensure()
+    previous = os.umask(0o077)
+    try:
+        made = install(paths)
+    finally:
+        os.umask(previous)
+    assert paths.code.stat().st_mode & 0o777 == 0o711
+    assert made.package.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_copy_that_fails_file_by_file_says_one_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """copytree collects an error for each file: a person wants to read one."""
+    paths = FleetPaths(tmp_path)
+    paths.ensure()
+    full = [(f"from/{n}", f"to/{n}", "[Errno 28] No space left on device") for n in range(300)]
+
+    def fails(*_: object, **__: object) -> None:
+        raise copies.shutil.Error(full)
+
+    monkeypatch.setattr(copies.shutil, "copytree", fails)
+    with pytest.raises(SystemRefused) as caught:
+        install(paths)
+    assert "code: [Errno 28] No space left on device; psv needs" in str(caught.value)

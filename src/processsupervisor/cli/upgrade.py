@@ -65,7 +65,7 @@ def _ask(paths: FleetPaths, code: Code) -> None:
         answers = link.receive()
     finally:
         link.close()
-    answer = answers[0] if answers else {"ok": False, "message": "the keeper ended before it answered"}
+    answer = answers[0] if answers else {"ok": False, "message": "the keeper gives no answer", "hint": "see psv status"}
     if not answer.get("ok"):
         raise Refused(str(answer.get("message")), hint=str(answer.get("hint", "")))
 

@@ -59,19 +59,26 @@ def install(paths: FleetPaths) -> Code:
             _copy(source, folder)
     except OSError as err:
         raise SystemRefused(
-            f"cannot copy the package to {paths.code}: {err.strerror or err}", hint="psv needs about 3 MB free in the fleet folder"
+            f"cannot copy the package to {paths.code}: {_why(err)}", hint="psv needs about 3 MB free in the fleet folder"
         ) from err
     return Code(folder / _PACKAGE, sys.executable)
 
 
 def prune(paths: FleetPaths, keep: Code) -> None:
-    """Remove every other copy if no bot runs: one that lives may still import from the copy it was forked from."""
-    if any(is_flocked(lock) for lock in paths.run.glob("bots/*/lock")):
+    """Remove every other copy if nothing of the fleet lives: a bot, or a psvd that outlived its keeper, may still import from its own."""
+    if any(is_flocked(lock) for pattern in ("*.lock", "bots/*/lock") for lock in paths.run.glob(pattern)):
         return
     with contextlib.suppress(OSError):
         for folder in paths.code.iterdir():
             if folder != keep.package.parent:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _why(err: OSError) -> str:
+    """Return one reason: copytree goes on after an error and raises a list of (source, target, reason), one for each file."""
+    if isinstance(err, shutil.Error) and err.args and isinstance(err.args[0], list):
+        return str(err.args[0][0][-1])
+    return err.strerror or str(err)
 
 
 def _files(source: Path) -> list[str]:
@@ -94,7 +101,9 @@ def _digest(source: Path) -> str:
 
 def _copy(source: Path, folder: Path) -> None:
     """Copy everything with its times, so that what is compiled already stays valid; appear in one step."""
-    folder.parent.mkdir(mode=0o711, exist_ok=True)
+    if not folder.parent.is_dir():
+        folder.parent.mkdir(exist_ok=True)
+        folder.parent.chmod(0o711)  # not by mkdir, which the umask cuts
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     tag = f".{sys.implementation.cache_tag}."
 

@@ -14,8 +14,9 @@ from processsupervisor.ipc.lines import LineSocket
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused, refused_by_system
-from processsupervisor.kernel.identity import is_below
+from processsupervisor.kernel.identity import Identity, Liveness, is_below, read_stat
 from processsupervisor.launch.code import Code
+from processsupervisor.launch.locks import read_holder
 from processsupervisor.process.groundwork import OwnLog
 from processsupervisor.process.holdings import Holdings
 from processsupervisor.process.links import Links
@@ -135,12 +136,21 @@ class Dialogue:
         """Serve the one request of a person. It needs no psvd: a broken one is a reason to upgrade."""
         answer: dict[str, Any] = {"op": "answer", "ok": True}
         try:
-            if is_below(link.peer_pid(), os.getpid()):
+            if link.peer_pid() and read_stat(link.peer_pid()) is None:
+                raise Refused("whoever asked has gone")  # was told that the keeper, stopped then, gives no answer
+            if self._is_in_a_bot(link.peer_pid()):
                 raise Refused("a bot may not upgrade the fleet it runs in", hint="run psv outside of the bot")
             self._keeper.begin_upgrade(Code(Path(message["package"]), str(message["python"])))
         except PsvError as err:
+            self._log.write("upgrade refused", error=err.message)
             answer |= {"ok": False, "message": err.message, "hint": err.hint, "code": err.code}
         self._links.send(link, answer)
+
+    def _is_in_a_bot(self, pid: int) -> bool:
+        """Tell whether a process is, or is below, a bot: those of an earlier keeper are not below this one, but hold their locks."""
+        holders = (Identity.from_json(read_holder(lock)) for lock in self._held.paths.run.glob("bots/*/lock"))
+        bots = (h.pid for h in holders if h is not None and h.liveness() is Liveness.ALIVE)
+        return is_below(pid, os.getpid()) or any(pid == bot or is_below(pid, bot) for bot in bots)
 
     # -- logd
 

@@ -94,6 +94,7 @@ class Holdings:
             "manager": self.manager.to_json(),
             "listed": str(self.listed) if self.listed is not None else None,
             "down_timeout_s": self.down_timeout_s,
+            "down_deadline": self.down_deadline,
             "logd_away_since": self.logd_away_since,
             "upgrade": upgrade,
         }
@@ -146,6 +147,7 @@ def unpack(paths: FleetPaths, descriptor: int) -> tuple[Holdings, dict[str, Any]
         ServiceManager(**carried["manager"]),
         Path(carried["listed"]) if carried["listed"] else None,
         down_timeout_s=float(carried["down_timeout_s"]),
+        down_deadline=carried.get("down_deadline"),
         logd_away_since=carried["logd_away_since"],
     )
     with contextlib.suppress(OSError):

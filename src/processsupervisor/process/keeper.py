@@ -199,29 +199,36 @@ class Keeper:
 
     def _go_on_upgrading(self, upgrade: Upgrade, now: float) -> None:
         upgrade.on_time(now)
-        if upgrade.step is Step.KEEPER:
+        if upgrade.step is Step.KEEPER and self._exit_status is None:
             self._become(upgrade)
         if upgrade.is_over:
             self._log.write("upgrade ended", step=upgrade.step, code=Code.own().name, problem=upgrade.message)
             self._upgrade = None
 
     def _become(self, upgrade: Upgrade) -> None:
-        """Exec the other copy with everything held; returns only when the exec itself is refused.
+        """Exec the other copy with everything held; returns when a signal is to be served first, or the exec itself is refused.
 
-        Every signal is blocked until the other side has its handlers: a SIGTERM in between must not end it.
+        Every signal is blocked until the other side has its handlers: a SIGTERM in between must not end it. One that came
+        before is in the wake socket, which the exec closes, so it is served first and the exec tried again.
         """
         held = self._held
+        signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+        if self._is_awake():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
+            return
         for role in held.roles.by_name.values():
             if role.link is not None and not role.link.flush():
                 self._links.drop(role.link)
         descriptor = -1
         try:
             descriptor = held.pack(upgrade.facts())
-            signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
             arguments = [str(held.paths.folder), "--resume", str(descriptor)]
             otherwise = [*Code.own().argv(_MODULE, *arguments), "--refused"]
-            boot = str(upgrade.before.package / "boot.py")
-            argv = [upgrade.after.python, "-P", boot, "--resume", str(upgrade.after.package), json.dumps(otherwise), _MODULE, *arguments]
+            boot = upgrade.before.package / "boot.py"
+            if not boot.is_file():  # somebody removed the copy that runs: there is nothing to go back to
+                boot = upgrade.after.package / "boot.py"
+            into = str(upgrade.after.package), json.dumps(otherwise), _MODULE
+            argv = [upgrade.after.python, "-P", str(boot), "--resume", *into, *arguments]
             os.execv(argv[0], argv)
         except OSError as err:
             held.keep()
@@ -230,12 +237,16 @@ class Keeper:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
             upgrade.fail(f"the keeper cannot become the other copy: {err.strerror}")
 
+    def _is_awake(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return bool(self._wake.recv(1, socket.MSG_PEEK))
+        return False
+
     def take_up(self, facts: dict[str, Any], *, is_refused: bool) -> None:
         """Go on, after the exec, where the keeper before it was; `is_refused` = the other copy failed and this is the old one again."""
         for role in self._held.roles.by_name.values():
             if role.link is not None:
                 self._links.adopt(role.link)
-        self._held.keep()
         upgrade = of_facts(facts, self._held.roles, self._dialogue.tell)
         if is_refused:
             upgrade.fail("the new keeper could not take over; see .psv/logs/psv/keeper.out")
@@ -288,6 +299,7 @@ def resume(argv: list[str]) -> Keeper:
     keeper = Keeper(held)
     keeper.listen()
     keeper.take_up(facts, is_refused="--refused" in argv)
+    held.keep()  # last: until here the former keeper's code may have to begin again with the same descriptors
     os.close(descriptor)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)
     return keeper

@@ -52,8 +52,8 @@ class Upgrade:
         self.message = ""
         self._roles = roles
         self._tell = tell
-        self._answer_s = ANSWER_WITHIN_S + bot_count / BOTS_PER_ANSWER_S
-        self._old_generation = 0
+        self._answer_s = {Step.LOGD: ANSWER_WITHIN_S, Step.PSVD: ANSWER_WITHIN_S + bot_count / BOTS_PER_ANSWER_S}
+        self._old_generations: dict[str, int] = {}
         self._is_killed = False
         self.deadline: float | None = None
 
@@ -82,14 +82,14 @@ class Upgrade:
     # -- what happens
 
     def on_ended(self, role: Role) -> None:
-        """Take note that a role's process ended: the old one as asked, or the new one, which should not."""
-        if role.name == self.step and self._is_new(role):
-            self.fail(f"the new {role.name} ended at once; see .psv/logs/psv/{role.name}.err")
+        """Take note that a role's process ended: the old one as asked, or a new one, which should not, in whatever step."""
+        if not self.is_over and self._is_new(role):
+            self.fail(f"the new {role.name} ended; see .psv/logs/psv/{role.name}.err")
 
     def on_spawned(self, role: Role) -> None:
         """Give the process that was just started its time to answer."""
         if role.name == self.step and self._is_new(role):
-            self.deadline = mono() + self._answer_s
+            self.deadline = mono() + self._answer_s[self.step]
 
     def on_served(self, role: Role) -> None:
         """Take note that a role's process answered: go on with the next."""
@@ -102,7 +102,7 @@ class Upgrade:
             return
         role = self._roles.by_name[self.step]
         if self._is_new(role):
-            self.fail(f"the new {role.name} gave no answer within {self._answer_s:g} s; see .psv/logs/psv/{role.name}.log")
+            self.fail(f"the new {role.name} gave no answer within {self._answer_s[self.step]:g} s; see .psv/logs/psv/{role.name}.log")
         elif self._is_killed:
             self.fail(f"the old {role.name} cannot be ended")
         else:
@@ -133,7 +133,7 @@ class Upgrade:
         if step not in _AFTER:
             return
         role = self._roles.by_name[step]
-        self._old_generation, self._is_killed = role.generation, False
+        self._old_generations[role.name], self._is_killed = role.generation, False
         self.deadline = mono() + END_WITHIN_S
         role.argv = self._roles.argv_of(step, self.after)
         if step is Step.LOGD:
@@ -142,7 +142,8 @@ class Upgrade:
             send_signal(role.identity, signal.SIGTERM)
 
     def _is_new(self, role: Role) -> bool:
-        return role.generation > self._old_generation
+        before = self._old_generations.get(role.name)
+        return before is not None and role.generation > before
 
     def _enter(self, step: Step) -> None:
         self.step, self.deadline = step, None

@@ -50,7 +50,8 @@ class WebRole:
 
     def start(self) -> None:
         """Start the process unless it runs already."""
-        if self.is_enabled and self.pid is None:
+        is_under_way = self._task is not None and not self._task.done()  # the end of an old one is told in the middle of it
+        if self.is_enabled and self.pid is None and not is_under_way:
             self._task = asyncio.get_running_loop().create_task(self._start())
 
     def know(self, facts: dict[str, Any] | None) -> None:
