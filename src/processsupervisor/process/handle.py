@@ -21,6 +21,7 @@ from processsupervisor.kernel.errors import LockHeld, PsvError, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.process.chores import Chores
 from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
@@ -71,7 +72,7 @@ class BotHandle:
         self._has_status = False
         self.override: Reason | None = None  # why psv itself ends the process, where that says more than its status
         self._killed_mono: float | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._chores = Chores(self._on_step_failed)
         self._readiness = Readiness()
         self._alarm = Alarm()
         self._gone = asyncio.Event()
@@ -92,7 +93,7 @@ class BotHandle:
         secret = secrets.token_hex(16)
         self.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
         self.life.fire(Trigger.LAUNCH, generation=self.generation, reason=reason)
-        self._spawn(self._launch(secret))
+        self._chores.begin(self._launch(secret))
         return True
 
     def stop(self, *, is_restart: bool = False) -> bool:
@@ -101,7 +102,7 @@ class BotHandle:
             return False
         self._alarm.clear()
         if self.life.state in (State.STOPPING, State.RESTARTING):
-            self._spawn(self._stop_ladder(self.generation))
+            self._chores.begin(self._stop_ladder(self.generation))
         return True
 
     def pause(self) -> bool:
@@ -178,7 +179,7 @@ class BotHandle:
         status = self._watch.status() if status is None else status
         record = record_of(self._around.paths, self.name, self.generation, status, at)
         self._close_process()
-        self._spawn(self._clear_away(record))
+        self._chores.begin(self._clear_away(record))
 
     def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
         """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""
@@ -225,8 +226,7 @@ class BotHandle:
     def close(self) -> None:
         """Forget the bot without touching its process; psvd ends."""
         self._alarm.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._chores.cancel()
         self._close_process()
         self._record.close()
 
@@ -343,16 +343,8 @@ class BotHandle:
         """Put on disk what a later psvd must know; written before the act it announces."""
         self._record.write(self)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
-
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        """Nothing a task of ours raises may leave the bot where it is: say it, and bring a stop to its end."""
-        self._tasks.discard(task)
-        if task.cancelled() or task.exception() is None:
-            return
-        _log.error("a step of a bot failed", extra={"bot": self.name, "state": self.life.state}, exc_info=task.exception())
+    def _on_step_failed(self, raised: BaseException) -> None:
+        """Nothing a step of ours raises may leave the bot where it is: say it, and bring a stop to its end."""
+        _log.error("a step of a bot failed", extra={"bot": self.name, "state": self.life.state}, exc_info=raised)
         if self.life.state in (State.STOPPING, State.RESTARTING) and self.process is not None:
-            self._alarm.judge(KILL_AGAIN_S, lambda: self._spawn(self._stop_ladder(self.generation)))
+            self._alarm.judge(KILL_AGAIN_S, lambda: self._chores.begin(self._stop_ladder(self.generation)))
