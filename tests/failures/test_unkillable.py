@@ -40,8 +40,17 @@ class _Keeper:
         pass
 
 
+class _Zygotes:
+    """There are none."""
+
+    def origin(self, bot: str) -> str:
+        return ""
+
+
 class _Launcher:
     """Gives a real process of the test as the newborn, and counts."""
+
+    zygotes = _Zygotes()
 
     def __init__(self, process: Identity) -> None:
         self.process = process

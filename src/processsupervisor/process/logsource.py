@@ -87,14 +87,20 @@ class Source:
                 break
             total += moved
             if self.matcher is not None:
-                data = lost or self.streams[which].read_back(moved)
-                found = self.matcher.feed(which, data)
+                found = self.matcher.feed(which, lost or self._read_back(which, moved))
                 if found is not None:
                     return total, found
             if moved < _ENOUGH_BYTES:
                 # Most likely empty now; if not, epoll says so again, and that is cheaper than asking the FIFO.
                 break
         return total, None
+
+    def _read_back(self, which: int, count: int) -> bytes:
+        """Return what was just stored, for the matcher; nothing from a disk that cannot be read: the bot is read on in any case."""
+        try:
+            return self.streams[which].read_back(count)
+        except OSError:
+            return b""
 
     def _take(self, which: int, most: int, make_room: MakeRoom) -> tuple[int, bytes]:
         stream, fifo = self.streams[which], self.fifos[which]
