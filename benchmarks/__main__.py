@@ -13,15 +13,15 @@ from benchmarks import machine
 from benchmarks.bench import SYSTEMS, Bench
 from benchmarks.botapi import BotApi
 from benchmarks.goals import Row
-from benchmarks.rows import idle, kills, starts
+from benchmarks.rows import adoption, idle, kills, starts
 
 RESULTS = Path(__file__).parent / "results"
-ROWS = (1, 2, 3, 4, 6, 7, 8)
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 def measure_rows(bench: Bench, wanted: list[int]) -> list[Row]:
     rows: list[Row] = []
-    for number, measure in ((1, starts.scripts), (2, starts.natives), (3, starts.thousand), (4, kills.kills)):
+    for number, measure in ((1, starts.scripts), (2, starts.natives), (3, starts.thousand), (4, kills.kills), (5, adoption.adoption)):
         if number in wanted and (number not in (2, 3) or not bench.only or "psv" in bench.only):
             print(f"row {number} ...", flush=True)
             rows.append(measure(bench))

@@ -100,6 +100,23 @@ def pid_with_token(token: str, roots: Sequence[int]) -> int:
     return next(pid for pid in found if pid not in {above.get(other) for other in found})
 
 
+def pids_by_token(prefix: str) -> dict[str, list[int]]:
+    """Return {token: living processes that were given it as BOT_TOKEN} of all tokens that begin with `prefix`."""
+    mark = b"BOT_TOKEN=" + prefix.encode()
+    found: dict[str, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        for word in words:
+            if word.startswith(mark):
+                found.setdefault(word.decode().partition("=")[2], []).append(int(entry.name))
+    return found
+
+
 @dataclass(frozen=True)
 class Spread:
     """Percentiles of a list of samples, in the samples' unit."""

@@ -25,16 +25,20 @@ INTERPRETER = sys.executable
 
 @dataclass(frozen=True)
 class Program:
-    """One bot: a Python file and what it finds in its environment. `native` names a bot of psv's own kind instead of the file."""
+    """One bot: a Python file and what it finds in its environment, or the `command` given instead of the file.
+
+    `native` names a bot of psv's own kind.
+    """
 
     name: str
     script: Path
     env: dict[str, str] = field(default_factory=dict)
     native: bool = False
+    command: tuple[str, ...] = ()
 
     @property
     def argv(self) -> list[str]:
-        return [INTERPRETER, str(self.script)]
+        return list(self.command) or [INTERPRETER, str(self.script)]
 
 
 class System(abc.ABC):
@@ -78,6 +82,16 @@ class System(abc.ABC):
     def own_pids(self) -> list[int]:
         """Return the supervisor's own processes, without the programs."""
         return self.roots()
+
+    def brain_pid(self) -> int:
+        """Return the process that decides, the one whose SIGKILL an operator fears."""
+        return self.roots()[0]
+
+    def bring_back(self) -> None:
+        """Do what an operator does after that: start the supervisor again. For one that comes back by itself, nothing."""
+        assert self.process is not None
+        self.process.wait(10)
+        self.spawn([str(word) for word in self.process.args] if isinstance(self.process.args, list) else [])
 
     def pid_of(self, program: Program) -> int:
         return measure.pid_with_token(program.env["BOT_TOKEN"], self.roots())

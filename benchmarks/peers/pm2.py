@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ class Pm2(System):
         return {**super().environment(), "PM2_HOME": str(self.folder / "pm2"), "PM2_DISCRETE_MODE": "true"}
 
     def start(self, programs: Sequence[Program]) -> None:
-        apps = [{"name": p.name, "script": str(p.script), "interpreter": p.argv[0], "env": p.env, "exec_mode": "fork", "autorestart": True,
+        apps = [{"name": p.name, "script": p.argv[-1] if not p.command else p.argv[0], "args": p.argv[1:] if p.command else [],
+                 "interpreter": "none" if p.command else p.argv[0], "env": p.env, "exec_mode": "fork", "autorestart": True,
                  "max_restarts": 100000, "min_uptime": 0, "restart_delay": 0, "cwd": str(self.folder)} for p in programs]
         config = self.folder / "ecosystem.config.json"
         config.write_text(json.dumps({"apps": apps}))
@@ -46,7 +48,8 @@ class Pm2(System):
 
     def stop(self) -> None:
         members = measure.tree(*self.roots())
-        subprocess.run(["pm2", "kill"], env=self.environment(), check=False, capture_output=True, timeout=120)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a thousand programs take it minutes
+            subprocess.run(["pm2", "kill"], env=self.environment(), check=False, capture_output=True, timeout=120)
         for pid in members:
             kill_if_there(pid)
         self.end()

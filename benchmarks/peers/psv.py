@@ -41,6 +41,8 @@ class Psv(System):
         text = _HEAD.format(preload=json.dumps(self.preload))
         for program in programs:
             kind = f'run = "{program.script.stem}:bot"' if program.native else f'script = "{program.script}"'
+            if program.command:
+                kind = f'command = {json.dumps(program.command)}\nready = {{ after = "0s" }}'
             env = ", ".join(f'{key} = "{value}"' for key, value in program.env.items())
             text += f"[bots.{program.name}]\n{kind}\nenv = {{ {env} }}\n"
         (self.folder / "fleet.toml").write_text(text)
@@ -91,6 +93,12 @@ class Psv(System):
 
     def own_pids(self) -> list[int]:
         return list(self.roles().values())
+
+    def brain_pid(self) -> int:
+        return self.roles()["psvd"]
+
+    def bring_back(self) -> None:
+        """The keeper does that."""
 
     def pid_of(self, program: Program) -> int:
         return int(next(bot["pid"] for bot in self.bots() if bot["name"] == program.name))

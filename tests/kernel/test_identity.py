@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 
-from processsupervisor.kernel.identity import Identity, Liveness
+from processsupervisor.kernel.identity import Identity, Liveness, boot_id, pid_namespace
 
 
 def test_a_living_process_is_alive_and_a_zombie_is_gone() -> None:
@@ -48,3 +49,14 @@ def test_json_gives_the_identity_back() -> None:
     assert Identity.from_json(mine.to_json()) == mine
     assert Identity.from_json({"pid": "x"}) is None
     assert Identity.from_json(None) is None
+
+
+def test_who_cannot_be_looked_at_is_not_called_gone() -> None:
+    """Out of descriptors nothing can be read of a process: that is no proof of its end."""
+    pid = os.fork()
+    if pid == 0:
+        own = Identity.of(os.getpid())
+        boot_id(), pid_namespace()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        os._exit(0 if own is not None and own.liveness() is Liveness.UNVERIFIABLE else 1)
+    assert os.waitpid(pid, 0)[1] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
+from tests.supervisor.test_native import ECHO
 
 from processsupervisor.kernel.files import read_record
 from processsupervisor.kernel.identity import Identity
@@ -193,3 +194,19 @@ def test_a_damaged_record_does_not_hide_a_running_bot(fleet: LiveFleet, damage: 
     eventually(fleet.answers, "a new psvd answers")
     fleet.until("executed", state="RUNNING", pid=pids["executed"])
     assert fleet.copies("executed") == [pids["executed"]]
+
+
+def test_a_native_bot_without_its_record_keeps_its_process_and_its_link(fleet: LiveFleet) -> None:
+    """The secret's digest is lost with the record; the proven process itself asks, and is let in."""
+    fleet.write("bots.py", ECHO)
+    fleet.configure('[bots.a]\nrun = "bots:bot"\n')
+    fleet.up()
+    pid = fleet.until("a", state="RUNNING")["pid"]
+    for _ in range(2):  # what was learned is on disk again
+        psvd = fleet.role_pid("psvd")
+        os.kill(psvd, signal.SIGSTOP)
+        (fleet.paths.bot_run("a") / "record").write_bytes(b"torn")
+        os.kill(psvd, signal.SIGKILL)
+        eventually(fleet.answers, "a new psvd answers")
+        assert fleet.until("a", state="RUNNING")["pid"] == pid
+    assert fleet.call("bot.pause", names=["a"])[0]["ok"]

@@ -32,7 +32,7 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.cgroups import Groups
-from processsupervisor.supervisor import daemon, fleet, reconcile
+from processsupervisor.supervisor import daemon, fleet, reconcile, view
 
 BOTS = ("a", "b")
 GENERATION = 7
@@ -291,6 +291,22 @@ def test_no_bot_is_doubled_forgotten_or_wrongly_signalled(a: Case, b: Case, is_c
         assert any(process in _may_be_signalled(world, keeper, bot) for bot in BOTS), f"signal {number} to {process}"
     for bot, case in cases.items():
         _check_end(world, keeper, psvd._fleet.handles[bot], case)
+
+
+@pytest.mark.usefixtures("applied")
+def test_an_operator_is_told_what_can_be_done() -> None:
+    """Leftovers that do not end: while they are being ended, and after that was given up, with their pids."""
+    case = Case("gone", "whole", State.RUNNING, ("stubborn",), True, True)
+    world, psvd, _ = _play({"a": case, "b": case}, is_cold=False, is_torn=False)
+    handle = psvd._fleet.handles["a"]
+    assert handle.last_exit is not None and str(world.leftovers["a"][0].pid) in handle.last_exit.message
+    assert "end the processes that the message names" in view.what_to_do(handle)
+    handle.life.state = State.UNKNOWN
+    assert "are being ended" in view.what_to_do(handle)
+    handle.reason = Reason.UNKNOWN
+    assert "cannot tell whether a still runs" in view.what_to_do(handle)
+    handle.life.state = State.FAILED
+    assert "how it ended was not" in view.what_to_do(handle)
 
 
 def _may_be_signalled(world: World, keeper: FakeKeeper, bot: str) -> list[Process]:

@@ -119,3 +119,27 @@ def test_a_stop_of_an_unclear_bot_is_kept_and_done_when_it_is_clear(fleet: LiveF
     _lock(fleet).write_bytes(note)
     assert fleet.until("unclear", state="STOPPED")["reason"] == Reason.ADMIN
     assert fleet.copies("unclear") == []
+
+
+def test_a_bot_born_of_a_dead_psvds_request_is_taken_and_not_fought(fleet: LiveFleet) -> None:
+    """The zygote is stopped while psvd asks and dies; later it serves both psvds. One child gets the lock, and that one is the bot."""
+    fleet.write("main.py", "import time\ntime.sleep(1000)\n")
+    fleet.configure("""
+        [global]
+        script = "main.py"
+        ready = { after = "0s" }
+        [bots.first]
+        [bots.late]
+        autostart = false
+    """)
+    fleet.up()
+    zygote = fleet.kill_role("zygote", signal.SIGSTOP)
+    fleet.call("bot.start", names=["late"], wait=False)
+    eventually((fleet.paths.bot_run("late") / "spec.json").exists, "the launch is under way")
+    fleet.kill_role("psvd")
+    eventually(fleet.answers, "a new psvd answers")
+    assert fleet.bot("late")["state"] == "STARTING"
+    os.kill(zygote, signal.SIGCONT)
+    pid = fleet.until("late", state="RUNNING")["pid"]
+    eventually(lambda: fleet.copies("late") == [pid], "one copy", 5)
+    assert fleet.until("late", state="RUNNING")["pid"] == pid

@@ -93,15 +93,16 @@ class Identity:
         return {"pid": self.pid, "start_ticks": self.start_ticks, "boot_id": self.boot_id, "pid_namespace": self.pid_namespace}
 
     def liveness(self) -> Liveness:
-        """Tell whether this very process runs; UNVERIFIABLE when it belongs to another pid namespace."""
+        """Tell whether this very process runs; UNVERIFIABLE when it belongs to another pid namespace or cannot be looked at."""
         if self.boot_id != boot_id():
             return Liveness.GONE
         if self.pid_namespace != pid_namespace():
             return Liveness.UNVERIFIABLE
         found = read_stat(self.pid)
-        if found is None or found[3] != self.start_ticks or found[0] in "ZX":
-            return Liveness.GONE
-        return Liveness.ALIVE
+        if found is None:
+            # It may be there and only not be read: a stat needs no descriptor, an open at their limit does.
+            return Liveness.UNVERIFIABLE if os.path.exists(f"/proc/{self.pid}") else Liveness.GONE
+        return Liveness.ALIVE if found[3] == self.start_ticks and found[0] not in "ZX" else Liveness.GONE
 
     def open_pidfd(self) -> int | None:
         """Return a pidfd of this very process, or None when it is gone.

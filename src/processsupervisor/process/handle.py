@@ -23,7 +23,7 @@ from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
-from processsupervisor.process.patience import Countdown, wait_patiently
+from processsupervisor.process.patience import Alarm, Countdown, wait_patiently
 from processsupervisor.process.readiness import Readiness
 from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
@@ -72,7 +72,7 @@ class BotHandle:
         self._killed_mono: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._readiness = Readiness()
-        self._timer: asyncio.TimerHandle | Countdown | None = None
+        self._alarm = Alarm()
         self._gone = asyncio.Event()
 
     # -- commands
@@ -98,7 +98,7 @@ class BotHandle:
         """Begin to stop, to rest or to start again; False when the state does not allow it."""
         if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
             return False
-        self._set_timer(None)
+        self._alarm.clear()
         if self.life.state in (State.STOPPING, State.RESTARTING):
             self._spawn(self._stop_ladder(self.generation))
         return True
@@ -108,7 +108,7 @@ class BotHandle:
         if self.link is None or not self.life.fire(Trigger.PAUSE, generation=self.generation):
             return False
         self.link.send({"op": "pause"})
-        self._set_timer(_PAUSE_TIMEOUT_S, self._give_up_pause)
+        self._alarm.judge(_PAUSE_TIMEOUT_S, self._give_up_pause)
         return True
 
     def _give_up_pause(self) -> None:
@@ -121,7 +121,7 @@ class BotHandle:
         if self.link is None or not self.life.fire(Trigger.RESUME, generation=self.generation):
             return False
         self.link.send({"op": "resume"})
-        self._set_timer(_PAUSE_TIMEOUT_S, lambda: self.stop(is_restart=True))
+        self._alarm.judge(_PAUSE_TIMEOUT_S, lambda: self.stop(is_restart=True))
         return True
 
     def send_signal(self, number: int) -> bool:
@@ -152,14 +152,14 @@ class BotHandle:
         """Note that the bot is ready; counts once a generation."""
         if self.life.state is not State.STARTING:
             return
-        self._set_timer(None)
+        self._alarm.clear()
         self.ready_at, self.ready_boottime = wall(), boottime()
         self.life.fire(Trigger.READY, generation=self.generation)
 
     def say_turned(self, trigger: Trigger) -> None:
         """Note that the bot has paused or resumed, as it says itself."""
         if self.life.fire(trigger, generation=self.generation):
-            self._set_timer(None)
+            self._alarm.clear()
 
     def fail_start(self, message: str) -> None:
         """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""
@@ -201,25 +201,29 @@ class BotHandle:
             self.note()
         else:
             left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
-            self._set_timer(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
+            self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
             self._watch_readiness()
+
+    def learn_secret(self, digest: str) -> None:
+        """Take the digest of this generation's secret, lost with its record."""
+        self.secret_digest = digest
+        self.note()
 
     def rest(self, state_trigger: Trigger, reason: str) -> None:
         """Leave the present state without a process: give up, complete, stop or lose, as the policy says."""
         self.reason = reason
-        self._set_timer(None)
+        self._alarm.clear()
         self.life.fire(state_trigger, generation=self.generation, reason=reason)
 
     def plan_start(self, delay_s: float, start: Callable[[], object]) -> None:
         """Call `start` after `delay_s`, unless a command comes first."""
         self.next_start_mono = mono() + delay_s
-        self._set_timer(None)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, start)
+        self._alarm.later(delay_s, start)
         self.note()
 
     def close(self) -> None:
         """Forget the bot without touching its process; psvd ends."""
-        self._set_timer(None)
+        self._alarm.clear()
         for task in self._tasks:
             task.cancel()
         self._close_process()
@@ -242,7 +246,7 @@ class BotHandle:
         self._attach(launched.identity, self._around.keeper.pid)
         self.note()
         if self.life.state is State.STARTING:
-            self._set_timer(float(self.spec["start_timeout_s"]), self._on_start_timeout)
+            self._alarm.judge(float(self.spec["start_timeout_s"]), self._on_start_timeout)
             self._watch_readiness()
 
     def _on_launch_failed(self, err: Exception) -> None:
@@ -284,7 +288,7 @@ class BotHandle:
         if self.life.state is State.STARTING:
             self.override = Reason.START_TIMEOUT
             self.note()
-            self._set_timer(KILL_AGAIN_S, self._on_start_timeout)
+            self._alarm.judge(KILL_AGAIN_S, self._on_start_timeout)
             self.kill_now()
 
     async def _stop_ladder(self, generation: int) -> None:
@@ -319,7 +323,7 @@ class BotHandle:
             record.message = self.notes[-1]
         self.process, self.link, self.is_connected = None, None, None
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
-        self._set_timer(None)
+        self._alarm.clear()
         self._gone.set()
         self._around.keeper.tell("release", bot=self.name, generation=record.generation)
         self._around.on_end(self.name, record)
@@ -336,14 +340,6 @@ class BotHandle:
         """Put on disk what a later psvd must know; written before the act it announces."""
         self._record.write(self)
 
-    def _set_timer(self, delay_s: float | None, act: Callable[[], object] | None = None) -> None:
-        """Judge the bot after `delay_s` of psvd's running, or (None) not at all."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if delay_s is not None and act is not None:
-            self._timer = Countdown(delay_s, act)
-
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -356,4 +352,4 @@ class BotHandle:
             return
         _log.error("a step of a bot failed", extra={"bot": self.name, "state": self.life.state}, exc_info=task.exception())
         if self.life.state in (State.STOPPING, State.RESTARTING) and self.process is not None:
-            self._set_timer(KILL_AGAIN_S, lambda: self._spawn(self._stop_ladder(self.generation)))
+            self._alarm.judge(KILL_AGAIN_S, lambda: self._spawn(self._stop_ladder(self.generation)))

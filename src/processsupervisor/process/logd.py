@@ -17,6 +17,7 @@ import sys
 from collections import OrderedDict
 from typing import Any
 
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import LockHeld, PsvError
 from processsupervisor.kernel.files import hold_role_lock
@@ -42,7 +43,9 @@ class Logd:
 
     def __init__(self, paths: FleetPaths) -> None:
         self._paths = paths
-        self._folder = str(paths.logs / "bots")
+        paths.ensure()
+        self._anchor = Anchor(paths.logs / "bots")
+        self._folder = self._anchor.path
         log.open("logd", paths.own_logs / "logd.log", "info")
         self._epoll = select.epoll()
         self._link = KeeperLink(paths, self._epoll)
@@ -262,6 +265,8 @@ class Logd:
         now = mono()
         if now < self._full_until:
             return False
+        with contextlib.suppress(OSError):
+            self._anchor.renew()
         if self._limits.free_some():
             return True
         self._full_until = now + _FULL_AGAIN_S
@@ -329,8 +334,8 @@ class Logd:
 
 def main(argv: list[str]) -> int:
     """Serve the fleet in folder `argv[0]`."""
-    logd = Logd(FleetPaths(argv[0]))
     try:
+        logd = Logd(FleetPaths(argv[0]))
         logd.open()
     except LockHeld as err:
         print(f"psv: logd runs already: {err.message}", file=sys.stderr)

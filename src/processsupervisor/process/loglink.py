@@ -12,9 +12,10 @@ import socket
 from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import ProtocolError
-from processsupervisor.kernel.paths import FleetPaths, short_socket_path
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 from processsupervisor.observe.logging import log
 from processsupervisor.version import PROTOCOL
@@ -26,7 +27,7 @@ class KeeperLink:
     """At most one connection, registered with the owner's epoll."""
 
     def __init__(self, paths: FleetPaths, epoll: select.epoll) -> None:
-        self._paths = paths
+        self._run = Anchor(paths.run)  # in a moved folder a new keeper is found too
         self._epoll = epoll
         self._lines: LineSocket | None = None
         self._retry_s = _RETRY_FROM_S
@@ -44,16 +45,11 @@ class KeeperLink:
         self.connect_at = mono() + random.uniform(_RETRY_FROM_S, self._retry_s)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)
-        folder = -1
         try:
-            folder = os.open(self._paths.run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            connection.connect(short_socket_path(self._paths.socket("keeper"), folder))
+            connection.connect(f"{self._run.path}/keeper.sock")
         except OSError:  # a full backlog (EAGAIN) included
             connection.close()
             return
-        finally:
-            if folder >= 0:
-                os.close(folder)
         self._lines = LineSocket(connection)
         self.connect_at, self._retry_s = None, _RETRY_FROM_S
         self._epoll.register(self._lines.fileno(), select.EPOLLIN)

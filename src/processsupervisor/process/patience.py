@@ -45,6 +45,29 @@ class Countdown:
         self._timer.cancel()
 
 
+class Alarm:
+    """At most one thing that is to happen by itself; setting another one takes the place of the first."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | Countdown | None = None
+
+    def judge(self, delay_s: float, act: Callable[[], object]) -> None:
+        """Call `act` when psvd has been running for `delay_s`."""
+        self.clear()
+        self._timer = Countdown(delay_s, act)
+
+    def later(self, delay_s: float, act: Callable[[], object]) -> None:
+        """Call `act` after `delay_s`, whatever psvd did meanwhile."""
+        self.clear()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, act)
+
+    def clear(self) -> None:
+        """Call nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 async def wait_patiently(event: asyncio.Event, patience_s: float) -> bool:
     """Wait for `event` and tell whether it came before psvd had been running for `patience_s`."""
     is_over = asyncio.Event()

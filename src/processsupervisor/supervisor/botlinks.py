@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,7 @@ class BotLinks:
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = json.loads(await reader.readline() or b"{}")
-            handle, refusal = self._admit(hello)
+            handle, refusal = self._admit(hello, _peer_pid(writer))
             if handle is None:
                 link.send({"op": "refused", "message": refusal, "protocol": PROTOCOL})
                 return
@@ -77,7 +78,7 @@ class BotLinks:
             with contextlib.suppress(OSError):
                 writer.close()
 
-    def _admit(self, hello: Any) -> tuple[BotHandle | None, str]:
+    def _admit(self, hello: Any, peer_pid: int) -> tuple[BotHandle | None, str]:
         if not isinstance(hello, dict) or hello.get("op") != "hello":
             return None, "expected a hello"
         handle = self._find(str(hello.get("bot")))
@@ -86,10 +87,20 @@ class BotLinks:
         if hello.get("generation") != handle.generation:
             return None, f"generation {hello.get('generation')} is not the present one"
         digest = hashlib.sha256(str(hello.get("secret")).encode()).hexdigest()
+        if not handle.secret_digest and handle.process is not None and handle.process.pid == peer_pid:
+            # Adopted without its record, so the digest is lost. Its process is proven, and the kernel says that it asks.
+            handle.learn_secret(digest)
         if not handle.secret_digest or not hmac.compare_digest(digest, handle.secret_digest):
             # A hello can overtake the zygote's answer by an instant; the bot tries again.
             return None, "the secret is not that of this start"
         return handle, ""
+
+
+def _peer_pid(writer: asyncio.StreamWriter) -> int:
+    """Return the pid that connected, -1 when it cannot be known."""
+    peer = writer.get_extra_info("socket")
+    credentials: bytes = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[:4], sys.byteorder, signed=True)
 
 
 def _take(handle: BotHandle, message: Any) -> None:

@@ -80,6 +80,10 @@ class Psvd:
 
     def _on_keeper_back(self) -> None:
         """A new keeper brought new listening sockets; zygotes of the old one cannot make children for the new one."""
+        if self._fleet.moved_to() is not None:
+            # The keeper is at home where the folder lies now; this psvd is not. The next one adopts all from there.
+            signal.raise_signal(signal.SIGTERM)
+            return
         before = self._fleet.role_facts
         self._take_welcome()
         self._fleet.zygotes.retire_all()

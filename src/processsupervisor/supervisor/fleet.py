@@ -15,6 +15,7 @@ from typing import Any
 
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
@@ -29,6 +30,7 @@ from processsupervisor.process.record import override_of
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Outcome, examine
+from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
@@ -40,7 +42,6 @@ from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
 
 _log = logging.getLogger("psv.fleet")
-_EARLY_EXITS = 4096
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
 RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
@@ -54,6 +55,7 @@ class Fleet:
     def __init__(self, paths: FleetPaths, applied: Applied, on_essential_end: Callable[[int], None]) -> None:
         self.paths = paths
         self.settings = applied["fleet"]
+        self._anchor = Anchor(paths.run)
         self.keeper = KeeperLink(paths, self._on_keeper)
         self.zygotes = ZygotePool(paths, self.keeper)
         self.groups = Groups(paths)
@@ -70,8 +72,7 @@ class Fleet:
         self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
         """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
         self._on_essential_end = on_essential_end
-        self._by_identity: dict[tuple[int, int], BotHandle] = {}
-        self._early: dict[tuple[int, int], tuple[int, float]] = {}
+        self._births = Births()
         self._exit_rows: dict[tuple[str, int], int] = {}
         self._flush: asyncio.TimerHandle | None = None
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
@@ -110,22 +111,10 @@ class Fleet:
     def _running(self) -> dict[str, Identity]:
         return {name: h.process for name, h in self.handles.items() if h.process is not None}
 
-    def notes(self) -> list[dict[str, str]]:
-        """Return what was done otherwise than asked, and why."""
-        found = [{"subject": s, "message": m} for s, m in (self.zygotes.notes | self.strays.notes()).items()]
-        found += [{"subject": h.name, "message": n} for h in self.handles.values() for n in h.notes]
-        found += [{"subject": name, "message": f"is not run: {error}"} for name, error in self.misnamed.items()]
-        for subject, problem in (("web", self.web.problem), ("psv.db", self.store.problem), ("starts", self.breaker.problem)):
-            if problem:
-                found.append({"subject": subject, "message": problem})
-        if not self.paths.journal.is_file():
-            found.append({"subject": "exits.journal", "message": "is no file: how bots end while psvd is away stays unknown"})
-        if self.keeper.is_silent:
-            message = "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
-            found.append({"subject": "keeper", "message": message})
-        elif self.keeper.pid is None:
-            found.append({"subject": "keeper", "message": "no keeper: bots go on, nothing is started; run psv up"})
-        return found
+    def moved_to(self) -> str | None:
+        """Return where the fleet folder lies now if it was moved or replaced while the fleet runs: nothing is started then."""
+        now = self._anchor.moved_to()
+        return now.removesuffix("/.psv/run") if now is not None else None
 
     # -- wishes
 
@@ -143,7 +132,7 @@ class Fleet:
         """Start a bot unless the fleet is going down or the bot's section is wrong."""
         if self.is_going_down:
             return False
-        if self.keeper.pid is None:
+        if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
         if handle.reason == Reason.LOCK_HELD and self._take_back(handle):
@@ -223,27 +212,13 @@ class Fleet:
             elif role.startswith("zygote-"):
                 self.zygotes.forget(role)
             return
-        key = int(message["pid"]), int(message["start_ticks"])
-        handle = self._by_identity.pop(key, None)
-        present = handle.process if handle is not None else None
-        if handle is not None and present is not None and (present.pid, present.start_ticks) == key:
-            handle.on_status(int(message["status"]), float(message["at"]))
-            return
-        # Not ours, or ended before its birth was reported to us: kept for a moment, oldest dropped first.
-        self._early[key] = int(message["status"]), float(message["at"])
-        if len(self._early) > _EARLY_EXITS:
-            del self._early[next(iter(self._early))]
+        self._births.on_exit(message)
 
     def _on_born(self, name: str, identity: Identity) -> None:
         handle = self.handles[name]
-        key = identity.pid, identity.start_ticks
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
-        early = self._early.pop(key, None)
-        if early is not None:
-            handle.on_status(*early)
-        else:
-            self._by_identity[key] = handle
+        self._births.on_born(handle, identity)
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]

@@ -15,6 +15,7 @@ from typing import Any
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import Exhausted, ProtocolError, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
@@ -30,7 +31,7 @@ class KeeperLink:
     """One connection to the keeper; `on_message` gets every line that is no answer, `on_welcome` the hello and its sockets."""
 
     def __init__(self, paths: FleetPaths, on_message: Callable[[dict[str, Any]], None]) -> None:
-        self._paths = paths
+        self._run = Anchor(paths.run)  # in a moved folder a new keeper is found too
         self._on_message = on_message
         self._link: LineSocket | None = None
         self._ids = itertools.count(1)
@@ -45,7 +46,7 @@ class KeeperLink:
 
     async def connect(self) -> None:
         """Connect, say hello and wait for the welcome; raises OSError or SystemRefused when no keeper answers."""
-        link = LineSocket(connect_unix(self._paths.socket("keeper"), 2.0))
+        link = LineSocket(connect_unix(f"{self._run.path}/keeper.sock", 2.0))
         link.send({"op": "hello", "role": "psvd", "pid": os.getpid(), "protocol": PROTOCOL, "code": Code.own().name})
         loop = asyncio.get_running_loop()
         welcomed: asyncio.Future[None] = loop.create_future()

@@ -25,6 +25,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
 from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.rollout import Rollouts
 from processsupervisor.version import __version__
 
@@ -61,7 +62,7 @@ class Manager:
             "processes": self._processes(),
             "bots": counts,
             "adoption": fleet.adoption,
-            "notes": fleet.notes() + self._rollouts.notes(),
+            "notes": notes_of(fleet) + self._rollouts.notes(),
             "web": fleet.web.url(),
         }
 
@@ -285,6 +286,9 @@ class Manager:
         """Refuse what cannot be started now; a mistake outside fleet.toml is looked at again at the start itself."""
         if self._fleet.keeper.pid is None:
             raise Refused(f"{handle.name} cannot be started: no keeper", hint="bots go on as they are; psv up brings a new keeper")
+        if (folder := self._fleet.moved_to()) is not None:
+            way_out = f"move it back; or psv -C {folder} down, then psv -C {folder} up"
+            raise Refused(f"{handle.name} cannot be started: the fleet folder was moved to {folder} while it runs", hint=way_out)
         if handle.spec["error"] and not handle.spec["error_rechecks"]:
             raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from processsupervisor.kernel.clock import boottime, mono, wall
@@ -73,9 +74,17 @@ class Reconcile:
             if (group := finding.facts.get("group")) and Groups.is_populated(group):
                 Groups.kill(group)
         living = {f.identity.pid for f in findings.values() if f.outcome is Outcome.ADOPT and f.identity is not None}
-        left = await asyncio.to_thread(owners, self._fleet.paths, ended, self._fleet.first_pids() | living)
+        left = await self._find(ended, self._fleet.first_pids() | living)
         for identity in (identity for members in left.values() for identity in members):
             send_signal(identity, signal.SIGKILL)
+
+    async def _find(self, bots: Iterable[str], known: set[int]) -> dict[str, list[Identity]]:
+        """Return who shows that it is of these bots: in one pass for all, and off the loop, since it reads much of /proc."""
+        try:
+            return await asyncio.to_thread(owners, self._fleet.paths, list(bots), known)
+        except OSError as err:  # no descriptor left: there is another look
+            _log.warning("cannot look for what bots left behind; trying again", extra={"error": str(err)})
+            return {}
 
     def _take(self, handle: BotHandle, finding: Finding) -> None:
         facts = finding.facts
@@ -149,8 +158,7 @@ class Reconcile:
             is_over = mono() >= deadline and looks > _AT_LEAST_LOOKS  # a psvd that was stopped meanwhile has not looked
             if not is_over:
                 unclear = {name: f for name, f in unclear.items() if f.outcome is Outcome.LEFTOVERS}
-            # One pass for all of them, and off the loop: it reads much of /proc.
-            holders = await asyncio.to_thread(owners, self._fleet.paths, unclear, self._fleet.first_pids()) if unclear else {}
+            holders = await self._find(unclear, self._fleet.first_pids()) if unclear else {}
             for name, finding in unclear.items():
                 if is_over:
                     self._give_up(self._fleet.handles[name], finding, holders.get(name, []))
@@ -164,7 +172,7 @@ class Reconcile:
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
             handle = self._fleet.handles[name]
-            if handle.life.state is not State.UNKNOWN and (handle.life.state, handle.reason) != (State.FAILED, Reason.CONFLICT):
+            if not _is_unclear(handle):
                 del self._waiting[name]  # a command came first
                 continue
             self._waiting[name] = examine(self._fleet.paths, name, self._ended)
@@ -207,11 +215,20 @@ class Reconcile:
 _UNSEEN = "it ended while neither psvd nor the keeper looked"
 
 
+def _is_unclear(handle: BotHandle) -> bool:
+    """Tell whether somebody unproven may still be the bot: its state is UNKNOWN, or was given up as that."""
+    return handle.life.state is State.UNKNOWN or (handle.life.state is State.FAILED and handle.reason == Reason.CONFLICT)
+
+
 def release_unused(fleet: Fleet, only: str | None = None) -> None:
     """Let the keeper drain and close the FIFOs of generations that are over, of all bots or of `only` one."""
     for pair in fleet.keeper.welcome["fifos"]:
         bot, generation = str(pair["bot"]), int(pair["generation"])
-        handle = fleet.handles.get(bot)
-        is_in_use = handle is not None and handle.generation == generation and handle.life.state in HAS_PROCESS | {State.UNKNOWN}
-        if not is_in_use and only in (None, bot):
+        if only in (None, bot) and not _is_in_use(fleet.handles.get(bot), generation):
             fleet.keeper.tell("release", bot=bot, generation=generation)
+
+
+def _is_in_use(handle: BotHandle | None, generation: int) -> bool:
+    if handle is None or handle.generation != generation:
+        return False
+    return handle.life.state in HAS_PROCESS or _is_unclear(handle)

@@ -1,0 +1,36 @@
+"""What `psv status` notes below the table: everything that was done otherwise than asked, and why."""
+
+from __future__ import annotations
+
+from processsupervisor.supervisor.fleet import Fleet
+
+_MOVED = "was moved to {folder}: bots go on, nothing is started until it is back in its place, or after psv -C {folder} down and up"
+
+_NO_JOURNAL = "is no file: how bots end while psvd is away stays unknown"
+
+
+def notes_of(fleet: Fleet) -> list[dict[str, str]]:
+    """Return `{subject, message}` for each thing that an operator should know."""
+    found = [{"subject": s, "message": m} for s, m in (fleet.zygotes.notes | fleet.strays.notes()).items()]
+    found += [{"subject": h.name, "message": n} for h in fleet.handles.values() for n in h.notes]
+    found += [{"subject": name, "message": f"is not run: {error}"} for name, error in fleet.misnamed.items()]
+    found += [{"subject": subject, "message": problem} for subject, problem in _problems(fleet).items() if problem]
+    return found
+
+
+def _problems(fleet: Fleet) -> dict[str, str]:
+    moved = fleet.moved_to()
+    return {
+        "web": fleet.web.problem,
+        "psv.db": fleet.store.problem,
+        "starts": fleet.breaker.problem,
+        "fleet folder": _MOVED.format(folder=moved) if moved is not None else "",
+        "exits.journal": "" if moved is not None or fleet.paths.journal.is_file() else _NO_JOURNAL,
+        "keeper": _keeper(fleet),
+    }
+
+
+def _keeper(fleet: Fleet) -> str:
+    if fleet.keeper.is_silent:
+        return "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
+    return "no keeper: bots go on, nothing is started; run psv up" if fleet.keeper.pid is None else ""
