@@ -40,7 +40,7 @@ def _availability(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[
 
 def _soak(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
     minutes = chosen.minutes or 30.0
-    return Soak(folder, chosen.bots, seed, warm_up_s=min(120.0, 15.0 * minutes), say=_say).run(minutes)
+    return Soak(folder, chosen.bots, seed, warm_up_s=min(300.0, 10.0 * minutes), say=_say).run(minutes)
 
 
 def _say(text: str) -> None:

@@ -1,8 +1,9 @@
 """A kill a second under 1 MB/s of logs: what the own processes cost must not grow. `python -m tests.chaos soak`.
 
 Only bots are killed: a slope means something over a long life. What makes an own process grow with its replacements is the
-chaos run's to show. Judged is the growth over the watched time, by least squares, so that a short run is not failed by noise
-that an hour would level; the slope an hour is stated beside it.
+chaos run's to show. A warm-up is left out of every life: psvd's database fills its page cache (2 MB) in that time. Judged is the
+growth over the watched time, by least squares, so that a short run is not failed by noise that an hour would level; the slope
+an hour is stated beside it.
 """
 
 from __future__ import annotations

@@ -310,7 +310,7 @@ class BotHandle:
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
         keeper_pid = self._reaper if self._is_of_present_keeper() else None
         session = self.process.pid if self.process else None
-        tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group)
+        tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group, self._around.search)
         try:
             await tree.clear(record, self._around.known_pids(), is_asked=self.life.state in (State.STOPPING, State.RESTARTING))
         except (OSError, PsvError) as err:

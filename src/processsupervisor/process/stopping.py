@@ -16,6 +16,7 @@ from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.search import Search
 from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, leftovers
 from processsupervisor.resources.cgroups import Groups
 
@@ -82,6 +83,12 @@ class Tree:
     session: int | None
     keeper_pid: int | None
     group: str | None
+    search: Search
+
+    async def _look(self, known: set[int]) -> list[Identity]:
+        if self.keeper_pid is None:
+            return await self.search.leftovers(self.paths, self.bot, self.session, known)
+        return leftovers(self.bot, self.paths, self.session, self.keeper_pid, known)
 
     async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
         """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
@@ -90,7 +97,7 @@ class Tree:
             record.reason = Reason.OOM
         known = set(known_pids)
         behind = set(Groups.members(self.group)) if self.group is not None else set()
-        below = leftovers(self.bot, self.paths, self.session, self.keeper_pid, known)
+        below = await self._look(known)
         behind.update(identity.pid for identity in below)
         if behind and record.exit_code == 0 and not is_asked:
             record.message = self._background(sorted(behind))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.launcher import KeeperPort, Launcher
 from processsupervisor.process.lifecycle import Transition
+from processsupervisor.process.search import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,4 @@ class Surroundings:
     """Called once a generation, after the whole tree is gone: decides what follows."""
     known_pids: Callable[[], Iterable[int]]
     """First processes of all bots and our own processes: never leftovers of anybody."""
+    search: Search = field(default_factory=Search)
