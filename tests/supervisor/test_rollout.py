@@ -326,6 +326,27 @@ def test_rollouts_that_fail_again_and_again_pile_nothing_up(
     assert (after["a"]["generation"], after["a"]["restarts"]) == (5, 0)
 
 
+def test_a_new_keeper_ends_both_zygotes_of_a_stopped_rollout(fleet: LiveFleet, library: Path) -> None:
+    """What the old ones would fork is not its child: bots go on, later starts are from a zygote of its own, none is left behind."""
+    _up(fleet, "ab", a="PICKY=1")
+    library.write_text(BROKEN)
+    assert not _roll(fleet)[1]["ok"]
+    older = list(_zygotes(fleet).values())
+    pids = {name: row["pid"] for name, row in _details(fleet).items()}
+    fleet.kill_role("psvd")  # its successor has no link to the zygotes yet
+    eventually(fleet.answers, "a new psvd")
+    assert fleet.keeper is not None
+    fleet.keeper.kill()
+    fleet.keeper.wait(5)
+    fleet.up(wait=False)
+    eventually(lambda: not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in older), "the zygotes of the old keeper are ended")
+    assert {name: row["pid"] for name, row in _details(fleet).items()} == pids
+    assert _note(fleet) == ""
+    assert fleet.call("bot.restart", names=["b"])[0]["ok"]
+    assert fleet.copies("b") == [fleet.bot("b")["pid"]]
+
+
 def test_an_older_zygote_that_knows_no_way_back_is_not_relied_on(
     fleet: LiveFleet, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
