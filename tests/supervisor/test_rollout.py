@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.supervisor.live import LiveFleet, eventually
 from tests.supervisor.test_native import Visitor
 
+import processsupervisor
 from processsupervisor.cli.rollout import roll_bots
 from processsupervisor.cli.session import Session
 from processsupervisor.ipc.client import ControlClient
@@ -131,7 +133,9 @@ def test_the_first_batch_is_one_bot_of_each_type(fleet: LiveFleet, library: Path
     assert fleet.bot("u2")["state"] == "STOPPED"
 
 
-def test_a_bot_that_is_not_ready_comes_back_on_the_old_library_and_the_rollout_stops(fleet: LiveFleet, library: Path) -> None:
+def test_a_bot_that_is_not_ready_comes_back_on_the_old_library_and_the_rollout_stops(
+    fleet: LiveFleet, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """I6: the one before it stays on the new, the ones after it are untouched and restart on the old, until a good one comes."""
     before = _up(fleet, "abc", b="PICKY=1")
     library.write_text(BROKEN)
@@ -154,7 +158,9 @@ def test_a_bot_that_is_not_ready_comes_back_on_the_old_library_and_the_rollout_s
     assert fleet.until("c", state="RUNNING", generation=2)
     assert fleet.detail("c")["via"] == before["c"]["via"]
     library.write_text(BETTER)
-    assert _roll(fleet)[1]["ok"]
+    assert roll_bots(Session(str(fleet.folder))) == 0
+    assert "c  ready after" in (said := capsys.readouterr().out)
+    assert said.endswith("rolled 3 bots\n")
     assert len({row["via"] for row in _details(fleet).values()}) == 1
     eventually(lambda: len(_zygotes(fleet)) == 1, "both older zygotes are gone")
     assert _note(fleet) == ""
@@ -177,7 +183,7 @@ def test_psvd_killed_in_mid_rollout_leaves_a_state_that_the_next_one_explains(
     fleet: LiveFleet, library: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All adopted, nothing rolled by itself, the old zygote kept for those that came from it; rolling again finishes."""
-    before = _up(fleet, "abc", b="SLOW=0.5")
+    before = _up(fleet, "abc", b="SLOW=2")
     library.write_text(BETTER)
     ended: list[int] = []
     client = threading.Thread(target=lambda: ended.append(roll_bots(Session(str(fleet.folder)))))
@@ -292,7 +298,7 @@ def test_a_bot_killed_while_it_is_rolled_is_neither_lost_nor_doubled(fleet: Live
 
 def test_a_rollout_stops_after_the_batch_when_its_client_leaves(fleet: LiveFleet, library: Path) -> None:
     """Ctrl-C ends it at a safe place: nothing is half done, and status says how far it came."""
-    before = _up(fleet, "abc", a="SLOW=0.3")
+    before = _up(fleet, "abc", a="SLOW=1")
     library.write_text(BETTER)
     with ControlClient(fleet.paths) as client:
         stream = client.stream("fleet.rollout", {})
@@ -302,6 +308,64 @@ def test_a_rollout_stops_after_the_batch_when_its_client_leaves(fleet: LiveFleet
     after = _details(fleet)
     assert (after["a"]["state"], after["a"]["generation"]) == ("RUNNING", 2)
     assert (after["b"]["pid"], after["c"]["pid"]) == (before["b"]["pid"], before["c"]["pid"])
+
+
+def test_rollouts_that_fail_again_and_again_pile_nothing_up(
+    fleet: LiveFleet, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between two tries there are the old zygote, which works, and the newest; the old one is the same after all of them."""
+    before = _up(fleet, "ab", a="PICKY=1")
+    for number in range(2):
+        library.write_text(BROKEN + "#" * number)
+        assert roll_bots(Session(str(fleet.folder))) == 1
+        assert "the rollout stopped: a did not become ready on the new zygote" in capsys.readouterr().err
+        eventually(lambda: len(_zygotes(fleet)) == 2, "the zygote of the try before is gone")
+    after = _details(fleet)
+    assert after["a"]["via"] == before["a"]["via"]
+    assert after["b"]["pid"] == before["b"]["pid"]
+    assert (after["a"]["generation"], after["a"]["restarts"]) == (5, 0)
+
+
+def test_a_new_keeper_ends_both_zygotes_of_a_stopped_rollout(fleet: LiveFleet, library: Path) -> None:
+    """What the old ones would fork is not its child: bots go on, later starts are from a zygote of its own, none is left behind."""
+    _up(fleet, "ab", a="PICKY=1")
+    library.write_text(BROKEN)
+    assert not _roll(fleet)[1]["ok"]
+    older = list(_zygotes(fleet).values())
+    pids = {name: row["pid"] for name, row in _details(fleet).items()}
+    fleet.kill_role("psvd")  # its successor has no link to the zygotes yet
+    eventually(fleet.answers, "a new psvd")
+    assert fleet.keeper is not None
+    fleet.keeper.kill()
+    fleet.keeper.wait(5)
+    fleet.up(wait=False)
+    eventually(lambda: not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in older), "the zygotes of the old keeper are ended")
+    assert {name: row["pid"] for name, row in _details(fleet).items()} == pids
+    assert _note(fleet) == ""
+    assert fleet.call("bot.restart", names=["b"])[0]["ok"]
+    assert fleet.copies("b") == [fleet.bot("b")["pid"]]
+
+
+def test_an_older_zygote_that_knows_no_way_back_is_not_relied_on(
+    fleet: LiveFleet, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers `stale` all the same: the bot follows its policy on the new one, and it is started exactly once."""
+    package = Path(processsupervisor.__file__).parent
+    shutil.copytree(package, tmp_path / "earlier" / "processsupervisor", ignore=shutil.ignore_patterns("__pycache__"))
+    main = tmp_path / "earlier/processsupervisor/zygote/main.py"
+    main.write_text(main.read_text().replace('message.get("stale_ok")', "False"))
+    monkeypatch.setenv("PYTHONPATH", f"{library.parent}{os.pathsep}{tmp_path / 'earlier'}")
+    before = _up(fleet, "ab", a="PICKY=1")
+    library.write_text(BROKEN)
+    _, result = _roll(fleet)
+    assert not result["ok"]
+    eventually(lambda: fleet.bot("a")["restarts"] > 0, "its policy follows")
+    assert fleet.detail("b")["pid"] == before["b"]["pid"]
+    assert len(fleet.copies("a")) <= 1
+    library.write_text(BETTER)
+    assert fleet.call("bot.restart", names=["a"])[0]["ok"]
+    eventually(lambda: _lines(fleet, "a")[-1] == "library 2", "the corrected library")
 
 
 @pytest.fixture
