@@ -44,6 +44,15 @@ def test_the_name_tells_a_copy_from_the_installed_package(tmp_path: Path) -> Non
     assert Code(tmp_path / "code" / "x" / "processsupervisor", "python").name == "installed"
 
 
+def test_a_copy_changed_by_hand_is_made_again(tmp_path: Path) -> None:
+    """What runs is what was installed."""
+    paths = _paths(tmp_path)
+    made = install(paths)
+    (made.package / "version.py").write_text("__version__ = 'mine'")
+    assert install(paths) == made
+    assert "mine" not in (made.package / "version.py").read_text()
+
+
 def test_a_copy_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     """The place is taken by a file: a clear error, and no half copy under the final name."""
     paths = _paths(tmp_path)

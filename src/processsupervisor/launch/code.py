@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from processsupervisor.version import __version__
 
 _PACKAGE = "processsupervisor"
 _HASH_LENGTH = 10
+_MAKING_S = 600.0
+"""A folder with a dot is a copy in the making, of another `psv up`; after so long it is one that was killed."""
 _OWN = Path(__file__).parents[1]
 
 
@@ -55,6 +58,8 @@ def install(paths: FleetPaths) -> Code:
     try:
         digest = _digest(source)
         folder = paths.code / f"{__version__}-{digest}"
+        if (folder / _PACKAGE).is_dir() and _digest(folder / _PACKAGE) != digest:
+            shutil.rmtree(folder)  # somebody changed it by hand
         if not (folder / _PACKAGE).is_dir():
             _copy(source, folder)
     except OSError as err:
@@ -70,7 +75,8 @@ def prune(paths: FleetPaths, keep: Code) -> None:
         return
     with contextlib.suppress(OSError):
         for folder in paths.code.iterdir():
-            if folder != keep.package.parent:
+            is_being_made = folder.name.startswith(".") and time.time() - folder.stat().st_mtime < _MAKING_S
+            if folder != keep.package.parent and not is_being_made:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
