@@ -48,7 +48,8 @@ def test_killed_while_bots_start(fleet: LiveFleet, role: str) -> None:
         if all(bot["state"] == "RUNNING" for bot in fleet.call("bot.list")):
             break
     _each_runs_once(fleet, names)
-    assert {bot["restarts"] for bot in fleet.call("bot.list")} == {0}
+    counted = {bot["name"]: fleet.detail(bot["name"])["last_exit"] for bot in fleet.call("bot.list") if bot["restarts"]}
+    assert {n: (r["reason"], r["message"], r["exit_code"], r["signal"]) for n, r in counted.items()} == {}
 
 
 @pytest.mark.parametrize("role", ["psvd", "logd", "zygote"])

@@ -131,3 +131,19 @@ def test_a_role_of_the_old_keeper_is_replaced_when_it_dies(fleet: LiveFleet, rol
     os.kill(before, signal.SIGKILL)
     eventually(lambda: fleet.answers() and Path(f"/proc/{fleet.role_pid(role)}").exists() and fleet.role_pid(role) != before, f"a new {role}")
     assert {n: fleet.until(n, state="RUNNING")["pid"] for n in pids} == pids
+
+
+def test_the_next_zygote_is_there_before_a_bot_needs_it(fleet: LiveFleet) -> None:
+    """After the death of a zygote, and after that of the keeper, a bot that ends does not wait for a preload; nothing of old epochs stays in run/."""
+    _up(fleet)
+    killed = fleet.kill_role("zygote")
+    eventually(lambda: fleet.role_pid("zygote") not in (0, killed), "a new zygote, though nobody asked for it")
+    assert fleet.call("bot.restart", names=["a"])[0]["ok"]
+    for _ in range(2):
+        _kill_keeper(fleet)
+        _bring_keeper(fleet)
+        eventually(lambda: fleet.role_pid("zygote"), "a zygote of the new keeper")
+        assert fleet.call("bot.restart", names=["a"])[0]["ok"]
+    fleet.kill_role("zygote")
+    eventually(lambda: fleet.role_pid("zygote"), "a zygote again")
+    assert len(list(fleet.paths.own_logs.glob("zygote-*.err"))) == 1

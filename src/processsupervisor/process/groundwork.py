@@ -55,23 +55,23 @@ def raise_open_files() -> tuple[int, int]:
 
 
 def bind_listeners(paths: FleetPaths, names: tuple[str, ...]) -> dict[str, socket.socket]:
-    """Bind and listen on run/NAME.sock, 0600, for each name; a stale socket is replaced (the role lock is ours)."""
+    """Bind and listen on run/NAME.sock, 0600, for each name; an old socket is replaced in one step, so that nobody finds none."""
     listeners: dict[str, socket.socket] = {}
     folder = os.open(paths.run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
-            path = paths.socket(name)
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            path, made = paths.socket(name), paths.run / f".{name}.sock"
+            made.unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             previous = os.umask(0o177)
             try:
-                listener.bind(short_socket_path(path, folder))
+                listener.bind(short_socket_path(made, folder))
+                listener.listen(_BACKLOG)
+                made.replace(path)
             except OSError as err:
                 raise SystemRefused(f"cannot bind {path}: {err.strerror}", hint="put the fleet folder on a local file system") from err
             finally:
                 os.umask(previous)
-            listener.listen(_BACKLOG)
             listener.setblocking(False)
             listeners[name] = listener
             reach(CrashPoint.KEEPER_LISTENER_BOUND)

@@ -138,7 +138,7 @@ class Roles:
         try:
             os.setsid()
             null = os.open("/dev/null", os.O_RDWR)
-            path = self.paths.own_logs / f"{role.name}.err"
+            path = self.paths.own_logs / f"{_family(role.name)}.err"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             with contextlib.suppress(OSError):
                 if path.stat().st_size > _ERR_FILE_BYTES:
@@ -192,6 +192,8 @@ class Roles:
         for role in self.by_name.values():
             if role.identity is not None and role.identity.pid == pid:
                 role.identity = None
+                if _family(role.name) != role.name:
+                    del self.by_name[role.name]  # the next one has another epoch
                 if role.is_kept:
                     now = mono()
                     role.quick_deaths = 0 if now - role.started_mono > _STEADY_AFTER_S else role.quick_deaths + 1
@@ -226,6 +228,11 @@ class Roles:
         """Give every role its patience anew: the keeper itself was stopped, so nobody could have answered it."""
         for role in self.by_name.values():
             role.pong_mono = now
+
+
+def _family(name: str) -> str:
+    """Return a role's name without the epoch that zygotes have."""
+    return name.rpartition("-")[0] if name.startswith("zygote-") else name
 
 
 def _pid_in(note: str) -> int:

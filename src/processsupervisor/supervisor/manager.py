@@ -102,6 +102,7 @@ class Manager:
         fleet.is_going_down = True
         fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
         fleet.web.close()
+        fleet.zygotes.close()
         await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
         stopping = fleet.has_process()
         for handle in fleet.handles.values():

@@ -25,7 +25,7 @@ from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
 from processsupervisor.supervisor.holders import end_holder
 from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
-from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote
+from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote, ZygoteGone
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
 _ROLE = "zygote-"
@@ -43,6 +43,8 @@ class ZygotePool:
         self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._epochs: dict[str, int] = {}
         self._running_roles: set[str] = set()
+        self._used: dict[str, ZygoteSet] = {}
+        self._warming: set[asyncio.Task[None]] = set()
         self.pins = Pins()
         self.notes: dict[str, str] = {}
         """{subject: message} for status: modules left out, preload failures."""
@@ -84,14 +86,40 @@ class ZygotePool:
         for task in list(self._zygotes.values()):
             if task.done() and not task.cancelled() and task.exception() is None:
                 self._replace(task.result())
+        for base in list(self._used):
+            self._warm(base)
         for lock in self._paths.run.glob(f"{_ROLE}*.lock"):
             if lock.stem not in self._running_roles:
                 self._kill_holder(lock.stem)  # one that no psvd has talked to since the old keeper
 
     def forget(self, role: str) -> None:
         """Note that the keeper saw a zygote end."""
+        key = role.removeprefix(_ROLE)
         self._running_roles.discard(role)
-        self.pins.drop_zygotes([role.removeprefix(_ROLE)])
+        self.pins.drop_zygotes([key])
+        if self._is_past(key):
+            for path in (self._paths.socket(role), self._paths.role_lock(role), self._paths.run / f"{role}.json"):
+                path.unlink(missing_ok=True)  # no zygote will have this name again
+        else:
+            self._warm(split_key(key)[0])
+
+    def _warm(self, base: str) -> None:
+        """Make the next zygote of a set that bots came from before one of them needs it; once, until a bot came from that one."""
+        wanted = self._used.pop(base, None)
+        if wanted is not None:
+            task = asyncio.get_running_loop().create_task(self._make_ahead(wanted))
+            self._warming.add(task)
+            task.add_done_callback(self._warming.discard)
+
+    async def _make_ahead(self, wanted: ZygoteSet) -> None:
+        with contextlib.suppress(SystemRefused):  # whoever needs it is told why
+            await self._get(wanted)
+
+    def close(self) -> None:
+        """Make nothing ahead any more: the fleet goes down."""
+        self._used.clear()
+        for task in self._warming:
+            task.cancel()
 
     def is_alive(self, key: str) -> bool:
         """Tell whether this zygote runs, as far as is known."""
@@ -119,9 +147,10 @@ class ZygotePool:
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
         """See ZygotePort; a stale or vanished zygote is replaced and asked once more."""
+        wanted = ZygoteSet(python, tuple(preload), is_native)
         for attempt in range(_MOST_ZYGOTES):
             await asyncio.sleep(_PAUSE_S * attempt)
-            zygote = await self._choose(bot, ZygoteSet(python, tuple(preload), is_native))
+            zygote = await self._choose(bot, wanted)
             is_pinned = self.pins.key(bot) == zygote.key
             try:
                 answer = await zygote.fork(bot, generation, secret_fd, is_stale_ok=is_pinned)
@@ -130,6 +159,7 @@ class ZygotePool:
                 continue
             match answer.get("op"):
                 case "forked":
+                    self._used[split_key(zygote.key)[0]] = wanted
                     return int(answer["pid"]), int(answer["start_ticks"]), via_of(zygote.key)
                 case "stale":
                     if is_pinned:  # it is of an older psv, which forks nothing once its files have changed
@@ -147,6 +177,13 @@ class ZygotePool:
                 return await self._open(key)
             except SystemRefused:
                 self.pins.drop_zygotes([key])
+        for attempt in range(1, _MOST_ZYGOTES):
+            with contextlib.suppress(ZygoteGone):
+                return await self._get(wanted)
+            await asyncio.sleep(_PAUSE_S * attempt)
+        return await self._get(wanted)
+
+    async def _get(self, wanted: ZygoteSet) -> Zygote:
         key = self._present(wanted.base)
         return await self._shared(key, self._make(key, wanted))
 
