@@ -9,6 +9,7 @@ followed at once by a new one, as by systemd's Restart=.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections import Counter
@@ -66,7 +67,9 @@ class Availability:
             crowd = Crowd(fleet.folder, Load(natives, [], per_s=1.0))
             sampler.start()
             began = time.monotonic()
-            self._kill_until(began, began + 60 * minutes)
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what was measured so far is told
+                self._kill_until(began, began + 60 * minutes)
+            minutes = round((time.monotonic() - began) / 60, 2)
             answer = crowd.pause_until_quiet(_LAST_ANSWERS_S)
             cost = cpu_s(crowd.pid) / (time.monotonic() - began)
             answer |= crowd.ask("counts", 60.0)
