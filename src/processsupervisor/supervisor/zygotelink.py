@@ -19,6 +19,10 @@ _FORKS_UNDER_WAY = 8
 """Requests in one zygote's socket at a time: more would only wait there, and a full socket cannot take a descriptor."""
 
 
+class ZygoteGone(SystemRefused):
+    """A zygote ended while somebody waited for it: no fault of the bot, a new one may serve."""
+
+
 class Zygote:
     """One running zygote: its link and what it said of itself."""
 
@@ -104,7 +108,7 @@ class Zygote:
             return
         asyncio.get_running_loop().remove_reader(self._link.fileno())
         self._link.close()
-        gone = SystemRefused("the zygote is gone", hint="a new one is made at the next start")
+        gone = ZygoteGone("the zygote is gone", hint="a new one is made at the next start")
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(gone)

@@ -25,7 +25,7 @@ from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
 from processsupervisor.supervisor.holders import end_holder
 from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
-from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote
+from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote, ZygoteGone
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
 _ROLE = "zygote-"
@@ -106,7 +106,7 @@ class ZygotePool:
 
     async def prepare(self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str) -> list[str]:
         """See ZygotePort: return when a zygote for this set is ready to fork."""
-        zygote = await self._choose(bot, ZygoteSet(python, tuple(preload), is_native))
+        zygote = await self._patiently(bot, ZygoteSet(python, tuple(preload), is_native))
         pin = self.pins.by_bot.get(bot)
         if pin is not None and pin.key == zygote.key:
             return [f"forked by the old zygote {pin.key}: {pin.why}"]
@@ -139,6 +139,14 @@ class ZygotePool:
                     kind = Exhausted if answer.get("code") == Exhausted.code else SystemRefused
                     raise kind(str(answer.get("message", "the zygote could not fork")))
         raise SystemRefused("no zygote could be made", hint="see .psv/logs/psv/zygote-*.err")
+
+    async def _patiently(self, bot: str, wanted: ZygoteSet) -> Zygote:
+        """Choose a zygote; one that ends in its preload is made again a few times."""
+        for attempt in range(_MOST_ZYGOTES - 1):
+            await asyncio.sleep(_PAUSE_S * attempt)
+            with contextlib.suppress(ZygoteGone):
+                return await self._choose(bot, wanted)
+        return await self._choose(bot, wanted)
 
     async def _choose(self, bot: str, wanted: ZygoteSet) -> Zygote:
         """Return the zygote that `bot` is tied to while it lives, else the present one of its set."""
