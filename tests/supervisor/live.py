@@ -20,7 +20,7 @@ from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.code import Code, install
+from processsupervisor.launch.code import Code
 
 PATIENCE_S = 30.0
 
@@ -66,13 +66,12 @@ class LiveFleet:
         self.paths.ensure()
         write_applied(self.paths, loaded.applied)
 
-    def up(self, *, wait: bool = True, is_copied: bool = False) -> None:
+    def up(self, *, wait: bool = True, code: Code | None = None) -> None:
         """Start the keeper and wait until psvd answers, and by default until all that is wanted is ready or has failed.
 
-        `is_copied` runs a copy of the package, as `psv up` does; the installed one starts sooner.
+        `code` is the package to run, the installed one by default; `psv up` itself runs a copy of it.
         """
-        code = install(self.paths) if is_copied else Code.own()
-        argv = code.argv("processsupervisor.process.keeper", str(self.folder), "--foreground")
+        argv = (code or Code.own()).argv("processsupervisor.process.keeper", str(self.folder), "--foreground")
         self.keeper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
         eventually(self.answers, "psvd answers")
         if wait:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from processsupervisor.cli.rollout import roll_bots
 from processsupervisor.cli.session import Session
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import NoSupervisor, PsvError, Refused
+from processsupervisor.launch.code import Code
 
 GOOD = "VALUE = 1\n"
 BETTER = "VALUE = 2  # a newer release\n"
@@ -56,14 +58,14 @@ def library(fleet: LiveFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return path
 
 
-def _up(fleet: LiveFleet, names: str, **env: str) -> dict[str, Event]:
+def _up(fleet: LiveFleet, names: str, code: Code | None = None, **env: str) -> dict[str, Event]:
     """Start bots of one type; `env` gives single bots a variable each: `b="PICKY=1"`."""
     text = TYPE
     for name in names:
         variable, _, value = env.get(name, "").partition("=")
         text += f"[bots.{name}]\ntype = \"t\"\n" + (f'env = {{ {variable} = "{value}" }}\n' if variable else "")
     fleet.configure(text)
-    fleet.up()
+    fleet.up(code=code)
     return _details(fleet)
 
 
@@ -348,15 +350,14 @@ def test_a_new_keeper_ends_both_zygotes_of_a_stopped_rollout(fleet: LiveFleet, l
 
 
 def test_an_older_zygote_that_knows_no_way_back_is_not_relied_on(
-    fleet: LiveFleet, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: LiveFleet, library: Path, tmp_path: Path
 ) -> None:
     """It answers `stale` all the same: the bot follows its policy on the new one, and it is started exactly once."""
     package = Path(processsupervisor.__file__).parent
     shutil.copytree(package, tmp_path / "earlier" / "processsupervisor", ignore=shutil.ignore_patterns("__pycache__"))
     main = tmp_path / "earlier/processsupervisor/zygote/main.py"
     main.write_text(main.read_text().replace('message.get("stale_ok")', "False"))
-    monkeypatch.setenv("PYTHONPATH", f"{library.parent}{os.pathsep}{tmp_path / 'earlier'}")
-    before = _up(fleet, "ab", a="PICKY=1")
+    before = _up(fleet, "ab", Code(main.parents[1], sys.executable), a="PICKY=1")
     library.write_text(BROKEN)
     _, result = _roll(fleet)
     assert not result["ok"]

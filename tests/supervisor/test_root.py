@@ -15,6 +15,7 @@ from tests.supervisor.live import LiveFleet, eventually
 from tests.supervisor.test_native import ECHO, Visitor
 
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.code import install
 from processsupervisor.resources.cgroups import Groups
 
 pytestmark = pytest.mark.root
@@ -45,7 +46,7 @@ def test_every_kind_of_bot_runs_as_its_user(fleet: LiveFleet) -> None:
         command = ["sleep", "1000"]
         ready = { after = "0.5s" }
     """)
-    fleet.up(is_copied=True)
+    fleet.up(code=install(fleet.paths))
     nobody = pwd.getpwnam("nobody")
     for name in ("n", "s", "c"):
         status = Path(f"/proc/{fleet.until(name, state='RUNNING')['pid']}/status").read_text()

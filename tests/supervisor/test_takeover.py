@@ -29,7 +29,7 @@ def _kill_keeper(fleet: LiveFleet) -> None:
 
 def _bring_keeper(fleet: LiveFleet) -> None:
     fleet.up(wait=False)
-    eventually(lambda: not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
+    eventually(lambda: fleet.answers() and not any(n["subject"] == "keeper" for n in fleet.call("fleet.status")["notes"]), "psvd meets the new keeper")
 
 
 def _up(fleet: LiveFleet, *, web: bool = False) -> dict[str, int]:

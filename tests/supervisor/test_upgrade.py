@@ -146,7 +146,7 @@ def test_a_package_that_does_not_work_changes_nothing(fleet: LiveFleet, tmp_path
 
 
 _FAILING = {
-    "logd ends at once": ("process/logd.py", "    logd = Logd(FleetPaths(argv[0]))\n", "    return 3\n    logd = Logd(FleetPaths(argv[0]))\n"),
+    "logd ends at once": ("process/logd.py", "        logd = Logd(FleetPaths(argv[0]))\n", "        return 3\n        logd = Logd(FleetPaths(argv[0]))\n"),
     "psvd ends at once": ("app/psvd.py", "    paths = FleetPaths(argv[0])\n", "    return 3\n    paths = FleetPaths(argv[0])\n"),
     "psvd hangs": ("app/psvd.py", "    paths = FleetPaths(argv[0])\n", "    import time; time.sleep(1000)\n    paths = FleetPaths(argv[0])\n"),
     "the keeper raises": ("process/keeper.py", "    keeper.take_up(facts, is_refused=", "    1 / 0\n    keeper.take_up(facts, is_refused="),

@@ -14,6 +14,8 @@ from tests.supervisor.live import LiveFleet, eventually
 from tests.supervisor.package import Package
 from tests.supervisor.test_upgrade import settled_codes
 
+from processsupervisor.launch.code import install
+
 _EXEC = "            arguments = [str(held.paths.folder), "
 _PACKING = "        descriptor = -1\n"
 _GOES_DOWN = "        fleet.is_going_down = True\n"
@@ -69,7 +71,7 @@ def test_a_new_keeper_that_fails_at_the_very_last_leaves_the_former_one(fleet: L
 def test_a_copy_that_was_removed_by_hand_is_replaced(fleet: LiveFleet, tmp_path: Path) -> None:
     """What runs has lost its files: the upgrade is the way out, and must not cost the keeper."""
     fleet.configure(SLEEPER)
-    fleet.up(is_copied=True)
+    fleet.up(code=install(fleet.paths))
     shutil.rmtree(fleet.paths.code)
     assert Package(tmp_path / "new", "9.1").psv(fleet, "upgrade").returncode == 0
     settled_codes(fleet, "9.1+")

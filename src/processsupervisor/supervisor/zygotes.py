@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from processsupervisor.ipc.client import connect_unix
-from processsupervisor.ipc.lines import LineSocket
-from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, PsvError, SystemRefused
-from processsupervisor.kernel.files import is_flocked, read_json, write_json
+from processsupervisor.kernel.files import is_flocked, read_json
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.code import Code
 from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
-from processsupervisor.supervisor.holders import end_holder
 from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
 from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote, ZygoteGone
+from processsupervisor.supervisor.zygotespawn import ROLE, connect, spawn
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "PSV_RUNTIME_DIR", "XDG_RUNTIME_DIR")
-_ROLE = "zygote-"
 _MOST_ZYGOTES = 6
 """How many may die or be outdated under one start before it is given up."""
 _PAUSE_S = 0.1
@@ -53,16 +46,16 @@ class ZygotePool:
 
     def know(self, roles: Sequence[dict[str, Any]]) -> None:
         """Take from the keeper's welcome which zygotes run already; a new psvd goes on with them."""
-        self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith(_ROLE)}
+        self._running_roles = {str(r["role"]) for r in roles if r["pid"] is not None and str(r["role"]).startswith(ROLE)}
         for role in self._running_roles:
-            base, epoch = split_key(role.removeprefix(_ROLE))
+            base, epoch = split_key(role.removeprefix(ROLE))
             self._epochs[base] = max(self._epochs.get(base, 0), epoch)
         self._end_orphans()
 
     def _end_orphans(self) -> None:
         """End zygotes of an earlier keeper that nobody has a link to: nobody else would, not even at the end of the fleet."""
-        for lock in self._paths.run.glob(f"{_ROLE}*.lock"):
-            if lock.stem not in self._running_roles and lock.stem.removeprefix(_ROLE) not in self._zygotes:
+        for lock in self._paths.run.glob(f"{ROLE}*.lock"):
+            if lock.stem not in self._running_roles and lock.stem.removeprefix(ROLE) not in self._zygotes:
                 self._kill_holder(lock.stem)
 
     def recall(self, bot: str, via: str) -> None:
@@ -81,20 +74,20 @@ class ZygotePool:
         self.sweep()
 
     def retire_all(self) -> None:
-        """End all zygotes; what they fork would not be the present keeper's child. New ones are made at the next starts."""
+        """End all zygotes; what they fork would not be the present keeper's child. New ones are made at once."""
         self.pins.drop_zygotes(self.pins.needed())
         for task in list(self._zygotes.values()):
             if task.done() and not task.cancelled() and task.exception() is None:
                 self._replace(task.result())
-        for base in list(self._used):
-            self._warm(base)
-        for lock in self._paths.run.glob(f"{_ROLE}*.lock"):
+        for lock in self._paths.run.glob(f"{ROLE}*.lock"):
             if lock.stem not in self._running_roles:
                 self._kill_holder(lock.stem)  # one that no psvd has talked to since the old keeper
+        for base in list(self._used):
+            self._warm(base)
 
     def forget(self, role: str) -> None:
         """Note that the keeper saw a zygote end."""
-        key = role.removeprefix(_ROLE)
+        key = role.removeprefix(ROLE)
         self._running_roles.discard(role)
         self.pins.drop_zygotes([key])
         if self._is_past(key):
@@ -123,7 +116,7 @@ class ZygotePool:
 
     def is_alive(self, key: str) -> bool:
         """Tell whether this zygote runs, as far as is known."""
-        return _ROLE + key in self._running_roles
+        return ROLE + key in self._running_roles
 
     def origin(self, bot: str) -> str:
         """See ZygotePort."""
@@ -257,7 +250,7 @@ class ZygotePool:
         """Retire every zygote of a past epoch that nobody is tied to; what it forked goes on."""
         needed = self.pins.needed()
         for role in list(self._running_roles):
-            key = role.removeprefix(_ROLE)
+            key = role.removeprefix(ROLE)
             if key not in needed and self._is_past(key):
                 self._retire(key)
 
@@ -271,49 +264,21 @@ class ZygotePool:
         return epoch < self._epochs.get(base, 0)
 
     async def _make(self, key: str, wanted: ZygoteSet) -> Zygote:
-        role = _ROLE + key
         if self.is_alive(key):
             with contextlib.suppress(SystemRefused):
                 return await self._link(key, PRELOAD_TIMEOUT_S)
-        await end_holder(self._paths, role)
-        reach(CrashPoint.PSVD_BEFORE_ZYGOTE)
-        plan = {"preload": list(wanted.preload), "native": wanted.is_native}
-        if read_json(self._paths.run / f"{role}.json") != plan:  # on a full disk the one that is there serves
-            write_json(self._paths.run / f"{role}.json", plan)
-        env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        with contextlib.suppress(FileNotFoundError):
-            self._paths.socket(role).unlink()
-        reach(CrashPoint.PSVD_ZYGOTE_WRITTEN)
-        await self._keeper.request("spawn", role=role, argv=self._argv(wanted.python, key), env=env)
-        reach(CrashPoint.PSVD_ZYGOTE_SPAWNED)
-        self._running_roles.add(role)
+        await spawn(self._paths, self._keeper, key, wanted)
+        self._running_roles.add(ROLE + key)
         return await self._link(key, PRELOAD_TIMEOUT_S)
 
     async def _link(self, key: str, timeout_s: float) -> Zygote:
-        zygote = Zygote(key, await self._connect(_ROLE + key), self._drop)
+        zygote = Zygote(key, await connect(self._paths, key, self.is_alive), self._drop)
         await zygote.ready(timeout_s)
         for module in zygote.hello.get("left_out", ()):
             self.notes[f"preload {module}"] = "left out of the zygote because importing it starts a thread; bots import it after the fork"
         for module, error in zygote.hello.get("failed", {}).items():
             self.notes[f"preload {module}"] = f"cannot be imported: {error}"
         return zygote
-
-    def _argv(self, python: str | None, key: str) -> list[str]:
-        # Another interpreter or virtualenv sees this package, and nothing else of our environment, through boot.py.
-        own = Code.own()
-        return Code(own.package, python or own.python).argv("processsupervisor.zygote.main", str(self._paths.folder), key)
-
-    async def _connect(self, role: str) -> LineSocket:
-        """Connect as soon as the zygote listens, which it does before it preloads."""
-        deadline = asyncio.get_running_loop().time() + 15.0
-        while True:
-            try:
-                return LineSocket(connect_unix(self._paths.socket(role), 2.0))
-            except OSError as err:
-                if role not in self._running_roles or asyncio.get_running_loop().time() > deadline:
-                    self._running_roles.discard(role)
-                    raise SystemRefused(f"the zygote did not start: see .psv/logs/psv/{role}.err") from err
-            await asyncio.sleep(0.01)  # a socket file that appears gives no event short of inotify
 
     def _linked(self, key: str) -> Zygote | None:
         task = self._zygotes.get(key)
@@ -334,16 +299,16 @@ class ZygotePool:
     def _discard(self, zygote: Zygote) -> None:
         """Let go of a zygote that is gone, silent or outdated; if it still lives, the next of its name ends it first."""
         self._zygotes.pop(zygote.key, None)
-        self._running_roles.discard(_ROLE + zygote.key)
+        self._running_roles.discard(ROLE + zygote.key)
 
     def _retire(self, key: str) -> None:
         zygote = self._linked(key)
         self._zygotes.pop(key, None)
-        self._running_roles.discard(_ROLE + key)
+        self._running_roles.discard(ROLE + key)
         if zygote is not None:
             zygote.retire()
         else:
-            self._kill_holder(_ROLE + key)
+            self._kill_holder(ROLE + key)
 
     def _kill_holder(self, role: str) -> None:
         """SIGKILL a zygote that cannot be told; it has nothing to lose."""
