@@ -10,6 +10,8 @@ from urllib.request import urlopen
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient
+
 TWO = """
     [bots.a]
     script = "main.py"
@@ -147,3 +149,28 @@ def test_the_next_zygote_is_there_before_a_bot_needs_it(fleet: LiveFleet) -> Non
     fleet.kill_role("zygote")
     eventually(lambda: fleet.role_pid("zygote"), "a zygote again")
     assert len(list(fleet.paths.own_logs.glob("zygote-*.err"))) == 1
+
+
+def test_up_wins_over_a_down_whose_keeper_died(fleet: LiveFleet) -> None:
+    """The newer command counts: what was being stopped for the end of the fleet runs again, once."""
+    fleet.configure("""
+        [global]
+        ready = { log = "up" }
+        [bots.stubborn]
+        command = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"]
+        stop = { timeout = "4s" }
+        [bots.quick]
+        command = ["sh", "-c", "echo up; exec sleep 1000"]
+    """)
+    fleet.up()
+    with ControlClient(fleet.paths, timeout_s=20) as client:
+        stream = client.stream("fleet.down", {"timeout_s": 6.0})
+        next(stream)
+        assert fleet.keeper is not None
+        fleet.keeper.send_signal(signal.SIGKILL)
+        fleet.keeper.wait(5)
+        fleet.up(wait=False)
+    for name in ("stubborn", "quick"):
+        fleet.until(name, state="RUNNING")
+        eventually(lambda name=name: fleet.copies(name) and fleet.bot(name)["pid"] in fleet.copies(name), f"{name} runs")
+    assert not fleet.call("fleet.status")["notes"]

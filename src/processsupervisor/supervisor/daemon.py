@@ -86,16 +86,18 @@ class Psvd:
 
     def _on_keeper_back(self) -> None:
         """A new keeper brought new listening sockets; zygotes of the old one cannot make children for the new one."""
-        if self._fleet.moved_to() is not None:
-            # The keeper is at home where the folder lies now; this psvd is not. The next one adopts all from there.
+        if self._fleet.moved_to() is not None or (self._fleet.is_going_down and self._fleet.keeper.is_new):
+            # The keeper is at home where the folder lies now, and this psvd is not; or somebody brought the fleet up again
+            # in the middle of its end. The next psvd adopts all, and starts what is wanted.
             signal.raise_signal(signal.SIGTERM)
             return
         reach(CrashPoint.PSVD_KEEPER_BACK)
         before = self._fleet.role_facts
         self._take_welcome()
-        self._fleet.zygotes.retire_all()
+        if self._fleet.keeper.is_new:
+            self._fleet.zygotes.retire_all()
+            self._fleet.web.replace(before.get("web"))
         release_unused(self._fleet)
-        self._fleet.web.replace(before.get("web"))
         reach(CrashPoint.PSVD_ROLES_REPLACED)
         self._control.close()
         self._links.close()

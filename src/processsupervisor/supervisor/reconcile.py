@@ -120,9 +120,9 @@ class Reconcile:
         """Take over a running bot, and go on with what the last psvd died in the middle of."""
         handle.adopt(identity, finding.generation, finding.facts)
         state = finding.facts.get("state")
-        if handle.wanted is Wanted.DOWN or state == State.STOPPING:
+        if handle.wanted is Wanted.DOWN:
             handle.stop()
-        elif state == State.RESTARTING:
+        elif state in (State.STOPPING, State.RESTARTING):  # STOPPING, though wanted: the fleet was on its way down
             handle.stop(is_restart=True)
 
     def _go_on_resting(self, handle: BotHandle, facts: dict[str, Any]) -> None:
