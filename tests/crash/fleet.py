@@ -17,6 +17,7 @@ from processsupervisor.kernel.crashing import STRUCK
 from processsupervisor.kernel.crashpoints import CrashPoint
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked
+from processsupervisor.kernel.identity import read_stat
 
 BOTS = ("script", "native", "program", "bystander")
 CONFIG = """
@@ -98,7 +99,9 @@ class CrashFleet(LiveFleet):
         is_there = self.keeper is not None and roles.get("keeper") == self.keeper.pid and "logd" in roles
         if not is_there or (self.web and not status["web"]):
             return None
-        return bots if all(b["state"] == goals[b["wanted"]] for b in bots.values()) else None
+        is_as_wanted = all(b["state"] == goals[b["wanted"]] for b in bots.values())
+        # A bot that ended is RUNNING for the moment in which psvd waits for its status.
+        return bots if is_as_wanted and all(b["pid"] is None or _lives(b["pid"]) for b in bots.values()) else None
 
     def arm(self, point: CrashPoint, passes: int) -> None:
         """Let the next process that reaches `point` die there, after `passes`."""
@@ -158,3 +161,8 @@ class CrashFleet(LiveFleet):
             rows = db.execute("SELECT record FROM exits WHERE bot = ? AND generation = ?", (bot, generation)).fetchall()
         assert len(rows) == 1, f"the exit of {bot} {generation} is noted once: {rows}"
         return dict(json.loads(rows[0][0]))
+
+
+def _lives(pid: int) -> bool:
+    facts = read_stat(pid)
+    return facts is not None and facts[0] not in "ZX"

@@ -349,14 +349,13 @@ def test_a_new_keeper_ends_both_zygotes_of_a_stopped_rollout(fleet: LiveFleet, l
     assert fleet.copies("b") == [fleet.bot("b")["pid"]]
 
 
-def test_an_older_zygote_that_knows_no_way_back_is_not_relied_on(
-    fleet: LiveFleet, library: Path, tmp_path: Path
-) -> None:
+def test_an_older_zygote_that_knows_no_way_back_is_not_relied_on(fleet: LiveFleet, library: Path, tmp_path: Path) -> None:
     """It answers `stale` all the same: the bot follows its policy on the new one, and it is started exactly once."""
     package = Path(processsupervisor.__file__).parent
     shutil.copytree(package, tmp_path / "earlier" / "processsupervisor", ignore=shutil.ignore_patterns("__pycache__"))
     main = tmp_path / "earlier/processsupervisor/zygote/main.py"
-    main.write_text(main.read_text().replace('message.get("stale_ok")', "False"))
+    text = main.read_text().replace('message.get("stale_ok")', "False").replace("_CHECK_FILES_EVERY_S = 1.0", "_CHECK_FILES_EVERY_S = 0.0")
+    main.write_text(text)
     before = _up(fleet, "ab", Code(main.parents[1], sys.executable), a="PICKY=1")
     library.write_text(BROKEN)
     _, result = _roll(fleet)
