@@ -22,6 +22,8 @@ from processsupervisor.process.lifecycle import Transition
 SCHEMA_VERSION = 1
 HISTORY_ROWS = 100_000
 EXITS_PER_BOT = 200
+_CACHE_KIB = 256
+"""psvd reads little of what it wrote; SQLite's own default would keep 2 MB of it."""
 SAVE_AGAIN_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS wanted (bot TEXT PRIMARY KEY, wanted TEXT NOT NULL);
@@ -97,6 +99,7 @@ class Store:
                 raise sqlite3.DatabaseError(f"it has schema {version}, this psv knows {SCHEMA_VERSION}")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
+            db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             db.executescript(_SCHEMA)
             if version != SCHEMA_VERSION:
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
