@@ -97,6 +97,10 @@ class Dialogue:
         if role is None or pid != link.peer_pid() or not roles.is_held_by(role, pid):
             self._log.write("hello refused: not the process that holds the role's lock", role=message.get("role"), pid=pid)
             return
+        if not role.is_kept and (role.identity is None or role.identity.pid != pid):
+            # An earlier keeper started it, and psvd has asked for another one, which will have the lock when this one was ended.
+            self._log.write("hello refused: not the process that this keeper started", role=role.name, pid=pid)
+            return
         if role.link is not None:
             self._links.drop(role.link)
         roles.take_over(role, pid)

@@ -183,11 +183,12 @@ class BotHandle:
 
     def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
         """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""
-        self._newest = max(self._newest, self.generation)
+        self._alarm.clear()
+        self._newest, self.next_start_mono = max(self._newest, self.generation), None
         self.generation = generation
         self.group = facts.get("group")
         self.via = str(facts.get("via") or "")
-        self.restarts = int(facts.get("restarts") or 0)
+        self.restarts = int(facts.get("restarts") or self.restarts)
         self.secret_digest = str(facts.get("secret_digest") or "")
         self.notes = [str(n) for n in facts.get("notes") or []]
         self.override = override_of(facts)
@@ -309,8 +310,7 @@ class BotHandle:
         record.uptime_s = self.uptime_s
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
         keeper_pid = self._reaper if self._is_of_present_keeper() else None
-        session = self.process.pid if self.process else None
-        tree = Tree(self._around.paths, self.name, session, keeper_pid, self.group, self._around.search)
+        tree = Tree(self._around.paths, self.name, self.process.pid if self.process else None, keeper_pid, self.group, self._around.search)
         try:
             await tree.clear(record, self._around.known_pids(), is_asked=self.life.state in (State.STOPPING, State.RESTARTING))
         except (OSError, PsvError) as err:

@@ -93,6 +93,8 @@ class Tree:
     async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
         """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
         reach(CrashPoint.PSVD_STATUS_TAKEN)
+        if record.reason is Reason.LOCK_HELD:
+            return  # it never was the bot: what is there belongs to the generation that holds the lock
         if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
             record.reason = Reason.OOM
         known = set(known_pids)

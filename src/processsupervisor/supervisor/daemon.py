@@ -97,6 +97,7 @@ class Psvd:
         if self._fleet.keeper.is_new:
             self._fleet.zygotes.retire_all()
             self._fleet.web.replace(before.get("web"))
+            self._fleet.take_back_all()
         release_unused(self._fleet)
         reach(CrashPoint.PSVD_ROLES_REPLACED)
         self._control.close()

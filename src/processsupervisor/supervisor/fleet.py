@@ -27,7 +27,7 @@ from processsupervisor.process.launcher import Launcher
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
-from processsupervisor.supervisor.adoption import Outcome, examine
+from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examine
 from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
@@ -69,6 +69,8 @@ class Fleet:
         self.on_go_down: Callable[[float, int], None] = lambda _timeout_s, _exit_status: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
+        self._matched: dict[str, int] = {}
+        """The newest generation of each bot of which logd has seen the ready line."""
         self._flush: asyncio.TimerHandle | None = None
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         around = Surroundings(
@@ -133,7 +135,7 @@ class Fleet:
         if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
-        if handle.reason == Reason.LOCK_HELD and self.take_back(handle):
+        if self.take_back(handle):
             return False
         if handle.spec["error"] and handle.spec["error_rechecks"]:
             # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
@@ -163,12 +165,22 @@ class Fleet:
 
     def take_back(self, handle: BotHandle) -> bool:
         """Adopt the bot if the holder of its own lock is one of its own generations, born while nobody was told."""
+        if not handle.life.can(Trigger.ADOPT) or not FleetEvidence(self.paths).is_held(handle.name):
+            return False
         finding = examine(self.paths, handle.name, {})
         if finding.outcome is not Outcome.ADOPT or finding.identity is None:
             return False
         handle.reason = ""
         handle.adopt(finding.identity, finding.generation, finding.facts)
+        if self._matched.get(handle.name) == handle.generation:
+            handle.say_ready()  # its ready line was seen before anybody knew of it
         return True
+
+    def take_back_all(self) -> None:
+        """Adopt what was born while the last keeper died; before its pipes are let go."""
+        for handle in self.handles.values():
+            if handle.life.state is State.RECOVERING and handle.wanted is not Wanted.DOWN:
+                self.take_back(handle)
 
     def forget_quick(self, handle: BotHandle) -> None:
         """Let the next unasked exit count as the first: a person has looked at the bot."""
@@ -181,6 +193,7 @@ class Fleet:
             case "exit":
                 self._on_exit(message)
             case "matched":
+                self._matched[str(message["bot"])] = int(message["generation"])
                 handle = self._present(message)
                 if handle is not None:
                     handle.say_ready()
