@@ -105,7 +105,7 @@ class ZygotePool:
             task.add_done_callback(self._warming.discard)
 
     async def _make_ahead(self, wanted: ZygoteSet) -> None:
-        with contextlib.suppress(SystemRefused):  # whoever needs it is told why
+        with contextlib.suppress(SystemRefused, OSError):  # whoever needs it is told why
             await self._get(wanted)
 
     def close(self) -> None:
