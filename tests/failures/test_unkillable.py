@@ -145,6 +145,8 @@ async def test_what_is_left_and_cannot_be_killed_is_a_conflict(
             await asyncio.sleep(0.02)
     assert ended[0].reason is Reason.CONFLICT
     assert str(marked.pid) in ended[0].message
+    bot.rest(Trigger.GIVE_UP, ended[0].reason)
+    assert "psv restart x" in view.what_to_do(bot), "nobody looks after it any more, so nothing else is promised"
     bot.close()
 
 
