@@ -14,10 +14,9 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from processsupervisor.kernel.errors import Exhausted, PsvError, SystemRefused
-from processsupervisor.kernel.files import is_flocked, read_json
-from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
+from processsupervisor.supervisor.holders import signal_holder
 from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
 from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote, ZygoteGone
 from processsupervisor.supervisor.zygotespawn import ROLE, connect, spawn
@@ -312,7 +311,5 @@ class ZygotePool:
 
     def _kill_holder(self, role: str) -> None:
         """SIGKILL a zygote that cannot be told; it has nothing to lose."""
-        lock = self._paths.role_lock(role)
         with contextlib.suppress(OSError, PsvError):
-            if is_flocked(lock):
-                send_signal(Identity.from_json(read_json(lock)), signal.SIGKILL)
+            signal_holder(self._paths, role, signal.SIGKILL)
