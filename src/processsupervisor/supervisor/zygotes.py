@@ -1,8 +1,8 @@
 """The zygotes of a fleet: one per (interpreter, preload set), made when first needed, replaced when their files changed.
 
-psvd asks the keeper to start them and talks to each over its own socket. Bots do not depend on them: a dead zygote is
-noticed at the next fork and made again. A rollout makes the next epoch beside the present one; which bots still come from
-an older one is in pins.py.
+psvd asks the keeper to start them and talks to each over its own socket. Bots do not depend on them: when one dies, the
+next of its set is made ahead if bots came from it, else when it is needed. A rollout makes the next epoch beside the
+present one; which bots still come from an older one is in pins.py.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class ZygotePool:
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
-        """See ZygotePort; a stale or vanished zygote is replaced and asked once more."""
+        """See ZygotePort; a stale or vanished zygote is replaced and the next one asked, _MOST_ZYGOTES in all."""
         wanted = ZygoteSet(python, tuple(preload), is_native)
         for attempt in range(_MOST_ZYGOTES):
             await asyncio.sleep(_PAUSE_S * attempt)
