@@ -70,6 +70,15 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     found.wait()
 
 
+@pytest.fixture
+def marked(fleet: LiveFleet) -> Iterator[subprocess.Popen[bytes]]:
+    """The same, with the variables of bot x."""
+    found = subprocess.Popen(["sleep", "1000"], start_new_session=True, env={"PSV_BOT": "x", "PSV_FLEET": str(fleet.folder)})
+    yield found
+    found.kill()
+    found.wait()
+
+
 def _handle(fleet: LiveFleet, identity: Identity) -> tuple[BotHandle, _Launcher, list[ExitRecord]]:
     fleet.configure('[bots.x]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\nstop = { timeout = "0.1s" }\n')
     fleet.paths.bot_run("x").mkdir(parents=True)
@@ -119,10 +128,10 @@ async def test_a_process_that_sigkill_does_not_end_is_said_to_be_so(
 
 
 async def test_what_is_left_and_cannot_be_killed_is_a_conflict(
-    fleet: LiveFleet, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    fleet: LiveFleet, marked: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first process ended, one below it does not: the bot is not started beside it, and the record names it."""
-    identity = Identity.of(process.pid)
+    identity = Identity.of(marked.pid)
     assert identity is not None
     monkeypatch.setattr(tree, "send_signal", lambda *_: True)
     monkeypatch.setattr(stopping, "kill_leftovers", _impatient)
@@ -135,7 +144,9 @@ async def test_what_is_left_and_cannot_be_killed_is_a_conflict(
         while not ended:
             await asyncio.sleep(0.02)
     assert ended[0].reason is Reason.CONFLICT
-    assert str(process.pid) in ended[0].message
+    assert str(marked.pid) in ended[0].message
+    bot.rest(Trigger.GIVE_UP, ended[0].reason)
+    assert "psv restart x" in view.what_to_do(bot), "nobody looks after it any more, so nothing else is promised"
     bot.close()
 
 

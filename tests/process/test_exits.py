@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ def test_a_failure_file_counts_for_its_own_generation_only(paths: FleetPaths) ->
     assert record_of(paths, "b", 3, 126 << 8, 0.0).reason == "lock-held"
     assert record_of(paths, "b", 3, 126 << 8, 0.0).message == "held by a; stop it"
     assert record_of(paths, "b", 4, 126 << 8, 0.0).reason == "code"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "unknown reason"])
+def test_a_failure_file_that_a_bot_made_holds_up_nobody(paths: FleetPaths, kind: str) -> None:
+    """Its folder is open to a bot of another user: what lies there is read without waiting, and believed only as far as it is known."""
+    path = failure_path(paths, "b")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        write_json(path, {"generation": 3, "reason": "because", "message": "it says"})
+    record = record_of(paths, "b", 3, 126 << 8, 0.0)
+    assert (record.reason, record.exit_code) == ("start-failed" if kind == "unknown reason" else "code", 126)
 
 
 def test_the_last_exception_is_found_at_its_innermost_frame() -> None:

@@ -142,7 +142,7 @@ def test_an_owner_is_found_by_lock_or_marks_and_only_while_it_lives(world: World
     assert tree.owners(world.paths, [BOT, "other"], ()) == {BOT: [identity]}
     assert tree.owners(world.paths, ["other"], ()) == {}
     assert tree.owners(world.paths, [BOT], [identity.pid]) == {}
-    assert tree.belongs_to(identity.pid, BOT, world.paths, None)
+    assert tree.Attribution(world.paths, {BOT: None, "other": None}).bots_of(identity.pid) == {BOT}
     send_signal(identity, signal.SIGKILL)
     world.reap(identity.pid)
     assert tree.owners(world.paths, [BOT], ()) == {}

@@ -6,8 +6,10 @@ Nothing here knows what a file means. flock is imported where it is used, so tha
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import zlib
 from pathlib import Path
 
@@ -60,6 +62,20 @@ def read_json(path: Path) -> object | None:
         return json.loads(path.read_bytes())  # type: ignore[no-any-return]
     except (OSError, ValueError):
         return None
+
+
+def read_small(path: Path, limit: int = 1 << 16) -> bytes:
+    """Return the first bytes of a plain file that a bot may have put there; raises OSError for anything else.
+
+    A FIFO in its place would hold up the reader for ever, a link lead it elsewhere, an endless file fill its memory.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFELY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
 
 
 class RecordFile:

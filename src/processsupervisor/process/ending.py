@@ -14,7 +14,7 @@ from collections.abc import Callable
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import SystemRefused
-from processsupervisor.kernel.identity import Identity, read_stat, send_signal
+from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import read_holder
 from processsupervisor.process.roles import Roles
@@ -68,20 +68,20 @@ def wait_gone(identities: list[Identity], timeout_s: float) -> None:
 
 def _descendants(root: int) -> list[Identity]:
     parents: dict[int, int] = {}
+    members: dict[int, Identity] = {}  # taken with the parent: who gets a number afterwards is not meant (I3)
     for name in os.listdir("/proc"):
         if name.isdigit():
             facts = read_stat(int(name))
             if facts is not None:
                 parents[int(name)] = facts[1]
+                members[int(name)] = Identity(int(name), facts[3], boot_id(), pid_namespace())
     found: list[Identity] = []
     for pid in parents:
         ancestor, steps = pid, 0
         while ancestor not in (0, root) and steps < 64:
             ancestor, steps = parents.get(ancestor, 0), steps + 1
         if ancestor == root and pid != root:
-            identity = Identity.of(pid)
-            if identity is not None:
-                found.append(identity)
+            found.append(members[pid])
     return found
 
 

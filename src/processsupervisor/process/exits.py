@@ -5,15 +5,17 @@ The reason comes out of the closed list of kernel/reasons.py; nothing is guessed
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.clock import boottime, wall
-from processsupervisor.kernel.files import read_json
+from processsupervisor.kernel.files import read_small
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_of_code
 from processsupervisor.launch.context import failure_path
@@ -57,15 +59,22 @@ def record_of(paths: FleetPaths, bot: str, generation: int, status: int | None, 
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"SIG{-code}"
         return ExitRecord(Reason.SIGNAL, None, name, at, generation, message=f"killed by {name}")
     if code == EXIT_LAUNCH_FAILED:
-        failure = read_json(failure_path(paths, bot))
+        failure = _failure(failure_path(paths, bot))
         if isinstance(failure, dict) and failure.get("generation") == generation:
             message = str(failure.get("message", ""))
             hint = str(failure.get("hint", ""))
-            return ExitRecord(
-                Reason(str(failure.get("reason"))), code, None, at, generation, message=f"{message}; {hint}" if hint else message
-            )
+            said = str(failure.get("reason"))
+            why = Reason(said) if said in set(Reason) else Reason.START_FAILED
+            return ExitRecord(why, code, None, at, generation, message=f"{message}; {hint}" if hint else message)
     reason = reason_of_code(code)
     return ExitRecord(reason, code, None, at, generation, message="" if code == 0 else f"exited with {code}")
+
+
+def _failure(path: Path) -> object:
+    try:
+        return json.loads(read_small(path))
+    except (OSError, ValueError):
+        return None
 
 
 def process_status(record: ExitRecord) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
-from processsupervisor.kernel.errors import LockHeld, PsvError, is_exhausted
+from processsupervisor.kernel.errors import LockHeld, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
@@ -98,10 +98,12 @@ class BotHandle:
 
     def stop(self, *, is_restart: bool = False) -> bool:
         """Begin to stop, to rest or to start again; False when the state does not allow it."""
+        is_climbing = self.life.state in (State.STOPPING, State.RESTARTING)
         if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
             return False
         self._alarm.clear()
-        if self.life.state in (State.STOPPING, State.RESTARTING):
+        self.next_start_mono = None
+        if self.life.state in (State.STOPPING, State.RESTARTING) and not is_climbing:
             self._chores.begin(self._stop_ladder(self.generation))
         return True
 
@@ -214,7 +216,7 @@ class BotHandle:
 
     def rest(self, state_trigger: Trigger, reason: str) -> None:
         """Leave the present state without a process: give up, complete, stop or lose, as the policy says."""
-        self.reason = reason
+        self.reason, self.next_start_mono = reason, None
         self._alarm.clear()
         self.life.fire(state_trigger, generation=self.generation, reason=reason)
 
@@ -234,10 +236,9 @@ class BotHandle:
     # -- inside
 
     async def _launch(self, secret: str) -> None:
-        generation = self.generation
         try:
             address = self._readiness.open_address(self.spec["ready"])
-            launched = await self._around.launcher.launch(self.spec, generation, secret=secret, notify_socket=address)
+            launched = await self._around.launcher.launch(self.spec, self.generation, secret=secret, notify_socket=address)
         except Exception as err:  # noqa: BLE001 - whatever it is, a launch that failed must leave STARTING
             self._on_launch_failed(err)
             return
@@ -266,8 +267,7 @@ class BotHandle:
 
     def _attach(self, identity: Identity, reaper: int | None) -> None:
         """Watch a process. It may be gone already: then its status is on the way, or was here before us."""
-        self.process, self._reaper = identity, reaper
-        self._has_status = False
+        self.process, self._reaper, self._has_status = identity, reaper, False
         self._gone.clear()
         is_alive = self._watch.begin(identity, self._expect_status)
         self._around.on_born(self.name, identity)
@@ -313,7 +313,7 @@ class BotHandle:
         tree = Tree(self._around.paths, self.name, self.process.pid if self.process else None, keeper_pid, self.group, self._around.search)
         try:
             await tree.clear(record, self._around.known_pids(), is_asked=self.life.state in (State.STOPPING, State.RESTARTING))
-        except (OSError, PsvError) as err:
+        except Exception as err:  # noqa: BLE001 - whatever it is, an exit must be followed
             record.message = f"{record.message}; what it left behind could not be looked for: {err}".lstrip("; ")
         self._finish(record)
 

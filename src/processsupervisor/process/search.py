@@ -7,14 +7,13 @@ psvd so long where thousands of processes run that its keeper heard no pong, and
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process.tree import all_pids, descendants_of, high_files_of, marks_of
+from processsupervisor.process.tree import Attribution, all_pids
 
 _PIECE = 50
 """Processes looked at before other work of the loop gets its turn: a few milliseconds."""
@@ -51,38 +50,24 @@ class Search:
             self.passes += 1
             try:
                 found = await _look(paths, asked)
-            except OSError as err:
+            except Exception as err:  # noqa: BLE001 - whatever it is, whoever asked must get an answer
                 for question in asked:
                     if not question.answer.done():
                         question.answer.set_exception(err)
                 continue
-            for question in asked:
+            for question, left in zip(asked, found, strict=True):
                 if not question.answer.done():
-                    question.answer.set_result(list(dict.fromkeys(found[question.bot])))
+                    question.answer.set_result(left)
 
 
-async def _look(paths: FleetPaths, asked: list[_Question]) -> dict[str, list[Identity]]:
+async def _look(paths: FleetPaths, asked: list[_Question]) -> list[list[Identity]]:
+    """Return what is left of each bot that is asked for, in the same order."""
+    attribution = Attribution(paths, {question.bot: question.session for question in asked})
     found: dict[str, list[Identity]] = {question.bot: [] for question in asked}
-    locks = {question.bot: lock for question in asked if (lock := _file_of(paths, question.bot)) is not None}
-    fleet = b"PSV_FLEET=" + os.fsencode(paths.folder)
+    everybodys = frozenset.intersection(*(question.known for question in asked))
     for number, pid in enumerate(all_pids()):
         if number % _PIECE == 0:
             await asyncio.sleep(0)
-        stat = read_stat(pid)
-        if stat is None or stat[0] in "ZX" or all(pid in question.known for question in asked):
-            continue
-        files, marks = high_files_of(pid), marks_of(pid)
-        for question in asked:
-            is_marked = fleet in marks and f"PSV_BOT={question.bot}".encode() in marks
-            is_of_bot = stat[2] == question.session or is_marked or locks.get(question.bot) in files
-            if is_of_bot and pid not in question.known:
-                members = (pid, *descendants_of(pid))
-                found[question.bot] += [i for m in members if m not in question.known and (i := Identity.of(m)) is not None]
-    return found
-
-
-def _file_of(paths: FleetPaths, bot: str) -> tuple[int, int] | None:
-    with contextlib.suppress(OSError):
-        facts = os.stat(paths.bot_run(bot) / "lock")
-        return facts.st_dev, facts.st_ino
-    return None
+        for bot, members in attribution.members((pid,), everybodys):
+            found[bot] += members
+    return [[i for i in dict.fromkeys(found[q.bot]) if i.pid not in q.known] for q in asked]

@@ -17,7 +17,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.search import Search
-from processsupervisor.process.tree import belongs_to, descendants_of, kill_leftovers, leftovers
+from processsupervisor.process.tree import Attribution, descendants_of, is_taken, kill_leftovers, leftovers
 from processsupervisor.resources.cgroups import Groups
 
 KILL_AGAIN_S = 1.0
@@ -69,8 +69,9 @@ def kill_tree(paths: FleetPaths, bot: str, process: Identity | None, group: str 
     # Collected first: once the parent is gone, they are no longer below it.
     below = [identity for pid in descendants_of(process.pid) if (identity := Identity.of(pid)) is not None]
     send_signal(process, signal.SIGKILL)
+    attribution = Attribution(paths, {bot: process.pid})
     for identity in below:
-        if belongs_to(identity.pid, bot, paths, process.pid):
+        if attribution.bots_of(identity.pid):
             send_signal(identity, signal.SIGKILL)
 
 
@@ -86,9 +87,10 @@ class Tree:
     search: Search
 
     async def _look(self, known: set[int]) -> list[Identity]:
+        session = None if is_taken(self.session) else self.session
         if self.keeper_pid is None:
-            return await self.search.leftovers(self.paths, self.bot, self.session, known)
-        return leftovers(self.bot, self.paths, self.session, self.keeper_pid, known)
+            return await self.search.leftovers(self.paths, self.bot, session, known)
+        return leftovers(self.bot, self.paths, session, self.keeper_pid, known)
 
     async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
         """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
@@ -105,7 +107,7 @@ class Tree:
             record.message = self._background(sorted(behind))
         if self.group is not None:
             await Groups.empty(self.group)
-        left = await kill_leftovers(self.bot, self.paths, self.session, self.keeper_pid, known) if below else []
+        left = await kill_leftovers(lambda: self._look(known)) if below else []
         if self.group is not None:
             Groups.remove(self.group)
         reach(CrashPoint.PSVD_TREE_CLEARED)

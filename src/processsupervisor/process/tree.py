@@ -11,13 +11,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.identity import Identity, read_stat, send_signal
+from processsupervisor.kernel.identity import Identity, Liveness, boot_id, pid_namespace, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 
+_MOST = 10_000
+"""Processes of one bot looked at in one go; the next look finds the rest."""
 
 def children_of(pid: int) -> list[int]:
     """Return the direct children of every thread of `pid`; by a scan of /proc where the kernel keeps no list."""
@@ -33,7 +35,7 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-def descendants_of(pid: int, limit: int = 10_000) -> list[int]:
+def descendants_of(pid: int, limit: int = _MOST) -> list[int]:
     """Return all processes below `pid`, parents before children."""
     found: list[int] = []
     queue = [pid]
@@ -44,22 +46,13 @@ def descendants_of(pid: int, limit: int = 10_000) -> list[int]:
     return found
 
 
-def belongs_to(pid: int, bot: str, paths: FleetPaths, session: int | None) -> bool:
-    """Tell whether `pid` shows that it is of this bot: its session, its PSV_BOT and PSV_FLEET, or its open lock."""
-    facts = read_stat(pid)
-    if facts is None or facts[0] in "ZX":
-        return False
-    if session is not None and facts[2] == session:
-        return True
-    lock: os.stat_result | None
-    try:
-        lock = os.stat(paths.bot_run(bot) / "lock")
-    except OSError:
-        lock = None
-    marks = marks_of(pid)
-    if f"PSV_BOT={bot}".encode() in marks and b"PSV_FLEET=" + os.fsencode(paths.folder) in marks:
-        return True
-    return lock is not None and (lock.st_dev, lock.st_ino) in high_files_of(pid)
+def is_taken(session: int | None) -> bool:
+    """Tell whether the number of an ended bot's session belongs to another process by now: then nobody of that session is left.
+
+    The kernel gives a number away only when no process and no session has it any more.
+    """
+    facts = read_stat(session) if session is not None else None
+    return facts is not None and facts[0] not in "ZX"
 
 
 def all_pids() -> list[int]:
@@ -87,60 +80,84 @@ def high_files_of(pid: int) -> set[tuple[int, int]]:
     return found
 
 
+class Attribution:
+    """Which of some bots a process shows that it is of: by its session, its PSV_BOT and PSV_FLEET, or their open lock.
+
+    `sessions` is `{bot: session}`, None where the session says nothing. One look at a process answers for all of these bots.
+    """
+
+    def __init__(self, paths: FleetPaths, sessions: Mapping[str, int | None]) -> None:
+        self._fleet = b"PSV_FLEET=" + os.fsencode(paths.folder)
+        self._marks = {f"PSV_BOT={bot}".encode(): bot for bot in sessions}
+        self._sessions = {session: bot for bot, session in sessions.items() if session is not None}
+        self._locks: dict[tuple[int, int], str] = {}
+        for bot in sessions:
+            with contextlib.suppress(OSError):
+                lock = os.stat(paths.bot_run(bot) / "lock")
+                self._locks[lock.st_dev, lock.st_ino] = bot
+
+    def bots_of(self, pid: int) -> set[str]:
+        """Return the bots that this process belongs to: none or one of them, unless somebody mixes their marks."""
+        facts = read_stat(pid)
+        if facts is None or facts[0] in "ZX":
+            return set()
+        found = {self._sessions[session] for session in {facts[2]} & self._sessions.keys()}
+        found |= {self._locks[file] for file in high_files_of(pid) & self._locks.keys()}
+        environment = marks_of(pid)
+        if self._fleet in environment:
+            found |= {self._marks[mark] for mark in environment & self._marks.keys()}
+        return found
+
+    def members(self, pids: Iterable[int], known: Container[int]) -> Iterator[tuple[str, list[Identity]]]:
+        """Yield (bot, process and all below it) for each of `pids` that belongs to a bot and is not somebody else's (`known`)."""
+        for pid in pids:
+            # First who it is, then whose: whoever takes its number in between is not the one that is named (I3).
+            identity = Identity.of(pid) if pid not in known else None
+            if identity is not None:
+                for bot in self.bots_of(pid):
+                    yield bot, family(identity, known)
+
+
+def family(root: Identity, known: Container[int]) -> list[Identity]:
+    """Return a process and all that are below it, but for those that are somebody else's (`known`) and what these started.
+
+    A child names its parent itself, and the parent still lives then: nobody who took the number of either is among them.
+    """
+    found = [root]
+    for parent in found:
+        facts = ((pid, read_stat(pid)) for pid in children_of(parent.pid) if pid not in known)
+        children = [Identity(pid, f[3], boot_id(), pid_namespace()) for pid, f in facts if f and f[1] == parent.pid and f[0] not in "ZX"]
+        if children and parent.liveness() is Liveness.ALIVE and len(found) < _MOST:
+            found += children
+    return found
+
+
 def owners(paths: FleetPaths, bots: Iterable[str], known: Iterable[int]) -> dict[str, list[Identity]]:
     """Return `{bot: processes}` of all that show by lock or environment that they are of one of `bots`, with what is below them.
 
     One pass over /proc for all bots; `known` as for `leftovers`.
     """
-    locks: dict[tuple[int, int], str] = {}
-    marks = {f"PSV_BOT={bot}".encode(): bot for bot in bots}
-    for bot in marks.values():
-        with contextlib.suppress(OSError):
-            facts = os.stat(paths.bot_run(bot) / "lock")
-            locks[facts.st_dev, facts.st_ino] = bot
-    ours, skip = b"PSV_FLEET=" + os.fsencode(paths.folder), {os.getpid(), *known}
     found: dict[str, list[Identity]] = {}
-    for pid in all_pids():
-        stat = read_stat(pid)
-        if pid in skip or stat is None or stat[0] in "ZX":
-            continue
-        named = [locks[file] for file in high_files_of(pid) & locks.keys()]
-        environment = marks_of(pid)
-        if not named and ours in environment:
-            named = [marks[mark] for mark in environment & marks.keys()]
-        for bot in named[:1]:
-            members = (identity for member in (pid, *descendants_of(pid)) if member not in skip and (identity := Identity.of(member)))
-            found.setdefault(bot, []).extend(members)
+    for bot, members in Attribution(paths, dict.fromkeys(bots)).members(all_pids(), {os.getpid(), *known}):
+        found.setdefault(bot, []).extend(members)
     return {bot: list(dict.fromkeys(identities)) for bot, identities in found.items()}
 
 
-def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int | None, known: Iterable[int]) -> list[Identity]:
-    """Return what is left of a bot whose first process is gone, with everything below it.
+def leftovers(bot: str, paths: FleetPaths, session: int | None, keeper_pid: int, known: Iterable[int]) -> list[Identity]:
+    """Return what a bot whose first process is gone left with the keeper, with everything below it.
 
     `known` are pids that are somebody else's: first processes of bots, own processes.
     """
-    roots = children_of(keeper_pid) if keeper_pid is not None else all_pids()
-    skip = {os.getpid(), *known}
-    found: list[Identity] = []
-    for pid in roots:
-        if pid in skip or not belongs_to(pid, bot, paths, session):
-            continue
-        for member in (pid, *descendants_of(pid)):
-            identity = Identity.of(member)
-            if identity is not None and member not in skip:
-                found.append(identity)
-    return found
+    found = Attribution(paths, {bot: session}).members(children_of(keeper_pid), {os.getpid(), *known})
+    return list(dict.fromkeys(identity for _, members in found for identity in members))
 
 
-async def kill_leftovers(
-    bot: str, paths: FleetPaths, session: int | None, keeper_pid: int | None, known: Iterable[int], timeout_s: float = 5.0
-) -> list[Identity]:
-    """SIGKILL what is left of a bot until nothing is, and return what still lives after `timeout_s` (normally nothing)."""
+async def kill_leftovers(look: Callable[[], Awaitable[list[Identity]]], timeout_s: float = 5.0) -> list[Identity]:
+    """SIGKILL what `look` finds left of a bot until nothing is, and return what still lives after `timeout_s` (normally nothing)."""
     deadline = mono() + timeout_s
-    known = set(known)
     stopped: set[Identity] = set()
     while True:
-        left = leftovers(bot, paths, session, keeper_pid, known)
+        left = await look()
         if not left or mono() >= deadline:
             return left
         # A fork bomb is stopped before it is killed: whom SIGSTOP holds still fills the place that a new child would take.

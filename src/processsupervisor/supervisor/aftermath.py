@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
+from processsupervisor.kernel.files import read_small
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
@@ -50,7 +50,7 @@ class Aftermath:
     def __init__(self, fleet: FleetAround, on_essential_end: Callable[[int], None]) -> None:
         self._fleet = fleet
         self._on_essential_end = on_essential_end
-        self._rows: dict[tuple[str, int], int] = {}
+        self._rows: dict[str, tuple[int, int]] = {}  # {bot: (generation, row)} of the last exit of each, until its log tail is there
         self.fall_back: Callable[[BotHandle, ExitRecord], bool] = lambda _handle, _record: False
         """Asked at an exit: True when the bot is to be started again at once, uncounted, from the zygote it came from before."""
 
@@ -63,7 +63,7 @@ class Aftermath:
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
         row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
-        self._rows[handle.name, record.generation] = row
+        self._rows[handle.name] = record.generation, row
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
         code = record.exit_code
@@ -98,11 +98,12 @@ class Aftermath:
 
     def complete(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
-        row = self._rows.pop((bot, generation), None)
+        last, row = self._rows.get(bot, (-1, 0))
         handle = self._fleet.handles.get(bot)
         record = handle.last_exit if handle is not None else None
-        if row is None or record is None or record.generation != generation:
+        if last != generation or record is None or record.generation != generation:
             return
+        del self._rows[bot]
         reach(CrashPoint.PSVD_BEFORE_TAIL)
         record.log_tail = tail_lines(self._fleet.paths, bot, generation, TAIL_LINES)
         record.exception = find_exception(tail_lines(self._fleet.paths, bot, generation, 200))
@@ -125,7 +126,7 @@ class Aftermath:
         if record.reason is not Reason.RATE_LIMITED:
             return 0.0
         try:
-            first = Path(self._fleet.paths.bot_run(handle.name), "exit-note").read_text().partition("\n")[0]
+            first = read_small(self._fleet.paths.bot_run(handle.name) / "exit-note").decode().partition("\n")[0]
         except (OSError, ValueError):
             return 0.0
         return read_rate_until(first, wall())

@@ -18,11 +18,14 @@ class Births:
 
     def __init__(self) -> None:
         self._bots: dict[tuple[int, int], BotHandle] = {}
+        self._keys: dict[str, tuple[int, int]] = {}  # one a bot: a process whose exit no keeper told is forgotten at the next birth
         self._early: dict[tuple[int, int], tuple[int, float]] = {}
 
     def on_born(self, handle: BotHandle, identity: Identity) -> None:
         """Note whose process this is; if its exit came already, the bot hears of it now."""
         key = identity.pid, identity.start_ticks
+        self._bots.pop(self._keys.get(handle.name, key), None)
+        self._keys[handle.name] = key
         early = self._early.pop(key, None)
         if early is not None:
             handle.on_status(*early)

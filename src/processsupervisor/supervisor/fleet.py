@@ -158,6 +158,7 @@ class Fleet:
 
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:
+            self.breaker.done(name)  # no refusal of the system: the others do not wait for a bot that may be stopped meanwhile
             self.start(self.handles[name], "recover")  # planned for when there is a keeper again
             return
         _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})

@@ -16,14 +16,20 @@ from processsupervisor.kernel.paths import FleetPaths
 _DEADLINE_S = 5.0
 
 
+def signal_holder(paths: FleetPaths, role: str, number: int) -> bool:
+    """Signal whoever holds and signed the lock of `role`; False when nobody does. Raises OSError or PsvError when it cannot be seen."""
+    lock = paths.role_lock(role)
+    is_held = is_flocked(lock)
+    if is_held:
+        send_signal(Identity.from_json(read_json(lock)), number)
+    return is_held
+
+
 async def end_holder(paths: FleetPaths, role: str, *, ask_s: float = 0.0) -> None:
     """End whoever holds the lock of `role`, by SIGTERM and `ask_s` later by SIGKILL, and wait until it is free, at most 5 s."""
-    lock = paths.role_lock(role)
     now = asyncio.get_running_loop().time
     began = now()
-    if ask_s and is_flocked(lock):
-        send_signal(Identity.from_json(read_json(lock)), signal.SIGTERM)
-    while is_flocked(lock) and now() - began < _DEADLINE_S:
-        if now() - began >= ask_s:
-            send_signal(Identity.from_json(read_json(lock)), signal.SIGKILL)
+    is_held = signal_holder(paths, role, signal.SIGTERM if ask_s else signal.SIGKILL)
+    while is_held and now() - began < _DEADLINE_S:
         await asyncio.sleep(0.01)  # until the kernel has freed the lock of a process that is not our child
+        is_held = signal_holder(paths, role, signal.SIGKILL if now() - began >= ask_s else 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from processsupervisor.kernel.identity import Identity, read_stat
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort
-from processsupervisor.process.tree import belongs_to, children_of
+from processsupervisor.process.tree import Attribution, children_of
 from processsupervisor.resources.cgroups import Groups
 
 LOOK_EVERY_S = 3.0
@@ -71,12 +71,13 @@ class Strays:
                 continue
             identity = Identity.of(pid)
             if identity is not None:
-                self._seen[identity] = self._judge(identity) if identity in before and before[identity] is None else before.get(identity)
+                self._seen[identity] = before.get(identity)
+        if newcomers := [i for i, is_stray in self._seen.items() if is_stray is None and i in before]:
+            attribution = Attribution(self._paths, {bot: first.pid for bot, first in self._running().items()})
+            self._seen.update({identity: self._judge(identity, attribution) for identity in newcomers})
 
-    def _judge(self, identity: Identity) -> bool:
-        if self._is_in_group(identity.pid):
-            return False
-        if any(belongs_to(identity.pid, bot, self._paths, first.pid) for bot, first in self._running().items()):
+    def _judge(self, identity: Identity, attribution: Attribution) -> bool:
+        if self._is_in_group(identity.pid) or attribution.bots_of(identity.pid):
             return False
         _log.warning("a process belongs to no bot that could be told", extra={"child": identity.pid})
         return True

@@ -88,7 +88,8 @@ class Trials:
         elif self._fleet.zygotes.pins.key(trial.handle.name) == trial.old and trial.old is not None:
             follows = "its next start is from the old one"
         else:
-            follows = "its restart policy follows" + (" on it: the old one is gone" if trial.is_forked else "")
+            is_gone = trial.is_forked and (trial.old is None or not self._fleet.zygotes.is_alive(trial.old))
+            follows = "its restart policy follows" + (" on it: the old one is gone" if is_gone else "")
         return f"did not become ready on the new zygote ({await _why(trial)}); {follows}"
 
     def _fall_back(self, handle: BotHandle, record: ExitRecord) -> bool:
@@ -112,7 +113,11 @@ class Trials:
         trial = self._trials.get(str(event.get("bot")))
         if trial is None or trial.done.done():
             return
-        outcome = _judge(trial, trial.handle.life.state, trial.handle.generation)
+        state, generation = trial.handle.life.state, trial.handle.generation
+        if state is State.RECOVERING and generation == trial.generation and trial.failure is None:
+            trial.generation += 1  # without an exit: the system refused this start, or the keeper went. The next one is the trial
+            return
+        outcome = _judge(trial, state, generation)
         if outcome is not None:
             trial.done.set_result(outcome)
 

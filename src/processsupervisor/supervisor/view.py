@@ -32,7 +32,8 @@ _CANNOT_TELL = (
 )
 _BEING_CLEARED = "processes of an earlier generation of {name} are being ended; it goes on by itself"
 _LOCK_STAYS_HELD = (
-    "end the processes that the message names (kill -9), or see who holds .psv/run/bots/{name}/lock; {name} goes on by itself after that"
+    "end the processes that the message names (kill -9), or see who holds .psv/run/bots/{name}/lock; "
+    "if {name} does not go on by itself then, psv restart {name}"
 )
 
 

@@ -72,13 +72,13 @@ class WebRole:
 
     async def _start(self) -> None:
         argv = Code.own().argv("processsupervisor.web.main", str(self._paths.folder))
-        # One that an earlier keeper started, and of which no psvd could tell us, holds the lock and the port.
-        await end_holder(self._paths, ROLE, ask_s=_ASK_S)
         try:
+            # One that an earlier keeper started, and of which no psvd could tell us, holds the lock and the port.
+            await end_holder(self._paths, ROLE, ask_s=_ASK_S)
             reach(CrashPoint.PSVD_BEFORE_WEB)
             answer = await self._keeper.request("spawn", role=ROLE, argv=argv, env=None)
-        except SystemRefused as err:
-            self.problem = err.message
+        except (SystemRefused, OSError) as err:  # no descriptor left to look at the lock with: later
+            self.problem = str(err)
             self._again(1.0)
             return
         reach(CrashPoint.PSVD_WEB_SPAWNED)

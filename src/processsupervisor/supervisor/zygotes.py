@@ -1,8 +1,8 @@
 """The zygotes of a fleet: one per (interpreter, preload set), made when first needed, replaced when their files changed.
 
-psvd asks the keeper to start them and talks to each over its own socket. Bots do not depend on them: a dead zygote is
-noticed at the next fork and made again. A rollout makes the next epoch beside the present one; which bots still come from
-an older one is in pins.py.
+psvd asks the keeper to start them and talks to each over its own socket. Bots do not depend on them: when one dies, the
+next of its set is made ahead if bots came from it, else when it is needed. A rollout makes the next epoch beside the
+present one; which bots still come from an older one is in pins.py.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from processsupervisor.kernel.errors import Exhausted, PsvError, SystemRefused
-from processsupervisor.kernel.files import is_flocked, read_json
-from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort, ZygoteSet, ZygoteUnfit
+from processsupervisor.supervisor.holders import signal_holder
 from processsupervisor.supervisor.pins import UNFINISHED, Pins, key_of, split_key, via_of
 from processsupervisor.supervisor.zygotelink import FORK_TIMEOUT_S, PRELOAD_TIMEOUT_S, Zygote, ZygoteGone
 from processsupervisor.supervisor.zygotespawn import ROLE, connect, spawn
@@ -105,7 +104,7 @@ class ZygotePool:
             task.add_done_callback(self._warming.discard)
 
     async def _make_ahead(self, wanted: ZygoteSet) -> None:
-        with contextlib.suppress(SystemRefused):  # whoever needs it is told why
+        with contextlib.suppress(SystemRefused, OSError):  # whoever needs it is told why
             await self._get(wanted)
 
     def close(self) -> None:
@@ -139,7 +138,7 @@ class ZygotePool:
     async def fork(
         self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
     ) -> tuple[int, int, str]:
-        """See ZygotePort; a stale or vanished zygote is replaced and asked once more."""
+        """See ZygotePort; a stale or vanished zygote is replaced and the next one asked, _MOST_ZYGOTES in all."""
         wanted = ZygoteSet(python, tuple(preload), is_native)
         for attempt in range(_MOST_ZYGOTES):
             await asyncio.sleep(_PAUSE_S * attempt)
@@ -312,7 +311,5 @@ class ZygotePool:
 
     def _kill_holder(self, role: str) -> None:
         """SIGKILL a zygote that cannot be told; it has nothing to lose."""
-        lock = self._paths.role_lock(role)
         with contextlib.suppress(OSError, PsvError):
-            if is_flocked(lock):
-                send_signal(Identity.from_json(read_json(lock)), signal.SIGKILL)
+            signal_holder(self._paths, role, signal.SIGKILL)

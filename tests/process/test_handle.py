@@ -1,0 +1,154 @@
+"""One bot's handle beside a real process: what a second command, a start that is not wanted any more and a failed step lead to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processsupervisor.config.load import load_fleet
+from processsupervisor.kernel.identity import Identity
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import State, Trigger
+from processsupervisor.process import handle as handle_module
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.launcher import Launched
+from processsupervisor.process.surroundings import Surroundings
+
+_TOML = """
+[fleet]
+name = "test"
+[web]
+enabled = false
+[bots.x]
+command = ["sleep", "1000"]
+ready = { after = "0s" }
+stop = { timeout = "60s" }
+"""
+
+
+class _Keeper:
+    """The keeper, who has nothing to say."""
+
+    pid: int | None = os.getpid()
+
+    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        return {}
+
+    def tell(self, op: str, **fields: Any) -> None:
+        pass
+
+
+class _Zygotes:
+    """There are none."""
+
+    def origin(self, bot: str) -> str:
+        return ""
+
+
+class _Launcher:
+    """Gives a real process of the test as the newborn."""
+
+    zygotes = _Zygotes()
+
+    def __init__(self, process: Identity) -> None:
+        self.process = process
+
+    async def launch(self, *_: Any, **__: Any) -> Launched:
+        return Launched(self.process, "keeper")
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives until the test ends it."""
+    found = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    yield found
+    found.kill()
+    found.wait()
+
+
+@pytest.fixture
+def ended() -> list[ExitRecord]:
+    """The exits that the supervisor was told."""
+    return []
+
+
+@pytest.fixture
+async def bot(tmp_path: Path, process: subprocess.Popen[bytes], ended: list[ExitRecord]) -> BotHandle:
+    """A bot that runs as that process."""
+    (tmp_path / "fleet.toml").write_text(_TOML)
+    loaded = load_fleet(tmp_path)
+    assert loaded.applied is not None
+    paths = FleetPaths(tmp_path)
+    paths.ensure()
+    paths.bot_run("x").mkdir(parents=True)
+    identity = Identity.of(process.pid)
+    assert identity is not None
+    around = Surroundings(
+        paths=paths, launcher=_Launcher(identity), keeper=_Keeper(), on_transition=lambda _: None, on_born=lambda *_: None,
+        on_refused=lambda *_: None, on_end=lambda _, record: ended.append(record), known_pids=tuple,
+    )  # type: ignore[arg-type]  # fmt: skip
+    found = BotHandle(loaded.applied["bots"][0], around)
+    found.start()
+    assert await found.life.wait_for({State.RUNNING}, 5)
+    return found
+
+
+async def test_a_newer_command_in_a_stop_signals_nobody_again(bot: BotHandle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second SIGTERM makes many programs drop what they were finishing: the ladder that is climbed serves the restart too."""
+    sent: list[int] = []
+    monkeypatch.setattr(handle_module, "send_signal", lambda _, number: sent.append(number) is None)
+    assert bot.stop()
+    assert bot.stop(is_restart=True) and bot.life.state is State.RESTARTING
+    assert bot.stop() and bot.life.state is State.STOPPING
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sent == [signal.SIGTERM]
+    bot.close()
+
+
+async def test_who_rests_has_no_next_start(bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord]) -> None:
+    """A start that was planned is void, also for whoever reads when it is due."""
+    process.kill()
+    process.wait()
+    bot.on_status(signal.SIGKILL, 0.0)
+    async with asyncio.timeout(10):
+        while not ended:
+            await asyncio.sleep(0.01)
+    bot.life.fire(Trigger.EXIT, generation=1)
+    bot.plan_start(60.0, lambda: None)
+    assert bot.next_start_mono is not None
+    assert bot.stop() and bot.life.state is State.STOPPED
+    assert bot.next_start_mono is None
+    bot.plan_start(60.0, lambda: None)
+    bot.rest(Trigger.GIVE_UP, Reason.CONFIG)
+    assert bot.next_start_mono is None
+    bot.close()
+
+
+async def test_an_exit_is_followed_whatever_a_step_of_ours_raises(
+    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look for leftovers that fails must not leave a bot RUNNING without a process."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise ValueError("not a number")
+
+    monkeypatch.setattr(handle_module.Tree, "clear", fail)
+    process.kill()
+    process.wait()
+    bot.on_status(signal.SIGKILL, 0.0)
+    async with asyncio.timeout(10):
+        while not ended:
+            await asyncio.sleep(0.01)
+    assert (ended[0].reason, ended[0].signal) == (Reason.SIGNAL, "SIGKILL")
+    assert "not a number" in ended[0].message
+    bot.close()
