@@ -162,8 +162,8 @@ def test_a_frozen_process_holds_up_nobody_else(fleet: LiveFleet) -> None:
         pytest.skip("this machine has no freezer of version 1 (the same is tested with a fake)")
     fleet.configure("""
         [global]
-        command = ["sleep", "1000"]
-        ready = { after = "0s" }
+        command = ["sh", "-c", "echo up; exec sleep 1000"]
+        ready = { log = "up" }
         stop = { timeout = "0.2s" }
         [bots.frozen]
         [bots.a]

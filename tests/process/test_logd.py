@@ -370,6 +370,7 @@ def test_closed_segments_are_compacted_without_secrets(tmp_path: Path) -> None:
         fleet.ping()
         fleet.kill()
         fleet.start()
+        wait_for(lambda: len(_texts(fleet, "a")) >= len(expected), "all lines to be stored", 60)
         wait_for(lambda: not raw(), "all closed segments to be compacted", 60)
         assert _texts(fleet, "a") == expected
         assert b"hunter2" not in b"".join(fleet.stored("a").splitlines(keepends=True)[:300])

@@ -5,6 +5,7 @@ The rungs are data; the handle climbs them. The last one is repeated until the p
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from processsupervisor.process.search import Search
 from processsupervisor.process.tree import Attribution, descendants_of, is_taken, kill_leftovers, leftovers
 from processsupervisor.resources.cgroups import Groups
 
+_SETTLES_S = 0.02
+"""A daemon changes parents while its first process ends: the kernel's list of children may pass over it in that moment (proc(5))."""
 KILL_AGAIN_S = 1.0
 UNKILLABLE_AFTER_S = 5.0
 """A process that lives this long after SIGKILL is said to be unkillable: the kernel holds it."""
@@ -102,6 +105,9 @@ class Tree:
         known = set(known_pids)
         behind = set(Groups.members(self.group)) if self.group is not None else set()
         below = await self._look(known)
+        if not below and record.exit_code == 0:
+            await asyncio.sleep(_SETTLES_S)
+            below = await self._look(known)
         behind.update(identity.pid for identity in below)
         if behind and record.exit_code == 0 and not is_asked:
             record.message = self._background(sorted(behind))

@@ -178,7 +178,10 @@ class Fleet:
         return True
 
     def take_back_all(self) -> None:
-        """Adopt what was born while the last keeper died; before its pipes are let go."""
+        """Adopt what was born while the last keeper died, before its pipes are let go; count the ready lines that nobody could tell."""
+        for pair in self.keeper.welcome["fifos"]:
+            if pair.get("matched"):
+                self._on_keeper({"op": "matched", **pair})
         for handle in self.handles.values():
             if handle.life.state is State.RECOVERING and handle.wanted is not Wanted.DOWN:
                 self.take_back(handle)
