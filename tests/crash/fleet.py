@@ -100,8 +100,10 @@ class CrashFleet(LiveFleet):
         if not is_there or (self.web and not status["web"]):
             return None
         is_as_wanted = all(b["state"] == goals[b["wanted"]] for b in bots.values())
-        # A bot that ended is RUNNING for the moment in which psvd waits for its status.
-        return bots if is_as_wanted and all(b["pid"] is None or _lives(b["pid"]) for b in bots.values()) else None
+        # A bot that ended is RUNNING for the moment in which psvd waits for its status; one whose ready line came before the word of
+        # its birth has no pid yet.
+        is_whole = all(b["state"] != "RUNNING" or (b["pid"] and _lives(b["pid"])) for b in bots.values())
+        return bots if is_as_wanted and is_whole else None
 
     def arm(self, point: CrashPoint, passes: int) -> None:
         """Let the next process that reaches `point` die there, after `passes`."""
