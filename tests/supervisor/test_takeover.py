@@ -174,3 +174,24 @@ def test_up_wins_over_a_down_whose_keeper_died(fleet: LiveFleet) -> None:
         fleet.until(name, state="RUNNING")
         eventually(lambda name=name: fleet.copies(name) and fleet.bot(name)["pid"] in fleet.copies(name), f"{name} runs")
     assert not fleet.call("fleet.status")["notes"]
+
+
+def test_a_ready_line_counts_although_keeper_and_logd_died_in_the_start(fleet: LiveFleet) -> None:
+    """The next logd looks for it, and the next keeper passes it on: no start runs into its timeout for want of them."""
+    fleet.configure("""
+        [bots.slow]
+        command = ["sh", "-c", "echo first; sleep 2; echo up; exec sleep 1000"]
+        ready = { log = "^up$" }
+        start_timeout = "15s"
+        [bots.early]
+        command = ["sh", "-c", "echo up; exec sleep 1000"]
+        ready = { log = "^up$" }
+        start_timeout = "15s"
+    """)
+    fleet.up(wait=False)
+    eventually(lambda: fleet.output("slow"), "the slow one has begun")
+    fleet.kill_role("logd")
+    _kill_keeper(fleet)
+    _bring_keeper(fleet)
+    for name in ("slow", "early"):
+        assert fleet.until(name, state="RUNNING")["generation"] == 1

@@ -86,10 +86,8 @@ class Fifos:
             if not all((path.parent / f"{each}-{generation}").exists() for each in STREAMS):
                 path.unlink(missing_ok=True)  # half made or half removed when the keeper died: no bot writes into it
                 continue
-            spec = read_json(path.parent / "spec.json")
-            logs = spec.get("logs") if isinstance(spec, dict) else None
             with contextlib.suppress(SystemRefused):
-                self.create(path.parent.name, int(generation), {"logs": logs, "ready_log": None, "user": None})
+                self.create(path.parent.name, int(generation), _options_of(path.parent / "spec.json", int(generation)))
         reach(CrashPoint.KEEPER_FIFOS_FOUND)
 
     def close_all(self) -> None:
@@ -139,3 +137,12 @@ class Fifos:
             with contextlib.suppress(OSError):
                 os.unlink(self._path(pair, stream))
             reach(CrashPoint.KEEPER_FIFO_REMOVED)
+
+
+def _options_of(path: Path, generation: int) -> dict[str, Any]:
+    """Return what logd must know of a pair found on disk; a bot that is still starting is waited for by its ready line."""
+    spec = read_json(path)
+    facts = spec if isinstance(spec, dict) else {}
+    ready = facts.get("ready") if facts.get("generation") == generation else None
+    pattern = ready.get("value") if isinstance(ready, dict) and ready.get("kind") == "log" else None
+    return {"logs": facts.get("logs"), "ready_log": pattern, "user": None}
