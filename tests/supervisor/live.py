@@ -19,6 +19,7 @@ from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 
@@ -168,11 +169,16 @@ class LiveFleet:
             else:
                 self.keeper.kill()
                 self.keeper.wait(5)
-        for pid in self.processes():
+        for pid in [*self._role_holders(), *self.processes()]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+    def _role_holders(self) -> list[int]:
+        """Return the pids of own processes that outlived their keeper: only their locks still show whose they are."""
+        held = [lock.read_text() for lock in self.paths.run.glob("*.lock") if is_flocked(lock)]
+        return [int(json.loads(note)["pid"] if note.startswith("{") else note.split()[-1]) for note in held if note]
 
 
 def spec_of(fleet: LiveFleet, bot: str) -> dict[str, Any]:
