@@ -309,7 +309,7 @@ class BotHandle:
         """Kill what the bot left behind, then finish; a group that stays populated is shown, never doubled."""
         record.uptime_s = self.uptime_s
         # What a bot of an earlier keeper left behind is not among the present one's children: look everywhere.
-        keeper_pid = self._reaper if self._is_of_present_keeper() else None
+        keeper_pid = self._reaper if self._is_of_present_keeper() and record.reason is not Reason.LOCK_HELD else None
         tree = Tree(self._around.paths, self.name, self.process.pid if self.process else None, keeper_pid, self.group, self._around.search)
         try:
             await tree.clear(record, self._around.known_pids(), is_asked=self.life.state in (State.STOPPING, State.RESTARTING))

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from processsupervisor.config.spec import StopSpec
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
-from processsupervisor.kernel.identity import Identity, read_stat, send_signal
+from processsupervisor.kernel.identity import Identity, Liveness, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
+from processsupervisor.launch.locks import read_holder
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.search import Search
 from processsupervisor.process.tree import Attribution, descendants_of, is_taken, kill_leftovers, leftovers
@@ -98,7 +99,7 @@ class Tree:
     async def clear(self, record: ExitRecord, known_pids: Iterable[int], *, is_asked: bool) -> None:
         """Kill all that is left. What cannot be killed makes the record a conflict; what had gone into the background is said in it."""
         reach(CrashPoint.PSVD_STATUS_TAKEN)
-        if record.reason is Reason.LOCK_HELD:
+        if record.reason is Reason.LOCK_HELD and self._has_living_holder():
             return  # it never was the bot: what is there belongs to the generation that holds the lock
         if self.group is not None and record.signal == "SIGKILL" and Groups.oom_kills(self.group):
             record.reason = Reason.OOM
@@ -120,6 +121,11 @@ class Tree:
         if left:
             record.reason = Reason.CONFLICT
             record.message = f"processes of an earlier generation cannot be killed: {', '.join(str(i.pid) for i in left)}"
+
+    def _has_living_holder(self) -> bool:
+        """Tell whether whoever signed the bot's lock lives, or may live; else only leftovers hold it."""
+        holder = Identity.from_json(read_holder(self.paths.bot_run(self.bot) / "lock"))
+        return holder is not None and holder.liveness() is not Liveness.GONE
 
     def _background(self, pids: list[int]) -> str:
         """Say that a program which ended with code 0 goes on behind psv's back, and what to do about it."""
