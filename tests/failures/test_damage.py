@@ -83,6 +83,7 @@ def test_a_damaged_journal_costs_no_bot_and_no_new_exit(fleet: LiveFleet, damage
     pids["b"] = fleet.bot("b")["pid"]
     fleet.keeper.kill()
     fleet.keeper.wait(5)
+    eventually(lambda: "keeper" in _notes(fleet), "psvd knows that its keeper is gone")
     damage(fleet.paths.journal)
     fleet.up(wait=False)
     eventually(lambda: "keeper" not in _notes(fleet), "psvd meets the new keeper")
