@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import PSV, Psv, environment
+from tests.supervisor.live import eventually
 
 from processsupervisor.cli.fleet import open_keeper
 from processsupervisor.cli.session import keeper_runs
@@ -333,6 +334,8 @@ def test_second_interrupt_kills_at_once(psv: Psv, home: Path, tmp_path: Path) ->
     process = os.pidfd_open(deaf)
     os.killpg(up.process.pid, signal.SIGINT)
     up.expect("stopping ")
+    keeper_log = home / ".psv/logs/psv/keeper.log"  # two signals that the keeper finds at once are one
+    eventually(lambda: "going down" in keeper_log.read_text(), "the keeper heard the first")
     os.killpg(up.process.pid, signal.SIGINT)
     rest, _ = up.process.communicate(timeout=30)
     assert rest.splitlines()[-1] == "stopped 2 bots"
