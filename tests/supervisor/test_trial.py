@@ -11,6 +11,7 @@ import pytest
 
 from processsupervisor.kernel.states import State
 from processsupervisor.supervisor import trial
+from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.pins import Pins
 from processsupervisor.supervisor.trial import Outcome, Trials
 
@@ -32,14 +33,13 @@ def _trials() -> tuple[Trials, _Bot, Callable[[State, int], None]]:
     pins = Pins()
     pins.tie("a", "z-0", "not yet")
     fleet: Any = SimpleNamespace(
-        watchers=set(), aftermath=SimpleNamespace(), zygotes=SimpleNamespace(pins=pins, is_alive=lambda key: key == "z-0")
+        events=Events(), aftermath=SimpleNamespace(), zygotes=SimpleNamespace(pins=pins, is_alive=lambda key: key == "z-0")
     )
     bot = _Bot()
 
     def move(state: State, generation: int) -> None:
         bot.life.state, bot.generation = state, generation
-        for watcher in list(fleet.watchers):
-            watcher({"bot": "a"})
+        fleet.events.tell("transition", bot="a")
 
     return Trials(fleet), bot, move
 

@@ -26,6 +26,7 @@ from processsupervisor.process.exits import ExitRecord, ready_boottime_of, recor
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Alarm, Countdown, wait_patiently
+from processsupervisor.process.pausing import Pausing
 from processsupervisor.process.readiness import Readiness
 from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
@@ -34,7 +35,6 @@ from processsupervisor.process.watch import ExitWatch
 
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
-_PAUSE_TIMEOUT_S = 10.0
 _ADOPTED_START_S = 3.0
 """What an adopted bot that is past its start_timeout has left to say that it is ready: it could not while no psvd listened."""
 
@@ -75,6 +75,7 @@ class BotHandle:
         self._chores = Chores(self._on_step_failed)
         self._readiness = Readiness()
         self._alarm = Alarm()
+        self.pausing = Pausing(self, self._alarm)
         self._gone = asyncio.Event()
 
     # -- commands
@@ -105,27 +106,6 @@ class BotHandle:
         self.next_start_mono = None
         if self.life.state in (State.STOPPING, State.RESTARTING) and not is_climbing:
             self._chores.begin(self._stop_ladder(self.generation))
-        return True
-
-    def pause(self) -> bool:
-        """Ask a native bot to take nothing new; False when the state does not allow it."""
-        if self.link is None or not self.life.fire(Trigger.PAUSE, generation=self.generation):
-            return False
-        self.link.send({"op": "pause"})
-        self._alarm.judge(_PAUSE_TIMEOUT_S, self._give_up_pause)
-        return True
-
-    def _give_up_pause(self) -> None:
-        """The bot did not pause in time: let it go on, or begin anew if it cannot even be asked."""
-        if not self.resume():
-            self.stop(is_restart=True)
-
-    def resume(self) -> bool:
-        """Ask a paused native bot to go on; False when the state does not allow it."""
-        if self.link is None or not self.life.fire(Trigger.RESUME, generation=self.generation):
-            return False
-        self.link.send({"op": "resume"})
-        self._alarm.judge(_PAUSE_TIMEOUT_S, lambda: self.stop(is_restart=True))
         return True
 
     def send_signal(self, number: int) -> bool:
@@ -159,11 +139,6 @@ class BotHandle:
         self._alarm.clear()
         self.ready_at, self.ready_boottime = wall(), boottime()
         self.life.fire(Trigger.READY, generation=self.generation)
-
-    def say_turned(self, trigger: Trigger) -> None:
-        """Note that the bot has paused or resumed, as it says itself."""
-        if self.life.fire(trigger, generation=self.generation):
-            self._alarm.clear()
 
     def fail_start(self, message: str) -> None:
         """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""

@@ -27,9 +27,9 @@ class Transition:
     generation: int
     exit_code: int | None
 
-    def event(self) -> dict[str, object]:
-        """Return the object that watchers receive."""
-        return {"kind": "transition", "bot": self.bot, "from": self.before, "to": self.after, "reason": self.reason, "at": self.at}
+    def facts(self) -> dict[str, object]:
+        """Return what an event of it tells."""
+        return {"bot": self.bot, "from": self.before, "to": self.after, "reason": self.reason, "at": self.at}
 
 
 class Lifecycle:

@@ -108,9 +108,9 @@ def _take(handle: BotHandle, message: Any) -> None:
         case "ready":
             handle.say_ready()
         case "paused":
-            handle.say_turned(Trigger.PAUSED)
+            handle.pausing.say_turned(Trigger.PAUSED)
         case "resumed":
-            handle.say_turned(Trigger.RESUMED)
+            handle.pausing.say_turned(Trigger.RESUMED)
         case "connected":
             handle.is_connected = bool(message.get("value"))
         case _:

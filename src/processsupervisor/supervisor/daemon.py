@@ -17,6 +17,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
+from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
@@ -32,7 +33,8 @@ class Psvd:
     def __init__(self, paths: FleetPaths, applied: Applied) -> None:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
-        self._manager = Manager(self._fleet, str(applied["source_digest"]))
+        self._descent = Descent(self._fleet)
+        self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get)
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -140,4 +142,4 @@ class Psvd:
 
     def _on_essential_end(self, status: int) -> None:
         _log.warning("an essential bot has ended for good; the fleet goes down", extra={"exit_status": status})
-        self._manager.begin_down(float(self._fleet.settings["down_timeout_s"]), status)
+        self._descent.begin(None, status)

@@ -31,6 +31,7 @@ from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examin
 from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
@@ -43,8 +44,6 @@ _log = logging.getLogger("psv.fleet")
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
 RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
-
-Watcher = Callable[[dict[str, object]], None]
 
 
 class Fleet:
@@ -60,13 +59,13 @@ class Fleet:
         self.store = Store(paths.database)
         self.web = WebRole(paths, self.keeper, applied["web"])
         self.is_going_down = False
-        self.watchers: set[Watcher] = set()
+        self.events = Events()
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.is_adopted = asyncio.Event()
-        self.on_go_down: Callable[[float, int], None] = lambda _timeout_s, _exit_status: None
+        self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
         self._matched: dict[str, int] = {}
@@ -240,12 +239,10 @@ class Fleet:
         self.store.add_transition(transition)
         self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
-            asyncio.get_running_loop().call_soon(handle.pause)
+            asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
-        event = transition.event()
-        for watcher in list(self.watchers):
-            watcher(event)
+        self.events.tell("transition", **transition.facts())
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
         if self._flush is None:

@@ -18,13 +18,12 @@ from pathlib import Path
 from processsupervisor.commands.ports import Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
-from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
-from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, send_signal
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
+from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.rollout import Rollouts
@@ -32,20 +31,16 @@ from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
 _READY = frozenset({State.RUNNING, State.PAUSED})
-_QUEUE_EVENTS = 4096
-_LAST_WORDS_S = 0.05
-_SAY_AGAIN_S = 1.0
 
 
 class Manager:
     """Implements commands.ports.FleetPort over a Fleet."""
 
-    def __init__(self, fleet: Fleet, source: str) -> None:
+    def __init__(self, fleet: Fleet, descent: Descent, source: str) -> None:
         self._fleet = fleet
         self._source = source
-        self._down: asyncio.Task[int] | None = None
+        self._descent = descent
         self._rollouts = Rollouts(fleet)
-        fleet.on_go_down = self._on_go_down
 
     # -- the fleet
 
@@ -79,81 +74,22 @@ class Manager:
 
     async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
         """See FleetPort; a second call hastens the first."""
-        queue = self._watch_queue()
-        task = self.begin_down(float(self._fleet.settings["down_timeout_s"]) if timeout_s is None else timeout_s, 0)
-        task.add_done_callback(lambda _: queue.put_nowait({}))
-        while event := await queue.get():
-            await emit(event)
-        self._fleet.watchers.discard(queue.put_nowait)
+        with self._fleet.events.queue() as queue:
+            task = self._descent.begin(timeout_s, 0)
+            task.add_done_callback(lambda _: queue.put_nowait({}))
+            while event := await queue.get():
+                await emit(event)
         return {"stopped": await task}
-
-    def _on_go_down(self, timeout_s: float, exit_status: int) -> None:
-        self.begin_down(timeout_s, exit_status)
-
-    def begin_down(self, timeout_s: float, exit_status: int) -> asyncio.Task[int]:
-        """Stop all bots and then tell the keeper that the fleet is down; returns the task that counts them."""
-        if self._down is None:
-            self._down = asyncio.get_running_loop().create_task(self._go_down(timeout_s, exit_status))
-        return self._down
-
-    async def _go_down(self, timeout_s: float, exit_status: int) -> int:
-        fleet = self._fleet
-        reach(CrashPoint.PSVD_BEFORE_DOWN)
-        fleet.is_going_down = True
-        fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
-        fleet.web.close()
-        fleet.zygotes.close()
-        await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
-        stopping = fleet.has_process()
-        for handle in fleet.handles.values():
-            handle.stop()
-        reach(CrashPoint.PSVD_DOWN_BEGUN)
-        deadline = mono() + timeout_s
-        await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))
-        late = [h for h in stopping if h.life.state in HAS_PROCESS]
-        for handle in late:
-            handle.kill_now()
-        await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
-        fleet.store.flush()
-        fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
-        fleet.groups.close()
-        reach(CrashPoint.PSVD_ALL_STOPPED)
-        for watcher in list(fleet.watchers):
-            watcher({"kind": "down", "stopped": len(stopping)})
-        # The keeper ends us next; watchers get their last line first.
-        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._say_down, exit_status)
-        return len(stopping)
-
-    def _say_down(self, exit_status: int) -> None:
-        """Tell the keeper until it ends us; without one, end our own processes ourselves."""
-        self._fleet.keeper.tell("down", exit_status=exit_status)  # one that is stopped reads it when it goes on
-        reach(CrashPoint.PSVD_DOWN_TOLD)
-        if self._fleet.keeper.pid is not None:
-            asyncio.get_running_loop().call_later(_SAY_AGAIN_S, self._say_down, exit_status)
-            return
-        for facts in list(self._fleet.role_facts.values()):
-            if isinstance(facts.get("pid"), int):
-                send_signal(Identity(facts["pid"], int(facts["start_ticks"]), boot_id(), pid_namespace()), signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
 
     async def watch(self, emit: Emit) -> None:
         """See FleetPort."""
-        queue = self._watch_queue()
-        try:
+        with self._fleet.events.queue() as queue:
             await emit({"kind": "snapshot", "bots": [self.describe(n) for n in self._fleet.handles]})
             while True:
                 event = await queue.get()
                 await emit(event)
                 if event.get("kind") == "down":
                     return
-        finally:
-            self._fleet.watchers.discard(queue.put_nowait)
-
-    def _watch_queue(self) -> asyncio.Queue[dict[str, object]]:
-        """Return a queue of events; a watcher that does not keep up loses the oldest, never psvd's memory."""
-        queue: _EventQueue = _EventQueue(_QUEUE_EVENTS)
-        self._fleet.watchers.add(queue.put_nowait)
-        return queue
 
     async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
         """See FleetPort."""
@@ -258,7 +194,7 @@ class Manager:
         if not handle.life.can(Trigger.PAUSE) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be paused now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.PAUSED)
-        handle.pause()
+        handle.pausing.pause()
         return await self._settle(handle, frozenset({State.PAUSED}), wait, timeout_s)
 
     async def resume(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
@@ -269,7 +205,7 @@ class Manager:
         if not handle.life.can(Trigger.RESUME) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.UP)
-        handle.resume()
+        handle.pausing.resume()
         return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s)
 
     def signal(self, name: str, signal_name: str) -> None:
@@ -320,15 +256,6 @@ class Manager:
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
-
-
-class _EventQueue(asyncio.Queue[dict[str, object]]):
-    """Drops the oldest event when full."""
-
-    def put_nowait(self, item: dict[str, object]) -> None:
-        if self.full():
-            self.get_nowait()
-        super().put_nowait(item)
 
 
 def _message(handle: BotHandle) -> str:

@@ -52,12 +52,12 @@ class Trials:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._trials: dict[str, _Trial] = {}
-        fleet.watchers.add(self._on_event)
+        fleet.events.listen(self._on_event)
         fleet.aftermath.fall_back = self._fall_back
 
     def close(self) -> None:
         """Watch no more."""
-        self._fleet.watchers.discard(self._on_event)
+        self._fleet.events.unlisten(self._on_event)
         self._fleet.aftermath.fall_back = lambda _handle, _record: False
 
     async def roll(self, handle: BotHandle) -> tuple[Outcome, str]:
