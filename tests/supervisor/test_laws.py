@@ -1,0 +1,79 @@
+"""Laws of the restart policy over days, on a simulated clock: no account is burnt, no bot is left off after an outage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.supervisor.simulation import Life, Simulation
+
+from processsupervisor.process.exits import ExitRecord
+from processsupervisor.supervisor.daemon import Psvd
+
+HOUR_S, DAY_S = 3600.0, 86400.0
+HEAD = """
+[fleet]
+name = "laws"
+[web]
+enabled = false
+[global]
+command = ["true"]
+ready = { after = "0s" }
+"""
+
+World = Callable[..., Simulation]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Makes the simulation of one fleet."""
+    made: list[Simulation] = []
+
+    def make(toml: str) -> Simulation:
+        made.append(Simulation(tmp_path / "fleet", HEAD + toml))
+        made[-1].install(monkeypatch)
+        return made[-1]
+
+    yield make
+    for simulation in made:
+        simulation.close()
+
+
+def test_a_bot_that_dies_31_s_after_each_start_is_started_less_than_250_times_a_day(world: World) -> None:
+    """Longer than stable_after, so only the windows hold it back; psvd is killed every few hours, which changes nothing."""
+    simulation = world("[bots.a]\n")
+    simulation.programs["a"] = lambda _: Life(31.0)
+    for _ in range(6):
+        simulation.run(4 * HOUR_S)
+    assert 150 < len(simulation.starts["a"]) < 250
+    assert simulation.doubled == []
+
+
+def test_after_an_hour_without_network_a_bot_runs_by_itself(world: World) -> None:
+    """It ends at once (75) for as long as the network is away, and runs within retry_failed + 30 s of its return."""
+    simulation = world("[bots.a]\n")
+    back = simulation.clock.now + HOUR_S
+    simulation.programs["a"] = lambda s: Life(2.0, 75 << 8) if s.clock.now < back else Life()
+    simulation.run(HOUR_S + 600.0 + 30.0)
+    assert simulation.alive("a")
+    assert back <= simulation.starts["a"][-1] <= back + 600.0 + 30.0
+    assert len(simulation.starts["a"]) < 60
+
+
+def test_a_start_that_was_born_after_all_ends_with_its_own_reason(world: World) -> None:
+    """The keeper's answer came too late, so a start was noted as failed; what the process then does is noted, and counts, as its own."""
+    simulation = world("[bots.a]\n")
+    lives = iter([Life(200.0, 77 << 8, birth="unanswered")])
+    simulation.programs["a"] = lambda _: next(lives)
+    simulation.run(300.0)
+    last = simulation.live(_last_exit)
+    assert (last.reason, last.exit_code, last.generation) == ("auth", 77, 1)
+    assert len(simulation.starts["a"]) == 1
+    assert simulation.doubled == []
+
+
+async def _last_exit(psvd: Psvd) -> ExitRecord:
+    last = psvd._fleet.handles["a"].last_exit
+    assert last is not None
+    return last
