@@ -33,6 +33,7 @@ from processsupervisor.supervisor import daemon, fleet
 from processsupervisor.supervisor.keeperlink import REQUEST_TIMEOUT_S
 
 KEEPER_PID = 999
+_MOST_TURNS = 20_000
 CODE_1 = 1 << 8
 
 
@@ -69,12 +70,16 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> Any:
         found = super().select(0)
         if not found and (timeout is None or timeout > 0):
+            self._turns = 0
             self._clock.pass_time(3600.0 if timeout is None else timeout)
             found = super().select(0)
+        self._turns += 1
+        assert self._turns < _MOST_TURNS, "psvd turns and turns and no time passes"
         return found
 
 
