@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.supervisor.simulation import Life, Simulation
 
+from processsupervisor.kernel.states import State
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.supervisor.daemon import Psvd
 
@@ -71,6 +73,24 @@ def test_a_start_that_was_born_after_all_ends_with_its_own_reason(world: World) 
     assert (last.reason, last.exit_code, last.generation) == ("auth", 77, 1)
     assert len(simulation.starts["a"]) == 1
     assert simulation.doubled == []
+
+
+def test_a_bot_that_is_born_late_and_not_wanted_any_more_is_ended(world: World) -> None:
+    """Its start was given up and the bot stopped meanwhile: what lives all the same is found, and ended."""
+    simulation = world("[bots.a]\n")
+    simulation.programs["a"] = lambda _: Life(birth="unanswered")
+    simulation.live(_stop_at_once)
+    assert len(simulation.starts["a"]) == 1
+    assert not simulation.alive("a")
+
+
+async def _stop_at_once(psvd: Psvd) -> None:
+    await asyncio.sleep(1.0)
+    result = await psvd._manager.stop("a", True, 60.0)
+    await asyncio.sleep(30.0)
+    handle = psvd._fleet.handles["a"]
+    assert result["ok"]
+    assert (handle.life.state, handle.process) == (State.STOPPED, None)
 
 
 async def _last_exit(psvd: Psvd) -> ExitRecord:
