@@ -18,15 +18,16 @@ a dash means that the pair changes nothing. This page is generated from that tab
 `python -m processsupervisor.kernel.statepage`; do not edit it by hand.
 """
 
-_BELOW = """From every state with a process, `stop` leads to STOPPING, `restart` to RESTARTING, and `exit` on to RECOVERING; they are left out here
-where they would hide the rest.
+_BELOW = """From every state with a process, `stop` leads to STOPPING, `restart` to RESTARTING, and `exit` on to RECOVERING;
+they are left out here where they would hide the rest.
 """
 S, T = State, Trigger
 _USUAL = (
-    (S.INITIALIZING, T.LAUNCH), (S.STARTING, T.READY), (S.STARTING, T.EXIT), (S.RUNNING, T.EXIT), (S.RUNNING, T.STOP), (S.RUNNING, T.RESTART),
-    (S.RUNNING, T.PAUSE), (S.PAUSING, T.PAUSED), (S.PAUSED, T.RESUME), (S.RESUMING, T.RESUMED), (S.STOPPING, T.EXIT), (S.RESTARTING, T.EXIT),
-    (S.STOPPED, T.LAUNCH), (S.RECOVERING, T.LAUNCH), (S.RECOVERING, T.GIVE_UP), (S.FAILED, T.LAUNCH), (S.RUNNING, T.GIVE_UP), (S.RUNNING, T.COMPLETE),
-    (S.TERMINATED, T.LAUNCH), (S.INITIALIZING, T.LOSE), (S.UNKNOWN, T.ADOPT), (S.UNKNOWN, T.EXIT), (S.UNKNOWN, T.GIVE_UP),
+    (S.INITIALIZING, T.LAUNCH), (S.STARTING, T.READY), (S.STARTING, T.EXIT), (S.RUNNING, T.EXIT), (S.RUNNING, T.STOP),
+    (S.RUNNING, T.RESTART), (S.RUNNING, T.PAUSE), (S.PAUSING, T.PAUSED), (S.PAUSED, T.RESUME), (S.RESUMING, T.RESUMED),
+    (S.STOPPING, T.EXIT), (S.RESTARTING, T.EXIT), (S.STOPPED, T.LAUNCH), (S.RECOVERING, T.LAUNCH), (S.RECOVERING, T.GIVE_UP),
+    (S.FAILED, T.LAUNCH), (S.RUNNING, T.GIVE_UP), (S.RUNNING, T.COMPLETE), (S.TERMINATED, T.LAUNCH), (S.INITIALIZING, T.LOSE),
+    (S.UNKNOWN, T.ADOPT), (S.UNKNOWN, T.EXIT), (S.UNKNOWN, T.GIVE_UP),
 )  # fmt: skip
 
 
