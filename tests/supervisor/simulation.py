@@ -7,11 +7,9 @@ tells, and a program is a function that says how long a generation lives. Severa
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import json
 import os
-import selectors
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.supervisor import fakekernel
 from tests.supervisor.fakekernel import FakeKernel, Process
+from tests.supervisor.virtualtime import Clock, VirtualLoop
 
 from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.journal import Journal
 from processsupervisor.kernel import clock as kernel_clock
+from processsupervisor.kernel import identity
 from processsupervisor.kernel.errors import Exhausted, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import Trigger
@@ -33,65 +34,8 @@ from processsupervisor.supervisor import daemon, fleet
 from processsupervisor.supervisor.keeperlink import REQUEST_TIMEOUT_S
 
 KEEPER_PID = 999
-_MOST_TURNS = 20_000
+_UP_SINCE_S = 60.0
 CODE_1 = 1 << 8
-
-
-class Clock:
-    """Simulated seconds, and what is to happen in the world at which of them."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-        self.wall_offset_s = 1_700_000_000.0
-        self._agenda: list[tuple[float, int, Callable[[], object]]] = []
-        self._numbers = itertools.count()
-
-    def wall(self) -> float:
-        return self.now + self.wall_offset_s
-
-    def mono(self) -> float:
-        return self.now
-
-    def at(self, delay_s: float, act: Callable[[], object]) -> None:
-        """Let `act` happen in the world, whether a psvd lives then or not."""
-        heapq.heappush(self._agenda, (self.now + delay_s, next(self._numbers), act))
-
-    def pass_time(self, seconds: float) -> None:
-        """Go on by `seconds`, at most to the next event of the world, which happens then."""
-        due = self._agenda[0][0] if self._agenda else float("inf")
-        self.now = min(self.now + seconds, max(due, self.now))
-        while self._agenda and self._agenda[0][0] <= self.now:
-            heapq.heappop(self._agenda)[2]()
-
-
-class _Selector(selectors.DefaultSelector):
-    """What is readable is served at once; else time passes until the next timer of the loop or event of the world."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-        self._turns = 0
-
-    def select(self, timeout: float | None = None) -> Any:
-        found = super().select(0)
-        if not found and (timeout is None or timeout > 0):
-            self._turns = 0
-            self._clock.pass_time(3600.0 if timeout is None else timeout)
-            found = super().select(0)
-        self._turns += 1
-        assert self._turns < _MOST_TURNS, "psvd turns and turns and no time passes"
-        return found
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop on simulated time."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(_Selector(clock))
-        self._simulated = clock
-
-    def time(self) -> float:
-        return self._simulated.now
 
 
 @dataclass
@@ -185,6 +129,7 @@ class Simulation:
     doubled: list[str] = field(default_factory=list)
     lives: int = 0
     stalled_s: float = 0.0
+    boot: str = "first boot"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -211,9 +156,9 @@ class Simulation:
         patch.setattr(asyncio, "to_thread", _inline)
         for name, simulated in (("mono", self.clock.mono), ("boottime", self.clock.mono), ("wall", self.clock.wall)):
             real = getattr(kernel_clock, name)
-            for module in [m for n, m in sys.modules.items() if n.startswith("processsupervisor.")]:
-                if getattr(module, name, None) is real:
-                    patch.setattr(module, name, simulated)
+            _replace(patch, name, real, simulated)
+        _replace(patch, "boot_id", identity.boot_id, lambda: self.boot)
+        patch.setattr(fakekernel, "boot_id", lambda: self.boot)
 
     # -- the world
 
@@ -328,10 +273,26 @@ class Simulation:
         self.stalled_s += for_s
         self.nobody(for_s)
 
+    def reboot(self) -> None:
+        """Let every process end unseen, and the machine's clocks begin anew; the files stay."""
+        for born in self.born.values():
+            if born.process.is_alive:
+                self.kernel.end(born.process, int(signal.SIGKILL), is_reaped=True)
+        self.boot, self.lives = f"boot after {self.boot}", 0
+        self.clock.wall_offset_s += self.clock.now - _UP_SINCE_S
+        self.clock.now = _UP_SINCE_S
+
     def close(self) -> None:
         """Give descriptors back."""
         self.kernel.close()
         os.close(self._journal._descriptor)
+
+
+def _replace(patch: pytest.MonkeyPatch, name: str, real: object, simulated: object) -> None:
+    """Let every module of the product that has imported `real` have `simulated`."""
+    for module in [m for n, m in sys.modules.items() if n.startswith("processsupervisor.")]:
+        if getattr(module, name, None) is real:
+            patch.setattr(module, name, simulated)
 
 
 async def _die(psvd: daemon.Psvd | None) -> None:

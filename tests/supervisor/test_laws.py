@@ -84,6 +84,29 @@ def test_a_bot_that_is_born_late_and_not_wanted_any_more_is_ended(world: World) 
     assert not simulation.alive("a")
 
 
+def test_what_was_stopped_stays_stopped_over_a_reboot(world: World) -> None:
+    """What is wanted is durable; what runs by then is started once, whatever its records say of the time before."""
+    simulation = world("[bots.a]\n[bots.b]\n[bots.c]\nautostart = false\n")
+    simulation.live(_stop_b_and_start_c)
+    simulation.reboot()
+    simulation.run(60.0)
+    assert [len(simulation.alive(bot)) for bot in "abc"] == [1, 0, 1]
+    simulation.reboot()
+    assert simulation.live(_states_of_all) == {"a": State.RUNNING, "b": State.STOPPED, "c": State.RUNNING}
+    assert [len(simulation.starts[bot]) for bot in "abc"] == [3, 1, 3]
+
+
+async def _stop_b_and_start_c(psvd: Psvd) -> None:
+    await asyncio.sleep(10.0)
+    assert (await psvd._manager.stop("b", True, 60.0))["ok"]
+    assert (await psvd._manager.start("c", True, 60.0))["ok"]
+
+
+async def _states_of_all(psvd: Psvd) -> dict[str, State]:
+    await asyncio.sleep(60.0)
+    return {name: handle.life.state for name, handle in psvd._fleet.handles.items()}
+
+
 async def _stop_at_once(psvd: Psvd) -> None:
     await asyncio.sleep(1.0)
     result = await psvd._manager.stop("a", True, 60.0)
