@@ -32,9 +32,10 @@ def lines(text: str) -> list[str]:
     (("bot", "history", "-n", "x"), 2, "not a valid integer"),
     (("restart", "a", "--timeout", "soon"), 2, "expected a duration"),
     (("bot", "signal", "a", "-s", "NONE"), 2, "'NONE' is not one of"),
+    (("bot", "signal", "a", "USR1"), 2, "missing option '-s'"),
     (("bot", "history", "-n", "0"), 2, "an integer between 1 and 10000"),
     (("ls",), 3, "no supervisor runs for"),
-    (("down",), 3, "no supervisor runs for"),
+    (("down",), 3, "there is nothing to stop"),
     (("up", "--wait"), 2, "--wait goes with --detach"),
 ])
 def test_failures_are_one_line(psv: Psv, args: tuple[str, ...], status: int, said: str) -> None:

@@ -97,6 +97,33 @@ def test_a_bot_killed_in_mid_answer_answers_exactly_once(fleet: LiveFleet) -> No
     assert visitor.replies() == {f"m{n}": ["alice heard slow"] for n in range(5)}
 
 
+def test_a_message_that_kills_its_bot_is_given_up_after_three_deaths(fleet: LiveFleet) -> None:
+    """It runs three times, no more, and its sender is told; the bot lives on."""
+    fleet.write("bots.py", """
+        import os
+        from processsupervisor import Bot, Message
+
+        bot = Bot()
+
+        @bot.on_message
+        async def answer(message: Message) -> str:
+            if message.text == "die":
+                with open("deaths", "a") as file:
+                    file.write("x")
+                os._exit(3)
+            return "alive"
+    """)
+    fleet.configure('[global]\nrestart = { base = "0s" }\n[bots.x]\nrun = "bots:bot"\n')
+    fleet.up()
+    visitor = Visitor(fleet, "x")
+    visitor.post("1", "die")
+    eventually(lambda: fleet.bot("x")["restarts"] == 3 and fleet.bot("x")["state"] == "RUNNING", "the third death")
+    visitor.post("2", "still there?")
+    replies = eventually(lambda: len(found := visitor.replies()) == 2 and found, "both answers")
+    assert replies["2"] == ["alive"]
+    assert (fleet.folder / "deaths").read_text() == "xxx"
+
+
 def test_chat_goes_on_while_psvd_is_dead_and_the_link_comes_back(fleet: LiveFleet) -> None:
     """A bot needs no psvd to answer, and can be paused again by the next one."""
     _up(fleet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -40,3 +41,39 @@ def test_the_service_manager_is_told_ready_watchdog_and_stopping(fleet: LiveFlee
         last = manager.recv(4096)
     assert last == b"STOPPING=1"
     assert "NOTIFY_SOCKET" in os.environ
+
+
+def test_one_bot_that_has_to_wait_does_not_hold_up_the_unit(fleet: LiveFleet, manager: socket.socket) -> None:
+    """Rate limited for an hour: the manager is told at once, long before the timeout of any unit."""
+    fleet.write("main.py", """
+        import os, sys, time
+        open(os.environ["PSV_EXIT_NOTE"], "w").write(str(time.time() + 3600))
+        sys.exit(80)
+    """)
+    fleet.configure('[bots.limited]\nscript = "main.py"\nready = { after = "5s" }\n')
+    fleet.up(wait=False)
+    fleet.until("limited", state="RECOVERING")
+    assert _next_but_watchdog(manager).splitlines() == ["READY=1", "STATUS=0 bots ready, 1 not"]
+
+
+def test_stopping_is_said_once_and_nothing_after_it(fleet: LiveFleet, manager: socket.socket) -> None:
+    """SIGTERM while a bot still starts: what psvd says afterwards of its readiness is not passed on."""
+    fleet.configure('[bots.slow]\ncommand = ["sleep", "1000"]\nready = { tcp = 1 }\n')
+    fleet.up(wait=False)
+    fleet.until("slow", state="STARTING")
+    assert fleet.keeper is not None
+    fleet.keeper.terminate()
+    fleet.keeper.wait(20)
+    manager.settimeout(0.2)
+    said = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            said.append(manager.recv(4096))
+    assert [message for message in said if message != b"WATCHDOG=1"] == [b"STOPPING=1"]
+
+
+def _next_but_watchdog(manager: socket.socket) -> str:
+    said = b"WATCHDOG=1"
+    while said == b"WATCHDOG=1":
+        said = manager.recv(4096)
+    return said.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -91,6 +92,24 @@ def test_a_fleet_goes_down_while_its_keeper_is_stopped(fleet: LiveFleet) -> None
         os.kill(keeper, signal.SIGCONT)
     assert fleet.keeper is not None
     fleet.keeper.wait(15)
+    eventually(lambda: fleet.processes() == [], "nothing is left", 5)
+
+
+def test_a_fleet_that_went_down_stays_down_when_its_keeper_goes_on_much_later(fleet: LiveFleet) -> None:
+    """psvd has left by then: what it said before is read all the same, although the keeper first finds that it is gone."""
+    _up(fleet)
+    keeper = fleet.role_pid("keeper")
+    psvd = os.pidfd_open(fleet.role_pid("psvd"))
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        eventually(lambda: any("gives no answer" in n["message"] for n in fleet.call("fleet.status")["notes"]), "psvd knows", UNNOTICED_S)
+        fleet.call("fleet.down")
+        eventually(lambda: select.select([psvd], [], [], 0)[0], "psvd has left")
+    finally:
+        os.close(psvd)
+        os.kill(keeper, signal.SIGCONT)
+    assert fleet.keeper is not None
+    assert fleet.keeper.wait(15) == 0
     eventually(lambda: fleet.processes() == [], "nothing is left", 5)
 
 

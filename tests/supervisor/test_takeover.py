@@ -11,6 +11,7 @@ import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.ipc.client import ControlClient
+from processsupervisor.kernel.errors import NoSupervisor
 
 TWO = """
     [bots.a]
@@ -78,6 +79,22 @@ def test_without_a_keeper_nothing_is_started_and_nothing_is_stopped_for_it(fleet
     fleet.until("b", state="RECOVERING", pid=None, generation=1)
     _bring_keeper(fleet)
     assert fleet.until("b", state="RUNNING")["generation"] == 2
+
+
+def test_without_keeper_and_psvd_the_command_line_says_who_runs_on(fleet: LiveFleet) -> None:
+    """Nobody can be stopped then, so the way out is named; after an orderly end no file names a process that is gone."""
+    pids = _up(fleet)
+    _kill_keeper(fleet)
+    fleet.kill_role("psvd")
+    eventually(lambda: not fleet.answers(), "nobody answers")
+    with pytest.raises(NoSupervisor) as caught:
+        ControlClient(fleet.paths)
+    assert "2 bots run on without one" in caught.value.message
+    assert "take over with: psv -C" in caught.value.hint
+    _bring_keeper(fleet)
+    assert {name: fleet.bot(name)["pid"] for name in pids} == pids
+    fleet.down()
+    assert fleet.paths.role_lock("psvd").read_text().split() == ["nobody"]
 
 
 def test_a_start_that_the_keepers_death_cut_off_burns_no_restart(fleet: LiveFleet) -> None:

@@ -166,8 +166,8 @@ class Pump:
             try:
                 if row.row_id in self._recovered:
                     await self._begin_again(row)
-                if row.attempts >= MAX_LIVES:
-                    _log.error("message given up: the bot died %d times while it ran", row.attempts)
+                if row.attempts >= MAX_LIVES - 1:  # and once in the life that accepted it
+                    _log.error("message given up: the bot died %d times while it ran", row.attempts + 1)
                     return APOLOGY, Changes()
                 return await self._run(row, work), work.changes
             except StorageError as err:
@@ -190,7 +190,7 @@ class Pump:
                 work.is_open = False
 
     async def _begin_again(self, row: InboxRow) -> None:
-        if row.attempts < MAX_LIVES:
+        if row.attempts < MAX_LIVES - 1:
             await self._database.count_attempt(row, 1)
             self._counted.add(row.row_id)
         self._recovered.discard(row.row_id)

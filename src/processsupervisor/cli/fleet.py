@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -60,11 +61,13 @@ def down(session: Session, command: Command, *, timeout_s: float | None) -> int:
                 client.call("ping", timeout_s=_ANSWER_S)
                 stopped = _stop(session, client.stream(command.name, {"timeout_s": timeout_s}, timeout_s=0), keeper)
         except PsvError as err:
+            if keeper < 0 and err.code == "no-supervisor" and "take over" not in err.hint:
+                raise NoSupervisor(err.message, hint="there is nothing to stop") from err
             if keeper < 0 or err.code not in ("timeout", "no-supervisor"):
                 raise
             return _down_by_keeper(session, keeper)
         if keeper >= 0 and not _wait_end(keeper, _KEEPER_END_S):
-            raise PsvError("all bots have stopped, but the keeper has not ended", hint="see .psv/logs/psv, then end it with kill")
+            raise PsvError("all bots have stopped, but the keeper has not ended", hint=_STUCK.format(keeper=_keeper_note(session)))
     finally:
         if keeper >= 0:
             os.close(keeper)
@@ -72,12 +75,22 @@ def down(session: Session, command: Command, *, timeout_s: float | None) -> int:
     return EXIT_OK
 
 
+_STUCK = "if it was stopped, let it go on: kill -CONT PID, else kill -9 PID ({keeper})"
+
+
+def _keeper_note(session: Session) -> str:
+    """Return what the keeper's lock says of its holder: "keeper pid N"."""
+    with contextlib.suppress(OSError):
+        return session.paths.role_lock("keeper").read_text().strip()
+    return "see .psv/run/keeper.lock"
+
+
 def _down_by_keeper(session: Session, keeper: int) -> int:
     """End the fleet without psvd, which gives no answer: SIGTERM to the keeper, which kills what has not stopped in time."""
     session.note("psvd gives no answer; the keeper ends the fleet, killing what does not stop by itself")
     signal.pidfd_send_signal(keeper, signal.SIGTERM)
     if not _wait_end(keeper, _FORCED_END_S):
-        raise PsvError("the keeper has not ended", hint="see .psv/logs/psv, then end it with kill -9")
+        raise PsvError("the keeper has not ended", hint=_STUCK.format(keeper=_keeper_note(session)))
     session.say("stopped the fleet")
     return EXIT_OK
 

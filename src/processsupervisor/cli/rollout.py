@@ -63,7 +63,7 @@ def _print_end(session: Session, result: object) -> int:
         session.say(f"rolled {_count(len(rolled))}")
         return EXIT_OK
     session.note(f"the rollout stopped: {outcome.get('message')}")
-    session.note(f"{_count(len(rolled))} rolled, {len(rest)} not; those go on as before; psv upgrade --bots tries again")
+    session.note(f"{_count(len(rolled))} rolled, {len(rest)} not; psv ls shows how they are; psv upgrade --bots tries again")
     return EXIT_FAILED
 
 

@@ -129,8 +129,9 @@ def _parameter(arg: Arg) -> click.Parameter:
         kind = Duration()
     elif arg.choices:
         kind = click.Choice(arg.choices, case_sensitive=False)
-    return click.Option(flags, type=kind, default=arg.default, required=arg.required, help=arg.help, metavar=_metavar(arg),
-                        show_default=_shown_default(arg))
+    if arg.required:  # without a default: to click, None is a value too
+        return click.Option(flags, type=kind, required=True, help=arg.help, metavar=_metavar(arg))
+    return click.Option(flags, type=kind, default=arg.default, help=arg.help, metavar=_metavar(arg), show_default=_shown_default(arg))
 
 
 def _shown_default(arg: Arg) -> str | bool:

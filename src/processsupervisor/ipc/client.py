@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.errors import NoSupervisor, ProtocolError, PsvError, from_wire
+from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
 
 
@@ -36,6 +37,23 @@ def connect_unix(path: str | os.PathLike[str], timeout_s: float | None) -> socke
     return client
 
 
+def _absence(paths: FleetPaths) -> NoSupervisor:
+    """Return the error for a fleet whose psvd cannot be reached; bots that live on without one are told of."""
+    command = f"psv -C {shlex.quote(str(paths.folder))} up"
+    living = sum(_is_held(lock) for lock in paths.run.glob("bots/*/lock"))
+    if not living:
+        return NoSupervisor(f"no supervisor runs for {paths.folder}", hint=f"start it with: {command}")
+    bots = "1 bot runs" if living == 1 else f"{living} bots run"
+    return NoSupervisor(f"no supervisor runs for {paths.folder}; {bots} on without one", hint=f"take over with: {command}")
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        return is_flocked(lock)
+    except OSError:
+        return False
+
+
 class ControlClient:
     """One connection to the psvd of a fleet; use as a context manager or call close().
 
@@ -50,8 +68,7 @@ class ControlClient:
         except PermissionError as err:
             raise NoSupervisor(f"may not connect to the supervisor of {paths.folder}", hint="it belongs to another user") from err
         except OSError as err:
-            hint = f"start it with: psv -C {shlex.quote(str(paths.folder))} up"
-            raise NoSupervisor(f"no supervisor runs for {paths.folder}", hint=hint) from err
+            raise _absence(paths) from err
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> ControlClient:

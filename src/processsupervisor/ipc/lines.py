@@ -29,6 +29,8 @@ class LineSocket:
         self.socket = connection
         self.fds: list[int] = []
         """Descriptors received and not yet taken; the owner takes or closes them."""
+        self.is_broken = False
+        """Whether the peer is known to have gone. What it sent before can still be read; then comes the end of file."""
         self._incoming = bytearray()
         self._outgoing = bytearray()
 
@@ -97,7 +99,7 @@ class LineSocket:
             try:
                 sent = socket.send_fds(self.socket, [data], list(fds))
             except OSError:
-                return False
+                return self._break()
             self._outgoing += data[sent:]
             return True
         if len(self._outgoing) + len(data) > MAX_OUTGOING_BYTES:
@@ -113,9 +115,14 @@ class LineSocket:
             except (BlockingIOError, InterruptedError):
                 return True
             except OSError:
-                return False
+                return self._break()
             del self._outgoing[:sent]
         return True
+
+    def _break(self) -> bool:
+        self.is_broken = True
+        self._outgoing.clear()
+        return False
 
     def carry(self) -> dict[str, Any]:
         """Return what `carried` needs to go on with this connection in the program that this process becomes."""

@@ -214,11 +214,13 @@ class Dialogue:
                 return launch_program(held.paths, message["bot"], message["generation"], held.roles.original_nofile)
             case "serving":
                 self._keeper.on_served(role)
-            case "settled":
+            case "settled" if held.down_deadline is None:
                 held.manager.say("READY=1", f"STATUS={message.get('text', '')}")
+            case "settled":
+                pass  # too late: systemd knows that the fleet is stopping
             case "going-down":
-                held.manager.say("STOPPING=1")
                 if held.down_deadline is None:  # a psvd that dies in the middle of it leaves it to the next one
+                    held.manager.say("STOPPING=1")
                     held.is_led_by_psvd, held.down_status = True, int(message["exit_status"])
                     held.down_deadline = mono() + float(message["timeout_s"]) + 2 * DOWN_MARGIN_S
             case "down":

@@ -108,6 +108,15 @@ def kill_descendants(spare: int | None) -> None:
             return
 
 
+def sign_off(paths: FleetPaths) -> None:
+    """Let no lock file name a process that this keeper has ended: somebody may read a pid there and signal whoever has it next."""
+    for lock in set(paths.run.glob("*.lock")) - {paths.role_lock("keeper")}:
+        with contextlib.suppress(OSError), lock.open("r+b") as file:
+            length = len(file.read())
+            file.seek(0)
+            file.write(b"nobody".ljust(length))  # over what is there: on a full disk its block is enough
+
+
 def await_progress(pid: int | None) -> None:
     """Give the process that prints progress a moment for its last line."""
     if pid is None:

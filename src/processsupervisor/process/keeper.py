@@ -286,6 +286,7 @@ class Keeper:
                 os.unlink(held.paths.socket(name))
             listener.close()
         held.paths.running.unlink(missing_ok=True)
+        ending.sign_off(held.paths)
         unlist_fleet(held.listed)
         ending.await_progress(held.progress_pid)
         self._log.write("keeper ends", status=status)

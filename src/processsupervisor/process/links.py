@@ -48,10 +48,9 @@ class Links:
         link = self._links.get(descriptor)
         if link is None:
             return
-        if mask & selectors.EVENT_WRITE and not link.flush():
-            self.drop(link)
-            return
-        if mask & selectors.EVENT_READ:
+        if mask & selectors.EVENT_WRITE:
+            link.flush()  # if the peer has gone, what it said before is still read
+        if mask & selectors.EVENT_READ or link.is_broken:
             try:
                 messages = link.receive()
             except ProtocolError as err:
@@ -71,8 +70,8 @@ class Links:
             self._watch(link)
 
     def send(self, link: LineSocket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        """Send one line; a peer that is gone or has stopped reading is dropped."""
-        if link.send(message, fds):
+        """Send one line; a peer that has stopped reading is dropped, one that is gone when what it said before has been read."""
+        if link.send(message, fds) or link.is_broken:
             self._watch(link)
         else:
             self.drop(link)

@@ -25,6 +25,8 @@ from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 _log = logging.getLogger("psv.psvd")
 _PRUNE_EVERY_S = 3600.0
 _BATCH = 20
+_SETTLED_AFTER_S = 60.0
+"""systemd waits 90 s by default: one bot that does not become ready must not end the fleet."""
 
 
 class Psvd:
@@ -126,8 +128,8 @@ class Psvd:
                     self._fleet.start(handle, "wanted")
 
     async def _settle(self) -> None:
-        """Tell the keeper, and through it systemd, when all that is wanted is ready or has failed."""
-        outcome = await self._manager.wait(600.0)
+        """Tell the keeper, and through it systemd, when all that is wanted is ready, has failed, or has to wait."""
+        outcome = await self._manager.wait(_SETTLED_AFTER_S)
         ready, not_ready = outcome["ready"], outcome["not_ready"]
         count = len(ready) if isinstance(ready, list) else 0
         missing = len(not_ready) if isinstance(not_ready, list) else 0

@@ -39,7 +39,7 @@ class KeeperLink:
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._lost = asyncio.Event()
         self._pid: int | None = None
-        self._last_pid: int | None = None
+        self.last_pid: int | None = None
         self.is_new = True
         """Whether the last welcome was that of another keeper than the one before."""
         self.code = ""
@@ -152,8 +152,8 @@ class KeeperLink:
         elif op == "welcome":
             self.listeners = [socket.socket(fileno=fd) for fd in link.fds]
             link.fds.clear()
-            self.is_new = int(message["keeper_pid"]) != self._last_pid
-            self._pid = self._last_pid = int(message["keeper_pid"])
+            self.is_new = int(message["keeper_pid"]) != self.last_pid
+            self._pid = self.last_pid = int(message["keeper_pid"])
             self.welcome = message
             self.code = str(message.get("code", ""))
             self._heard_mono = mono()

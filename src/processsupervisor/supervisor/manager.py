@@ -13,6 +13,7 @@ import logging
 import signal
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from processsupervisor.commands.ports import Caller, Emit
@@ -31,6 +32,7 @@ from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
 _READY = frozenset({State.RUNNING, State.PAUSED})
+_LONG_WAIT_S = 10.0
 
 
 class Manager:
@@ -99,7 +101,7 @@ class Manager:
         """See FleetPort."""
         deadline = mono() + timeout_s
         wanted = [h for h in self._fleet.handles.values() if h.wanted is not Wanted.DOWN]
-        await asyncio.gather(*(h.life.wait_for(_READY | RESTING, max(0.0, deadline - mono())) for h in wanted))
+        await asyncio.gather(*(h.life.wait_until(partial(_is_settled, h), max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
         not_ready = [h for h in wanted if h.life.state not in _READY]
@@ -226,6 +228,9 @@ class Manager:
 
     def _refuse_wrong(self, handle: BotHandle) -> None:
         """Refuse what cannot be started now; a mistake outside fleet.toml is looked at again at the start itself."""
+        if self._fleet.keeper.is_silent:
+            pid = self._fleet.keeper.last_pid
+            raise Refused(f"{handle.name} cannot be started: the keeper (pid {pid}) gives no answer", hint=f"stopped? kill -CONT {pid}")
         if self._fleet.keeper.pid is None:
             raise Refused(f"{handle.name} cannot be started: no keeper", hint="bots go on as they are; psv up brings a new keeper")
         if (folder := self._fleet.moved_to()) is not None:
@@ -254,6 +259,12 @@ class Manager:
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
+
+
+def _is_settled(handle: BotHandle) -> bool:
+    """Tell whether a bot is ready, rests, or is known to wait for longer than anybody wants to watch."""
+    waits_s = handle.next_start_mono - mono() if handle.next_start_mono is not None else 0.0
+    return handle.life.state in _READY | RESTING or waits_s > _LONG_WAIT_S
 
 
 def _message(handle: BotHandle) -> str:

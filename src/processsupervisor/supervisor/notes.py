@@ -32,5 +32,5 @@ def _problems(fleet: Fleet) -> dict[str, str]:
 
 def _keeper(fleet: Fleet) -> str:
     if fleet.keeper.is_silent:
-        return "the keeper gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT"
-    return "no keeper: bots go on, nothing is started; run psv up" if fleet.keeper.pid is None else ""
+        return f"gives no answer (stopped?): bots go on, nothing is started; let it go on with kill -CONT {fleet.keeper.last_pid}"
+    return "gone: bots go on, nothing is started; run psv up" if fleet.keeper.pid is None else ""

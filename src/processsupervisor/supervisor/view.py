@@ -15,7 +15,7 @@ from processsupervisor.supervisor.sampler import Sample
 _LAST_LINE_S = 0.5
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
-    Reason.CONFIG: "read psv logs {name}; correct the program, then psv restart {name}; or fleet.toml, then psv down and psv up",
+    Reason.CONFIG: "read psv logs {name}; correct the program or its settings, then psv restart {name}",
     Reason.AUTH: "the network refused the token: set a valid one, then psv restart {name}",
     Reason.CONFLICT: "something else uses the same identity: stop it, then psv restart {name}",
     Reason.LOCK_HELD: "stop the holder that the message names; {name} is tried again by itself",
@@ -101,6 +101,8 @@ def what_to_do(handle: BotHandle) -> str:
     last = handle.last_exit
     if reason == Reason.CONFLICT and last is not None and last.exit_code is None:
         return _LOCK_STAYS_HELD.format(name=name)
+    if reason == Reason.CONFIG and handle.spec["error"]:
+        return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
     return _ADVICE[Reason(reason)].format(name=name)
 
 
