@@ -34,6 +34,7 @@ class Descent:
         fleet = self._fleet
         reach(CrashPoint.PSVD_BEFORE_DOWN)
         fleet.is_going_down = True
+        fleet.uptime.note_all(fleet.handles.values())
         fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
         fleet.web.close()
         fleet.zygotes.close()
@@ -53,6 +54,7 @@ class Descent:
         fleet.groups.close()
         reach(CrashPoint.PSVD_ALL_STOPPED)
         fleet.events.tell("down", stopped=len(stopping))
+        fleet.store.flush()
         # The keeper ends us next; listeners get their last line first.
         asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._say_down, exit_status)
         return len(stopping)

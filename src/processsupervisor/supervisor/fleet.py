@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from processsupervisor.commands.ports import ASKING
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.anchor import Anchor
@@ -31,11 +32,13 @@ from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examin
 from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.chronicle import Chronicle
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
+from processsupervisor.supervisor.uptime import Uptime
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
@@ -44,6 +47,7 @@ _log = logging.getLogger("psv.fleet")
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
 RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
+_ASKED = frozenset({Trigger.LAUNCH, Trigger.STOP, Trigger.RESTART, Trigger.PAUSE, Trigger.RESUME})
 
 
 class Fleet:
@@ -60,6 +64,9 @@ class Fleet:
         self.web = WebRole(paths, self.keeper, applied["web"])
         self.is_going_down = False
         self.events = Events()
+        self.chronicle = Chronicle(self.store, self.events)
+        self.events.listen(lambda _event: self._plan_flush())
+        self.uptime = Uptime(self.store, lambda: self.is_going_down)
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
@@ -119,6 +126,7 @@ class Fleet:
         """Note durably what is wanted of a bot; committed before the act that follows."""
         reach(CrashPoint.PSVD_BEFORE_WANTED)
         handle.wanted = wanted
+        self.uptime.note(handle)
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
         reach(CrashPoint.PSVD_AFTER_WANTED)
@@ -236,13 +244,15 @@ class Fleet:
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
-        self.store.add_transition(transition)
-        self._plan_flush()
+        asked_by = asked_by_of(transition)
+        self.store.add_transition(transition, asked_by)
+        is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
+        self.uptime.note(handle, handle.exited_at if is_end else None)
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
-        self.events.tell("transition", **transition.facts())
+        self.events.tell("transition", **transition.facts(), **({"by": asked_by} if asked_by else {}))
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
         if self._flush is None:
@@ -267,3 +277,9 @@ class Fleet:
         for handle in self.handles.values():
             handle.close()
         self.store.close()
+
+
+def asked_by_of(transition: Transition) -> str | None:
+    """Return who asked for a transition by a command that is being carried out now."""
+    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", Reason.ADMIN)
+    return ASKING.get() if is_asked else None

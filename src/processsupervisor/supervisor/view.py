@@ -111,6 +111,17 @@ def _summary(spec: BotSpec) -> dict[str, object]:
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
 
 
+def history(transitions: list[dict[str, object]], exits: list[ExitRecord], bot: str) -> list[dict[str, object]]:
+    """Return the rows of `bot.history`: transitions and exits in the order of their times, all with the same first keys."""
+    rows: list[tuple[float, dict[str, object]]] = [(float(str(row["at"])), {"kind": "transition", **row}) for row in transitions]
+    for record in exits:
+        row = {"kind": "exit", "bot": bot, "at": record.at, "from": None, "to": None, "trigger": None, "reason": record.reason,
+               "generation": record.generation, "exit_code": record.exit_code, "by": None, "signal": record.signal,
+               "uptime_s": record.uptime_s, "message": record.message}
+        rows.append((record.at, row))
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+
+
 async def await_last_words(record: ExitRecord | None) -> None:
     """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
     deadline = mono() + _LAST_LINE_S
