@@ -1,8 +1,8 @@
 """The events of a fleet in psv.db: kept in their order, at most EVENT_ROWS of them, and read again by whoever follows.
 
-A number is never given twice to what is on disk. A psvd that was killed may have told a few events that it had not written yet;
-the next one gives their numbers again, and a follower who comes with one of these and the old `life` begins where the disk ended:
-what is on disk is never passed over.
+What is shown to a follower is on disk, so its number is not given again. Only while the disk refuses, a psvd that is killed has shown
+what is lost with it; the next one gives those numbers again, and a follower who comes with one of them and the old `life` begins
+where the disk ended: what is on disk is never passed over.
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ class Chronicle:
         begin = self._begin(after, limit)
         with self._events.queue(concerns) as queue:  # before reading: nothing falls in between
             self._store.flush()
-            await emit({"kind": "begin", "life": self._events.life, "seq": self._events.seq})
             last = self._events.seq
+            await emit({"kind": "begin", "life": self._events.life, "seq": last})
             for event in chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None)):
                 await emit(event)
             while is_followed:
                 event = await queue.get()
+                if self._pending and not self._store.problem:
+                    self._store.flush()  # what is shown is on disk: its number is not given again
                 if queue.lost:
                     lost, queue.lost = queue.lost, 0
                     await emit(_lost(lost))
@@ -136,7 +138,7 @@ class Chronicle:
         waiting = [e for e in self._pending if begin < _seq(e) <= last and (bots is None or e.get("bot") in bots)]
         if limit is not None:
             rows = self._store.select(f"SELECT event FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?", (begin, *values, limit))
-            yield from [*(json.loads(row[0]) for row in reversed(rows)), *waiting][-limit:]
+            yield from [*(json.loads(row[0]) for row in reversed(rows)), *waiting][-limit or len(rows) + len(waiting) :]
             return
         query = f"SELECT id, event FROM events WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {_CHUNK}"
         while rows := self._store.select(query, (begin, last, *values)):
