@@ -17,6 +17,8 @@ from processsupervisor.config.schema import (
     BotTable,
     ControlTable,
     FleetTable,
+    HooksTable,
+    HookTable,
     LimitsTable,
     LockTable,
     LogsTable,
@@ -99,6 +101,12 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
     ),
     ("limits", LimitsTable, ""),
     ("logs", LogsTable, ""),
+    (
+        "hooks",
+        HooksTable,
+        'Each is a command as a list (`["./notify.sh"]`) or a table; see [hooks](../howto/hooks.md).',
+    ),
+    ("hooks.*", HookTable, ""),
 )
 
 _ENV_FILE = """

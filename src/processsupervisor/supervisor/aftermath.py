@@ -21,6 +21,7 @@ from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
 
@@ -34,6 +35,7 @@ class FleetAround(Protocol):
     store: Store
     breaker: Breaker
     events: Events
+    hooks: HookRunner
     handles: dict[str, BotHandle]
     is_going_down: bool
 
@@ -103,6 +105,7 @@ class Aftermath:
     def _tell_exit(self, handle: BotHandle, record: ExitRecord) -> None:
         facts = {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
         self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **facts)
+        self._fleet.hooks.after(handle.name, "exit", facts | {"ended_at": record.at})
 
     def complete(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""

@@ -23,6 +23,7 @@ from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
+from processsupervisor.supervisor.settings import take_settings
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -129,6 +130,9 @@ class Psvd:
         if before is not None and (before.get("code"), before.get("version")) != (code, __version__):
             was = {"from": f"{before.get('version')} ({before.get('code')})", "to": f"{__version__} ({code})"}
             fleet.events.tell("upgrade", **was)
+        for bot, keys in take_settings(fleet.store, {name: handle.spec for name, handle in fleet.handles.items()}).items():
+            fleet.events.tell("config", bot=bot, changed=keys)
+            fleet.hooks.after(bot, "config", {"changed": keys})
         fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
 
     async def _start_wanted(self) -> None:

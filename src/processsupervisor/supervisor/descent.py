@@ -12,6 +12,8 @@ from processsupervisor.kernel.states import HAS_PROCESS, State
 from processsupervisor.supervisor.fleet import Fleet
 
 _LAST_WORDS_S = 0.05
+_HOOKS_S = 3.0
+"""How long the end of the fleet waits for after_ hooks, within its own time."""
 _SAY_AGAIN_S = 1.0
 
 
@@ -49,6 +51,7 @@ class Descent:
         for handle in late:
             handle.kill_now()
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
+        await fleet.hooks.drain(min(_HOOKS_S, deadline - mono()))
         fleet.store.flush()
         fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
         fleet.groups.close()

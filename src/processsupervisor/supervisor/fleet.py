@@ -34,6 +34,7 @@ from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.chronicle import Chronicle
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
@@ -79,6 +80,7 @@ class Fleet:
         """The newest generation of each bot of which logd has seen the ready line."""
         self._flush: asyncio.TimerHandle | None = None
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
+        self.hooks = HookRunner(paths, lambda name: self.handles[name].spec if name in self.handles else None, self.events)
         around = Surroundings(
             paths=paths,
             launcher=self.launcher,
@@ -88,6 +90,7 @@ class Fleet:
             on_born=self._on_born,
             on_refused=self._on_refused,
             known_pids=self.first_pids,
+            hooks=self.hooks,
         )
         wanted = self.store.wanted()
         self.handles: dict[str, BotHandle] = {}
@@ -241,6 +244,7 @@ class Fleet:
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         self._births.on_born(handle, identity)
+        self.hooks.on_born(name, handle.generation, identity.pid)
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
@@ -252,6 +256,7 @@ class Fleet:
             asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
+        self.hooks.on_transition(transition)
         self.events.tell("transition", **transition.facts(), **({"by": asked_by} if asked_by else {}))
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
@@ -274,6 +279,7 @@ class Fleet:
         """Let go of everything without touching a bot."""
         self.web.close()
         self.breaker.close()
+        self.hooks.close()
         for handle in self.handles.values():
             handle.close()
         self.store.close()
