@@ -253,3 +253,32 @@ def test_the_end_of_the_fleet_waits_for_hooks_within_its_time(fleet: LiveFleet) 
     fleet.up()
     fleet.down()
     assert _names(fleet) == ["after_exit"]
+
+
+def test_pause_and_resume_have_hooks_on_both_sides(fleet: LiveFleet) -> None:
+    """psvd's before_ hooks, the bot's own, psvd's after_ hooks, in this order."""
+    fleet.write("bots.py", """
+        from processsupervisor import Bot
+        bot = Bot()
+
+        def say(word):
+            with open("said", "a") as file:
+                file.write('{"hook": "' + word + '"}\\n')
+
+        @bot.on_pause
+        async def pause():
+            say("on_pause")
+
+        @bot.on_resume
+        async def resume():
+            say("on_resume")
+    """)
+    _script(fleet, "say.sh", SAY)
+    order = ("before_pause", "after_pause", "before_resume", "after_resume")
+    fleet.configure('    [bots.x]\n    run = "bots:bot"\n' + _hooks(**dict.fromkeys(order, '["./say.sh"]')))
+    fleet.up()
+    assert fleet.call("bot.pause", names=["x"])[0]["state"] == "PAUSED"
+    eventually(lambda: "after_pause" in _names(fleet), "the pause is told")
+    assert fleet.call("bot.resume", names=["x"])[0]["state"] == "RUNNING"
+    eventually(lambda: "after_resume" in _names(fleet), "the resume is told")
+    assert _names(fleet) == ["before_pause", "on_pause", "after_pause", "before_resume", "on_resume", "after_resume"]
