@@ -24,6 +24,7 @@ from processsupervisor.launch.code import Code
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.hooks import TURN_LIMIT_S, Before
 from processsupervisor.process.lifecycle import Transition
+from processsupervisor.process.patience import Countdown
 from processsupervisor.supervisor.events import Events
 
 RUNNING_MOST = 4
@@ -213,16 +214,18 @@ async def _answer_of(runner: asyncio.subprocess.Process, job: Result, patience_s
     """Give a job to the process between and return its answer. Its stdin stays open until then: closing it ends the hook."""
     assert runner.stdin is not None
     assert runner.stdout is not None
-    try:
-        with contextlib.suppress(OSError):
-            runner.stdin.write(json.dumps(job).encode() + b"\n")
-            async with asyncio.timeout(patience_s):
-                line = await runner.stdout.readline()
-                return dict(json.loads(line)) if line else _LOST
-        return _LOST
-    except (TimeoutError, ValueError):
+
+    def give_up() -> None:
         with contextlib.suppress(ProcessLookupError):
-            runner.kill()
+            runner.kill()  # it ends its pipe, and strays.py what the hook leaves
+
+    countdown = Countdown(patience_s, give_up)
+    try:
+        runner.stdin.write(json.dumps(job).encode() + b"\n")
+        line = await runner.stdout.readline()
+        return dict(json.loads(line)) if line else _LOST
+    except (OSError, ValueError):
         return _LOST
     finally:
+        countdown.cancel()
         runner.stdin.close()

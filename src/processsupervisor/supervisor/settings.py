@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.supervisor.store import Store
 
+_WHOLE = "*"
 _NOT_SETTINGS = frozenset({"name", "error", "error_rechecks"})
 
 
@@ -24,13 +25,14 @@ def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[
     before: dict[str, dict[str, str]] = {bot: json.loads(digests) for bot, digests in store.select("SELECT bot, digests FROM settings")}
     changed: dict[str, list[str]] = {}
     for bot, spec in specs.items():
-        now = {key: _digest(value) for key, value in spec.items() if key not in _NOT_SETTINGS}
-        was = before.get(bot)
-        if was == now:
+        values = {key: value for key, value in spec.items() if key not in _NOT_SETTINGS}
+        was, whole = before.get(bot), _digest(values)
+        if was is not None and was.get(_WHOLE) == whole:
             continue
+        now = {_WHOLE: whole, **{key: _digest(value) for key, value in values.items()}}
         upsert = "INSERT INTO settings (bot, digests) VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET digests = excluded.digests"
         store.execute(upsert, (bot, json.dumps(now)))
-        if was is not None and (keys := sorted(key for key in was.keys() & now.keys() if was[key] != now[key])):
+        if was is not None and (keys := sorted(key for key in was.keys() & values.keys() if was[key] != now[key])):
             changed[bot] = keys
     for bot in before.keys() - specs.keys():
         store.execute("DELETE FROM settings WHERE bot = ?", (bot,))
