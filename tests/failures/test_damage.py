@@ -186,11 +186,13 @@ def test_without_a_database_events_and_uptime_go_on_and_are_kept(fleet: LiveFlee
     assert [event["bot"] for event in events() if event["kind"] == "restart"] == ["b"]
     eventually(lambda: up_s() > 0.5, "uptime is counted")
     fleet.paths.database.rename(fleet.paths.database.with_suffix(".damaged"))
-    eventually(lambda: "psv.db" not in _notes(fleet), "a new database is used")
+    eventually(lambda: [event for event in events() if event.get("message") == "psv.db is used again"], "a new database is used")
     fleet.kill_role("psvd")
     eventually(fleet.answers, "a new psvd answers")
     assert [event["seq"] for event in events()][: len(told)] == told
     assert up_s() > 0.5
+    alerts = [str(event["message"]) for event in events() if event["kind"] == "alert"]
+    assert "cannot be used" in alerts[0] and alerts[1] == "psv.db is used again"
 
 
 def test_a_log_folder_that_somebody_replaced_does_not_stop_the_bot(fleet: LiveFleet) -> None:

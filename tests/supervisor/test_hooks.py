@@ -182,6 +182,38 @@ def test_a_hook_ends_with_its_psvd_and_is_not_run_again(fleet: LiveFleet) -> Non
     assert _names(fleet) == ["after_ready"], "a bot that is adopted did not become ready again"
 
 
+def test_a_start_whose_hook_was_cut_off_by_the_end_of_psvd_begins_anew(fleet: LiveFleet) -> None:
+    """It had not happened: the next psvd starts the bot, with a hook of its own, and the first one is gone."""
+    _script(fleet, "slow.sh", '#!/bin/sh\necho run >> runs\ntest -e may-start || sleep 777\n')
+    fleet.configure(BOT + _hooks(before_start='{ command = ["./slow.sh"], timeout = "10m" }'))
+    fleet.up(wait=False)
+    eventually((fleet.folder / "runs").exists, "the hook runs")
+    hooks = _marked(fleet)
+    (fleet.folder / "may-start").touch()
+    _restart_psvd(fleet)
+    pid = fleet.until("x", state="RUNNING", restarts=0)["pid"]
+    eventually(lambda: fleet.copies("x") == [pid], "one copy")
+    assert (fleet.folder / "runs").read_text() == "run\nrun\n"
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in hooks), "the first hook is gone")
+
+
+def test_an_exit_that_no_psvd_saw_is_told_once_by_the_next(fleet: LiveFleet) -> None:
+    """The bot dies while psvd is stopped and then killed: after_exit runs once, with how the keeper saw it end."""
+    _script(fleet, "say.sh", SAY)
+    fleet.configure(BOT + _hooks(after_exit='["./say.sh"]'))
+    fleet.up()
+    pid = fleet.until("x", state="RUNNING")["pid"]
+    psvd = fleet.kill_role("psvd", signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the keeper reaped it")
+    os.kill(psvd, signal.SIGKILL)
+    eventually(fleet.answers, "a new psvd answers")
+    fleet.until("x", state="RUNNING", generation=2)
+    eventually(lambda: _names(fleet) == ["after_exit"], "it is told")
+    _restart_psvd(fleet)
+    assert [(event["generation"], event["signal"]) for event in _said(fleet)] == [(1, "SIGKILL")]
+
+
 def test_hooks_are_neither_strays_nor_leftovers(fleet: LiveFleet) -> None:
     """While one runs the bot is stopped, started and killed, and psvd's successor adopts: the hook is not taken for the bot."""
     _script(fleet, "slow.sh", '#!/bin/sh\necho $$ > "$PSV_FLEET/hook"\nexec sleep 777\n')

@@ -174,6 +174,8 @@ def test_what_adoption_finds_decides_about_the_time_nobody_saw(clocks: Clocks) -
     assert _unseen(clocks, up, 40, _bot(State.UNKNOWN)) == {UP: 60, DOWN: 0, UNKNOWN: 40}
     again = _bot(State.RUNNING, generation=2, ready=clocks.boottime - 10)
     assert _unseen(clocks, up, 40, again, clocks.wall - 30) == {UP: 80, DOWN: 20, UNKNOWN: 0}
+    others = _bot(State.RUNNING, generation=7, ready=clocks.boottime - 10)
+    assert _unseen(clocks, up, 40, others, clocks.wall - 30) == {UP: 70, DOWN: 0, UNKNOWN: 30}, "a psv that does not count was there"
     started = _bot(State.RUNNING, ready=clocks.boottime - 20)
     assert _unseen(clocks, _mark(clocks, DOWN, 100), 40, started) == {UP: 20, DOWN: 80, UNKNOWN: 0}
     assert _unseen(clocks, _mark(clocks, None, 100), 40, started) == {UP: 0, DOWN: 0, UNKNOWN: 0}

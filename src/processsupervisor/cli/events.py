@@ -120,6 +120,14 @@ def _words(event: Event) -> str:
             args = event.get("args")
             names = args.get("names") if isinstance(args, dict) else None
             return _joined(" ".join([str(event.get("op")), *map(str, names if isinstance(names, list) else [])]), _by(event))
+        case "hook":
+            took = event.get("took_s")
+            return str(event.get("message") or f"{event.get('hook')} ok in {format_duration(float(str(took or 0)))}")
+        case "alert" if event.get("subject"):
+            return f"{event['subject']}: {event.get('message')}"
+        case "psvd":
+            how = "the fleet is started" if event.get("is_cold") else "took over what runs"
+            return _joined(how, f"pid {event.get('pid')}, psv {event.get('version')}")
         case "lost":
             return f"{event.get('count')} events are missing here"
     return ", ".join(f"{key} {_value(value)}" for key, value in event.items() if key not in _SHOWN_ELSEWHERE and value not in (None, ""))

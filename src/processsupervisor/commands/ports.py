@@ -38,7 +38,7 @@ class FleetPort(Protocol):
         ...
 
     async def watch(self, emit: Emit) -> None:
-        """Emit `{kind: "snapshot", bots}`, then `{kind: "transition", ...}` for ever; last `{kind: "down", stopped}`."""
+        """Emit `{kind: "snapshot", bots}`, then every event, transitions among them; last `{kind: "down", stopped}`."""
         ...
 
     async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:

@@ -179,7 +179,7 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
 
 def hooks_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """The programs of hooks that are named by a path exist and may be executed; a bot runs without, so it is a warning."""
-    for name, hook in spec["hooks"].items():
+    for name, hook in (spec.get("hooks") or {}).items():  # settings that an older psv applied have none
         path = Path(hook["command"][0])
         if "/" in hook["command"][0] and not _is_executable(path):
             what = "is not executable" if path.exists() else "does not exist"

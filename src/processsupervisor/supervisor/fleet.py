@@ -79,6 +79,7 @@ class Fleet:
         self._matched: dict[str, int] = {}
         """The newest generation of each bot of which logd has seen the ready line."""
         self._flush: asyncio.TimerHandle | None = None
+        self._told_problem = ""
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         self.hooks = HookRunner(paths, lambda name: self.handles[name].spec if name in self.handles else None, self.events)
         around = Surroundings(
@@ -268,6 +269,9 @@ class Fleet:
         reach(CrashPoint.PSVD_BEFORE_FLUSH)
         self.store.flush()
         reach(CrashPoint.PSVD_AFTER_FLUSH)
+        if (problem := self.store.problem) != self._told_problem:
+            self._told_problem = problem
+            self.events.tell("alert", subject="psv.db", message=problem or "psv.db is used again")
         if self.store.is_behind:
             self._plan_flush(SAVE_AGAIN_S)
 
