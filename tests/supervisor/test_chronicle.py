@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +110,7 @@ async def test_the_table_is_bounded_and_says_what_it_lost(path: Path, monkeypatc
     lost, *kept = await life.read(after="3")
     assert (lost["kind"], lost["count"]) == ("lost", 12)
     assert _n(kept) == list(range(15, 25))
-    assert life.store.select("SELECT count(*) FROM events") == [(10,)]
+    assert life.store.rows("SELECT count(*) FROM events") == [(10,)]
 
 
 async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> None:
@@ -209,7 +211,7 @@ def test_a_follower_survives_every_psvd(fleet: LiveFleet, tmp_path: Path) -> Non
     assert follower.wait(20) == 0
     shown = _shown(out)
     fleet.up()
-    kept = [row[0] for row in Store(fleet.paths.database).select("SELECT id FROM events ORDER BY id")]
+    kept = [row[0] for row in Store(fleet.paths.database).rows("SELECT id FROM events ORDER BY id")]
     numbers = [event["seq"] for event in shown]
     assert numbers == sorted(set(numbers))
     assert set(numbers) == {number for number in kept if number <= numbers[-1]}
@@ -235,3 +237,36 @@ def test_who_asked_and_why_is_kept(fleet: LiveFleet) -> None:
         events = list(client.stream("fleet.events", {"names": ["x"]}))
     restarts = [(event["by"], event["reason"]) for event in events if event["kind"] == "restart"]
     assert restarts == [(asked["by"], "admin"), ("policy", "signal")]
+
+
+def _events(fleet: LiveFleet, kind: str) -> list[Event]:
+    with ControlClient(fleet.paths) as client:
+        return [event for event in client.stream("fleet.events", {"limit": 1000}) if event["kind"] == kind]
+
+
+def test_a_rollout_is_told_step_by_step(fleet: LiveFleet) -> None:
+    """Plan, batch, bot, end: whoever follows sees the same as whoever asked for it."""
+    fleet.write("main.py", "import time\ntime.sleep(1000)\n")
+    fleet.configure('[bots.x]\nscript = "main.py"\nready = { after = "0s" }\n')
+    fleet.up()
+    assert fleet.call("fleet.rollout", names=["x"])["ok"]
+    told = _events(fleet, "rollout")
+    assert [event["step"] for event in told] == ["plan", "batch", "bot", "end"]
+    assert (told[2]["bot"], told[2]["outcome"], told[3]["ok"]) == ("x", "rolled", True)
+
+
+def test_another_version_of_psvd_is_told(fleet: LiveFleet) -> None:
+    """The psvd before was of another copy; one of the same copy is no upgrade."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    fleet.down()
+    with contextlib.closing(sqlite3.connect(fleet.paths.database)) as db:
+        db.execute("""UPDATE events SET event = replace(event, '"code": "', '"code": "0.0.9-') WHERE event LIKE '%"kind": "psvd"%'""")
+        db.commit()
+    fleet.up()
+    first = _events(fleet, "upgrade")
+    assert len(first) == 1 and "0.0.9-" in str(first[0]["from"]) and "0.0.9-" not in str(first[0]["to"])
+    fleet.kill_role("psvd")
+    eventually(lambda: fleet.answers() and len(_events(fleet, "psvd")) == 3, "a new psvd of the same copy")
+    assert _events(fleet, "upgrade") == first
+    assert [event["is_cold"] for event in _events(fleet, "psvd")] == [True, True, False]

@@ -121,7 +121,7 @@ def test_windows_reach_as_far_as_they_say(store: Store, clocks: Clocks) -> None:
     store.flush()
     uptime.prune()
     store.flush()
-    assert store.select("SELECT count(*) FROM uptime")[0][0] <= uptime_module.KEPT_HOURS + 1
+    assert store.rows("SELECT count(*) FROM uptime")[0][0] <= uptime_module.KEPT_HOURS + 1
     assert _sums(uptime, "month")[0] == pytest.approx(30 * 24 * HOUR, abs=HOUR)
 
 
@@ -149,7 +149,7 @@ def test_what_the_disk_refuses_is_kept_until_it_takes_it(store: Store, clocks: C
     clocks.go_on(200)
     store.flush()
     assert not store.is_behind
-    assert store.select("SELECT sum(up_s), sum(down_s) FROM uptime") == [(100.0, 0.0)]
+    assert store.rows("SELECT sum(up_s), sum(down_s) FROM uptime") == [(100.0, 0.0)]
 
 
 def _mark(clocks: Clocks, how: int | None, ago_s: float, generation: int = 1) -> Mark:
@@ -206,7 +206,7 @@ def test_a_mark_of_a_bot_that_was_taken_out_goes(store: Store, clocks: Clocks) -
     uptime = Uptime(store, lambda: False)
     uptime.take_over([_bot(State.RUNNING)])
     store.flush()
-    store.execute("INSERT INTO marks VALUES ('y', 'no mark')", ())
+    store.write("INSERT INTO marks VALUES ('y', 'no mark')", ())
     clocks.go_on(100)
     Uptime(store, lambda: False).take_over([])
     again = Uptime(store, lambda: False)
@@ -309,6 +309,6 @@ def test_a_file_of_the_version_before_gets_what_it_lacks(tmp_path: Path) -> None
     uptime.take_over([_bot(State.RUNNING)])
     store.flush()
     assert store.history("x", 5)[0]["generation"] == 3
-    mark = json.loads(store.select("SELECT mark FROM marks WHERE bot = 'x'")[0][0])
+    mark = json.loads(store.rows("SELECT mark FROM marks WHERE bot = 'x'")[0][0])
     assert mark["boot"] == boot_id() and mark["boottime"] <= boottime()
     store.close()

@@ -123,8 +123,8 @@ def _words(event: Event) -> str:
         case "hook":
             took = event.get("took_s")
             return str(event.get("message") or f"{event.get('hook')} ok in {format_duration(float(str(took or 0)))}")
-        case "alert" if event.get("subject"):
-            return f"{event['subject']}: {event.get('message')}"
+        case "alert":
+            return f"{event.get('what')}: {event.get('message')}"
         case "psvd":
             how = "the fleet is started" if event.get("is_cold") else "took over what runs"
             return _joined(how, f"pid {event.get('pid')}, psv {event.get('version')}")

@@ -36,7 +36,7 @@ class Chronicle:
 
     def last(self, kind: str) -> Event | None:
         """Return the newest event of a kind that is on disk."""
-        rows = self._store.select("SELECT event FROM events WHERE event LIKE ? ORDER BY id DESC LIMIT 5", (f'%"kind": "{kind}"%',))
+        rows = self._store.rows("SELECT event FROM events WHERE event LIKE ? ORDER BY id DESC LIMIT 5", (f'%"kind": "{kind}"%',))
         return next((event for row in rows if (event := json.loads(row[0])).get("kind") == kind), None)
 
     async def tell(self, emit: Emit, *, after: str | None, bots: Collection[str] | None, limit: int | None, is_followed: bool) -> None:
@@ -70,7 +70,7 @@ class Chronicle:
 
     def prune(self) -> None:
         """Drop what is beyond the bound; called now and then."""
-        self._store.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (EVENT_ROWS,))
+        self._store.write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (EVENT_ROWS,))
 
     # -- disk
 
@@ -85,7 +85,7 @@ class Chronicle:
             return False
         self._renumber()
         for event in self._pending:
-            store.execute("INSERT INTO events (id, bot, event) VALUES (?,?,?)", (event["seq"], event.get("bot"), json.dumps(event)))
+            store.write("INSERT INTO events (id, bot, event) VALUES (?,?,?)", (event["seq"], event.get("bot"), json.dumps(event)))
         return True
 
     def on_written(self) -> None:
@@ -97,7 +97,7 @@ class Chronicle:
         del self._pending[:-PENDING_EVENTS]
 
     def _last(self) -> int:
-        rows = self._store.select("SELECT max(id) FROM events")
+        rows = self._store.rows("SELECT max(id) FROM events")
         return int(rows[0][0] or 0) if rows else 0
 
     def _renumber(self) -> None:
@@ -125,7 +125,7 @@ class Chronicle:
 
     def _missing(self, begin: int, bots: Collection[str] | None) -> Iterator[Event]:
         """Yield how many events after `begin` are kept no more."""
-        rows = self._store.select("SELECT min(id) FROM events")
+        rows = self._store.rows("SELECT min(id) FROM events")
         oldest = int(rows[0][0] or 0) if rows else 0
         if begin and bots is None and oldest > begin + 1:
             yield _lost(oldest - begin - 1)
@@ -137,11 +137,11 @@ class Chronicle:
             where, values = f" AND bot IN ({', '.join('?' * len(bots))})", tuple(bots)
         waiting = [e for e in self._pending if begin < _seq(e) <= last and (bots is None or e.get("bot") in bots)]
         if limit is not None:
-            rows = self._store.select(f"SELECT event FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?", (begin, *values, limit))
+            rows = self._store.rows(f"SELECT event FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?", (begin, *values, limit))
             yield from [*(json.loads(row[0]) for row in reversed(rows)), *waiting][-limit or len(rows) + len(waiting) :]
             return
         query = f"SELECT id, event FROM events WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {_CHUNK}"
-        while rows := self._store.select(query, (begin, last, *values)):
+        while rows := self._store.rows(query, (begin, last, *values)):
             yield from (json.loads(row[1]) for row in rows)
             begin = int(rows[-1][0])
         yield from (event for event in waiting if _seq(event) > begin)

@@ -37,7 +37,7 @@ class Events:
         """The number of the last event; whoever keeps them sets where it begins."""
         self.life = secrets.token_hex(4)
         """Which psvd counts: a number is that of one event only together with this, until it is on disk."""
-        self._listeners: set[Callable[[Event], None]] = set()
+        self._listeners: dict[Callable[[Event], None], None] = {}  # in the order in which they came
 
     def tell(self, kind: str, **fields: object) -> None:
         """Tell all listeners; `at` is now unless given."""
@@ -48,11 +48,11 @@ class Events:
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with every event from now on."""
-        self._listeners.add(listener)
+        self._listeners[listener] = None
 
     def unlisten(self, listener: Callable[[Event], None]) -> None:
         """Call it no more; doing it twice does nothing."""
-        self._listeners.discard(listener)
+        self._listeners.pop(listener, None)
 
     @contextmanager
     def queue(self, concerns: Callable[[Event], bool] = lambda _event: True) -> Iterator[EventQueue]:

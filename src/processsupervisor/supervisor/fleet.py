@@ -271,7 +271,7 @@ class Fleet:
         reach(CrashPoint.PSVD_AFTER_FLUSH)
         if (problem := self.store.problem) != self._told_problem:
             self._told_problem = problem
-            self.events.tell("alert", subject="psv.db", message=problem or "psv.db is used again")
+            self.events.tell("alert", what="psv.db", message=problem or "psv.db is used again")
         if self.store.is_behind:
             self._plan_flush(SAVE_AGAIN_S)
 

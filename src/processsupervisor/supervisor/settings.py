@@ -22,7 +22,7 @@ def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[
 
     On disk before it returns, so that nothing is told twice. A key that only one version of psv knows is no difference.
     """
-    before: dict[str, dict[str, str]] = {bot: json.loads(digests) for bot, digests in store.select("SELECT bot, digests FROM settings")}
+    before: dict[str, dict[str, str]] = {bot: json.loads(digests) for bot, digests in store.rows("SELECT bot, digests FROM settings")}
     changed: dict[str, list[str]] = {}
     for bot, spec in specs.items():
         values = {key: value for key, value in spec.items() if key not in _NOT_SETTINGS}
@@ -31,11 +31,11 @@ def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[
             continue
         now = {_WHOLE: whole, **{key: _digest(value) for key, value in values.items()}}
         upsert = "INSERT INTO settings (bot, digests) VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET digests = excluded.digests"
-        store.execute(upsert, (bot, json.dumps(now)))
+        store.write(upsert, (bot, json.dumps(now)))
         if was is not None and (keys := sorted(key for key in was.keys() & values.keys() if was[key] != now[key])):
             changed[bot] = keys
     for bot in before.keys() - specs.keys():
-        store.execute("DELETE FROM settings WHERE bot = ?", (bot,))
+        store.write("DELETE FROM settings WHERE bot = ?", (bot,))
     store.flush()
     return changed
 

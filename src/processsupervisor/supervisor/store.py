@@ -174,6 +174,11 @@ class Store:
         rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,))
         return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
+    def exit_of(self, bot: str, generation: int) -> ExitRecord | None:
+        """Return the exit record of one generation, None when its end is not noted."""
+        rows = self._rows("SELECT record FROM exits WHERE bot = ? AND generation = ?", (bot, generation))
+        return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
+
     def has_exit(self, bot: str, generation: int) -> bool:
         """Tell whether the end of this generation is noted."""
         return bool(self._rows("SELECT 1 FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation)))
@@ -200,11 +205,6 @@ class Store:
         """Return the newest `limit` exit records of a bot, oldest first."""
         rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT ?", (bot, limit))
         return [ExitRecord.from_json(json.loads(row[0])) for row in reversed(rows)]
-
-    def exit_of(self, bot: str, generation: int) -> ExitRecord | None:
-        """Return how a generation ended, if that is noted."""
-        rows = self._rows("SELECT record FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation))
-        return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
     def add_audit(self, at: float, caller: str, op: str, args: str) -> None:
         """Note one permitted command."""
@@ -235,18 +235,19 @@ class Store:
             (EXITS_PER_BOT,),
         )
 
+    def write(self, statement: str, values: tuple[object, ...]) -> int | None:
+        """Carry out one statement on another file's tables, on disk at the next flush; returns its row, None when the disk refuses."""
+        cursor = self._run(statement, values)
+        return None if cursor is None else int(cursor.lastrowid or 0)
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query on another file's tables."""
+        return self._rows(query, values)
+
     def close(self) -> None:
         """Commit and close."""
         self.flush()
         self._db.close()
-
-    def execute(self, statement: str, values: tuple[object, ...]) -> bool:
-        """Run one statement of somebody else's table in the transaction; False when the disk refuses."""
-        return self._run(statement, values) is not None
-
-    def select(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of somebody else's table; none when the file cannot be read."""
-        return self._rows(query, values)
 
     def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor | None:
         if not self._dirty:

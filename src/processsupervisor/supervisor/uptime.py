@@ -133,7 +133,7 @@ class Uptime:
 
     def take_over(self, handles: Iterable[BotHandle]) -> None:
         """Decide what the time counts as in which no psvd looked; called once, when adoption has found what runs."""
-        marks = {bot: mark for bot, text in self._store.select("SELECT bot, mark FROM marks") if (mark := _mark_of(text)) is not None}
+        marks = {bot: mark for bot, text in self._store.rows("SELECT bot, mark FROM marks") if (mark := _mark_of(text)) is not None}
         self._is_open = True
         for handle in handles:
             mark = marks.get(handle.name)
@@ -145,7 +145,7 @@ class Uptime:
                     self._add(handle.name, span)
             self._put(handle.name, self._now(handle))
         for bot in marks.keys() - self._marks.keys() - {_LOOKED}:
-            self._store.execute("DELETE FROM marks WHERE bot = ?", (bot,))  # taken out of the fleet: its time stands still
+            self._store.write("DELETE FROM marks WHERE bot = ?", (bot,))  # taken out of the fleet: its time stands still
 
     def note(self, handle: BotHandle, ended_at: float | None = None) -> None:
         """Count the time up to now, or to the wall time at which the bot ended; from then on it is as it is now."""
@@ -218,10 +218,10 @@ class Uptime:
             "up_s = up_s + excluded.up_s, down_s = down_s + excluded.down_s, unknown_s = unknown_s + excluded.unknown_s"
         )
         for (bot, hour), seconds in self._hours.items():
-            store.execute(add, (bot, hour, *seconds))
+            store.write(add, (bot, hour, *seconds))
         upsert = "INSERT INTO marks (bot, mark) VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET mark = excluded.mark"
         for bot in self._unsaved:
-            store.execute(upsert, (bot, json.dumps(asdict(self._marks[bot]))))
+            store.write(upsert, (bot, json.dumps(asdict(self._marks[bot]))))
         return True
 
     def on_written(self) -> None:
@@ -231,13 +231,13 @@ class Uptime:
     def prune(self) -> None:
         """Forget what no window reaches; called now and then."""
         oldest = int(wall() // HOUR_S) - KEPT_HOURS
-        self._store.execute("DELETE FROM uptime WHERE hour < ?", (oldest,))
+        self._store.write("DELETE FROM uptime WHERE hour < ?", (oldest,))
         self._hours = {key: value for key, value in self._hours.items() if key[1] >= oldest}
 
     def _rows(self, bot: str) -> dict[int, list[float]]:
         oldest = int(wall() // HOUR_S) - KEPT_HOURS
         query = "SELECT hour, up_s, down_s, unknown_s FROM uptime WHERE bot = ? AND hour >= ?"
-        found = {int(row[0]): [float(value) for value in row[1:]] for row in self._store.select(query, (bot, oldest))}
+        found = {int(row[0]): [float(value) for value in row[1:]] for row in self._store.rows(query, (bot, oldest))}
         for (name, hour), seconds in self._hours.items():
             if name == bot:
                 found[hour] = [a + b for a, b in zip(found.get(hour, [0.0, 0.0, 0.0]), seconds, strict=True)]
