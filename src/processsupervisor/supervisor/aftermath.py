@@ -20,6 +20,8 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
 
@@ -32,6 +34,8 @@ class FleetAround(Protocol):
     paths: FleetPaths
     store: Store
     breaker: Breaker
+    events: Events
+    hooks: HookRunner
     handles: dict[str, BotHandle]
     is_going_down: bool
 
@@ -64,8 +68,10 @@ class Aftermath:
         reach(CrashPoint.PSVD_BEFORE_EXIT)
         row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
         self._rows[handle.name] = record.generation, row
+        fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
+        fleet.hooks.after(handle.name, "exit", _facts(record) | {"ended_at": record.at})
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
@@ -89,8 +95,13 @@ class Aftermath:
         record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
+        before = self._fleet.store.exit_of(handle.name, record.generation)  # of a psvd that died between this note and its record
         self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+        if is_news := before is None or (record.has_status and not before.has_status):
+            self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
         self._fleet.store.flush()
+        if is_news:
+            self._fleet.hooks.after(handle.name, "exit", _facts(record) | {"ended_at": record.at})
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
@@ -135,6 +146,7 @@ class Aftermath:
         is_final = decision.what is Next.COMPLETE or (decision.what is Next.GIVE_UP and decision.delay_s is None)
         if decision.what is Next.START:
             handle.restarts += 1
+            self._fleet.events.tell("restart", bot=handle.name, reason=record.reason, by="policy", delay_s=decision.delay_s or 0.0)
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
             handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, "recover"))
         elif decision.what is Next.COMPLETE:
@@ -147,3 +159,8 @@ class Aftermath:
                 handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, "retry"))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))
+
+
+def _facts(record: ExitRecord) -> dict[str, object]:
+    """Return what is told of an exit."""
+    return {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
