@@ -15,13 +15,14 @@ from processsupervisor.kernel.files import read_small
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception, process_status, uptime_of
+from processsupervisor.process.exits import OF_POLICY, TAIL_LINES, ExitRecord, ended_because, find_exception, process_status, uptime_of
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
+from processsupervisor.supervisor.tasks import Tasks
 
 _log = logging.getLogger("psv.aftermath")
 
@@ -34,6 +35,7 @@ class FleetAround(Protocol):
     breaker: Breaker
     handles: dict[str, BotHandle]
     is_going_down: bool
+    tasks: Tasks
 
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless something forbids it."""
@@ -59,18 +61,21 @@ class Aftermath:
         fleet = self._fleet
         fleet.breaker.done(handle.name)
         state = handle.life.state
-        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
+        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason in OF_POLICY
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
-        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
+        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back or fleet.tasks.get(handle.name)))
         self._rows[handle.name] = record.generation, row
+        fleet.tasks.note_end(handle, record)
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
+        elif fleet.tasks.rest(handle, record):
+            pass
         elif is_asked:
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             if state is State.RESTARTING:
                 fleet.start(handle, "restart")
         elif fleet.is_going_down or handle.wanted is Wanted.DOWN:
@@ -86,14 +91,17 @@ class Aftermath:
         """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
         record.uptime_s = uptime_of(facts, record.at)
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
+        override = override_of(facts)
+        record.reason = override if override in OF_POLICY else Reason.ADMIN if is_asked else override or record.reason
+        record.message = ended_because(override, facts.get("notes") or []) or record.message
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
         if not self._fleet.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
-            self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+            self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not (is_asked or self._fleet.tasks.get(handle.name)))
+            self._fleet.tasks.note_end(handle, record)
             self._fleet.store.flush()
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
-        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
+        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN and not self._fleet.tasks.rest(handle, record):
             self._follow(handle, record, self._decide(handle, record))
 
     def complete(self, bot: str, generation: int) -> None:

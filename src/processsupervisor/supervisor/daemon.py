@@ -67,6 +67,7 @@ class Psvd:
                 tasks.create_task(reconcile.settle()),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
+                tasks.create_task(self._fleet.tasks.run()),
             ]
             await stopped.wait()
             for task in background:

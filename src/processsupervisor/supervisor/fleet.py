@@ -36,6 +36,7 @@ from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
+from processsupervisor.supervisor.tasks import Tasks
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
@@ -92,6 +93,7 @@ class Fleet:
             handle = BotHandle(spec, around)
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
+        self.tasks = Tasks(self, self.handles.values())
         self.aftermath = Aftermath(self, on_essential_end)
 
     # -- facts
@@ -112,6 +114,11 @@ class Fleet:
         """Return where the fleet folder lies now if it was moved or replaced while the fleet runs: nothing is started then."""
         now = self._anchor.moved_to()
         return now.removesuffix("/.psv/run") if now is not None else None
+
+    @property
+    def can_start(self) -> bool:
+        """Tell whether anything can be started now."""
+        return self.keeper.pid is not None and self.moved_to() is None and not self.is_going_down
 
     # -- wishes
 
@@ -142,6 +149,8 @@ class Fleet:
         if handle.spec["error"]:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)
+            return False
+        if self.tasks.holds_back(handle):
             return False
         if not self.breaker.admits(handle.name):
             if handle.life.state is not State.RECOVERING:
@@ -237,6 +246,7 @@ class Fleet:
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
         self.store.add_transition(transition)
+        self.tasks.on_transition(transition)
         self._plan_flush()
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pausing.pause)
