@@ -33,6 +33,7 @@ from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.keeperlink import KeeperLink
+from processsupervisor.supervisor.recycling import Recycling
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
@@ -94,6 +95,7 @@ class Fleet:
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
         self.tasks = Tasks(self, self.handles.values())
+        self.recycling = Recycling(self.events, self.handles.values(), lambda: self.can_start)
         self.aftermath = Aftermath(self, on_essential_end)
 
     # -- facts

@@ -44,6 +44,11 @@ class Manager:
         self._descent = descent
         self._rollouts = Rollouts(fleet)
 
+    @property
+    def is_rolling(self) -> bool:
+        """Tell whether a rollout is under way."""
+        return self._rollouts.is_under_way
+
     # -- the fleet
 
     async def status(self) -> dict[str, object]:
