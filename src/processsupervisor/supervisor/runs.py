@@ -89,6 +89,11 @@ class Runs:
         """Tell whether the occurrence that is due then was noted already."""
         return bool(self._store.rows("SELECT 1 FROM runs WHERE bot = ? AND due_at = ? AND why != 'command'", (bot, due_at)))
 
+    def known_from(self, bot: str, keep: int) -> float:
+        """Return the due time from which on all runs are still noted: earlier ones may have been dropped."""
+        rows = self._store.rows("SELECT count(*), min(due_at) FROM runs WHERE bot = ?", (bot,))
+        return float(rows[0][1]) if rows and rows[0][0] >= keep else 0.0
+
     def queue(self, bot: str, runs: Sequence[tuple[float, Why]], left_out: tuple[float, str] | None, mark: Mark) -> bool:
         """Note what is due, what is left out and why, and the mark, in one; False when the disk refuses, and nothing is noted then."""
         rows = [(_INSERT, (bot, due_at, str(why), RunState.QUEUED, boot_id(), "")) for due_at, why in runs]

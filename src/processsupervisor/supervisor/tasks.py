@@ -12,11 +12,10 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from processsupervisor.config.spec import ScheduleSpec
-from processsupervisor.kernel.clock import boottime, wall
+from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Refused, SystemRefused
-from processsupervisor.kernel.identity import boot_id, start_boottime
+from processsupervisor.kernel.identity import boot_id
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.exits import ExitRecord
@@ -25,9 +24,9 @@ from processsupervisor.process.lifecycle import Transition
 from processsupervisor.supervisor.adoption import Outcome
 from processsupervisor.supervisor.due import MAX_MISSED, Why, plan
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.runs import Mark, Run, Runs, RunState
-from processsupervisor.supervisor.schedule import Due, Schedule, schedule_key
+from processsupervisor.supervisor.runs import Run, Runs, RunState
 from processsupervisor.supervisor.store import Store
+from processsupervisor.supervisor.task import Task
 
 _log = logging.getLogger("psv.tasks")
 LOOK_EVERY_S = 10.0
@@ -54,40 +53,6 @@ class FleetAround(Protocol):
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless something forbids it."""
         ...
-
-
-class Task:
-    """One bot that is a task: its schedule, its mark, its open runs."""
-
-    def __init__(self, handle: BotHandle, spec: ScheduleSpec, runs: Runs) -> None:
-        self.handle, self.spec = handle, spec
-        self._key = schedule_key(spec)
-        kept = runs.mark(handle.name)
-        if kept is not None and kept.schedule == self._key:
-            self.mark = kept
-            self.schedule = Schedule(spec, handle.name, kept.anchor)
-        else:
-            self.anew(runs)
-        self.queue = [run for run in runs.open(handle.name) if run.state is RunState.QUEUED]
-        self.running = next((run for run in runs.open(handle.name) if run.state is RunState.RUNNING), None)
-        self.next = self.schedule.next_after(self.mark.at)
-
-    def anew(self, runs: Runs) -> None:
-        """Schedule from now on: what was due before is nobody's concern."""
-        now = wall()
-        self.mark = Mark(self._key, now, now)
-        self.schedule = Schedule(self.spec, self.handle.name, now)
-        self.next = self.schedule.next_after(now)
-        runs.set_mark(self.handle.name, self.mark)
-
-    def move(self, mark_at: float) -> Mark:
-        """Return the mark at another time."""
-        return Mark(self._key, self.mark.anchor, mark_at)
-
-    @property
-    def next_run(self) -> Due | None:
-        """Return the next occurrence, None while nobody wants the task."""
-        return None if self.handle.wanted is Wanted.DOWN else self.next
 
 
 class Tasks:
@@ -128,7 +93,7 @@ class Tasks:
     def _wait_s(self) -> float:
         now = wall()
         waits = [due.begin_at - now for task in self._tasks.values() if (due := task.next_run) is not None]
-        waits += [left_s for task in self._tasks.values() if (left_s := _left_s(task)) is not None]
+        waits += [left_s for task in self._tasks.values() if (left_s := task.left_s()) is not None]
         wait_s = min(waits, default=LOOK_EVERY_S)
         return min(LOOK_EVERY_S, wait_s + _ROUNDING_S if wait_s > 0 else _TRY_AGAIN_S)
 
@@ -137,7 +102,7 @@ class Tasks:
             return
         if task.handle.wanted is not Wanted.DOWN:
             self._note_due(task)
-        left_s = _left_s(task)
+        left_s = task.left_s()
         if left_s is not None and left_s <= 0:
             task.handle.end(Reason.TIMEOUT, f"it ran longer than its timeout of {task.spec['timeout_s']:g} s")
         self._launch(task)
@@ -146,8 +111,7 @@ class Tasks:
         """Queue what has become due; nothing is dealt with that could not be noted."""
         now, name = wall(), task.handle.name
         if now < task.mark.at:
-            task.mark = task.move(now)  # the clock was set back; what was dealt with is known by its due time
-            task.next = task.schedule.next_after(now)
+            task.set_back(now, self.runs)
         if task.next is None or now < task.next.begin_at:
             return
         found = plan(task.schedule, task.spec["missed"], task.mark.at, now, lambda at: self.runs.is_known(name, at))
@@ -218,7 +182,7 @@ class Tasks:
         task = self._tasks.get(handle.name)
         if task is None or task.running is not None:
             return False
-        _settle(handle)
+        task.settle()
         return True
 
     def on_transition(self, transition: Transition) -> None:
@@ -240,7 +204,8 @@ class Tasks:
 
     def rest(self, handle: BotHandle, record: ExitRecord) -> bool:
         """Let a task rest after an exit that is noted; False when the bot is no task."""
-        if handle.name not in self._tasks:
+        task = self._tasks.get(handle.name)
+        if task is None:
             return False
         is_asked = handle.life.state in (State.STOPPING, State.RESTARTING)
         if record.reason is not Reason.CLEAN and not (is_asked and record.reason is Reason.ADMIN):
@@ -250,7 +215,7 @@ class Tasks:
         else:
             handle.rest(Trigger.COMPLETE, record.reason)
         if not self._fleet.is_going_down:
-            _settle(handle)
+            task.settle()
         self._look.set()
         return True
 
@@ -263,7 +228,7 @@ class Tasks:
         record = self._fleet.store.exit_of(handle.name, run.generation)
         if record is not None:
             self.note_end(handle, record)
-        elif run.boot_id == boot_id() and _never_began(handle, run, outcome, facts):
+        elif run.boot_id == boot_id() and task.never_began(run, outcome, facts):
             self.runs.put_back(run)
             task.running, task.queue = None, [run, *task.queue]
         else:
@@ -316,28 +281,3 @@ class Tasks:
             "running": task.running.to_json() if task.running is not None else None,
             "last": newest[-1].to_json() if newest else None,
         }  # fmt: skip
-
-
-def _left_s(task: Task) -> float | None:
-    """Return how long the present run may still take; None without a limit or a process."""
-    timeout_s, process = task.spec["timeout_s"], task.handle.process
-    if timeout_s is None or process is None or task.handle.life.state is State.STOPPING:
-        return None
-    return timeout_s - (boottime() - start_boottime(process))
-
-
-def _settle(handle: BotHandle) -> None:
-    """Let a task that is wanted and has nothing to do wait in TERMINATED."""
-    if handle.wanted is Wanted.DOWN:
-        return
-    if handle.life.state is State.STOPPED:
-        handle.life.fire(Trigger.RESTART, generation=handle.generation)
-    if handle.life.state in (State.INITIALIZING, State.RECOVERING):
-        handle.rest(Trigger.COMPLETE, "")
-
-
-def _never_began(handle: BotHandle, run: Run, outcome: Outcome, facts: dict[str, Any]) -> bool:
-    """Tell whether it is proven that no process of the run was ever born."""
-    if outcome is Outcome.UNBORN or handle.generation < run.generation:
-        return True
-    return facts.get("generation") == run.generation and facts.get("state") in (State.INITIALIZING, State.RECOVERING)
