@@ -163,8 +163,8 @@ class Fleet:
 
     def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
         """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
-        is_waiting = handle.life.state in (State.RECOVERING, State.INITIALIZING) and handle.wanted is not Wanted.DOWN
-        return is_waiting and self.start(handle, reason)
+        is_called = handle.wanted is not Wanted.DOWN or self.tasks.get(handle.name) is not None  # nobody schedules it, a person runs it
+        return is_called and handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
 
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:

@@ -65,6 +65,8 @@ class Watched:
         self.cpu: tuple[float, float] | None = None
         self.quiet_passes = 0
         self.is_near = False
+        self.memory: Cause | None = None
+        self.read_mono = 0.0
 
     def limit(self, name: str, value: float) -> float:
         """Return a limit of this life with its jitter: below `value`, never above."""
@@ -88,7 +90,7 @@ class Recycling:
         while self._watched:
             await asyncio.sleep(_PASS_S)
             self._reads_left = _PSS_READS
-            for watched in self._watched.values():
+            for watched in sorted(self._watched.values(), key=lambda w: w.read_mono):  # whose turn to be measured is next
                 if mono() >= watched.next_look_mono:
                     watched.next_look_mono = mono() + self._look(watched) - _PASS_S / 2
 
@@ -147,15 +149,13 @@ class Recycling:
         lowest, pids = min(limits), _processes(watched.handle)
         used = sum(map(rss_bytes, pids))
         watched.is_near = used >= _NEAR * lowest
-        if used < _SURELY_BELOW * lowest or self._reads_left <= 0:
-            return None
-        self._reads_left -= len(pids)
-        used = sum(pss_bytes(pid) or 0 for pid in pids)
-        if hard is not None and used >= hard:
-            return Cause(Reason.MEMORY_POLICY, f"{format_bytes(used)} of memory, max_memory_hard is {format_bytes(hard)}", is_hard=True)
-        if soft is not None and used >= lowest:
-            return Cause(Reason.MEMORY_POLICY, f"{format_bytes(used)} of memory, max_memory is {format_bytes(soft)}")
-        return None
+        if used < _SURELY_BELOW * lowest:
+            watched.memory = None
+        elif self._reads_left > 0:
+            self._reads_left -= len(pids)
+            watched.read_mono = mono()
+            watched.memory = _judge(pids, lowest, soft, hard)
+        return watched.memory
 
     # -- quiet moments
 
@@ -201,3 +201,13 @@ def _passed(watched: Watched, name: str, limit: float | None, found: float, word
     passed_at = watched.limit(name, limit)
     watched.is_near = watched.is_near or found >= passed_at - LOOK_EVERY_S
     return Cause(Reason.ADMIN, f"{words(found)}, {name} is {words(limit)}") if found >= passed_at else None
+
+
+def _judge(pids: list[int], lowest: float, soft: int | None, hard: int | None) -> Cause | None:
+    """Measure a tree and return the cause when it is above a limit; `lowest` is the soft limit with its jitter, if there is one."""
+    used = sum(pss_bytes(pid) or 0 for pid in pids)
+    if hard is not None and used >= hard:
+        return Cause(Reason.MEMORY_POLICY, f"{format_bytes(used)} of memory, max_memory_hard is {format_bytes(hard)}", is_hard=True)
+    if soft is not None and used >= lowest:
+        return Cause(Reason.MEMORY_POLICY, f"{format_bytes(used)} of memory, max_memory is {format_bytes(soft)}")
+    return None

@@ -7,6 +7,7 @@ from typing import Any
 from processsupervisor.config.spec import ScheduleSpec
 from processsupervisor.kernel.clock import boottime, wall
 from processsupervisor.kernel.identity import start_boottime
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.adoption import Outcome
@@ -55,6 +56,13 @@ class Task:
     def next_run(self) -> Due | None:
         """Return the next occurrence, None while nobody wants the task."""
         return None if self.handle.wanted is Wanted.DOWN else self.next
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Tell whether a run is open of which no process can be any more: a command came while nobody could tell."""
+        state, reason = self.handle.life.state, self.handle.reason
+        is_resting = state in (State.STOPPED, State.TERMINATED) or (state is State.FAILED and reason != Reason.CONFLICT)
+        return self.running is not None and is_resting
 
     def left_s(self) -> float | None:
         """Return how long the present run may still take; None without a limit or a process."""

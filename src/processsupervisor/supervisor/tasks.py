@@ -102,6 +102,8 @@ class Tasks:
             return
         if task.handle.wanted is not Wanted.DOWN:
             self._note_due(task)
+        if task.is_forsaken:
+            self.note_end(task.handle, ExitRecord(Reason.UNKNOWN, None, None, wall(), task.handle.generation, message=_UNSEEN))
         left_s = task.left_s()
         if left_s is not None and left_s <= 0:
             task.handle.end(Reason.TIMEOUT, f"it ran longer than its timeout of {task.spec['timeout_s']:g} s")
@@ -247,8 +249,12 @@ class Tasks:
     def unschedule(self, handle: BotHandle) -> None:
         """Forget what waits: nothing runs until the task is started again."""
         task = self._tasks.get(handle.name)
-        for run in list(task.queue) if task is not None else ():
-            self._skip(self._tasks[handle.name], run, "the task was stopped")
+        if task is None:
+            return
+        for run in list(task.queue):
+            self._skip(task, run, "the task was stopped")
+        if handle.life.state in (State.INITIALIZING, State.RECOVERING):  # its launch waits, and will not come
+            self.note_end(handle, ExitRecord(Reason.ADMIN, None, None, wall(), handle.generation, message="stopped before it began"))
 
     def call(self, handle: BotHandle) -> Run:
         """Run a task now, as its overlap policy says. Raises Refused while it runs (skip), SystemRefused when it cannot be noted."""
