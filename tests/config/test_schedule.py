@@ -74,6 +74,7 @@ command = ["sh"]
 schedule = { every = "1m" }
 [bots.plain]
 command = ["sh"]
+recycle = { max_age = "2h" }
 [bots.native]
 run = "bots:helper"
 """
@@ -82,7 +83,7 @@ run = "bots:helper"
     task, plain, native = (bot(loaded, name) for name in ("task", "plain", "native"))
     assert task["ready"] == {"kind": "after", "value": 0.0} and task["recycle"]["max_age_s"] is None
     assert task["restart"]["policy"] == "always"
-    assert (plain["recycle"]["max_age_s"], plain["recycle"]["max_messages"]) == (3600.0, None)
+    assert (plain["recycle"]["max_age_s"], plain["recycle"]["max_messages"]) == (7200.0, None)
     assert native["recycle"]["max_messages"] == 5 and native["schedule"] is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import signal
 import sqlite3
@@ -80,6 +81,7 @@ def test_a_run_that_fails_is_shown_and_not_repeated(fleet: LiveFleet) -> None:
     assert (bot["state"], bot["reason"], bot["exit_code"], bot["restarts"]) == ("FAILED", "code", 3, 0)
     assert bot["next_run_at"] is not None and bot["next_start_in_s"] is None
     assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"] is False, "FAILED is no hindrance"
+    assert fleet.call("bot.restart", names=["job"])[0]["ok"] and fleet.bot("job")["generation"] == 2, "a restart runs no task"
     assert len(runs(fleet)) == 2
     with sqlite3.connect(fleet.paths.database) as db:
         assert db.execute("SELECT sum(counted) FROM exits").fetchone() == (0,)
@@ -210,3 +212,40 @@ def test_what_is_no_task_is_said_so(fleet: LiveFleet) -> None:
     assert fleet.call("task.run", names=["plain"])[0]["code"] == "refused"
     with pytest.raises(PsvError, match="plain is no task"):
         fleet.call("task.history", names=["plain"])
+
+
+def test_a_schedule_that_cannot_be_used_any_more_costs_nobody_else(fleet: LiveFleet) -> None:
+    """Its time zone went from the machine after check had accepted it: that task alone is FAILED config."""
+    fleet.configure(f'[bots.job]\n{NOTE}\nschedule = {{ cron = "@daily", tz = "UTC" }}\n[bots.plain]\ncommand = ["sleep", "1000"]')
+    applied = json.loads(fleet.paths.applied.read_text())
+    applied["bots"][0]["schedule"]["tz"] = "Atlantis/Lost"
+    fleet.paths.applied.write_text(json.dumps(applied))
+    fleet.up()
+    assert fleet.until("plain", state="RUNNING")["reason"] is None
+    assert fleet.until("job", state="FAILED")["reason"] == "config"
+    assert "its schedule cannot be used" in fleet.detail("job")["last_exit"]["message"]
+
+
+def test_a_run_by_command_needs_no_schedule_and_outlives_psvd(fleet: LiveFleet) -> None:
+    """A task that nobody wants scheduled runs when somebody says so, and the next psvd lets it run; a stop ends it."""
+    fleet.configure('[bots.job]\ncommand = ["sleep", "1000"]\nautostart = false\nschedule = { every = "1s" }')
+    fleet.up()
+    assert fleet.call("task.run", names=["job"])[0]["ok"]
+    pid = fleet.until("job", state="RUNNING", generation=1)["pid"]
+    fleet.kill_role("psvd")
+    bot = fleet.until("job", state="RUNNING")
+    assert (bot["pid"], bot["wanted"], bot["next_run_at"]) == (pid, "down", None)
+    assert fleet.call("bot.stop", names=["job"])[0]["state"] == "STOPPED"
+    (run,) = history(fleet, "job")
+    assert (run["why"], run["state"], run["reason"]) == ("command", "ended", "admin")
+
+
+def test_a_run_that_cannot_be_launched_is_a_result_and_the_next_one_may_be(fleet: LiveFleet) -> None:
+    """Its program is missing, then it is there."""
+    fleet.configure('[bots.job]\ncommand = ["./later.sh"]\nschedule = { every = "1h" }')
+    fleet.up()
+    assert fleet.bot("job")["state"] == "FAILED"
+    assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"] is False
+    fleet.write("later.sh", "#!/bin/sh\necho there\n").chmod(0o755)
+    assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
+    assert [(run["reason"], run["state"]) for run in history(fleet, "job")] == [("config", "ended"), ("clean", "ended")]

@@ -99,9 +99,13 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
         "schedule",
         ScheduleTable,
         "Exactly one of `cron`, `every` and `at`. A time that does not exist (spring) is taken right after the gap; one that comes twice "
-        "(autumn) counts once, unless the hour of `cron` begins with `*`: then both. See ../howto/tasks.md.",
+        "(autumn) counts once, unless the hour of `cron` begins with `*`: then both. See [Run something by the clock](../howto/tasks.md).",
     ),
-    ("recycle", RecycleTable, "One bot of a type at a time, never during a rollout. See ../howto/recycling.md."),
+    (
+        "recycle",
+        RecycleTable,
+        "One bot of a type at a time, never during a rollout. See [Start bots anew](../howto/recycling.md).",
+    ),
     (
         "lock[]",
         LockTable,

@@ -71,7 +71,7 @@ def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Fin
         if merged.scope_of("ready") != "global":  # in [global] it means: all those that need one
             findings.append(ready_of_native(("ready",)))
         del values["ready"]
-    findings += task_findings(values, merged.scope_of)
+    findings += task_findings(values, merged)
     kind = _KINDS[program] if program else "native"
     return _spec(name, BotTable.model_validate(values), kind, folder), findings
 

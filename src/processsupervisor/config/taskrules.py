@@ -5,10 +5,11 @@ What [global] says is meant for all those that need it: there it is passed over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from processsupervisor.config.problem import Finding
+from processsupervisor.config.scopes import Merged
 
 _NOT_OF_A_TASK = {
     "ready": "a task runs from its first moment: remove this ready",
@@ -19,12 +20,18 @@ _NOT_OF_A_TASK = {
 _LIMITS = ("max_age", "max_memory", "max_memory_hard", "max_messages")
 
 
-def task_findings(values: dict[str, Any], scope_of: Callable[[str], str | None]) -> list[Finding]:
-    """Return what is refused; `values` loses what [global] says for other bots only."""
-    return [*_of_task(values, scope_of), *_of_recycle(values, scope_of)]
+def task_findings(values: dict[str, Any], merged: Merged) -> list[Finding]:
+    """Return what is refused; `values` (of `merged`) loses what [global] says for other bots only."""
+    return [*_of_task(values, merged), *_of_recycle(values, merged)]
 
 
-def _of_task(values: dict[str, Any], scope_of: Callable[[str], str | None]) -> Iterator[Finding]:
+def _is_own(merged: Merged, key: str, inner: str | None = None) -> bool:
+    """Tell whether the bot or its type says `key` (or `inner` in that table), and not [global] alone."""
+    given = [layer.given[key] for layer in merged.layers if layer.at[0] != "global" and key in layer.given]
+    return any(inner is None or inner in table for table in given)
+
+
+def _of_task(values: dict[str, Any], merged: Merged) -> Iterator[Finding]:
     if values.get("schedule") is None:
         return
     if "run" in values:
@@ -33,24 +40,24 @@ def _of_task(values: dict[str, Any], scope_of: Callable[[str], str | None]) -> I
     for key, hint in _NOT_OF_A_TASK.items():
         if key not in values:
             continue
-        if scope_of(key) != "global" and values[key] is not False:
+        if _is_own(merged, key) and values[key] is not False:
             yield Finding((key,), "schedule-with", f"found {key} beside schedule, expected one of them", hint)
         del values[key]
 
 
-def _of_recycle(values: dict[str, Any], scope_of: Callable[[str], str | None]) -> Iterator[Finding]:
-    limits = values.get("recycle")
-    if not isinstance(limits, dict):
+def _of_recycle(values: dict[str, Any], merged: Merged) -> Iterator[Finding]:
+    if not isinstance(values.get("recycle"), dict):
         return
+    limits = values["recycle"] = dict(values["recycle"])
     soft, hard = limits.get("max_memory"), limits.get("max_memory_hard")
     if soft is not None and hard is not None and hard < soft:
         text = f"found recycle.max_memory_hard = {hard} below max_memory = {soft}, expected at least as much"
         yield Finding(("recycle", "max_memory_hard"), "recycle-order", text, "the soft limit is the lower one")
     if "max_messages" in limits and "run" not in values:
-        if scope_of("recycle") != "global":
+        if _is_own(merged, "recycle", "max_messages"):
             text = "found recycle.max_messages on a program, whose messages psv does not see, expected it on a native bot (run)"
             yield Finding(("recycle", "max_messages"), "recycle-messages", text, "use max_age or max_memory")
         del limits["max_messages"]
-    if limits and not any(limits.get(name) for name in _LIMITS) and scope_of("recycle") != "global":
+    if limits and not any(limits.get(name) for name in _LIMITS) and _is_own(merged, "recycle"):
         text = "found recycle without a limit, expected at least one"
         yield Finding(("recycle",), "recycle-empty", text, "give max_age, max_memory, max_memory_hard or max_messages")

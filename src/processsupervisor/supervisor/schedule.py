@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -31,6 +30,8 @@ def spread(seed: str) -> float:
 
 def local_zone() -> datetime.tzinfo:
     """Return the time zone of the machine: `TZ`, else /etc/localtime, else UTC."""
+    import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
+
     try:
         if name := os.environ.get("TZ", "").removeprefix(":"):
             return zoneinfo.ZoneInfo(name)
@@ -93,11 +94,17 @@ def _following(spec: ScheduleSpec, anchor_at: float) -> Following:
     """Return a function from an instant to the first occurrence after it."""
     if (every_s := spec["every_s"]) is not None:
         return lambda at: _interval_after(anchor_at, every_s, at)
-    zone = zoneinfo.ZoneInfo(spec["tz"]) if spec["tz"] is not None else local_zone()
+    zone = _zone(spec["tz"])
     if (cron := spec["cron"]) is not None:
         return lambda at: _cron_after(cron, zone, at)
     moments = sorted({_instant_of(datetime.datetime.fromisoformat(text), zone) for text in spec["at"] or []})
     return lambda at: next((moment for moment in moments if moment > at), None)
+
+
+def _zone(name: str | None) -> datetime.tzinfo:
+    import zoneinfo
+
+    return zoneinfo.ZoneInfo(name) if name is not None else local_zone()
 
 
 def _interval_after(anchor_at: float, every_s: float, at: float) -> float | None:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from processsupervisor.config.spec import ScheduleSpec
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Refused, SystemRefused
@@ -61,9 +62,18 @@ class Tasks:
     def __init__(self, fleet: FleetAround, handles: Iterable[BotHandle]) -> None:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
-        made = [(handle, handle.spec.get("schedule")) for handle in handles]
-        self._tasks = {handle.name: Task(handle, spec, self.runs) for handle, spec in made if spec is not None}
+        self._tasks: dict[str, Task] = {}
+        for handle in handles:
+            if (spec := handle.spec.get("schedule")) is not None:
+                self._add(handle, spec)
         self._look = asyncio.Event()
+
+    def _add(self, handle: BotHandle, spec: ScheduleSpec) -> None:
+        try:
+            self._tasks[handle.name] = Task(handle, spec, self.runs)
+        except Exception as err:  # noqa: BLE001 - time zones or croniter went from this machine since check: the other bots live on
+            _log.error("a schedule cannot be used", extra={"bot": handle.name, "error": str(err)})
+            handle.spec["error"], handle.spec["error_rechecks"] = f"its schedule cannot be used: {err}; see psv check", False
 
     def get(self, name: str) -> Task | None:
         """Return the task of a bot, None when it is none."""
@@ -83,7 +93,10 @@ class Tasks:
             for number, task in enumerate(list(self._tasks.values())):
                 if number % 20 == 0:
                     await asyncio.sleep(0)
-                self._attend(task)
+                try:
+                    self._attend(task)
+                except Exception:  # noqa: BLE001 - one task must not end psvd
+                    _log.exception("a task could not be attended to", extra={"bot": task.handle.name})
             try:
                 async with asyncio.timeout(self._wait_s()):
                     await self._look.wait()

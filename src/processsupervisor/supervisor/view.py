@@ -107,7 +107,8 @@ def what_to_do(handle: BotHandle) -> str:
 
 def _summary(spec: BotSpec) -> dict[str, object]:
     """Return what the bot is, without environment values: those may be secrets."""
-    names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
+    names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "schedule", "recycle",
+             "essential")  # fmt: skip
     shown: dict[str, object] = {name: value for name, value in spec.items() if name in names}
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
 
