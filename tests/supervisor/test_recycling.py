@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 from tests.supervisor.live import LiveFleet, eventually
@@ -43,7 +44,7 @@ NATIVE = """
 
 def exits(fleet: LiveFleet, bot: str) -> list[tuple[dict[str, Any], int]]:
     """Return the exits of a bot that are noted, and whether each counts for the restart windows."""
-    with sqlite3.connect(fleet.paths.database) as db:
+    with closing(sqlite3.connect(fleet.paths.database)) as db, db:
         return [(json.loads(row[0]), row[1]) for row in db.execute("SELECT record, counted FROM exits WHERE bot = ? ORDER BY id", (bot,))]
 
 

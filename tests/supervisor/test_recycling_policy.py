@@ -42,7 +42,8 @@ class FakeBot:
 @pytest.fixture
 def process() -> Iterator[Identity]:
     """A real process of some 10 MB that does nothing."""
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"]) as running:
+    with subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(1000)"], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stdout.readline()
         identity = Identity.of(running.pid)
         assert identity is not None
         yield identity

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,9 +25,11 @@ MARK = Mark("s", 0.0, 50.0)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Iterator[Store]:
     """An empty psv.db."""
-    return Store(tmp_path / "psv.db")
+    made = Store(tmp_path / "psv.db")
+    yield made
+    made.close()
 
 
 def end(runs: Runs, bot: str, at: float) -> None:
@@ -38,7 +42,7 @@ def end(runs: Runs, bot: str, at: float) -> None:
 def test_runs_and_mark_are_noted_together_and_at_once(store: Store, tmp_path: Path) -> None:
     """Another connection sees both before anything else is flushed: that is what a killed psvd leaves."""
     assert Runs(store).queue("a", [(10.0, Why.MISSED), (20.0, Why.SCHEDULE)], (5.0, "left out"), MARK)
-    with sqlite3.connect(tmp_path / "psv.db") as db:
+    with closing(sqlite3.connect(tmp_path / "psv.db")) as db:
         assert db.execute("SELECT due_at, why, state FROM runs ORDER BY id").fetchall() == [
             (10.0, "missed", "queued"), (20.0, "schedule", "queued"), (5.0, "missed", "skipped"),
         ]  # fmt: skip
@@ -59,9 +63,11 @@ def test_a_due_time_is_noted_once_and_a_refusal_notes_nothing(store: Store) -> N
 def test_without_a_disk_nothing_is_noted_and_so_nothing_is_run(tmp_path: Path) -> None:
     """A psv.db that cannot be used: every step that must be durable says so."""
     (tmp_path / "psv.db").write_bytes(b"this is no database, and stays what it is" * 50)
-    runs = Runs(Store(tmp_path / "psv.db"))
+    store = Store(tmp_path / "psv.db")
+    runs = Runs(store)
     assert not runs.queue("a", [(10.0, Why.SCHEDULE)], None, MARK) and not runs.call("a")
     assert runs.open("a") == []
+    store.close()
 
 
 def test_results_are_bounded_and_what_is_open_or_to_come_stays(store: Store) -> None:

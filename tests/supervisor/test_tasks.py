@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_run_that_fails_is_shown_and_not_repeated(fleet: LiveFleet) -> None:
     assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"] is False, "FAILED is no hindrance"
     assert fleet.call("bot.restart", names=["job"])[0]["ok"] and fleet.bot("job")["generation"] == 2, "a restart runs no task"
     assert len(runs(fleet)) == 2
-    with sqlite3.connect(fleet.paths.database) as db:
+    with closing(sqlite3.connect(fleet.paths.database)) as db, db:
         assert db.execute("SELECT sum(counted) FROM exits").fetchone() == (0,)
 
 
@@ -152,7 +153,7 @@ def test_missed_times_follow_the_policy(fleet: LiveFleet, missed: str, expected:
     fleet.up()
     assert history(fleet, "job") == [], "what was past when the task was first seen is not missed"
     fleet.down()
-    with sqlite3.connect(fleet.paths.database) as db:  # as if the fleet had been up last a quarter of an hour ago
+    with closing(sqlite3.connect(fleet.paths.database)) as db, db:  # as if the fleet had been up last a quarter of an hour ago
         db.execute("UPDATE tasks SET mark = mark - 900")
     fleet.up()
     if expected:
@@ -187,7 +188,7 @@ def test_a_run_of_another_boot_is_not_begun_again(fleet: LiveFleet) -> None:
     fleet.configure(f"[bots.job]\n{NOTE}\nschedule = {{ at = {at(-9, 4000)} }}")
     fleet.up()
     fleet.down()
-    with sqlite3.connect(fleet.paths.database) as db:
+    with closing(sqlite3.connect(fleet.paths.database)) as db, db:
         db.execute("INSERT INTO runs (bot, due_at, why, state, boot_id, generation, started_at, message) VALUES ('job', 5.0, 'schedule', 'running', 'other', 9, 5.0, '')")
     fleet.up()
     run = ended(fleet, "job")[0]
