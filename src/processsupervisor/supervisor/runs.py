@@ -143,6 +143,14 @@ class Runs:
         change = "UPDATE runs SET state = ?, ended_at = ?, reason = ?, exit_code = ?, signal = ?, message = ? WHERE id = ?"
         self._store.write(change, (run.state, run.ended_at, run.reason, run.exit_code, run.signal, run.message, run.id))
 
+    def reopen(self, bot: str, generation: int) -> Run | None:
+        """Return the run of a generation as running again: it was noted as failed to start, and a process of it lives."""
+        found = self._select("bot = ? AND generation = ? AND state = 'ended' ORDER BY id DESC LIMIT 1", (bot, generation))
+        for run in found:
+            run.state, run.ended_at, run.reason = RunState.RUNNING, None, None
+            self._store.write("UPDATE runs SET state = ?, ended_at = NULL, reason = NULL WHERE id = ?", (run.state, run.id))
+        return found[0] if found else None
+
     def skip(self, run: Run, message: str) -> None:
         """Note that a queued run is left out."""
         run.state, run.message = RunState.SKIPPED, message

@@ -201,8 +201,10 @@ class Tasks:
         return True
 
     def on_transition(self, transition: Transition) -> None:
-        """Follow the generation that carries a run."""
+        """Follow the generation that carries a run, also one that was born after its launch had been given up."""
         task = self._tasks.get(transition.bot)
+        if task is not None and task.running is None and transition.trigger is Trigger.ADOPT:
+            task.running = self.runs.reopen(transition.bot, transition.generation)
         if task is not None and task.running is not None and transition.trigger in (Trigger.LAUNCH, Trigger.ADOPT):
             self.runs.follow(task.running, transition.generation)
             self._look.set()
