@@ -116,3 +116,17 @@ def test_a_schedule_that_was_changed_begins_anew_and_one_that_was_not_goes_on(st
     assert (kept.mark.anchor, kept.mark.at) == (100.0, 5000.0) and kept.next is not None and kept.next.at == 5020.0
     changed = _task(runs, tz="UTC")
     assert changed.mark.at == pytest.approx(time.time(), abs=5)
+
+
+def test_a_run_whose_process_was_born_after_all_is_running_again(store: Store) -> None:
+    """Noted as failed to start, then found alive: the same run goes on, and ends a second time with what really happened."""
+    runs = Runs(store)
+    assert runs.queue("a", [(10.0, Why.SCHEDULE)], None, MARK)
+    run = runs.open("a")[0]
+    assert runs.begin(run, 4)
+    runs.end(run, ExitRecord(Reason.START_FAILED, None, None, 20.0, 4, message="no answer"))
+    assert runs.reopen("a", 3) is None
+    found = runs.reopen("a", 4)
+    assert found is not None and [open_run.id for open_run in runs.open("a")] == [found.id]
+    runs.end(found, ExitRecord(Reason.CLEAN, 0, None, 30.0, 4))
+    assert [(r.reason, r.exit_code, r.message) for r in runs.newest("a", 9)] == [("clean", 0, "")]
