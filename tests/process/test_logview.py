@@ -156,6 +156,7 @@ def test_grep_chooses_and_counts_before_tail(writer: Writer) -> None:
     assert _texts(writer, grep="^apple") == ["apple", "apple pie token=[redacted]"]
     assert _texts(writer, grep="apple|plum", tail=2) == ["apple pie token=[redacted]", "plum"]
     assert _texts(writer, grep="hunter2") == []
+    assert _texts(writer, generation=1, grep="plum") == ["plum"] and _texts(writer, generation=2) == []
     with pytest.raises(UsageError, match="regular expression"):
         logview.read(writer.paths, ["a"], grep="(")
 

@@ -66,6 +66,11 @@ class Link:
         """Say whether the bot's networks are connected."""
         self._say("connected", {"op": "connected", "value": value})
 
+    def work(self, handled: int, running: int) -> None:
+        """Say how many messages were handled in this life, and how many are not through yet; only when psvd asks."""
+        if self._peer is not None:
+            self._write({"op": "work", "handled": handled, "running": running})
+
     def _say(self, topic: str, line: dict[str, object]) -> None:
         self._holds[topic] = line
         if self._peer is not None:

@@ -61,6 +61,8 @@ class Pump:
         self._suspects = asyncio.Lock()
         """Rows that were running at a crash before run one at a time, so that the one at fault is found."""
         self._uncommitted = 0
+        self.handled = 0
+        """Messages handled and committed in this life."""
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -127,6 +129,11 @@ class Pump:
         self._is_paused = False
         if self._closed is None or self._closed.code != "stopping":
             self._conversations.resume()
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many messages are accepted and not through: being committed, queued, running, or handled and not yet on disk."""
+        return self._conversations.waiting + self._conversations.running + self._uncommitted + (self._accepting_chars > 0)
 
     async def wait_quiet(self) -> None:
         """Wait until nothing is queued, running or uncommitted."""
@@ -227,6 +234,7 @@ class Pump:
             return
         for due in changes.reminders:
             self._reminded(due.due_at)
+        self.handled += 1
         out = done.result()
         if out is not None:
             self._publish(out)

@@ -117,6 +117,7 @@ class _Life:
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),
             "resume": lambda _: self._turn("resume"),
+            "work": lambda _: self._link.work(self._service.pump.handled, self._service.pump.unfinished),
         }
         self._link = Link(paths, name, context.generation, secret, commands)
         stop = context.spec.get("stop")

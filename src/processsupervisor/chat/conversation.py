@@ -51,6 +51,11 @@ class Conversations:
         """Tell whether nothing runs; something may be queued while paused."""
         return not self._workers
 
+    @property
+    def running(self) -> int:
+        """Return how many conversations are at work."""
+        return len(self._workers)
+
     def pause(self) -> None:
         """Begin nothing new."""
         self._is_open = False

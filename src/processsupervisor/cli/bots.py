@@ -11,13 +11,13 @@ from processsupervisor.kernel.errors import EXIT_OK
 from processsupervisor.kernel.units import format_bytes, format_duration
 
 Row = dict[str, object]
-_GRACE_S = 10.0
+GRACE_S = 10.0
 """What the client waits beyond the operation's own deadline, so that psvd's answer and not ours is seen."""
 
 
 def list_bots(session: Session, command: Command, *, names: list[str], type: str | None) -> int:
     """Print a table of bots."""
-    rows = _ask(session, command, {"names": names, "type": type})
+    rows = ask(session, command, {"names": names, "type": type})
     if session.as_json:
         session.print_json(rows)
     elif rows:
@@ -30,7 +30,7 @@ def list_bots(session: Session, command: Command, *, names: list[str], type: str
 
 def show(session: Session, command: Command, *, names: list[str], type: str | None) -> int:
     """Print one block a bot."""
-    rows = _ask(session, command, {"names": names, "type": type})
+    rows = ask(session, command, {"names": names, "type": type})
     if session.as_json:
         session.print_json(rows)
         return EXIT_OK
@@ -47,12 +47,12 @@ def show(session: Session, command: Command, *, names: list[str], type: str | No
 def operate(session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> int:
     """Carry out start, stop, restart, pause or resume; one line a bot."""
     args: dict[str, object] = {"names": names, "type": type, "wait": wait, "timeout_s": timeout_s}
-    return _print_results(session, _ask(session, command, args, timeout_s + _GRACE_S))
+    return print_results(session, ask(session, command, args, timeout_s + GRACE_S))
 
 
 def signal(session: Session, command: Command, *, signal: str, names: list[str], type: str | None) -> int:
     """Send a signal."""
-    return _print_results(session, _ask(session, command, {"signal": signal, "names": names, "type": type}))
+    return print_results(session, ask(session, command, {"signal": signal, "names": names, "type": type}))
 
 
 def when(at: object) -> str:
@@ -60,6 +60,11 @@ def when(at: object) -> str:
     if not isinstance(at, (int, float)):
         return "-"
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
+
+
+def moment(at: object) -> str:
+    """Return an epoch time as local time to the second, or "-"."""
+    return when(at)[:19]
 
 
 def summary(row: Row) -> str:
@@ -70,16 +75,20 @@ def summary(row: Row) -> str:
     next_start = row.get("next_start_in_s")
     if isinstance(next_start, (int, float)):
         reason = f"{reason}, next start in {format_duration(next_start)}".lstrip(", ")
+    if isinstance(next_run := row.get("next_run_at"), (int, float)):
+        reason = f"{reason}, next run {moment(next_run)}".lstrip(", ")
     return reason
 
 
-def _ask(session: Session, command: Command, args: dict[str, object], timeout_s: float | None = None) -> list[Row]:
+def ask(session: Session, command: Command, args: dict[str, object], timeout_s: float | None = None) -> list[Row]:
+    """Return the rows that psvd answers."""
     with session.client() as client:
         rows: list[Row] = client.call(command.name, args, timeout_s=timeout_s)
     return rows
 
 
-def _print_results(session: Session, results: list[Row]) -> int:
+def print_results(session: Session, results: list[Row]) -> int:
+    """Print one line a result and return the exit status."""
     if session.as_json:
         session.print_json(results)
         return status_of_results(results)

@@ -41,6 +41,7 @@ class Wish(TypedDict):
     lines: int | None
     since: str | None
     grep: str | None
+    generation: int | None
 
 
 def logs(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
@@ -49,9 +50,13 @@ def logs(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
     chosen = choose(session.paths, specs, wish["names"], wish["type"])
     since = wish["since"]
     since_s = None if since is None else parse_since(since, time.time())
-    tail = wish["lines"] if wish["lines"] is not None or since is not None else DEFAULT_LINES
+    is_cut = wish["lines"] is not None or (since is None and wish["generation"] is None)
+    tail = (wish["lines"] or DEFAULT_LINES) if is_cut else None
     follow = wish["follow"]
-    found = read(session.paths, chosen, since_s=since_s, tail=tail, grep=wish["grep"], follow=follow, secrets=_secrets(specs, chosen))
+    found = read(
+        session.paths, chosen, since_s=since_s, tail=tail, grep=wish["grep"], generation=wish["generation"], follow=follow,
+        secrets=_secrets(specs, chosen),
+    )  # fmt: skip
     show = _json if session.as_json else _Text(chosen)
     try:
         for line in found:

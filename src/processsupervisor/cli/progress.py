@@ -30,6 +30,8 @@ _SETTLED = frozenset({"RUNNING", "PAUSED", "STOPPED", "FAILED", "TERMINATED", "R
 _WORDS = {"RUNNING": "ready", "PAUSED": "paused", "STOPPED": "stopped", "FAILED": "FAILED", "RECOVERING": "restarts",
           "TERMINATED": "ended", "UNKNOWN": "UNKNOWN"}
 
+_TASK_WORDS = {"RUNNING": "runs", "TERMINATED": "waits for its time"}
+
 Event = dict[str, object]
 
 
@@ -41,6 +43,7 @@ class Progress:
         self._start_mono = start_mono
         self._state: dict[str, str] = {}
         self._awaited: set[str] | None = None
+        self._tasks: set[str] = set()
         self._is_announced = False
         self.is_stopping = False
         self.at_stop = 0
@@ -65,6 +68,7 @@ class Progress:
             self._awaited = {str(bot.get("name")) for bot in bots if bot.get("wanted") == "up"}
             if not bots:
                 say("this fleet has no bots yet; add a [bots.NAME] table to fleet.toml")
+        self._tasks |= {str(bot.get("name")) for bot in bots if bot.get("next_run_at") is not None}
         for bot in bots:
             name, state = str(bot.get("name")), str(bot.get("state"))
             if is_first and bot.get("wanted") != "up" and state == "STOPPED":
@@ -78,8 +82,8 @@ class Progress:
         self._state[name] = state
         if state == before or state not in _WORDS:
             return
-        line = f"{name}  {_WORDS[state]}"
-        if state == "RUNNING" and not self._is_announced:
+        line = f"{name}  {_TASK_WORDS.get(state, _WORDS[state]) if name in self._tasks else _WORDS[state]}"
+        if state == "RUNNING" and name not in self._tasks and not self._is_announced:
             line += f" after {format_duration(time.monotonic() - self._start_mono)}"
         elif state in ("FAILED", "RECOVERING", "UNKNOWN") and reason:
             line += f": {message or reason}" + (f"; see psv bot status {name}" if state == "FAILED" else "")

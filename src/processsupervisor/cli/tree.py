@@ -19,7 +19,7 @@ from processsupervisor.kernel.units import format_duration, parse_duration
 from processsupervisor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-GROUPS = {"bot": "Work on bots: NAME… are names or globs such as 'shop-*'"}
+GROUPS = {"bot": "Work on bots: NAME… are names or globs such as 'shop-*'", "task": "Work on tasks: bots that run when their time comes"}
 
 
 def verbs() -> dict[str, Command]:

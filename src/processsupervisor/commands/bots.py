@@ -35,27 +35,27 @@ async def status(port: FleetPort, emit: Emit, *, names: list[str], type: str | N
 
 async def start(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
     """Want the bots up and start them."""
-    return await _for_each(port, port.start, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, port.start, _chosen(port, names, type), wait, timeout_s)
 
 
 async def stop(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
     """Want the bots down and stop them."""
-    return await _for_each(port, port.stop, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, port.stop, _chosen(port, names, type), wait, timeout_s)
 
 
 async def restart(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
     """Stop and start the bots: same settings, the code on disk."""
-    return await _for_each(port, port.restart, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, port.restart, _chosen(port, names, type), wait, timeout_s)
 
 
 async def pause(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
     """Let the bots finish what they began and take nothing new."""
-    return await _for_each(port, port.pause, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, port.pause, _chosen(port, names, type), wait, timeout_s)
 
 
 async def resume(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
     """End a pause."""
-    return await _for_each(port, port.resume, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, port.resume, _chosen(port, names, type), wait, timeout_s)
 
 
 async def signal(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, signal: str) -> object:
@@ -65,7 +65,7 @@ async def signal(port: FleetPort, emit: Emit, *, names: list[str], type: str | N
         port.signal(name, signal)
         return {"name": name, "ok": True, "state": _state(port, name), "message": f"sent SIG{signal}", "code": "ok"}
 
-    return await _for_each(port, send, _chosen(port, names, type), False, 0.0)
+    return await for_each(port, send, _chosen(port, names, type), False, 0.0)
 
 
 async def history(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, limit: int) -> object:
@@ -91,7 +91,8 @@ def _state(port: FleetPort, name: str) -> object:
     return port.describe(name).get("state")
 
 
-async def _for_each(port: FleetPort, verb: _Verb, names: list[str], wait: bool, timeout_s: float) -> list[dict[str, object]]:
+async def for_each(port: FleetPort, verb: _Verb, names: list[str], wait: bool, timeout_s: float) -> list[dict[str, object]]:
+    """Carry out `verb` on all bots at once; a refusal of one is its result."""
     import asyncio  # here, because the command line reads this module's declarations and must not pay for it
 
     async def one(name: str) -> dict[str, object]:
@@ -126,6 +127,7 @@ COMMANDS = (
             option=("-n", "--lines"), most=10_000_000),
         Arg("since", "text", None, "Only what is newer: a duration such as 10m, or a time"),
         Arg("grep", "text", None, "Only lines that match this regular expression"),
+        Arg("generation", "integer", None, "Only lines of this generation (one run of a task)", least=1, most=1 << 53),
     ), "view", place="client", stream=True, verbs=("bot logs", "logs"), json=True),
     Command("bot.signal", "Send a signal to bots", (
         Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS), NAMES, TYPE,

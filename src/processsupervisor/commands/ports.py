@@ -111,6 +111,18 @@ class FleetPort(Protocol):
         """
         ...
 
+    def task(self, name: str) -> dict[str, object] | None:
+        """Return the task object of a bot, None when it is no task."""
+        ...
+
+    def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
+        """Return the newest `limit` runs of a task, oldest first; none when it is no task."""
+        ...
+
+    async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """Run a task now and return `{name, ok, state, message, code}`, with `wait` after its end. Raises Refused."""
+        ...
+
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
         """Record that `caller` was allowed `op`; must not raise."""
         ...

@@ -23,7 +23,9 @@ from processsupervisor.config.schema import (
     LockTable,
     LogsTable,
     ReadyTable,
+    RecycleTable,
     RestartTable,
+    ScheduleTable,
     ScopeTable,
     StopTable,
     Table,
@@ -67,9 +69,10 @@ type = "helper"
 ## Scopes
 
 What holds for a bot comes from `[global]`, then its type, then the bot itself. Tables (`env`, `options`, `stop`, `restart`, `limits`,
-`logs`, `hooks`) are merged key by key; lists and everything else replace what an outer scope says. Two choices are replaced as a whole:
-`ready`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one program. `ready` in
-`[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an error.
+`logs`, `hooks`, `recycle`) are merged key by key; lists and everything else replace what an outer scope says. Three choices are replaced
+as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one
+program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is
+an error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
@@ -94,6 +97,17 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
         "Windows do not forget when a bot was stable.",
     ),
     ("restart.window[]", WindowTable, "A bot is failed when any one of the windows is full."),
+    (
+        "schedule",
+        ScheduleTable,
+        "Exactly one of `cron`, `every` and `at`. A time that does not exist (spring) is taken right after the gap; one that comes twice "
+        "(autumn) counts once, unless the hour of `cron` begins with `*`: then both. See [Run something by the clock](../howto/tasks.md).",
+    ),
+    (
+        "recycle",
+        RecycleTable,
+        "One bot of a type at a time, never during a rollout. See [Start bots anew](../howto/recycling.md).",
+    ),
     (
         "lock[]",
         LockTable,

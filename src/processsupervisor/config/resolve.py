@@ -8,10 +8,32 @@ from pathlib import Path
 from typing import Any, cast
 
 from processsupervisor.config.problem import Finding
-from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, HooksTable, ReadyTable, RestartTable, WebTable
+from processsupervisor.config.schema import (
+    BotTable,
+    ControlTable,
+    FleetTable,
+    HooksTable,
+    ReadyTable,
+    RecycleTable,
+    RestartTable,
+    ScheduleTable,
+    WebTable,
+)
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
 from processsupervisor.config.shape import ready_of_native
-from processsupervisor.config.spec import BotSpec, FleetSpec, HookSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
+from processsupervisor.config.spec import (
+    BotSpec,
+    FleetSpec,
+    HookSpec,
+    Kind,
+    ReadyKind,
+    ReadySpec,
+    RecycleSpec,
+    RestartSpec,
+    ScheduleSpec,
+    WebSpec,
+)  # fmt: skip
+from processsupervisor.config.taskrules import task_findings
 
 _KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
 
@@ -51,6 +73,7 @@ def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Fin
         if merged.scope_of("ready") != "global":  # in [global] it means: all those that need one
             findings.append(ready_of_native(("ready",)))
         del values["ready"]
+    findings += task_findings(values, merged)
     kind = _KINDS[program] if program else "native"
     return _spec(name, BotTable.model_validate(values), kind, folder), findings
 
@@ -82,10 +105,12 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "inherit": list(table.inherit),
         "preload": list(table.preload),
         "lock": [{"env": lock.env} if lock.env else {"file": absolute(folder, lock.file or "")} for lock in table.lock],
-        "ready": _ready(table.ready, kind),
+        "ready": _ready(table.ready, kind) if table.schedule is None else {"kind": "after", "value": 0.0},
         "start_timeout_s": table.start_timeout,
         "stop": {"timeout_s": table.stop.timeout, "signal": table.stop.signal},
         "restart": _restart(table.restart),
+        "schedule": _schedule(table.schedule) if table.schedule else None,
+        "recycle": _recycle(table.recycle),
         "essential": table.essential,
         "autostart": table.autostart,
         "user": table.user,
@@ -146,4 +171,29 @@ def _restart(table: RestartTable) -> RestartSpec:
         "stable_after_s": table.stable_after,
         "window": [{"count": window.count, "within_s": window.within} for window in table.window],
         "retry_failed_s": table.retry_failed,
+    }
+
+
+def _schedule(table: ScheduleTable) -> ScheduleSpec:
+    return {
+        "cron": table.cron,
+        "every_s": table.every,
+        "at": table.at,
+        "tz": table.tz,
+        "missed": table.missed,
+        "overlap": table.overlap,
+        "timeout_s": table.timeout,
+        "jitter_s": table.jitter,
+        "keep": table.keep,
+    }
+
+
+def _recycle(table: RecycleTable) -> RecycleSpec:
+    return {
+        "max_age_s": table.max_age,
+        "max_memory_bytes": table.max_memory,
+        "max_memory_hard_bytes": table.max_memory_hard,
+        "max_messages": table.max_messages,
+        "within_s": table.within,
+        "jitter": table.jitter / 100.0,
     }

@@ -14,13 +14,16 @@ from processsupervisor.config.values import (
     HOOK,
     CommandLine,
     Count,
+    Cron,
     Duration,
     Filled,
     Flag,
     FleetName,
+    Interval,
     Label,
     Listen,
     ModuleName,
+    Moments,
     Number,
     Options,
     Paths,
@@ -35,6 +38,7 @@ from processsupervisor.config.values import (
     Url,
     VariableName,
     VariableValue,
+    ZoneName,
 )
 
 LISTEN_DEFAULT = "127.0.0.1:8450"
@@ -174,6 +178,35 @@ class HooksTable(Table):
     after_config: Hook = key(None, "`psv up` applied other settings of this bot than those before", "-")
 
 
+class ScheduleTable(Table):
+    """When a task runs; exactly one of cron, every and at."""
+
+    cron: Cron | None = key(None, "Five fields: minute, hour, day of the month, month, day of the week; or `@daily` and the like", "-")
+    every: Interval | None = key(None, "So often, counted from when the task was first scheduled", "-")
+    at: Moments | None = key(None, "At this time, or at each of these", "-")
+    tz: ZoneName | None = key(None, "Time zone of `cron` and `at`", "that of the machine")
+    missed: Literal["skip", "once", "all"] = key(
+        "once", "What follows when its time came while the fleet was down: nothing, one run, or a run for each (at most 100)", '"once"'
+    )
+    overlap: Literal["skip", "queue", "kill"] = key(
+        "skip", "When its time comes while it runs: leave that run out, do it afterwards, or stop the one that runs", '"skip"'
+    )
+    timeout: SomeTime | None = key(None, "A run that takes longer is stopped, reason `timeout`", "none")
+    jitter: Duration = key(0.0, "Each run begins up to this much later, at random", '"0s"')
+    keep: Count = key(100, "Results of so many runs are kept", "100", ge=1, le=10000)
+
+
+class RecycleTable(Table):
+    """When a bot that runs well is started anew; each limit is taken up to `jitter` percent earlier."""
+
+    max_age: SomeTime | None = key(None, "Its process is as old as this", "none")
+    max_memory: Size | None = key(None, "Memory (PSS) of its processes; at the next quiet moment", "none", ge=1 << 20)
+    max_memory_hard: Size | None = key(None, "Memory (PSS) of its processes; at once", "none", ge=1 << 20)
+    max_messages: Count | None = key(None, "Messages that it has handled (native bots)", "none", ge=1)
+    within: Duration = key(300.0, "How long a quiet moment is waited for at the most", '"5m"')
+    jitter: Number = key(10.0, "Percent; it is drawn anew for each life of a bot", "10.0", ge=0, le=50)
+
+
 class ScopeTable(Table):
     """Settings that stand in [global], [types.X] or [bots.X]."""
 
@@ -202,6 +235,8 @@ class ScopeTable(Table):
     start_timeout: SomeTime = key(60.0, "Time to become ready", '"60s"')
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below")
+    schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-")
+    recycle: RecycleTable = key(RecycleTable, "When it is started anew although it runs well", "see below")
     essential: Flag = key(False, "When it ends for good, the whole fleet ends, with a status other than 0", "false")
     autostart: Flag = key(True, "Start it with the fleet until somebody says otherwise", "true")
     user: Filled | None = key(None, "Run as this system user (psv must run as root)", "the user who runs psv")

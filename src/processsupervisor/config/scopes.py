@@ -1,6 +1,6 @@
 """Scopes: what [global], a type and a bot say, merged into what holds for the bot. Pure.
 
-Tables merge key by key, everything else replaces. `ready` and the program (run, script, command and its args) are each
+Tables merge key by key, everything else replaces. `ready`, `schedule` and the program (run, script, command and its args) are each
 one choice: the innermost scope that makes it makes all of it.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from processsupervisor.config.problem import KeyPath
 
 PROGRAM_KEYS = ("run", "script", "command")
-_WHOLE = frozenset({"ready"})
+_WHOLE = frozenset({"ready", "schedule"})
 
 
 @dataclass(frozen=True, slots=True)

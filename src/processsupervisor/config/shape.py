@@ -49,6 +49,10 @@ def _choices(raw: dict[str, Any], at: KeyPath) -> list[Finding]:
             findings.append(Finding((*at, "ready"), "ready-choice", text))
         if "run" in raw and at[:1] != ("global",):
             findings.append(ready_of_native((*at, "ready")))
+    schedule = raw.get("schedule")
+    if isinstance(schedule, dict) and len(known := [k for k in ("cron", "every", "at") if k in schedule]) != 1:
+        text = f"found {' and '.join(known) or 'none'} in schedule, expected exactly one of cron, every, at"
+        findings.append(Finding((*at, "schedule"), "schedule-choice", text, 'as in schedule = { cron = "0 4 * * *" }'))
     locks = raw.get("lock")
     for index, lock in enumerate(locks if isinstance(locks, list) else []):
         if isinstance(lock, dict) and len([k for k in lock if k in ("env", "file")]) != 1 and set(lock) <= {"env", "file"}:

@@ -73,6 +73,31 @@ class HookSpec(TypedDict):
     env: list[str]
 
 
+class ScheduleSpec(TypedDict):
+    """When a task runs: exactly one of `cron`, `every_s`, `at` (ISO 8601) is set. `tz` None = the machine's zone."""
+
+    cron: str | None
+    every_s: float | None
+    at: list[str] | None
+    tz: str | None
+    missed: Literal["skip", "once", "all"]
+    overlap: Literal["skip", "queue", "kill"]
+    timeout_s: float | None
+    jitter_s: float
+    keep: int
+
+
+class RecycleSpec(TypedDict):
+    """Limits at which a bot is started anew; None = no limit. `jitter` is a fraction."""
+
+    max_age_s: float | None
+    max_memory_bytes: int | None
+    max_memory_hard_bytes: int | None
+    max_messages: int | None
+    within_s: float
+    jitter: float
+
+
 class BotSpec(TypedDict):
     """Everything that a start of one bot needs.
 
@@ -100,6 +125,8 @@ class BotSpec(TypedDict):
     start_timeout_s: float
     stop: StopSpec
     restart: RestartSpec
+    schedule: ScheduleSpec | None
+    recycle: RecycleSpec
     essential: bool
     autostart: bool
     user: str | None

@@ -6,6 +6,7 @@ Errors say what was expected; the found value is added by `shape`, which knows w
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 import warnings
@@ -79,6 +80,13 @@ def _some_time(value: Any) -> float:
     seconds = _duration(value)
     if seconds <= 0:
         raise Wrong("a duration longer than 0")
+    return seconds
+
+
+def _interval(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < 1:
+        raise Wrong("a duration of at least 1s")
     return seconds
 
 
@@ -185,6 +193,54 @@ def _hook(value: Any) -> object:
     return value
 
 
+def _cron(value: Any) -> str:
+    from croniter import croniter  # here: most fleets have no schedule
+
+    text = " ".join(_text(value).lower().split())
+    hint = 'minute, hour, day of the month, month, day of the week, as in "0 4 * * 1-5" (04:00 from Monday to Friday)'
+    if not text.startswith("@") and len(text.split()) != 5:
+        raise Wrong("a cron expression of five fields", hint)
+    if any(field.startswith(("h", "r")) for field in text.split()):
+        raise Wrong("a cron expression that means the same each time", "jitter spreads runs; h and r are not known here")
+    try:
+        croniter.expand(text, strict=True)
+    except (ValueError, KeyError, IndexError, TypeError) as err:  # its own errors are ValueErrors
+        raise Wrong(f"a cron expression ({str(err).splitlines()[0]})", hint) from err
+    return text
+
+
+def _zone(value: Any) -> str:
+    import zoneinfo
+
+    name = _text(value)
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError) as err:  # not found is a KeyError below; a folder, or a path that leads elsewhere
+        raise Wrong('a time zone of the IANA database, as in "Europe/Berlin" or "UTC"') from err
+    except zoneinfo.ZoneInfoNotFoundError as err:
+        close = nearest(name, zoneinfo.available_timezones())
+        raise Wrong(
+            'a time zone of the IANA database, as in "Europe/Berlin" or "UTC"', f'did you mean "{close}"?' if close else ""
+        ) from err
+    return name
+
+
+def _moments(value: Any) -> list[str]:
+    expected = 'a time such as "2026-12-24T18:00:00", or a list of them'
+    found = []
+    for item in value if isinstance(value, list) else [value]:
+        try:
+            moment = item if isinstance(item, datetime.datetime) else datetime.datetime.fromisoformat(_text(item))
+        except ValueError as err:
+            raise Wrong(expected) from err
+        if moment.year < 1971 or moment.year > 9000:
+            raise Wrong(expected, "the year is out of range")
+        found.append(moment.isoformat())
+    if not found:
+        raise Wrong(expected, "the list is empty")
+    return found
+
+
 def _regex(value: Any) -> str:
     text = _filled(value)
     try:
@@ -257,6 +313,7 @@ PathText = Annotated[str, *_kind("path", _filled)]
 Paths = Annotated[list[PathText], *_kind("path or list of paths", _paths)]
 Duration = Annotated[float, *_kind("duration", _duration)]
 SomeTime = Annotated[float, *_kind("duration > 0", _some_time)]
+Interval = Annotated[float, *_kind("duration, at least 1s", _interval)]
 Size = Annotated[int, *_kind("size", _size)]
 Number = Annotated[float, *_kind("number", _number)]
 Count = Annotated[int, Label("whole number")]
@@ -269,6 +326,9 @@ VariableName = Annotated[str, *_kind("variable name", _variable)]
 VariableValue = Annotated[str, *_kind("text", _variable_value)]
 CommandLine = Annotated[list[Text], *_kind("list of texts", _command)]
 Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
+Cron = Annotated[str, *_kind("cron expression", _cron)]
+ZoneName = Annotated[str, *_kind("time zone", _zone)]
+Moments = Annotated[list[str], *_kind("time or list of times", _moments)]
 Url = Annotated[str, *_kind("URL", _url)]
 Listen = Annotated[str, *_kind('"host:port"', _listen)]
 FleetName = Annotated[str, *_kind("name", _fleet_name)]

@@ -68,6 +68,11 @@ class CrashPoint(StrEnum):
     PSVD_BEFORE_TAIL = "psvd-before-tail"  # the FIFOs are drained, the last lines are not in the exit
     PSVD_TAIL_NOTED = "psvd-tail-noted"  # they are
 
+    # psvd runs a task
+    PSVD_BEFORE_RUN_QUEUED = "psvd-before-run-queued"  # its time has come, nothing is noted
+    PSVD_RUN_QUEUED = "psvd-run-queued"  # the run is noted, its time is dealt with
+    PSVD_RUN_BEGUN = "psvd-run-begun"  # it is noted as begun by the next generation, which is not launched
+
     # psvd and its helpers
     PSVD_BEFORE_ZYGOTE = "psvd-before-zygote"  # a zygote is needed, nothing written
     PSVD_ZYGOTE_WRITTEN = "psvd-zygote-written"  # its plan is on disk

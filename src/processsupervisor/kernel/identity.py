@@ -122,6 +122,11 @@ class Identity:
         return None
 
 
+def start_boottime(identity: Identity) -> float:
+    """Return when the process began, in seconds of CLOCK_BOOTTIME; proc(5) counts in clock ticks."""
+    return identity.start_ticks / os.sysconf("SC_CLK_TCK")
+
+
 def send_signal(identity: Identity | None, number: int) -> bool:
     """Send a signal to exactly this process; False when it is gone, of a user we may not signal, or descriptors ran out."""
     if identity is None:

@@ -96,9 +96,9 @@ DEADLINE_OF: Final[dict[State, str]] = {
     S.STOPPING: "stop.timeout, then SIGKILL of the tree, repeated until it is gone",
     S.STOPPED: "rest: a start leaves it",
     S.RESTARTING: "as STOPPING",
-    S.FAILED: "retry_failed for reasons that may pass; else rest: a command leaves it",
+    S.FAILED: "retry_failed for reasons that may pass; else rest: a command leaves it, and a task its time",
     S.RECOVERING: "the restart delay",
-    S.TERMINATED: "rest: a start leaves it",
+    S.TERMINATED: "rest: a start leaves it, and a task its time",
     S.UNKNOWN: "adopt_timeout (30 s): FAILED conflict; nothing is started, only leftovers are signalled, the evidence is watched further",
 }
 

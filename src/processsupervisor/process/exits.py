@@ -21,6 +21,8 @@ from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_
 from processsupervisor.launch.context import failure_path
 
 TAIL_LINES = 20
+OF_POLICY = frozenset({Reason.ADMIN, Reason.MEMORY_POLICY, Reason.TIMEOUT})
+"""Reasons with which psv itself ends a process that may be well; such an end is asked for and fills no restart window."""
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Group)?)(?:: (?P<message>.*))?$")
 
@@ -111,6 +113,11 @@ def uptime_of(facts: dict[str, Any], ended_at: float) -> float | None:
     """
     ready = ready_boottime_of(facts)
     return None if ready is None else max(0.0, boottime() - max(0.0, wall() - ended_at) - ready)
+
+
+def ended_because(override: Reason | None, notes: Sequence[str]) -> str:
+    """Return why a policy of psv's own ended a process, as its handle noted it; empty when none did."""
+    return notes[0] if override in OF_POLICY and notes else ""
 
 
 def find_exception(lines: Sequence[str]) -> dict[str, object] | None:

@@ -22,7 +22,7 @@ from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
-from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
+from processsupervisor.process.exits import ExitRecord, ended_because, ready_boottime_of, record_of
 from processsupervisor.process.hooks import delay_stop
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
@@ -85,7 +85,7 @@ class BotHandle:
         """Begin a new generation; False when the state does not allow it."""
         if not self.life.can(Trigger.LAUNCH):
             return False
-        self.generation = self._newest = max(self._newest, self.generation) + 1
+        self.generation = self._newest = self.next_generation
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
         self.via = self._around.launcher.zygotes.origin(self.name)
         self._has_status, self.override, self._killed_mono = False, None, None
@@ -108,6 +108,18 @@ class BotHandle:
         if self.life.state in (State.STOPPING, State.RESTARTING) and not is_climbing:
             self._chores.begin(self._stop_ladder(self.generation))
         return True
+
+    def end(self, reason: Reason, why: str, *, is_restart: bool = False) -> bool:
+        """Stop for a policy of psv's own; its reason and `why` will stand in the exit record. False when the state does not allow it."""
+        if not self.life.can(Trigger.RESTART if is_restart else Trigger.STOP):
+            return False
+        self.override, self.notes = reason, [why, *self.notes]
+        return self.stop(is_restart=is_restart)
+
+    @property
+    def next_generation(self) -> int:
+        """Return the number that the next start will have."""
+        return max(self._newest, self.generation) + 1
 
     def send_signal(self, number: int) -> bool:
         """Send a signal to the bot's first process; False when none runs."""
@@ -303,6 +315,7 @@ class BotHandle:
             record.reason = Reason.ADMIN
         if record.reason is Reason.START_FAILED and self.notes:
             record.message = self.notes[-1]
+        record.message = ended_because(self.override, self.notes) or record.message
         self.process, self.link, self.is_connected = None, None, None
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
         self._alarm.clear()

@@ -31,6 +31,7 @@ def read(
     since_s: float | None = None,
     tail: int | None = None,
     grep: str | None = None,
+    generation: int | None = None,
     follow: bool = False,
     colour: bool = False,
     secrets: Sequence[str] = (),
@@ -38,10 +39,10 @@ def read(
     """Yield the log lines of `bots` in the order of time.
 
     `since_s`: only lines not older than that; `tail`: at most that many a bot, the newest; `grep`: a regular expression
-    (gaps are shown all the same); `follow`: then go on for ever with what comes, from bots without a log too. Without
-    `follow` it ends with what was stored when it was called. Raises UsageError for a bad pattern, at the call.
+    (gaps are shown all the same); `generation`: only its lines; `follow`: then go on for ever with what comes, from bots
+    without a log too. Without `follow` it ends with what was stored when it was called. Raises UsageError for a bad pattern, at the call.
     """
-    chosen = _chooser(grep)
+    chosen = _chooser(grep, generation)
     chunk = 256 * 1024 if len(bots) <= 8 else 16 * 1024
     style = Style(colour, tuple(secrets), chunk)
     since_at = None if since_s is None else time.time() - since_s
@@ -125,7 +126,10 @@ def _every(_: LogLine) -> bool:
     return True
 
 
-def _chooser(grep: str | None) -> Callable[[LogLine], bool]:
+def _chooser(grep: str | None, generation: int | None) -> Callable[[LogLine], bool]:
+    if generation is not None:
+        by_pattern = _chooser(grep, None)
+        return lambda line: line.generation == generation and by_pattern(line)
     if grep is None:
         return _every
     try:

@@ -15,7 +15,7 @@ from processsupervisor.kernel.files import read_small
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_exception, process_status, uptime_of
+from processsupervisor.process.exits import OF_POLICY, TAIL_LINES, ExitRecord, ended_because, find_exception, process_status, uptime_of
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
@@ -24,6 +24,7 @@ from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
+from processsupervisor.supervisor.tasks import Tasks
 
 _log = logging.getLogger("psv.aftermath")
 
@@ -38,6 +39,7 @@ class FleetAround(Protocol):
     hooks: HookRunner
     handles: dict[str, BotHandle]
     is_going_down: bool
+    tasks: Tasks
 
     def start(self, handle: BotHandle, reason: str = "") -> bool:
         """Start a bot unless something forbids it."""
@@ -63,11 +65,12 @@ class Aftermath:
         fleet = self._fleet
         fleet.breaker.done(handle.name)
         state = handle.life.state
-        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
+        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason in OF_POLICY
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
-        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
+        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back or fleet.tasks.get(handle.name)))
         self._rows[handle.name] = record.generation, row
+        fleet.tasks.note_end(handle, record)
         fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
@@ -75,8 +78,10 @@ class Aftermath:
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
+        elif fleet.tasks.rest(handle, record):
+            pass
         elif is_asked:
-            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
+            handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             if state is State.RESTARTING:
                 fleet.start(handle, "restart")
         elif fleet.is_going_down or handle.wanted is Wanted.DOWN:
@@ -92,18 +97,21 @@ class Aftermath:
         """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
         record.uptime_s = uptime_of(facts, record.at)
         is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
+        override = override_of(facts)
+        record.reason = override if override in OF_POLICY else Reason.ADMIN if is_asked else override or record.reason
+        record.message = ended_because(override, facts.get("notes") or []) or record.message
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
         before = self._fleet.store.exit_of(handle.name, record.generation)  # of a psvd that died between this note and its record
-        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not (is_asked or self._fleet.tasks.get(handle.name)))
         if is_news := before is None or (record.has_status and not before.has_status):
             self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
+        self._fleet.tasks.note_end(handle, record)
         self._fleet.store.flush()
         if is_news:
             self._fleet.hooks.after(handle.name, "exit", _facts(record) | {"ended_at": record.at})
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
-        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
+        if is_followed and not is_asked and handle.wanted is not Wanted.DOWN and not self._fleet.tasks.rest(handle, record):
             self._follow(handle, record, self._decide(handle, record))
 
     def complete(self, bot: str, generation: int) -> None:

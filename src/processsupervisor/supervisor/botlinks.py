@@ -40,10 +40,11 @@ class BotLink:
 
 
 class BotLinks:
-    """The server of bot.sock; `find` gives the handle of a name, or None."""
+    """The server of bot.sock; `find` gives the handle of a name, or None. `hear_work` takes `(bot, handled, running)` messages."""
 
-    def __init__(self, find: Callable[[str], BotHandle | None]) -> None:
+    def __init__(self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None]) -> None:
         self._find = find
+        self._hear_work = hear_work
         self._server: asyncio.Server | None = None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -69,7 +70,7 @@ class BotLinks:
             link.send({"op": "welcome", "protocol": PROTOCOL})
             while line := await reader.readline():
                 if handle.link is link:
-                    _take(handle, json.loads(line))
+                    self._take(handle, json.loads(line))
         except (TimeoutError, ValueError, OSError, asyncio.LimitOverrunError):
             pass  # a peer that breaks the protocol is cut off; if it was a bot, it comes back
         finally:
@@ -95,23 +96,24 @@ class BotLinks:
             return None, "the secret is not that of this start"
         return handle, ""
 
+    def _take(self, handle: BotHandle, message: Any) -> None:
+        match message.get("op") if isinstance(message, dict) else None:
+            case "ready":
+                handle.say_ready()
+            case "paused":
+                handle.pausing.say_turned(Trigger.PAUSED)
+            case "resumed":
+                handle.pausing.say_turned(Trigger.RESUMED)
+            case "connected":
+                handle.is_connected = bool(message.get("value"))
+            case "work":
+                self._hear_work(handle.name, int(message.get("handled") or 0), int(message.get("running") or 0))
+            case _:
+                pass  # a newer bot may say more than this psvd knows
+
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:
     """Return the pid that connected, -1 when it cannot be known."""
     peer = writer.get_extra_info("socket")
     credentials: bytes = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(credentials[:4], sys.byteorder, signed=True)
-
-
-def _take(handle: BotHandle, message: Any) -> None:
-    match message.get("op") if isinstance(message, dict) else None:
-        case "ready":
-            handle.say_ready()
-        case "paused":
-            handle.pausing.say_turned(Trigger.PAUSED)
-        case "resumed":
-            handle.pausing.say_turned(Trigger.RESUMED)
-        case "connected":
-            handle.is_connected = bool(message.get("value"))
-        case _:
-            pass  # a newer bot may say more than this psvd knows

@@ -41,7 +41,8 @@ class Psvd:
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
         self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
-        self._links = BotLinks(self._fleet.handles.get)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear)
+        self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
     async def run(self) -> int:
@@ -76,6 +77,8 @@ class Psvd:
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
+                tasks.create_task(self._fleet.tasks.run()),
+                tasks.create_task(self._fleet.recycling.run()),
             ]
             await stopped.wait()
             for task in background:

@@ -37,9 +37,11 @@ from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
+from processsupervisor.supervisor.recycling import Recycling
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
+from processsupervisor.supervisor.tasks import Tasks
 from processsupervisor.supervisor.uptime import Uptime
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
@@ -105,6 +107,8 @@ class Fleet:
             handle = BotHandle(spec, around)
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
+        self.tasks = Tasks(self, self.handles.values())
+        self.recycling = Recycling(self.events, self.handles.values(), lambda: self.can_start)
         self.aftermath = Aftermath(self, on_essential_end)
 
     # -- facts
@@ -125,6 +129,11 @@ class Fleet:
         """Return where the fleet folder lies now if it was moved or replaced while the fleet runs: nothing is started then."""
         now = self._anchor.moved_to()
         return now.removesuffix("/.psv/run") if now is not None else None
+
+    @property
+    def can_start(self) -> bool:
+        """Tell whether anything can be started now."""
+        return self.keeper.pid is not None and self.moved_to() is None and not self.is_going_down
 
     # -- wishes
 
@@ -157,6 +166,8 @@ class Fleet:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)
             return False
+        if self.tasks.holds_back(handle):
+            return False
         if not self.breaker.admits(handle.name):
             if handle.life.state is not State.RECOVERING:
                 handle.life.fire(Trigger.RESTART, generation=handle.generation, reason=Reason.START_FAILED)
@@ -166,8 +177,8 @@ class Fleet:
 
     def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
         """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
-        is_waiting = handle.life.state in (State.RECOVERING, State.INITIALIZING) and handle.wanted is not Wanted.DOWN
-        return is_waiting and self.start(handle, reason)
+        is_called = handle.wanted is not Wanted.DOWN or self.tasks.get(handle.name) is not None  # nobody schedules it, a person runs it
+        return is_called and handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
 
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:
@@ -262,6 +273,7 @@ class Fleet:
         self.store.add_transition(transition, asked_by)
         is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
         self.uptime.note(handle, handle.exited_at if is_end else None)
+        self.tasks.on_transition(transition)
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:

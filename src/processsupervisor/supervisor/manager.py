@@ -29,6 +29,7 @@ from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.rollout import Rollouts
+from processsupervisor.supervisor.runs import RunState
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
@@ -44,6 +45,11 @@ class Manager:
         self._source = source
         self._descent = descent
         self._rollouts = Rollouts(fleet)
+
+    @property
+    def is_rolling(self) -> bool:
+        """Tell whether a rollout is under way."""
+        return self._rollouts.is_under_way
 
     # -- the fleet
 
@@ -105,9 +111,10 @@ class Manager:
         await asyncio.gather(*(h.life.wait_until(partial(_is_settled, h), max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
-        not_ready = [h for h in wanted if h.life.state not in _READY]
+        is_well = {h.name: h.life.state in _READY or (h.life.state is State.TERMINATED and self._is_task(h.name)) for h in wanted}
+        not_ready = [h for h in wanted if not is_well[h.name]]
         return {
-            "ready": [h.name for h in wanted if h.life.state in _READY],
+            "ready": [h.name for h in wanted if is_well[h.name]],
             "not_ready": [{"name": h.name, "state": h.life.state, "reason": h.reason, "message": _message(h)} for h in not_ready],
             "web": self._fleet.web.url(),
         }
@@ -142,17 +149,19 @@ class Manager:
     def describe(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
-        return view.describe(handle, self._fleet.sampler.get(name, handle.process))
+        return view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
 
     def detail(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
-        return view.detail(handle, self._fleet.sampler.get(name, handle.process))
+        return view.detail(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
 
     async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
         handle = self._act(name)
         self._refuse_wrong(handle)
+        if self._is_task(name):
+            return self._schedule(handle)
         self._fleet.want(handle, Wanted.UP)
         self._fleet.forget_quick(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
@@ -166,6 +175,7 @@ class Manager:
     async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
         handle = self._act(name)
+        self._fleet.tasks.unschedule(handle)
         self._fleet.want(handle, Wanted.DOWN)
         if handle.life.state in (State.STOPPED, State.TERMINATED):
             return self._result(handle, True, "is not running")
@@ -176,6 +186,8 @@ class Manager:
         """See FleetPort; a bot that does not run is started."""
         handle = self._act(name)
         self._refuse_wrong(handle)
+        if self._is_task(name):
+            return self._schedule(handle)  # each run takes the code on disk by itself
         self._fleet.want(handle, Wanted.UP)
         self._fleet.forget_quick(handle)
         before = handle.generation
@@ -234,6 +246,37 @@ class Manager:
         """See FleetPort."""
         bots = None if names is None else set(names)
         await self._fleet.chronicle.tell(emit, after=after, bots=bots, limit=limit, is_followed=is_followed)
+
+    # -- tasks
+
+    def task(self, name: str) -> dict[str, object] | None:
+        """See FleetPort."""
+        return self._fleet.tasks.describe(name) if self._is_task(name) else None
+
+    def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
+        """See FleetPort."""
+        return [run.to_json() for run in self._fleet.tasks.runs.newest(name, limit)]
+
+    async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._act(name)
+        self._refuse_wrong(handle)
+        if not self._is_task(name):
+            raise Refused(f"{name} is no task", hint=f"give it a schedule in fleet.toml; psv start {name} starts a bot")
+        run = self._fleet.tasks.call(handle)
+        if wait and not await self._fleet.tasks.wait_for(run, timeout_s):
+            return self._result(handle, False, "did not end in time; it goes on", "timeout")
+        is_ok = run.reason in (None, Reason.CLEAN) and run.state is not RunState.SKIPPED
+        return self._result(handle, is_ok, run.message or (str(run.reason or run.state)))
+
+    def _is_task(self, name: str) -> bool:
+        return self._fleet.tasks.get(name) is not None
+
+    def _schedule(self, handle: BotHandle) -> dict[str, object]:
+        message = self._fleet.tasks.schedule(handle)
+        self._fleet.want(handle, Wanted.UP)
+        self._fleet.start(handle)  # held back: it only lets it wait for its time
+        return self._result(handle, True, message)
 
     def _act(self, name: str) -> BotHandle:
         if self._fleet.is_going_down:

@@ -115,13 +115,14 @@ class Reconcile:
                 self._go_on_resting(handle, facts)
             case _:
                 pass  # still INITIALIZING: started if it is wanted
+        self._fleet.tasks.recall(handle, finding.outcome, facts)
 
     def _adopt(self, handle: BotHandle, identity: Identity, finding: Finding) -> None:
         """Take over a running bot, and go on with what the last psvd died in the middle of."""
         handle.adopt(identity, finding.generation, finding.facts)
         state = finding.facts.get("state")
-        if handle.wanted is Wanted.DOWN:
-            handle.stop()
+        if handle.wanted is Wanted.DOWN and (self._fleet.tasks.get(handle.name) is None or state == State.STOPPING):
+            handle.stop()  # a task that nobody wants scheduled may run by command
         elif state in (State.STOPPING, State.RESTARTING):  # STOPPING, though wanted: the fleet was on its way down
             handle.stop(is_restart=True)
 

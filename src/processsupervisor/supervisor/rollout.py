@@ -73,6 +73,11 @@ class Rollouts:
         self._fleet.events.tell("rollout", step="end", ok=result["ok"], message=result["message"])
         _log.info("rollout ended", extra={"ok": result["ok"], "outcome": result["message"]})
 
+    @property
+    def is_under_way(self) -> bool:
+        """Tell whether a rollout runs."""
+        return self._present is not None
+
     def notes(self) -> list[dict[str, str]]:
         """Return what `status` says of a rollout that runs, was stopped, or was interrupted by the end of an earlier psvd."""
         old = self._fleet.zygotes.pins.by_bot
@@ -96,7 +101,7 @@ class Rollout:
     def __init__(self, fleet: Fleet, handles: Sequence[BotHandle], batch: int | None, tell: Callable[[dict[str, object]], None]) -> None:
         self._fleet = fleet
         self._tell = tell
-        self._bots = [h for h in handles if h.wanted is not Wanted.DOWN and h.life.state in _RUNS]
+        self._bots = [h for h in handles if h.wanted is not Wanted.DOWN and h.life.state in _RUNS and fleet.tasks.get(h.name) is None]
         self._left_alone = {h.name: str(h.life.state) for h in handles if h not in self._bots}
         self._batch = batch
         self._rolled: list[str] = []

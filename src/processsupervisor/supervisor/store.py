@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -36,6 +37,12 @@ CREATE TABLE IF NOT EXISTS exits (
     id INTEGER PRIMARY KEY, bot TEXT NOT NULL, generation INTEGER NOT NULL, at REAL NOT NULL, boot_id TEXT NOT NULL,
     boottime REAL NOT NULL, counted INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS exits_of_bot ON exits (bot, id);
+CREATE TABLE IF NOT EXISTS tasks (bot TEXT PRIMARY KEY, schedule TEXT NOT NULL, anchor REAL NOT NULL, mark REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, due_at REAL NOT NULL, why TEXT NOT NULL, state TEXT NOT NULL, boot_id TEXT NOT NULL,
+    generation INTEGER NOT NULL, started_at REAL, ended_at REAL, reason TEXT, exit_code INTEGER, signal TEXT, message TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS runs_due ON runs (bot, due_at) WHERE why != 'command';
+CREATE INDEX IF NOT EXISTS runs_of_bot ON runs (bot, id);
 CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, op TEXT NOT NULL, args TEXT NOT NULL);
 """
 # Tables are added, and columns that may be empty, under the same schema number: a psv of the version before goes on with the file,
@@ -243,6 +250,22 @@ class Store:
     def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query on another file's tables."""
         return self._rows(query, values)
+
+    def write_durably(self, statements: Sequence[tuple[str, tuple[object, ...]]]) -> bool:
+        """Carry out all of these or none, and return when they would survive a power cut; False when that cannot be had."""
+        self.flush()
+        if self._is_in_memory or self._guard("PRAGMA synchronous=FULL") is None:
+            return False
+        try:
+            if self._guard("BEGIN IMMEDIATE") is None:
+                return False
+            if all(self._guard(*statement) is not None for statement in statements) and self._guard("COMMIT") is not None:
+                return True
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            return False
+        finally:
+            self._guard("PRAGMA synchronous=NORMAL")
 
     def close(self) -> None:
         """Commit and close."""

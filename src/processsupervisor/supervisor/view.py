@@ -50,8 +50,8 @@ def health_of(handle: BotHandle) -> str | None:
     return "starting" if handle.life.state is State.STARTING else None
 
 
-def describe(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
-    """Return the bot object of the contract; None where a value is not known."""
+def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
+    """Return the bot object of the contract; None where a value is not known. `next_run_at` is a task's."""
     state = handle.life.state
     is_ready = state in HAS_PROCESS and handle.ready_at is not None
     last = handle.last_exit
@@ -75,12 +75,13 @@ def describe(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
         "reason": handle.reason or None,
         "exit_code": last.exit_code if last else None,
         "next_start_in_s": round(max(0.0, handle.next_start_mono - mono()), 1) if handle.next_start_mono is not None else None,
+        "next_run_at": next_run_at,
     }
 
 
-def detail(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
+def detail(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
     """Return describe() with what the bot is, its last exit, notes, and what to do."""
-    return describe(handle, sample) | {
+    return describe(handle, sample, next_run_at) | {
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
@@ -108,7 +109,8 @@ def what_to_do(handle: BotHandle) -> str:
 
 def _summary(spec: BotSpec) -> dict[str, object]:
     """Return what the bot is, without environment values: those may be secrets."""
-    names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "essential")
+    names = ("run", "script", "command", "args", "python", "cwd", "user", "preload", "ready", "stop", "restart", "schedule", "recycle",
+             "essential")  # fmt: skip
     shown: dict[str, object] = {name: value for name, value in spec.items() if name in names}
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
 

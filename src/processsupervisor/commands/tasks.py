@@ -1,0 +1,42 @@
+"""The commands on tasks (`task.*`): bots that run when their time comes. Declarations, and handlers against FleetPort."""
+
+from __future__ import annotations
+
+from processsupervisor.commands.bots import NAMES, TIMEOUT, TYPE, for_each
+from processsupervisor.commands.command import Arg, Command
+from processsupervisor.commands.ports import Emit, FleetPort
+from processsupervisor.kernel.errors import Refused, UsageError
+
+
+async def list_tasks(port: FleetPort, emit: Emit, *, names: list[str], type: str | None) -> object:
+    """Return the task objects of `names`; what is no task is left out."""
+    return [task for name in port.select(names, type) if (task := port.task(name)) is not None]
+
+
+async def run(port: FleetPort, emit: Emit, *, names: list[str], wait: bool, timeout_s: float) -> object:
+    """Run tasks now."""
+    if not names:
+        raise UsageError("no task is named", hint="psv task list shows all")
+    return await for_each(port, port.run_task, port.select(names, None), wait, timeout_s)
+
+
+async def history(port: FleetPort, emit: Emit, *, names: list[str], limit: int) -> object:
+    """Return the newest `limit` runs of the tasks together, oldest first."""
+    chosen = port.select(names, None)
+    found = [name for name in chosen if port.task(name) is not None]
+    if names and not found:
+        raise Refused(f"{chosen[0]} is no task", hint="psv task list shows all")
+    rows = [(str(row["due_at"]), row) for name in found for row in port.task_history(name, limit)]
+    rows.sort(key=lambda pair: float(pair[0]))
+    return [row for _, row in rows][-limit:]
+
+
+COMMANDS = (
+    Command("task.list", "List tasks with their last and next run", (NAMES, TYPE), "view", list_tasks, verbs=("task list",), json=True),
+    Command("task.run", "Run tasks now, as well as when their time comes", (
+        NAMES, Arg("wait", "flag", False, "Wait until the run has ended", option=("--wait",)), TIMEOUT,
+    ), "operate", run, verbs=("task run",), json=True),
+    Command("task.history", "List the runs of tasks: when they were due, how long they took, how they ended", (
+        NAMES, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
+    ), "view", history, verbs=("task history",), json=True),
+)
