@@ -38,6 +38,8 @@ class ExitRecord:
     log_tail: list[str] = field(default_factory=list)
     exception: dict[str, object] | None = None
     message: str = ""
+    dump: dict[str, object] | None = None
+    """What a bot that hung still said: `{file, at, process, stacks, tasks, missing}` (health/dumpfile.py)."""
 
     def to_json(self) -> dict[str, object]:
         """Return the record under the names of the contract."""

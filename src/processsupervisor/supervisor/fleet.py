@@ -31,6 +31,7 @@ from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examin
 from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.care import Care
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
@@ -93,6 +94,7 @@ class Fleet:
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
         self.aftermath = Aftermath(self, on_essential_end)
+        self.care = Care(self)
 
     # -- facts
 
