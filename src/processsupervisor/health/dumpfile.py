@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from processsupervisor.kernel.paths import FleetPaths
 
 KEPT = 5
 _EXCERPT_LINES, _EXCERPT_CHARACTERS = 40, 4000
-_NAME = re.compile(r"dump-(\d+)\.txt")
+_NAMES = "dump-*.txt"
 
 
 def text_of(dump: Dump) -> str:
@@ -54,9 +52,9 @@ def keep(paths: FleetPaths, dump: Dump) -> dict[str, object]:
 
 def _drop_old(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        numbered = sorted((int(match[1]), match[0]) for match in map(_NAME.fullmatch, os.listdir(folder)) if match is not None)
-        for _, name in numbered[:-KEPT]:
-            (folder / name).unlink()
+        dumps = sorted(folder.glob(_NAMES), key=lambda path: path.lstat().st_mtime)
+        for path in dumps[:-KEPT]:
+            path.unlink()
 
 
 def _excerpt(text: str) -> list[str]:
