@@ -35,7 +35,7 @@ def run(tmp_path: Path, program: str, *, debug: bool = False) -> tuple[Any, Puls
     path.write_bytes(bytes(PULSE_BYTES))
     environment = os.environ | {"PYTHONASYNCIODEBUG": "1" if debug else ""}
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + program, str(path)], capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path
+        [sys.executable, "-c", BEGIN + program, str(path)], check=False, capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
     pulse = unpack(path.read_bytes())
@@ -46,7 +46,7 @@ def run(tmp_path: Path, program: str, *, debug: bool = False) -> tuple[Any, Puls
 MAIN = """
 async def main():
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(1.6)
     beat = seen()
     print(json.dumps([beat.turn, beat.beats, len(asyncio.all_tasks()), type(loop).__module__.partition(".")[0]]))
 """
@@ -61,10 +61,10 @@ async def main():
     ("uvloop", "import uvloop\nwith asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner: runner.run(main())"),
 ])
 def test_a_loop_beats_without_a_task_a_warning_or_a_trace(tmp_path: Path, module: str, call: str, debug: bool) -> None:
-    """A beat at its start and one a second later; one task, the program's own; nothing is left when it ends."""
+    """A beat at its start and one within a second and a half; one task, the program's own; nothing is left when it ends."""
     pytest.importorskip(module, reason=f"needs {module}")
     (turn, beats, tasks, found), pulse = run(tmp_path, MAIN + call, debug=debug)
-    assert (turn, beats, tasks, found) == (Turn.TURNING, 3, 1, module)
+    assert (turn, tasks, found) == (Turn.TURNING, 1, module) and beats in (3, 4)
     assert pulse.turn is Turn.ENDED and 0.0 <= pulse.worst_lag_s < 1.0
 
 
@@ -73,13 +73,13 @@ def test_the_lag_is_how_late_the_loop_is(tmp_path: Path) -> None:
     (lag_s, worst_s), _ = run(tmp_path, """
 import time
 async def main():
-    await asyncio.sleep(0.5)
-    time.sleep(1.0)
+    await asyncio.sleep(0.1)
+    time.sleep(2.0)
     await asyncio.sleep(0.1)
     print(json.dumps([seen().lag_s, seen().worst_lag_s]))
 asyncio.run(main())
 """)
-    assert 0.4 < lag_s == worst_s
+    assert 0.5 < lag_s == worst_s
 
 
 def test_only_the_main_thread_of_this_very_process_beats(tmp_path: Path) -> None:

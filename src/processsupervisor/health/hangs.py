@@ -47,7 +47,7 @@ class Hangs:
         if bot.process is None:
             return None
         case = self._cases.get(bot.name)
-        if case is None or case.process != bot.process:
+        if case is None or case.process is not bot.process:
             case = self._cases[bot.name] = _Case(bot.process)
         limit_s = float(bot.spec.get("hang_after_s", HANG_AFTER_S))
         self._listen(case, bot, sweep, limit_s)

@@ -33,7 +33,7 @@ class Pulses:
         if bot.process is None or not has_vitals(bot):
             return None
         known = self._open.get(bot.name)
-        if known is None or known[0] != bot.process:
+        if known is None or known[0] is not bot.process:
             known = self._reopen(bot.name, bot.process)
         if known is None:
             return None

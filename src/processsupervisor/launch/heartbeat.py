@@ -18,6 +18,11 @@ from time import monotonic
 from processsupervisor.kernel.pulse import BEAT_EVERY_S, Pulse, Turn
 
 _WORST_OF_BEATS = 60
+_PHASES = 4
+"""All bots of a machine beat at these moments of a second, in turns by their pid. Woken together they find each other's code in
+the processor's caches: half the cost of beats that are spread (docs/decisions/0009)."""
+_MARK = 1_000_000_007
+"""Where the offset of the pulse's descriptor stands, with the pid added; it is written without moving it."""
 _set_running_loop = asyncio.events._set_running_loop
 _heart: Heart | None = None
 
@@ -28,13 +33,14 @@ class Heart:
     def __init__(self, descriptor: int, generation: int, dump_fd: int) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._descriptor = descriptor
-        self._file = _file_at(descriptor)
+        self._mark = os.lseek(descriptor, _MARK + os.getpid(), os.SEEK_SET)
         self._generation = generation
         self._dump_fd = dump_fd
         self._thread = threading.get_ident()
         self._context = contextvars.Context()  # of its own: the timer keeps nothing of the program's alive
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._phase_s = os.getpid() % _PHASES * BEAT_EVERY_S / _PHASES
         self._beats = 0
         self._worst_s = self._worst_before_s = 0.0
         self._write(Turn.NEVER, 0.0)
@@ -53,9 +59,13 @@ class Heart:
             self._plan(loop)
 
     def _plan(self, loop: asyncio.AbstractEventLoop, lag_s: float = 0.0) -> None:
-        self._due = monotonic() + BEAT_EVERY_S
+        now = monotonic()
+        delay_s = BEAT_EVERY_S - (now + self._phase_s) % BEAT_EVERY_S
+        if delay_s < BEAT_EVERY_S / 2:  # a timer may come a little early
+            delay_s += BEAT_EVERY_S
+        self._due = now + delay_s
         try:
-            self._timer = loop.call_later(BEAT_EVERY_S, self._beat, loop, context=self._context)
+            self._timer = loop.call_later(delay_s, self._beat, loop, context=self._context)
         except Exception:  # noqa: BLE001 - a loop of the program's own making: then it has no pulse, and runs as it does elsewhere
             self._write(Turn.ENDED, 0.0)
         else:
@@ -73,8 +83,9 @@ class Heart:
         worst_s = max(self._worst_s, self._worst_before_s)
         pulse = Pulse(self._generation, turn, self._beats, monotonic(), lag_s, worst_s, self._dump_fd)
         try:
-            # A program may close what it did not open, and the number then be another file's.
-            if _file_at(self._descriptor) == self._file:
+            # A program may close what it did not open, and the number then be another file's. An offset that no other file
+            # has tells it; fstat would tell it too, and was a fifth of a beat's cost.
+            if os.lseek(self._descriptor, 0, os.SEEK_CUR) == self._mark:
                 os.pwrite(self._descriptor, pulse.pack(), 0)
         except OSError:
             pass
@@ -106,8 +117,3 @@ def _listen(loop: asyncio.AbstractEventLoop | None) -> None:
 def _end() -> None:
     global _heart
     _heart = None
-
-
-def _file_at(descriptor: int) -> tuple[int, int]:
-    facts = os.fstat(descriptor)
-    return facts.st_dev, facts.st_ino
