@@ -97,7 +97,7 @@ class Dumper:
             return -1
         try:
             ours, theirs = os.fstat(descriptor), Path(f"/proc/{process.pid}/fd/{pulse.dump_fd}").stat()
-            if stat.S_ISREG(ours.st_mode) and (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+            if stat.S_ISREG(ours.st_mode) and ours.st_nlink == 1 and (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
                 return descriptor
         except OSError:
             pass

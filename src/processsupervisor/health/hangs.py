@@ -103,7 +103,7 @@ class Hangs:
         if case.stopped_s == 0.0 and case.silent_s < _SUSPECT_S and not is_due:
             return
         if is_stopped(case.process):
-            case.stopped_s, case.silent_s = sweep.add_to(max(case.stopped_s, case.silent_s), limit_s), 0.0
+            case.stopped_s, case.silent_s = max(sweep.add_to(case.stopped_s, limit_s), case.silent_s), 0.0
         else:
             case.stopped_s = 0.0
 

@@ -19,7 +19,7 @@ from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext
 
 
 class Vitals:
-    """The two files of one bot's process; a descriptor of -1 says that one is not to be had."""
+    """The two files of one bot's process, each -1 where it is not to be had."""
 
     def __init__(self, context: LaunchContext) -> None:
         self._generation = context.generation
