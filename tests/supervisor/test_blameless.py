@@ -128,7 +128,6 @@ def test_a_script_that_executes_another_program_is_not_judged_by_the_loop_it_lef
     fleet.configure('[bots.a]\nscript = "main.py"\nhang_after = "2s"\nready = { log = "^another$" }\n')
     fleet.up()
     pid = fleet.bot("a")["pid"]
-    eventually(lambda: _beat_age_s(fleet, "a") > 1.8, "it beats no more")
     eventually(lambda: fleet.detail("a")["beat_age_s"] is None, "that it cannot is known")
     assert (fleet.bot("a")["pid"], fleet.bot("a")["state"], fleet.bot("a")["restarts"]) == (pid, "RUNNING", 0)
     dump = fleet.call("bot.dump", names=["a"])[0]
