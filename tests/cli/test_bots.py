@@ -93,3 +93,14 @@ def test_history(psv: Psv, fleet: FakeFleet) -> None:
     assert [row["bot"] for row in rows if row["kind"] == "uptime"] == ["alice", "bob", "legacy"]
     assert "99.99%" in psv("bot", "history", "alice").stdout.splitlines()[1], "only all of the time is 100"
     assert psv("bot", "history", "-n", "1").stdout.splitlines()[-1].split()[2:5] == ["alice", "STARTING", "RUNNING"]
+
+
+def test_dump(psv: Psv, fleet: FakeFleet) -> None:
+    """`bot dump` prints threads and tasks of each bot, safe for a terminal, and a refusal on stderr."""
+    done = psv("bot", "dump", "alice")
+    assert done.returncode == 0 and done.stdout.startswith("alice  pid 7, generation 1, ")
+    assert "    stack of alice\\x1b[31m\n" in done.stdout and "    Task a: main\n" in done.stdout and "not to be had: x: why" in done.stdout
+    assert json.loads(psv("bot", "dump", "alice", "--json").stdout)[0]["tasks"] == "Task a: main"
+    fleet.bots["legacy"] = "command"
+    refused = psv("bot", "dump", "legacy")
+    assert (refused.returncode, refused.stdout, refused.stderr) == (5, "", "psv: legacy: legacy gives no dump\n")

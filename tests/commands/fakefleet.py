@@ -120,6 +120,12 @@ class FakeFleet:
         if self.state[name] != "RUNNING":
             raise Refused(f"{name} does not run")
 
+    async def dump(self, name: str) -> dict[str, object]:
+        if self.bots[name] == "command":
+            raise Refused(f"{name} gives no dump")
+        facts = {"name": name, "ok": True, "state": self.state[name], "message": "", "code": "", "pid": 7, "generation": 1, "at": 1700000000.0}
+        return facts | {"process": {"State": "S"}, "stacks": f"stack of {name}\x1b[31m", "tasks": "Task a: main", "missing": ["x: why"]}
+
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         times = {"alice": (3.0, 1.0), "bob": (2.0,), "legacy": ()}[name]
         row = {"kind": "transition", "bot": name, "from": "STARTING", "to": "RUNNING", "trigger": "ready", "reason": None, "generation": 1, "exit_code": None, "by": None}

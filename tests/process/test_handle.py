@@ -152,3 +152,34 @@ async def test_an_exit_is_followed_whatever_a_step_of_ours_raises(
     assert (ended[0].reason, ended[0].signal) == (Reason.SIGNAL, "SIGKILL")
     assert "not a number" in ended[0].message
     bot.close()
+
+
+async def test_a_kill_for_a_reason_of_ours_is_gone_on_with_by_the_next_psvd(
+    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord]
+) -> None:
+    """psvd died between its note and the kill: who adopts the bot kills it, with the reason that was noted."""
+    identity = bot.process
+    assert identity is not None
+    bot.close()
+    adopted = BotHandle(bot.spec, bot._around)
+    adopted.adopt(identity, 1, {"is_ready": True, "ready_at": 1.0, "ready_boottime": 1.0, "override": "hang"})
+    async with asyncio.timeout(10):
+        while not ended:
+            process.poll()
+            await asyncio.sleep(0.01)
+    assert (process.wait(), ended[0].reason) == (-signal.SIGKILL, Reason.HANG)
+    adopted.close()
+
+
+async def test_what_a_bot_said_before_it_was_put_down_is_in_its_record(
+    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord]
+) -> None:
+    """Reason, message and dump; the kill does not wait for anybody."""
+    bot.put_down(Reason.HANG, "it hung", {"file": "dump"})
+    assert process.wait(10) == -signal.SIGKILL
+    async with asyncio.timeout(10):
+        while not ended:
+            await asyncio.sleep(0.01)
+    assert (ended[0].reason, ended[0].message, ended[0].dump) == (Reason.HANG, "it hung", {"file": "dump"})
+    assert ExitRecord.from_json(ended[0].to_json()) == ended[0]
+    bot.close()

@@ -196,3 +196,41 @@ def test_a_second_signal_to_process_one_kills_at_once(fleet: LiveFleet) -> None:
     began = time.monotonic()
     outside.wait(10)
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.usefixtures("open_path")
+def test_a_bot_of_another_user_beats_and_gives_a_dump(fleet: LiveFleet) -> None:
+    """Its pulse and dump file were opened before it took its user: it writes them, and cannot replace them."""
+    fleet.write("bots.py", ECHO)
+    fleet.write("main.py", """
+        import asyncio, os
+
+        async def main():
+            for name in ("pulse", "dump"):
+                try:
+                    os.unlink(os.path.join(os.environ["PSV_FLEET"], ".psv/run/bots/s", name))
+                    print("replaced", name, flush=True)
+                except PermissionError:
+                    pass
+            print("up", flush=True)
+            await asyncio.sleep(1000)
+
+        asyncio.run(main())
+    """)
+    fleet.folder.chmod(0o755)
+    fleet.configure("""
+        [global]
+        user = "nobody"
+        [bots.n]
+        run = "bots:bot"
+        [bots.s]
+        script = "main.py"
+        ready = { log = "^up$" }
+    """)
+    fleet.up(code=install(fleet.paths))
+    for name in ("n", "s"):
+        fleet.until(name, state="RUNNING")
+        eventually(lambda n=name: fleet.detail(n)["beat_age_s"] is not None, f"{name} beats")
+        dump = fleet.call("bot.dump", names=[name])[0]
+        assert dump["ok"] and dump["missing"] == [], dump
+    assert "replaced" not in fleet.output("s")

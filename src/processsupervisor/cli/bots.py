@@ -124,11 +124,15 @@ def _details(row: Row) -> list[tuple[str, str]]:
         ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
         ("  health", ", ".join(filter(None, health)) or "-"),
     ]
+    beat_s, lag_s = _number(row.get("beat_age_s")), _number(row.get("lag_s"))
+    if beat_s is not None:
+        lines.append(("  event loop", f"turned {beat_s:.1f} s ago, {1000 * (lag_s or 0.0):.0f} ms late"))
     if summary(row):
         lines.append(("  reason", summary(row)))
     last = row.get("last_exit")
     if isinstance(last, dict):
         lines.append(("  last exit", _exit_line(last)))
+        lines += _dump_lines(last.get("dump"))
     notes = row.get("notes")
     for note in notes if isinstance(notes, list) else []:
         lines.append(("  note", str(note.get("message", note)) if isinstance(note, dict) else str(note)))
@@ -154,6 +158,16 @@ def _exit_line(last: Row) -> str:
     elif last.get("message"):
         line += f"; {last['message']}"
     return line
+
+
+def _dump_lines(dump: object) -> list[tuple[str, str]]:
+    """Return where the dump of a bot that hung lies, where its first thread was, and what could not be had."""
+    if not isinstance(dump, dict):
+        return []
+    lines = [("  dump", str(dump["file"]))] if dump.get("file") else []
+    stacks = dump.get("stacks")
+    lines += [("", str(line).strip()) for line in (stacks[1:4] if isinstance(stacks, list) else ())]
+    return lines + [("", f"not to be had: {why}") for why in dump.get("missing") or ()]
 
 
 def _log_tail(row: Row) -> list[str]:

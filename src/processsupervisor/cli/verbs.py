@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "bot.pause": "bots:operate",
     "bot.resume": "bots:operate",
     "bot.signal": "bots:signal",
+    "bot.dump": "dumps:dump",
     "bot.history": "history:history",
     "bot.logs": "logs:logs",
     "bot.chat": "chat:chat",

@@ -15,6 +15,9 @@ from processsupervisor.kernel.errors import PsvError, UsageError
 SIGNALS = ("HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "WINCH")
 """What `bot.signal` may send; the names are those of signal(7) without SIG."""
 
+_MOST_DUMPED = 400_000
+"""Characters of all dumps of one answer together, which is one line of at most 1 MiB."""
+
 _Verb = Callable[[str, bool, float], Awaitable[dict[str, object]]]
 
 NAMES = Arg("names", "names", (), "Names or globs of bots")
@@ -66,6 +69,21 @@ async def signal(port: FleetPort, emit: Emit, *, names: list[str], type: str | N
         return {"name": name, "ok": True, "state": _state(port, name), "message": f"sent SIG{signal}", "code": "ok"}
 
     return await for_each(port, send, _chosen(port, names, type), False, 0.0)
+
+
+async def dump(port: FleetPort, emit: Emit, *, names: list[str], type: str | None) -> object:
+    """Ask the bots what each of their threads and tasks is doing now."""
+
+    async def ask(name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+        return await port.dump(name)
+
+    rows = await for_each(port, ask, _chosen(port, names, type), True, 0.0)
+    share = _MOST_DUMPED // (2 * max(1, len(rows)))
+    for row, what in ((row, what) for row in rows for what in ("stacks", "tasks")):
+        text = row.get(what)
+        if isinstance(text, str) and len(text) > share:
+            row[what] = text[:share] + "\n... cut; ask for fewer bots at once"
+    return rows
 
 
 async def history(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, limit: int) -> object:
@@ -132,6 +150,8 @@ COMMANDS = (
     Command("bot.signal", "Send a signal to bots", (
         Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS), NAMES, TYPE,
     ), "operate", signal, verbs=("bot signal",), json=True),
+    Command("bot.dump", "Print what the threads and asyncio tasks of running bots are doing now", (NAMES, TYPE), "operate", dump,
+            verbs=("bot dump",), json=True),
     Command("bot.chat", "Talk to a native bot; with TEXT, print its answer", (
         Arg("name", "text", None, "The bot", required=True, positional=True),
         Arg("text", "names", (), "What to say; without it, a conversation"),

@@ -94,6 +94,13 @@ class FleetPort(Protocol):
         """Send a signal ("HUP") to the bot's identified process; raises Refused when none runs."""
         ...
 
+    async def dump(self, name: str) -> dict[str, object]:
+        """Return `{name, ok, state, message, code, pid, generation, at, process, stacks, tasks, missing}` of a bot that goes on.
+
+        Raises Refused when it has no process or can give neither stacks nor tasks.
+        """
+        ...
+
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         """Return the newest `limit` transitions and exits, oldest first, as docs/reference/json.md says under `psv bot history`."""
         ...

@@ -107,6 +107,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "lock": [{"env": lock.env} if lock.env else {"file": absolute(folder, lock.file or "")} for lock in table.lock],
         "ready": _ready(table.ready, kind) if table.schedule is None else {"kind": "after", "value": 0.0},
         "start_timeout_s": table.start_timeout,
+        "hang_after_s": table.hang_after,
         "stop": {"timeout_s": table.stop.timeout, "signal": table.stop.signal},
         "restart": _restart(table.restart),
         "schedule": _schedule(table.schedule) if table.schedule else None,

@@ -19,6 +19,7 @@ from processsupervisor.config.values import (
     Filled,
     Flag,
     FleetName,
+    HangTime,
     Interval,
     Label,
     Listen,
@@ -233,6 +234,9 @@ class ScopeTable(Table):
     )
     ready: ReadyTable | None = key(None, "How a program becomes ready (native bots say it themselves)", '{ after = "1s" }')
     start_timeout: SomeTime = key(60.0, "Time to become ready", '"60s"')
+    hang_after: HangTime = key(
+        30.0, "A bot whose event loop does not turn for this long, or that is stopped (SIGSTOP), is dumped and replaced; 0 = never", '"30s"'
+    )
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-")

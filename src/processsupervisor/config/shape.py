@@ -113,11 +113,11 @@ def _unknown_key(model: type[Table], path: KeyPath, location: KeyPath) -> Findin
     name, around = str(location[-1]), table_name(path[:-1])
     known = _fields_at(model, location[:-1])
     hint = did_you_mean(name, known, "keys")
-    if nearest(name, known) is None:
+    nested = [f"{outer}.{name}" for outer, inner in _inner_tables(model) if name in inner.model_fields and name not in known]
+    if nested or nearest(name, known) is None:  # a name that is right elsewhere says more than one that is only like it
         homes = [f"[{section}]" for section, table in SECTIONS.items() if name in table.model_fields and section != path[0]]
         if name in BotTable.model_fields and "[global]" not in homes and path[0] not in ("bots", "types", "global"):
             homes.append("[bots.NAME]")
-        nested = [f"{outer}.{name}" for outer, inner in _inner_tables(model) if name in inner.model_fields]
         if nested or homes:
             hint = f"did you mean {quoted(nested[0])}?" if nested else f"it belongs into {' or '.join(homes)}"
     return Finding(path, "unknown-key", f"unknown key {quoted(name)} in [{around}]", hint)

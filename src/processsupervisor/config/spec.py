@@ -123,6 +123,7 @@ class BotSpec(TypedDict):
     lock: list[dict[str, str]]
     ready: ReadySpec
     start_timeout_s: float
+    hang_after_s: float
     stop: StopSpec
     restart: RestartSpec
     schedule: ScheduleSpec | None

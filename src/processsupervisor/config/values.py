@@ -90,6 +90,13 @@ def _interval(value: Any) -> float:
     return seconds
 
 
+def _hang_time(value: Any) -> float:
+    seconds = _duration(value)
+    if 0 < seconds < 2:
+        raise Wrong("a duration of 2 seconds or more, or 0 for never", "a bot beats once a second")
+    return seconds
+
+
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise Wrong('a size such as "256MB"')
@@ -312,6 +319,7 @@ Filled = Annotated[str, *_kind("text", _filled)]
 PathText = Annotated[str, *_kind("path", _filled)]
 Paths = Annotated[list[PathText], *_kind("path or list of paths", _paths)]
 Duration = Annotated[float, *_kind("duration", _duration)]
+HangTime = Annotated[float, *_kind("duration >= 2s, or 0", _hang_time)]
 SomeTime = Annotated[float, *_kind("duration > 0", _some_time)]
 Interval = Annotated[float, *_kind("duration, at least 1s", _interval)]
 Size = Annotated[int, *_kind("size", _size)]

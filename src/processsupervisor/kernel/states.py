@@ -89,7 +89,7 @@ HAS_PROCESS: Final = frozenset({S.STARTING, S.RUNNING, S.PAUSING, S.PAUSED, S.RE
 DEADLINE_OF: Final[dict[State, str]] = {
     S.INITIALIZING: "launched at once; while the system refuses new processes, as soon as it has room again",
     S.STARTING: "the timeout of a before_start hook, then start_timeout: the tree is killed, reason start-timeout, then as after any exit",
-    S.RUNNING: "none needed: a process that ends or is asked to stop leaves it",
+    S.RUNNING: "hang_after, for one that does not beat or is stopped: the tree is killed, reason hang; else none needed: its end or a stop leaves it",
     S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",
     S.PAUSED: "none needed: a command, an exit or a stop leaves it",
     S.RESUMING: "10 s: the tree is killed and started again",

@@ -40,6 +40,8 @@ class ExitRecord:
     log_tail: list[str] = field(default_factory=list)
     exception: dict[str, object] | None = None
     message: str = ""
+    dump: dict[str, object] | None = None
+    """What a bot that hung still said: `{file, at, process, stacks, tasks, missing}` (health/dumpfile.py)."""
 
     @property
     def has_status(self) -> bool:

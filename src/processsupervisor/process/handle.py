@@ -22,7 +22,7 @@ from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
-from processsupervisor.process.exits import ExitRecord, ended_because, ready_boottime_of, record_of
+from processsupervisor.process.exits import OF_POLICY, ExitRecord, ended_because, ready_boottime_of, record_of
 from processsupervisor.process.hooks import delay_stop
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
@@ -36,8 +36,7 @@ from processsupervisor.process.watch import ExitWatch
 
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
-_ADOPTED_START_S = 3.0
-"""What an adopted bot that is past its start_timeout has left to say that it is ready: it could not while no psvd listened."""
+_ADOPTED_START_S = 3.0  # what an adopted bot that is past its start_timeout has left to say ready: it could not while no psvd listened
 
 
 class BotHandle:
@@ -72,6 +71,7 @@ class BotHandle:
         self._reaper: int | None = None
         self._has_status = False
         self.override: Reason | None = None  # why psv itself ends the process, where that says more than its status
+        self._last_words: tuple[str, dict[str, object] | None] = "", None  # message and dump for the record of an override
         self._killed_mono: float | None = None
         self._chores = Chores(self._on_step_failed)
         self._readiness = Readiness()
@@ -88,7 +88,7 @@ class BotHandle:
         self.generation = self._newest = self.next_generation
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
         self.via = self._around.launcher.zygotes.origin(self.name)
-        self._has_status, self.override, self._killed_mono = False, None, None
+        self._has_status, self.override, self._killed_mono, self._last_words = False, None, None, ("", None)
         self.reason = "" if self.reason == Reason.ADMIN else self.reason
         self._gone.clear()
         self._record.begin_life(self.name)
@@ -156,10 +156,18 @@ class BotHandle:
     def fail_start(self, message: str) -> None:
         """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""
         if self.life.state is State.STARTING:
-            self.override = Reason.START_FAILED
             self.notes.append(message)
-            self.note()
-            self.kill_now()
+            self.put_down(Reason.START_FAILED)
+
+    def put_down(self, reason: Reason, message: str = "", dump: dict[str, object] | None = None) -> None:
+        """Kill the tree of a bot that cannot go on, until it is gone; an exit that nobody asked for, with this reason and message."""
+        self.override, self._last_words = reason, (message, dump)
+        self.note()
+        self._kill_until_gone()
+
+    def _kill_until_gone(self) -> None:
+        self._alarm.judge(KILL_AGAIN_S, self._kill_until_gone)
+        self.kill_now()
 
     def on_status(self, status: int | None, at: float, generation: int | None = None) -> None:
         """Take the wait status of this generation's process: from the keeper, or None for what its pidfd still tells."""
@@ -192,6 +200,8 @@ class BotHandle:
             if facts.get("state") in (State.PAUSED, State.PAUSING):
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
+            if self.override is not None and self.override not in OF_POLICY:
+                self._kill_until_gone()  # the last psvd died in the middle of it
         else:
             left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
             self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
@@ -278,10 +288,7 @@ class BotHandle:
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
-            self.override = Reason.START_TIMEOUT
-            self.note()
-            self._alarm.judge(KILL_AGAIN_S, self._on_start_timeout)
-            self.kill_now()
+            self.put_down(Reason.START_TIMEOUT)
 
     async def _stop_ladder(self, generation: int) -> None:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""
@@ -311,6 +318,7 @@ class BotHandle:
     def _finish(self, record: ExitRecord) -> None:
         if self.override is not None:
             record.reason = self.override
+            record.message, record.dump = self._last_words[0] or record.message, self._last_words[1]
         elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
             record.reason = Reason.ADMIN
         if record.reason is Reason.START_FAILED and self.notes:

@@ -72,6 +72,7 @@ class Psvd:
             background = [
                 tasks.create_task(self._fleet.keeper.keep(self._on_keeper_back)),
                 tasks.create_task(self._fleet.sampler.run()),
+                tasks.create_task(self._fleet.care.run()),
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),

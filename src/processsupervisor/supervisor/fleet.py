@@ -32,6 +32,7 @@ from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examin
 from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.care import Care
 from processsupervisor.supervisor.chronicle import Chronicle
 from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
@@ -110,6 +111,7 @@ class Fleet:
         self.tasks = Tasks(self, self.handles.values())
         self.recycling = Recycling(self.events, self.handles.values(), lambda: self.can_start)
         self.aftermath = Aftermath(self, on_essential_end)
+        self.care = Care(self)
 
     # -- facts
 

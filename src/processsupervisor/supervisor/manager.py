@@ -154,7 +154,8 @@ class Manager:
     def detail(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
-        return view.detail(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
+        sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
+        return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
 
     async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
@@ -230,6 +231,11 @@ class Manager:
             raise UsageError(f'there is no signal "{signal_name}"', hint="use a name such as HUP, USR1 or TERM")
         if not self._act(name).send_signal(number):
             raise Refused(f"{name} has no process", hint=f"start it: psv start {name}")
+
+    async def dump(self, name: str) -> dict[str, object]:
+        """See FleetPort."""
+        handle = self._fleet.handles[name]
+        return self._result(handle, True, "") | await self._fleet.care.dump(handle)
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""

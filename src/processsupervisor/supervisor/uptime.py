@@ -179,7 +179,8 @@ class Uptime:
         return {name: _share(hours, now - length_s, now) for name, length_s in WINDOWS.items()}
 
     def _now(self, handle: BotHandle) -> Mark:
-        how = how_of(handle.life.state, handle.wanted, is_going_down=self._is_going_down())
+        is_at_work = handle.spec.get("schedule") is None  # a task is not there to be up
+        how = how_of(handle.life.state, handle.wanted, is_going_down=self._is_going_down()) if is_at_work else None
         return Mark(boot_id(), boottime(), wall(), how, handle.generation)
 
     def _close(self, bot: str, mark: Mark, now: Mark, late_s: float) -> None:

@@ -22,6 +22,7 @@ _ADVICE = {
     Reason.EXEC_FAILED: "correct command in fleet.toml, or install the program, then psv restart {name}",
     Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
+    Reason.HANG: "read the dump that the last exit names and psv logs {name}; it comes back by itself (hang_after says when it is hung)",
     Reason.START_FAILED: "read psv logs {name}",
     Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",

@@ -23,6 +23,7 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
 from processsupervisor.launch.context import LaunchContext, load_context, report_failure
 from processsupervisor.launch.steps import become, prepare
+from processsupervisor.launch.vitals import Vitals
 from processsupervisor.observe.title import set_title
 
 RUNNER_MODULE = "processsupervisor.bot.runner"
@@ -33,6 +34,7 @@ def run(folder: str, bot: str, generation: int, secret_fd: int) -> NoReturn:
     try:
         context = load_context(folder, bot, generation, secret_fd)
         environment = prepare(context)
+        vitals = Vitals(context)
         set_title(f"psv: bot {bot}")
         become(context)
     except PsvError as err:
@@ -47,6 +49,7 @@ def run(folder: str, bot: str, generation: int, secret_fd: int) -> NoReturn:
     _reseed()
     _open_streams(context.spec)
     gc.enable()
+    vitals.begin()
     leave(_run_native(context) if context.spec["kind"] == "native" else _run_script(context))
 
 

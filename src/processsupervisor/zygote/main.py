@@ -26,6 +26,7 @@ from processsupervisor.kernel.errors import LockHeld, ProtocolError, refused_by_
 from processsupervisor.kernel.files import hold_role_lock
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
+from processsupervisor.launch import heartbeat
 from processsupervisor.observe.title import set_title
 from processsupervisor.zygote import child
 from processsupervisor.zygote.preload import Freshness, Preloaded, StartsThread, preload, thread_count
@@ -200,6 +201,7 @@ def main(argv: list[str]) -> int:
     left_out = set(filter(None, options.get("--leave-out", "").split(",")))
     listener = socket.socket(fileno=int(options["--listen-fd"])) if "--listen-fd" in options else _listen(paths, key)
     set_title(f"psv: zygote {key} starting")
+    heartbeat.install()  # before uvloop is imported
     gc.disable()  # no cycle is collected before the freeze, so that freed pages do not split those shared later
     try:
         outcome = preload([*plan["preload"], *(_NATIVE_MODULES if plan["native"] else ())], left_out)

@@ -1,0 +1,78 @@
+"""The pulse of a bot: a small file in which its event loop says once a second that it turns, and psvd sees whether it does.
+
+Both wings meet here: launch/ opens and writes it inside of the bot, health/ reads it. Written and read by one call each
+and not mapped into memory: a file that somebody cut, or a full disk, is an error then, and a SIGBUS otherwise.
+docs/reference/files.md lists the fields.
+"""
+
+from __future__ import annotations
+
+import signal
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from processsupervisor.kernel.paths import FleetPaths
+
+VERSION = 1
+PULSE_BYTES = 64
+BEAT_EVERY_S = 1.0
+_MAGIC = b"PSVP"
+_LAYOUT = struct.Struct("<4sBBHI4xQddd")
+
+STACKS_SIGNAL = int(getattr(signal, "SIGRTMAX", 64)) - 4
+"""Answered by faulthandler with the stacks of all threads, from C: it needs neither the interpreter's lock nor its loop."""
+TASKS_SIGNAL = STACKS_SIGNAL - 1
+"""Answered with the asyncio tasks, in Python."""
+TASKS_END = b"-- end of tasks\n"
+
+
+class Turn(IntEnum):
+    """Whether an event loop runs in the main thread of the bot; only a loop that turns can fail to beat."""
+
+    NEVER = 0
+    TURNING = 1
+    ENDED = 2
+
+
+class Pulse(NamedTuple):
+    """What the file says. `at_mono` is CLOCK_MONOTONIC; `lag_s` how late the last beat was, `worst_lag_s` the most of the last minutes.
+
+    `dump_fd` is the descriptor on which the bot holds its dump file, 0 for none.
+    """
+
+    generation: int
+    turn: Turn
+    beats: int
+    at_mono: float
+    lag_s: float
+    worst_lag_s: float
+    dump_fd: int
+
+    def pack(self) -> bytes:
+        """Return the content of the file."""
+        body = _LAYOUT.pack(
+            _MAGIC, VERSION, self.turn, self.dump_fd, self.generation, self.beats, self.at_mono, self.lag_s, self.worst_lag_s
+        )
+        return body.ljust(PULSE_BYTES, b"\0")
+
+
+def unpack(content: bytes) -> Pulse | None:
+    """Return the pulse in `content`; None when it is none, or one of a newer version."""
+    if len(content) < _LAYOUT.size:
+        return None
+    magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s = _LAYOUT.unpack_from(content)
+    if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2):
+        return None
+    return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd)
+
+
+def pulse_path(paths: FleetPaths, bot: str) -> Path:
+    """Return where the pulse of a bot lies."""
+    return paths.bot_run(bot) / "pulse"
+
+
+def dump_path(paths: FleetPaths, bot: str) -> Path:
+    """Return the file into which a bot answers STACKS_SIGNAL and TASKS_SIGNAL."""
+    return paths.bot_run(bot) / "dump"
