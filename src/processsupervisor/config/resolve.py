@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from processsupervisor.config.problem import Finding
-from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ReadyTable, RestartTable, WebTable
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, LoginBudgetTable, ReadyTable, RestartTable, WebTable
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
 from processsupervisor.config.shape import ready_of_native
-from processsupervisor.config.spec import BotSpec, FleetSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
+from processsupervisor.config.spec import BotSpec, BudgetSpec, FleetSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
 
 _KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
 
@@ -86,6 +86,10 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "start_timeout_s": table.start_timeout,
         "stop": {"timeout_s": table.stop.timeout, "signal": table.stop.signal},
         "restart": _restart(table.restart),
+        "priority": table.priority,
+        "depends_on": [{"bot": d.bot, "until": d.until} for d in table.depends_on],
+        "restart_with": list(dict.fromkeys(table.restart_with)),
+        "login_budget": _budget(table.login_budget),
         "essential": table.essential,
         "autostart": table.autostart,
         "user": table.user,
@@ -123,6 +127,10 @@ def _ready(table: ReadyTable | None, kind: Kind) -> ReadySpec:
     given = table.model_dump(exclude_unset=True) if table else {"after": 1.0}
     ready_kind, value = next(iter(given.items()))
     return {"kind": cast(ReadyKind, ready_kind), "value": None if ready_kind == "notify" else value}
+
+
+def _budget(table: LoginBudgetTable | None) -> BudgetSpec | None:
+    return {"count": table.count, "within_s": table.within} if table is not None and table.count else None
 
 
 def _restart(table: RestartTable) -> RestartSpec:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from processsupervisor.config.values import (
+    BUDGET,
+    DEPENDENCIES,
     CommandLine,
     Count,
     Duration,
@@ -130,6 +132,20 @@ class RestartTable(Table):
     retry_failed: SomeTime = key(600.0, "A crash-looping bot is tried once each such time", '"10m"')
 
 
+class DependencyTable(Table):
+    """What a bot waits for before it is started."""
+
+    bot: Filled = Field(description="The bot that must be there first", json_schema_extra={"shown": "required"})
+    until: Literal["started", "ready", "healthy", "completed"] = key("ready", "How far it must have come", '"ready"')
+
+
+class LoginBudgetTable(Table):
+    """How often a bot may log in."""
+
+    count: Count = Field(description="At most this many starts; 0 = no limit", json_schema_extra={"shown": "required"}, ge=0, le=100_000)
+    within: SomeTime = key(86400.0, "in this time", '"24h"')
+
+
 class LimitsTable(Table):
     """Limits of one bot; without a key the limit of psv itself is inherited."""
 
@@ -174,6 +190,16 @@ class ScopeTable(Table):
     start_timeout: SomeTime = key(60.0, "Time to become ready", '"60s"')
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below")
+    priority: Annotated[int, Label("whole number")] = key(
+        0, "Who is started first when many wait: higher before lower, then in the order of the file", "0", ge=-1000, le=1000
+    )
+    depends_on: Annotated[list[DependencyTable], *DEPENDENCIES] = key(list, "Bots that must be there before it is started", "[]")
+    restart_with: list[Filled] = key(list, "Bots with which it is restarted, once they are ready again", "[]")
+    login_budget: Annotated[LoginBudgetTable | None, *BUDGET] = key(
+        None,
+        "Most starts in a time, counted for each `lock`",
+        '{ count = 800, within = "24h" } for bots with a lock that import discord, else none',
+    )
     essential: Flag = key(False, "When it ends for good, the whole fleet ends, with a status other than 0", "false")
     autostart: Flag = key(True, "Start it with the fleet until somebody says otherwise", "true")
     user: Filled | None = key(None, "Run as this system user (psv must run as root)", "the user who runs psv")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator
 
 from processsupervisor.config.problem import nearest, table_name
 from processsupervisor.kernel.units import parse_duration, parse_size
@@ -176,6 +176,20 @@ def _command(value: Any) -> list[Any]:
     return value
 
 
+def _dependencies(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Wrong('a list of bots, as in ["db"] or [{ bot = "db", until = "healthy" }]')
+    return [{"bot": entry} if isinstance(entry, str) else entry for entry in value]
+
+
+def _budget(value: Any) -> Any:
+    if value is False or value == "off":
+        return {"count": 0}
+    if not isinstance(value, (dict, BaseModel)):
+        raise Wrong('a table such as { count = 1000, within = "24h" }, or "off"')
+    return value
+
+
 def _regex(value: Any) -> str:
     text = _filled(value)
     try:
@@ -259,6 +273,8 @@ RunName = Annotated[str, *_kind('"module:attribute"', _run)]
 VariableName = Annotated[str, *_kind("variable name", _variable)]
 VariableValue = Annotated[str, *_kind("text", _variable_value)]
 CommandLine = Annotated[list[Text], *_kind("list of texts", _command)]
+DEPENDENCIES = _kind("list of names or tables", _dependencies)
+BUDGET = _kind('table or "off"', _budget)
 Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
 Url = Annotated[str, *_kind("URL", _url)]
 Listen = Annotated[str, *_kind('"host:port"', _listen)]
