@@ -87,7 +87,7 @@ HAS_PROCESS: Final = frozenset({S.STARTING, S.RUNNING, S.PAUSING, S.PAUSED, S.RE
 """States in which a process of the bot is alive, or was asked for and not yet denied."""
 
 DEADLINE_OF: Final[dict[State, str]] = {
-    S.INITIALIZING: "launched at once; while the system refuses new processes, as soon as it has room again",
+    S.INITIALIZING: "launched at once, or when its turn has come: a start slot, those it depends on, room in the system",
     S.STARTING: "start_timeout: the tree is killed, reason start-timeout, then as after any exit",
     S.RUNNING: "none needed: a process that ends or is asked to stop leaves it",
     S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",
@@ -96,7 +96,7 @@ DEADLINE_OF: Final[dict[State, str]] = {
     S.STOPPING: "stop.timeout, then SIGKILL of the tree, repeated until it is gone",
     S.STOPPED: "rest: a start leaves it",
     S.RESTARTING: "as STOPPING",
-    S.FAILED: "retry_failed for reasons that may pass; else rest: a command leaves it",
+    S.FAILED: "retry_failed for reasons that may pass, the time of a budget, the bot it waits for; else rest: a command leaves it",
     S.RECOVERING: "the restart delay",
     S.TERMINATED: "rest: a start leaves it",
     S.UNKNOWN: "adopt_timeout (30 s): FAILED conflict; nothing is started, only leftovers are signalled, the evidence is watched further",
