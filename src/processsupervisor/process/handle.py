@@ -35,6 +35,7 @@ from processsupervisor.process.watch import ExitWatch
 
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
+_OVER_AT_START = (Reason.ADMIN, Reason.DEPENDENCY, Reason.BUDGET)
 _ADOPTED_START_S = 3.0
 """What an adopted bot that is past its start_timeout has left to say that it is ready: it could not while no psvd listened."""
 
@@ -58,6 +59,7 @@ class BotHandle:
         self.exited_at: float | None = None
         self.next_start_mono: float | None = None
         self.reason = ""
+        self.waits_for = ""  # what keeps a start back that is wanted, in words
         self.last_exit: ExitRecord | None = None
         self.notes: list[str] = []
         self.link: LinkPort | None = None
@@ -88,7 +90,7 @@ class BotHandle:
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
         self.via = self._around.launcher.zygotes.origin(self.name)
         self._has_status, self.override, self._killed_mono = False, None, None
-        self.reason = "" if self.reason == Reason.ADMIN else self.reason
+        self.reason = "" if self.reason in _OVER_AT_START else self.reason
         self._gone.clear()
         self._record.begin_life(self.name)
         secret = secrets.token_hex(16)
@@ -129,6 +131,11 @@ class BotHandle:
     def uptime_s(self) -> float | None:
         """Return the seconds since the bot became ready, suspend included; None when it is not."""
         return None if self.ready_boottime is None else max(0.0, boottime() - self.ready_boottime)
+
+    @property
+    def age_s(self) -> float:
+        """Return how long ago the present generation began, suspend included; 0 when nobody noted it."""
+        return self._record.age_s()
 
     # -- what happens to it
 

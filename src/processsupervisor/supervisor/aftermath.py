@@ -19,8 +19,10 @@ from processsupervisor.process.exits import TAIL_LINES, ExitRecord, find_excepti
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
+from processsupervisor.supervisor.alerts import Alerts
 from processsupervisor.supervisor.breaker import Breaker
-from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
+from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART, RETRY
+from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
 
 _log = logging.getLogger("psv.aftermath")
@@ -32,6 +34,7 @@ class FleetAround(Protocol):
     paths: FleetPaths
     store: Store
     breaker: Breaker
+    alerts: Alerts
     handles: dict[str, BotHandle]
     is_going_down: bool
 
@@ -62,7 +65,7 @@ class Aftermath:
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason is Reason.ADMIN
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
-        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
+        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back or record.reason is Reason.LOCK_HELD))
         self._rows[handle.name] = record.generation, row
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
@@ -72,13 +75,13 @@ class Aftermath:
         elif is_asked:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=Reason.ADMIN, exit_code=code)
             if state is State.RESTARTING:
-                fleet.start(handle, "restart")
+                fleet.start(handle, RESTART)
         elif fleet.is_going_down or handle.wanted is Wanted.DOWN:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             handle.stop()
         elif is_back:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
-            fleet.start(handle, "back")
+            fleet.start(handle, BACK)
         else:
             self._follow(handle, record, self._decide(handle, record))
 
@@ -115,11 +118,17 @@ class Aftermath:
         longest_s = max((float(w["within_s"]) for w in policy["window"]), default=0.0)
         # The exit that was just noted is the last of these; the window counts the ones before it.
         recent = [mono() - (boottime() - at) for at in self._fleet.store.counted_exits(handle.name, longest_s)][:-1]
+        alerts, name = self._fleet.alerts, handle.name
         if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
             handle.quick = 0
-        decision = decide(policy, record, recent, handle.quick, mono(), self._rate_until(handle, record))
+            alerts.close(name, Reason.CRASH_LOOP)
+        past = Past(recent, handle.quick, is_looping=alerts.is_open(name, Reason.CRASH_LOOP))
+        decision = decide(policy, record, past, mono(), self._rate_until(handle, record))
         if decision.what is Next.START:
             handle.quick += 1
+        if decision.reason == Reason.CRASH_LOOP:
+            retry_s = round(float(policy["retry_failed_s"]))
+            alerts.tell(name, Reason.CRASH_LOOP, f"ends again and again ({record.reason}); it is tried once each {retry_s} s")
         return decision
 
     def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
@@ -137,7 +146,7 @@ class Aftermath:
         if decision.what is Next.START:
             handle.restarts += 1
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
-            handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, "recover"))
+            handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, RECOVER))
         elif decision.what is Next.COMPLETE:
             handle.rest(Trigger.COMPLETE, record.reason)
         else:
@@ -145,6 +154,6 @@ class Aftermath:
             if record.reason is Reason.LOCK_HELD and self._fleet.take_back(handle):
                 return
             if decision.delay_s is not None:
-                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, "retry"))
+                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RETRY))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))

@@ -29,7 +29,7 @@ class Events:
     """One fleet's events. Listeners are called synchronously, in order, and must not raise."""
 
     def __init__(self) -> None:
-        self._listeners: set[Callable[[Event], None]] = set()
+        self._listeners: dict[Callable[[Event], None], None] = {}  # in the order in which they came
 
     def tell(self, kind: str, **fields: object) -> None:
         """Tell all listeners; `at` is now unless given."""
@@ -39,11 +39,11 @@ class Events:
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with every event from now on."""
-        self._listeners.add(listener)
+        self._listeners[listener] = None
 
     def unlisten(self, listener: Callable[[Event], None]) -> None:
         """Call it no more; doing it twice does nothing."""
-        self._listeners.discard(listener)
+        self._listeners.pop(listener, None)
 
     @contextmanager
     def queue(self) -> Iterator[EventQueue]:

@@ -23,6 +23,7 @@ from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
+from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.notes import notes_of
@@ -102,7 +103,7 @@ class Manager:
         await asyncio.gather(*(h.life.wait_for(_READY | RESTING, max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
-        not_ready = [h for h in wanted if h.life.state not in _READY]
+        not_ready = [h for h in wanted if h.life.state not in _READY and not has_completed(h)]
         return {
             "ready": [h.name for h in wanted if h.life.state in _READY],
             "not_ready": [{"name": h.name, "state": h.life.state, "reason": h.reason, "message": _message(h)} for h in not_ready],
@@ -145,14 +146,14 @@ class Manager:
         handle = self._fleet.handles[name]
         return view.detail(handle, self._fleet.sampler.get(name, handle.process))
 
-    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
         handle = self._act(name)
-        self._refuse_wrong(handle)
-        self._fleet.want(handle, Wanted.UP)
-        self._fleet.forget_quick(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
+            self._refuse_wrong(handle)
+            self._fleet.want(handle, Wanted.UP)
             return self._result(handle, True, "already runs" if handle.life.state in _READY else "is on its way")
+        await self._want_up(handle, no_deps)
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
         else:
@@ -163,17 +164,19 @@ class Manager:
         """See FleetPort."""
         handle = self._act(name)
         self._fleet.want(handle, Wanted.DOWN)
+        self._fleet.dependencies.waived.discard(name)
+        await asyncio.sleep(0)  # what the same command says of its dependents is known then
+        if handle.wanted is not Wanted.DOWN:
+            return self._result(handle, False, "a newer command wants it up", "superseded")
         if handle.life.state in (State.STOPPED, State.TERMINATED):
             return self._result(handle, True, "is not running")
-        handle.stop()
+        self._fleet.unwinding.stop(handle)
         return await self._settle(handle, frozenset({State.STOPPED}), wait, timeout_s)
 
-    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def restart(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a bot that does not run is started."""
         handle = self._act(name)
-        self._refuse_wrong(handle)
-        self._fleet.want(handle, Wanted.UP)
-        self._fleet.forget_quick(handle)
+        await self._want_up(handle, no_deps)
         before = handle.generation
         if handle.life.state in HAS_PROCESS:
             handle.stop(is_restart=True)
@@ -226,6 +229,24 @@ class Manager:
             raise Refused("the fleet is going down")
         return self._fleet.handles[name]
 
+    async def _want_up(self, handle: BotHandle, no_deps: bool) -> None:
+        """Want a bot up, together with all others of the same command; raises Refused, and leaves what was wanted."""
+        self._refuse_wrong(handle)
+        name, before, budgets = handle.name, handle.wanted, self._fleet.budgets
+        if wait_s := budgets.wait_s(handle):
+            hint = 'it is started by itself then; raise login_budget in fleet.toml, or set it to "off", then psv down and psv up'
+            raise Refused(f"{name} is not started: {budgets.message(handle, wait_s)}", hint=hint)
+        self._fleet.want(handle, Wanted.UP)
+        self._fleet.forget_quick(handle)
+        (self._fleet.dependencies.waived.add if no_deps else self._fleet.dependencies.waived.discard)(name)
+        for _ in range(1 + self._fleet.dependencies.depth(handle)):
+            await asyncio.sleep(0)  # what the same command says of those before it is done then
+        if (off := self._fleet.dependencies.switched_off(handle)) and handle.life.state not in HAS_PROCESS:
+            if handle.wanted is Wanted.UP:
+                self._fleet.want(handle, before)
+            hint = f"psv start {' '.join([*off, name])} starts both; --no-deps starts it without"
+            raise Refused(f"{name} depends on {' and '.join(off)}, which {'are' if len(off) > 1 else 'is'} stopped", hint=hint)
+
     def _refuse_wrong(self, handle: BotHandle) -> None:
         """Refuse what cannot be started now; a mistake outside fleet.toml is looked at again at the start itself."""
         if self._fleet.keeper.pid is None:
@@ -248,6 +269,8 @@ class Manager:
             await handle.life.wait_for(goal | RESTING, timeout_s)
         if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "")
+        if goal is _READY and has_completed(handle):
+            return self._result(handle, True, "has completed")
         if handle.life.state in RESTING:
             await view.await_last_words(handle.last_exit)
             return self._result(handle, False, _message(handle))
@@ -260,6 +283,8 @@ class Manager:
 
 def _message(handle: BotHandle) -> str:
     """Return why a bot is not ready, in one line."""
+    if handle.waits_for:
+        return f"{handle.reason}: {handle.waits_for}" if handle.reason else handle.waits_for
     last = handle.last_exit
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:

@@ -142,6 +142,11 @@ class Store:
         rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,))
         return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
+    def last_exit_boottime(self, bot: str) -> float | None:
+        """Return when (CLOCK_BOOTTIME) the bot last ended in this boot; None when it did not."""
+        rows = self._rows("SELECT boottime FROM exits WHERE bot = ? AND boot_id = ? ORDER BY id DESC LIMIT 1", (bot, boot_id()))
+        return float(rows[0][0]) if rows else None
+
     def has_exit(self, bot: str, generation: int) -> bool:
         """Tell whether the end of this generation is noted."""
         return bool(self._rows("SELECT 1 FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation)))

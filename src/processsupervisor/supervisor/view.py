@@ -84,6 +84,7 @@ def detail(handle: BotHandle, sample: Sample | None) -> dict[str, object]:
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
+        "waits_for": handle.waits_for or None,
         "notes": list(handle.notes),
         "what_to_do": what_to_do(handle),
     }
@@ -96,12 +97,25 @@ def what_to_do(handle: BotHandle) -> str:
         return (_BEING_CLEARED if reason == Reason.CONFLICT else _CANNOT_TELL).format(name=name)
     if handle.is_unkillable:
         return _UNKILLABLE
+    if handle.waits_for:
+        return _waiting(handle)
     if state not in (State.FAILED, State.RECOVERING) or reason not in _ADVICE:
         return ""
     last = handle.last_exit
     if reason == Reason.CONFLICT and last is not None and last.exit_code is None:
         return _LOCK_STAYS_HELD.format(name=name)
     return _ADVICE[Reason(reason)].format(name=name)
+
+
+def _waiting(handle: BotHandle) -> str:
+    """Return what an operator can do about a bot that is held back."""
+    name = handle.name
+    match handle.reason:
+        case Reason.BUDGET:
+            return f"{handle.waits_for}; it is started by itself then; login_budget in fleet.toml sets another limit"
+        case Reason.DEPENDENCY:
+            return f"{handle.waits_for}; it is started by itself then, or now by psv start {name} --no-deps"
+    return f"{handle.waits_for}; it is started by itself then, or now by psv start {name}"
 
 
 def _summary(spec: BotSpec) -> dict[str, object]:
