@@ -39,6 +39,11 @@ class ExitRecord:
     exception: dict[str, object] | None = None
     message: str = ""
 
+    @property
+    def has_status(self) -> bool:
+        """Tell whether a process was seen to end, and how."""
+        return self.exit_code is not None or self.signal is not None
+
     def to_json(self) -> dict[str, object]:
         """Return the record under the names of the contract."""
         return asdict(self)

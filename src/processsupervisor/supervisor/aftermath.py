@@ -92,9 +92,8 @@ class Aftermath:
         record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
-        if not self._fleet.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
-            self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
-            self._fleet.store.flush()
+        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked and record.reason is not Reason.LOCK_HELD)
+        self._fleet.store.flush()
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
