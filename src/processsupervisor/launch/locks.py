@@ -7,6 +7,7 @@ runtime folder: they work across fleets and never show the token.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -123,7 +124,8 @@ def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
             )
         context.kept_fds.add(descriptor)
         if context.spec.get("login_budget"):
-            context.ledgers.append((_ledger_name(context, kind, secret), lock_name))
+            with contextlib.suppress(OSError):  # a full disk costs the entry, not the start
+                context.ledgers.append((_ledger_name(context, kind, secret), lock_name))
 
 
 def _ledger_name(context: LaunchContext, kind: str, secret: str) -> str:
