@@ -91,13 +91,13 @@ class FakeFleet:
                 "log_tail": ["boom\x1b[31m"], "exception": raised, "message": "exit code 3"}
         return self.describe(name) | {"spec_summary": {"run": "bots:bot", "script": None, "command": None, "args": []}, "last_exit": last, "notes": ["a note"], "what_to_do": "read the log"}
 
-    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         return await self._become(name, "RUNNING")
 
     async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         return await self._become(name, "STOPPED")
 
-    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def restart(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         if self.gate is not None and name == "alice":
             await self.gate.wait()
         elif self.gate is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
@@ -33,8 +34,7 @@ def paths(tmp_path: Path) -> FleetPaths:
 def left(paths: FleetPaths) -> Iterator[dict[str, int]]:
     """One process left by each bot: a's by its variables, b's by its session, c's by the lock that it has open."""
     lock = os.open(paths.bot_run("c") / "lock", os.O_RDWR)
-    high = 150
-    os.dup2(lock, high)
+    high = fcntl.fcntl(lock, fcntl.F_DUPFD, 150)
     started = {
         "a": subprocess.Popen(_SLEEP, env={"PSV_BOT": "a", "PSV_FLEET": str(paths.folder)}, stdout=subprocess.PIPE),
         "b": subprocess.Popen(_SLEEP, start_new_session=True, stdout=subprocess.PIPE),

@@ -90,3 +90,17 @@ async def test_a_keeper_that_never_tells_the_end_of_bots_costs_no_memory(fleet: 
     assert len(fleet._births._bots) == 1
     assert len(fleet.aftermath._rows) == 1
     fleet.close()
+
+
+async def test_a_start_that_comes_too_late_touches_nobody_who_runs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planned start of a bot that runs by now asks no gate: one that would hold it back must not make it restart."""
+    monkeypatch.setattr(KeeperLink, "pid", property(lambda _: 1))
+    a = fleet.handles["a"]
+    a.spec["depends_on"] = [{"bot": "b", "until": "ready"}]
+    a.life.state = State.RUNNING
+    assert not fleet.start(a, "recover")
+    assert (a.life.state, a.waits_for) == (State.RUNNING, "")
+    a.life.state = State.STOPPED
+    assert not fleet.start(a, "recover")
+    assert (a.life.state, a.waits_for) == (State.INITIALIZING, "waits for b to be ready")
+    fleet.close()

@@ -45,8 +45,16 @@ def show(session: Session, command: Command, *, names: list[str], type: str | No
 
 
 def operate(session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> int:
-    """Carry out start, stop, restart, pause or resume; one line a bot."""
+    """Carry out stop, pause or resume; one line a bot."""
     args: dict[str, object] = {"names": names, "type": type, "wait": wait, "timeout_s": timeout_s}
+    return print_results(session, ask(session, command, args, timeout_s + GRACE_S))
+
+
+def launch(
+    session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool
+) -> int:
+    """Carry out start or restart; one line a bot."""
+    args: dict[str, object] = {"names": names, "type": type, "wait": wait, "timeout_s": timeout_s, "no_deps": no_deps}
     return print_results(session, ask(session, command, args, timeout_s + GRACE_S))
 
 

@@ -14,9 +14,9 @@ _ROOM = "processsupervisor.cli"
 VERBS: dict[str, str] = {
     "bot.list": "bots:list_bots",
     "bot.status": "bots:show",
-    "bot.start": "bots:operate",
+    "bot.start": "bots:launch",
     "bot.stop": "bots:operate",
-    "bot.restart": "bots:operate",
+    "bot.restart": "bots:launch",
     "bot.pause": "bots:operate",
     "bot.resume": "bots:operate",
     "bot.signal": "bots:signal",

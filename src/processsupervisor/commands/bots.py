@@ -7,6 +7,7 @@ one bot is its result and not the failure of the call. `bot.logs` and `bot.chat`
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from processsupervisor.commands.command import Arg, Command
 from processsupervisor.commands.ports import Emit, FleetPort
@@ -24,6 +25,7 @@ NAMES = Arg("names", "names", (), "Names or globs of bots")
 TYPE = Arg("type", "text", None, "Only bots of this type")
 WAIT = Arg("wait", "flag", True, "Wait until it is done", option=("--wait/--no-wait",))
 TIMEOUT = Arg("timeout_s", "duration", 60.0, "How long to wait", most=86400.0)
+NO_DEPS = Arg("no_deps", "flag", False, "Do not wait for the bots that depends_on names", option=("--no-deps",))
 
 
 async def list_bots(port: FleetPort, emit: Emit, *, names: list[str], type: str | None) -> object:
@@ -36,9 +38,11 @@ async def status(port: FleetPort, emit: Emit, *, names: list[str], type: str | N
     return [port.detail(name) for name in port.select(names, type)]
 
 
-async def start(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+async def start(
+    port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool
+) -> object:
     """Want the bots up and start them."""
-    return await for_each(port, port.start, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, partial(port.start, no_deps=no_deps), _chosen(port, names, type), wait, timeout_s)
 
 
 async def stop(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
@@ -46,9 +50,11 @@ async def stop(port: FleetPort, emit: Emit, *, names: list[str], type: str | Non
     return await for_each(port, port.stop, _chosen(port, names, type), wait, timeout_s)
 
 
-async def restart(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
+async def restart(
+    port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool
+) -> object:
     """Stop and start the bots: same settings, the code on disk."""
-    return await for_each(port, port.restart, _chosen(port, names, type), wait, timeout_s)
+    return await for_each(port, partial(port.restart, no_deps=no_deps), _chosen(port, names, type), wait, timeout_s)
 
 
 async def pause(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> object:
@@ -126,7 +132,8 @@ async def for_each(port: FleetPort, verb: _Verb, names: list[str], wait: bool, t
 
 def _verb(name: str, summary: str, handler: Callable[..., Awaitable[object]], *short: str) -> Command:
     verbs = (f"bot {name}", *short)
-    return Command(f"bot.{name}", summary, (NAMES, TYPE, WAIT, TIMEOUT), "operate", handler, verbs=verbs, json=True)
+    args = (NAMES, TYPE, WAIT, TIMEOUT, *((NO_DEPS,) if handler in (start, restart) else ()))
+    return Command(f"bot.{name}", summary, args, "operate", handler, verbs=verbs, json=True)
 
 
 COMMANDS = (

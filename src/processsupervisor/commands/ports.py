@@ -52,7 +52,10 @@ class FleetPort(Protocol):
         ...
 
     async def wait(self, timeout_s: float) -> dict[str, object]:
-        """Return `{ready, not_ready, web}` when all that is wanted is ready or has failed, at the latest after `timeout_s`."""
+        """Return `{ready, not_ready, web}` when all that is wanted is ready or has failed, at the latest after `timeout_s`.
+
+        A bot that has ended for good with code 0, as its policy allows, is in neither list.
+        """
         ...
 
     def select(self, names: Sequence[str], type_name: str | None) -> list[str]:
@@ -70,15 +73,18 @@ class FleetPort(Protocol):
         """Return the bot object with `spec_summary`, `last_exit`, `notes` and `what_to_do`."""
         ...
 
-    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
-        """Return `{name, ok, state, message, code}`; raises Refused when the bot cannot do it now or at all."""
+    async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
+        """Return `{name, ok, state, message, code}`; raises Refused when the bot cannot do it now or at all.
+
+        `no_deps`: do not wait for those that it depends on.
+        """
         ...
 
     async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """As `start`."""
         ...
 
-    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def restart(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """As `start`."""
         ...
 

@@ -12,12 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from processsupervisor.config.logins import default_budget
+from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
 from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, guess_kind, web_spec
 from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
 from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, Table, WebTable
-from processsupervisor.config.scopes import Layer, merge
+from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
 from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec
@@ -57,6 +59,8 @@ class _Check:
     source: Source
     problems: list[Problem] = field(default_factory=list)
     faulty: dict[str, list[Finding]] = field(default_factory=dict)
+    merged: dict[str, tuple[Merged, BotSpec]] = field(default_factory=dict)
+    """The bots whose tables could be read."""
 
     @cached_property
     def places(self) -> Places:
@@ -158,6 +162,8 @@ class _Check:
             specs[name] = self._bot(name, table, scope, types, site)
         for name, warning in shared_lock_files({n: s for n, s in specs.items() if n not in self.faulty}):
             self._report(warning, ("bots", name, *warning.path), name)
+        for name, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
+            self._report(finding, self.merged[name][0].place(finding.path), name)
         return specs
 
     def _bot(self, name: str, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None], site: Site) -> BotSpec:
@@ -180,6 +186,12 @@ class _Check:
         layers.append(Layer(at, table.model_dump(exclude_unset=True)))
         merged = merge(layers)
         spec, findings = bot_spec(name, merged, self.paths.folder)
+        for key in ("depends_on", "restart_with"):
+            if name in companions(spec, key) and merged.scope_of(key) != "bots":
+                leave_out_itself(spec, key)
+        if merged.scope_of("login_budget") is None:
+            spec["login_budget"] = default_budget(spec, self.paths.folder)
+        self.merged[name] = merged, spec
         for finding in findings or ([] if self.source.problems else check_bot(spec, site)):
             self._report(finding, merged.place(finding.path), name)
         return spec

@@ -16,11 +16,13 @@ from pydantic.fields import FieldInfo
 from processsupervisor.config.schema import (
     BotTable,
     ControlTable,
+    DependencyTable,
     FleetTable,
     HooksTable,
     HookTable,
     LimitsTable,
     LockTable,
+    LoginBudgetTable,
     LogsTable,
     ReadyTable,
     RecycleTable,
@@ -97,6 +99,12 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
         "Windows do not forget when a bot was stable.",
     ),
     ("restart.window[]", WindowTable, "A bot is failed when any one of the windows is full."),
+    ("depends_on[]", DependencyTable, 'A text instead of a table is the name of the bot: `"db"` is `{ bot = "db" }`.'),
+    (
+        "login_budget",
+        LoginBudgetTable,
+        'At the limit the bot is FAILED with reason `budget` until the next start is due. `"off"` takes a default away.',
+    ),
     (
         "schedule",
         ScheduleTable,

@@ -13,6 +13,7 @@ from processsupervisor.config.schema import (
     ControlTable,
     FleetTable,
     HooksTable,
+    LoginBudgetTable,
     ReadyTable,
     RecycleTable,
     RestartTable,
@@ -23,6 +24,7 @@ from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
 from processsupervisor.config.shape import ready_of_native
 from processsupervisor.config.spec import (
     BotSpec,
+    BudgetSpec,
     FleetSpec,
     HookSpec,
     Kind,
@@ -112,6 +114,10 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "restart": _restart(table.restart),
         "schedule": _schedule(table.schedule) if table.schedule else None,
         "recycle": _recycle(table.recycle),
+        "priority": table.priority,
+        "depends_on": [{"bot": d.bot, "until": d.until} for d in table.depends_on],
+        "restart_with": list(dict.fromkeys(table.restart_with)),
+        "login_budget": _budget(table.login_budget),
         "essential": table.essential,
         "autostart": table.autostart,
         "user": table.user,
@@ -160,6 +166,10 @@ def _ready(table: ReadyTable | None, kind: Kind) -> ReadySpec:
     given = table.model_dump(exclude_unset=True) if table else {"after": 1.0}
     ready_kind, value = next(iter(given.items()))
     return {"kind": cast(ReadyKind, ready_kind), "value": None if ready_kind == "notify" else value}
+
+
+def _budget(table: LoginBudgetTable | None) -> BudgetSpec | None:
+    return {"count": table.count, "within_s": table.within} if table is not None and table.count else None
 
 
 def _restart(table: RestartTable) -> RestartSpec:

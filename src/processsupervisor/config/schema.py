@@ -10,21 +10,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from processsupervisor.config.calendar import Cron, Interval, Moments, ZoneName
 from processsupervisor.config.values import (
+    BUDGET,
+    DEPENDENCIES,
     HOOK,
     CommandLine,
     Count,
-    Cron,
     Duration,
     Filled,
     Flag,
     FleetName,
     HangTime,
-    Interval,
     Label,
     Listen,
     ModuleName,
-    Moments,
     Number,
     Options,
     Paths,
@@ -39,7 +39,6 @@ from processsupervisor.config.values import (
     Url,
     VariableName,
     VariableValue,
-    ZoneName,
 )
 
 LISTEN_DEFAULT = "127.0.0.1:8450"
@@ -134,6 +133,20 @@ class RestartTable(Table):
         max_length=10,
     )
     retry_failed: SomeTime = key(600.0, "A crash-looping bot is tried once each such time", '"10m"')
+
+
+class DependencyTable(Table):
+    """What a bot waits for before it is started."""
+
+    bot: Filled = Field(description="The bot that must be there first", json_schema_extra={"shown": "required"})
+    until: Literal["started", "ready", "healthy", "completed"] = key("ready", "How far it must have come", '"ready"')
+
+
+class LoginBudgetTable(Table):
+    """How often a bot may log in."""
+
+    count: Count = Field(description="At most this many starts; 0 = no limit", json_schema_extra={"shown": "required"}, ge=0, le=100_000)
+    within: SomeTime = key(86400.0, "in this time", '"24h"')
 
 
 class LimitsTable(Table):
@@ -241,6 +254,16 @@ class ScopeTable(Table):
     restart: RestartTable = key(RestartTable, "When it is started again", "see below")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-")
     recycle: RecycleTable = key(RecycleTable, "When it is started anew although it runs well", "see below")
+    priority: Annotated[int, Label("whole number")] = key(
+        0, "Who is started first when many wait: higher before lower, then in the order of the file", "0", ge=-1000, le=1000
+    )
+    depends_on: Annotated[list[DependencyTable], *DEPENDENCIES] = key(list, "Bots that must be there before it is started", "[]")
+    restart_with: list[Filled] = key(list, "Bots with which it is restarted, once they are ready again", "[]")
+    login_budget: Annotated[LoginBudgetTable | None, *BUDGET] = key(
+        None,
+        "Most starts in a time, counted for each `lock`",
+        '{ count = 800, within = "24h" } for bots with a lock that import discord, else none',
+    )
     essential: Flag = key(False, "When it ends for good, the whole fleet ends, with a status other than 0", "false")
     autostart: Flag = key(True, "Start it with the fleet until somebody says otherwise", "true")
     user: Filled | None = key(None, "Run as this system user (psv must run as root)", "the user who runs psv")

@@ -13,6 +13,7 @@ APPLIED_VERSION = 1
 Kind = Literal["native", "script", "command"]
 ReadyKind = Literal["said", "log", "tcp", "http", "after", "notify"]
 Policy = Literal["always", "on-failure", "never"]
+Until = Literal["started", "ready", "healthy", "completed"]
 
 
 class ReadySpec(TypedDict):
@@ -47,6 +48,20 @@ class RestartSpec(TypedDict):
     stable_after_s: float
     window: list[WindowSpec]
     retry_failed_s: float
+
+
+class DependencySpec(TypedDict):
+    """What a bot waits for before it is started: another bot, and how far it must have come."""
+
+    bot: str
+    until: Until
+
+
+class BudgetSpec(TypedDict):
+    """At most `count` starts within `within_s`."""
+
+    count: int
+    within_s: float
 
 
 class LimitsSpec(TypedDict):
@@ -128,6 +143,10 @@ class BotSpec(TypedDict):
     restart: RestartSpec
     schedule: ScheduleSpec | None
     recycle: RecycleSpec
+    priority: int
+    depends_on: list[DependencySpec]
+    restart_with: list[str]
+    login_budget: BudgetSpec | None
     essential: bool
     autostart: bool
     user: str | None

@@ -6,7 +6,6 @@ Errors say what was expected; the found value is added by `shape`, which knows w
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
 import warnings
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator
 
 from processsupervisor.config.problem import nearest, table_name
 from processsupervisor.kernel.units import parse_duration, parse_size
@@ -45,11 +44,11 @@ class Wrong(ValueError):
         self.hint = hint
 
 
-def _kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, Label]:
+def kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, Label]:
     return BeforeValidator(read), Label(label)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if not isinstance(value, str):
         raise Wrong('a text in quotes, as in "abc"')
     if "\0" in value:
@@ -58,13 +57,13 @@ def _text(value: Any) -> str:
 
 
 def _filled(value: Any) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not text.strip():
         raise Wrong("a text that is not empty")
     return text
 
 
-def _duration(value: Any) -> float:
+def duration_of(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise Wrong('a duration such as "30s", "10m" or "1h30m"')
     try:
@@ -77,21 +76,14 @@ def _duration(value: Any) -> float:
 
 
 def _some_time(value: Any) -> float:
-    seconds = _duration(value)
+    seconds = duration_of(value)
     if seconds <= 0:
         raise Wrong("a duration longer than 0")
     return seconds
 
 
-def _interval(value: Any) -> float:
-    seconds = _duration(value)
-    if seconds < 1:
-        raise Wrong("a duration of at least 1s")
-    return seconds
-
-
 def _hang_time(value: Any) -> float:
-    seconds = _duration(value)
+    seconds = duration_of(value)
     if 0 < seconds < 2:
         raise Wrong("a duration of 2 seconds or more, or 0 for never", "a bot beats once a second")
     return seconds
@@ -119,7 +111,7 @@ def _number(value: Any) -> float:
 
 
 def _signal(value: Any) -> str:
-    name = _text(value).upper().removeprefix("SIG")
+    name = text_of(value).upper().removeprefix("SIG")
     if name not in SIGNALS:
         close = nearest(name, SIGNALS)
         raise Wrong(
@@ -142,14 +134,14 @@ def _umask(value: Any) -> int:
 
 
 def _module(value: Any) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not all(part.isidentifier() for part in text.split(".")):
         raise Wrong('the name of a module, as in "aiogram" or "aiogram.types"')
     return text
 
 
 def _run(value: Any) -> str:
-    text = _text(value)
+    text = text_of(value)
     module, colon, attribute = text.partition(":")
     if module.endswith(".py") and colon:
         raise Wrong('"module:attribute"', "write the module without .py, as imported")
@@ -162,7 +154,7 @@ def _run(value: Any) -> str:
 
 
 def _variable(value: Any) -> str:
-    name = _text(value)
+    name = text_of(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Wrong("the name of an environment variable: letters, digits and _")
     return name
@@ -172,7 +164,7 @@ def _variable_value(value: Any) -> str:
     if isinstance(value, (bool, float, list, dict)) or not isinstance(value, (str, int)):
         raise Wrong("a text in quotes (or a whole number)", 'write it as the program shall read it, as in DEBUG = "1"')
     try:
-        return _text(str(value))
+        return text_of(str(value))
     except ValueError as err:  # more digits than int-to-text conversion allows
         raise Wrong("a text in quotes") from err
 
@@ -200,52 +192,18 @@ def _hook(value: Any) -> object:
     return value
 
 
-def _cron(value: Any) -> str:
-    from croniter import croniter  # here: most fleets have no schedule
-
-    text = " ".join(_text(value).lower().split())
-    hint = 'minute, hour, day of the month, month, day of the week, as in "0 4 * * 1-5" (04:00 from Monday to Friday)'
-    if not text.startswith("@") and len(text.split()) != 5:
-        raise Wrong("a cron expression of five fields", hint)
-    if any(field.startswith(("h", "r")) for field in text.split()):
-        raise Wrong("a cron expression that means the same each time", "jitter spreads runs; h and r are not known here")
-    try:
-        croniter.expand(text, strict=True)
-    except (ValueError, KeyError, IndexError, TypeError) as err:  # its own errors are ValueErrors
-        raise Wrong(f"a cron expression ({str(err).splitlines()[0]})", hint) from err
-    return text
+def _dependencies(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Wrong('a list of bots, as in ["db"] or [{ bot = "db", until = "healthy" }]')
+    return [{"bot": entry} if isinstance(entry, str) else entry for entry in value]
 
 
-def _zone(value: Any) -> str:
-    import zoneinfo
-
-    name = _text(value)
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError) as err:  # not found is a KeyError below; a folder, or a path that leads elsewhere
-        raise Wrong('a time zone of the IANA database, as in "Europe/Berlin" or "UTC"') from err
-    except zoneinfo.ZoneInfoNotFoundError as err:
-        close = nearest(name, zoneinfo.available_timezones())
-        raise Wrong(
-            'a time zone of the IANA database, as in "Europe/Berlin" or "UTC"', f'did you mean "{close}"?' if close else ""
-        ) from err
-    return name
-
-
-def _moments(value: Any) -> list[str]:
-    expected = 'a time such as "2026-12-24T18:00:00", or a list of them'
-    found = []
-    for item in value if isinstance(value, list) else [value]:
-        try:
-            moment = item if isinstance(item, datetime.datetime) else datetime.datetime.fromisoformat(_text(item))
-        except ValueError as err:
-            raise Wrong(expected) from err
-        if moment.year < 1971 or moment.year > 9000:
-            raise Wrong(expected, "the year is out of range")
-        found.append(moment.isoformat())
-    if not found:
-        raise Wrong(expected, "the list is empty")
-    return found
+def _budget(value: Any) -> Any:
+    if value is False or value == "off":
+        return {"count": 0}
+    if not isinstance(value, (dict, BaseModel)):
+        raise Wrong('a table such as { count = 1000, within = "24h" }, or "off"')
+    return value
 
 
 def _regex(value: Any) -> str:
@@ -260,7 +218,7 @@ def _regex(value: Any) -> str:
 
 
 def _url(value: Any) -> str:
-    text = _text(value)
+    text = text_of(value)
     try:
         parts = urlsplit(text)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -273,7 +231,7 @@ def _url(value: Any) -> str:
 
 def _listen(value: Any) -> str:
     expected = 'an address and port such as "127.0.0.1:8450" or "[::1]:8450"'
-    host, colon, port = _text(value).rpartition(":")
+    host, colon, port = text_of(value).rpartition(":")
     if not colon or not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host):
         raise Wrong(expected)
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
@@ -282,7 +240,7 @@ def _listen(value: Any) -> str:
 
 
 def _fleet_name(value: Any) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", _text(value)):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text_of(value)):
         raise Wrong("1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit")
     return str(value)
 
@@ -314,31 +272,29 @@ def _options(value: Any) -> dict[str, object]:
     return {str(key): _plain(item, table_name((str(key),)), 1) for key, item in value.items()}
 
 
-Text = Annotated[str, *_kind("text", _text)]
-Filled = Annotated[str, *_kind("text", _filled)]
-PathText = Annotated[str, *_kind("path", _filled)]
-Paths = Annotated[list[PathText], *_kind("path or list of paths", _paths)]
-Duration = Annotated[float, *_kind("duration", _duration)]
-HangTime = Annotated[float, *_kind("duration >= 2s, or 0", _hang_time)]
-SomeTime = Annotated[float, *_kind("duration > 0", _some_time)]
-Interval = Annotated[float, *_kind("duration, at least 1s", _interval)]
-Size = Annotated[int, *_kind("size", _size)]
-Number = Annotated[float, *_kind("number", _number)]
+Text = Annotated[str, *kind("text", text_of)]
+Filled = Annotated[str, *kind("text", _filled)]
+PathText = Annotated[str, *kind("path", _filled)]
+Paths = Annotated[list[PathText], *kind("path or list of paths", _paths)]
+Duration = Annotated[float, *kind("duration", duration_of)]
+HangTime = Annotated[float, *kind("duration >= 2s, or 0", _hang_time)]
+SomeTime = Annotated[float, *kind("duration > 0", _some_time)]
+Size = Annotated[int, *kind("size", _size)]
+Number = Annotated[float, *kind("number", _number)]
 Count = Annotated[int, Label("whole number")]
 Flag = Annotated[bool, Label("true or false")]
-SignalName = Annotated[str, *_kind("signal name", _signal)]
-Umask = Annotated[int, *_kind("octal mask", _umask)]
-ModuleName = Annotated[str, *_kind("module name", _module)]
-RunName = Annotated[str, *_kind('"module:attribute"', _run)]
-VariableName = Annotated[str, *_kind("variable name", _variable)]
-VariableValue = Annotated[str, *_kind("text", _variable_value)]
-CommandLine = Annotated[list[Text], *_kind("list of texts", _command)]
-Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
-Cron = Annotated[str, *_kind("cron expression", _cron)]
-ZoneName = Annotated[str, *_kind("time zone", _zone)]
-Moments = Annotated[list[str], *_kind("time or list of times", _moments)]
-Url = Annotated[str, *_kind("URL", _url)]
-Listen = Annotated[str, *_kind('"host:port"', _listen)]
-FleetName = Annotated[str, *_kind("name", _fleet_name)]
-HOOK = _kind("command or table", _hook)
-Options = Annotated[dict[str, object], *_kind("table of anything", _options)]
+SignalName = Annotated[str, *kind("signal name", _signal)]
+Umask = Annotated[int, *kind("octal mask", _umask)]
+ModuleName = Annotated[str, *kind("module name", _module)]
+RunName = Annotated[str, *kind('"module:attribute"', _run)]
+VariableName = Annotated[str, *kind("variable name", _variable)]
+VariableValue = Annotated[str, *kind("text", _variable_value)]
+CommandLine = Annotated[list[Text], *kind("list of texts", _command)]
+DEPENDENCIES = kind("list of names or tables", _dependencies)
+BUDGET = kind('table or "off"', _budget)
+Regex = Annotated[str, *kind("regular expression (Python re)", _regex)]
+Url = Annotated[str, *kind("URL", _url)]
+Listen = Annotated[str, *kind('"host:port"', _listen)]
+FleetName = Annotated[str, *kind("name", _fleet_name)]
+HOOK = kind("command or table", _hook)
+Options = Annotated[dict[str, object], *kind("table of anything", _options)]

@@ -27,6 +27,7 @@ class FleetPaths:
         self.upgrade = self.run / "upgrade.json"
         self.applied = self.data / "fleet.json"
         self.database = self.data / "psv.db"
+        self.logins = self.data / "logins"
         self.journal = self.run / "exits.journal"
         self.epoch = self.run / "epoch"
         self.running = self.run / "running"

@@ -87,7 +87,7 @@ HAS_PROCESS: Final = frozenset({S.STARTING, S.RUNNING, S.PAUSING, S.PAUSED, S.RE
 """States in which a process of the bot is alive, or was asked for and not yet denied."""
 
 DEADLINE_OF: Final[dict[State, str]] = {
-    S.INITIALIZING: "launched at once; while the system refuses new processes, as soon as it has room again",
+    S.INITIALIZING: "launched at once, or when its turn has come: a start slot, those it depends on, room in the system",
     S.STARTING: "the timeout of a before_start hook, then start_timeout: the tree is killed, reason start-timeout, then as after any exit",
     S.RUNNING: "hang_after, for one that does not beat or is stopped: the tree is killed, reason hang; else none needed: its end or a stop leaves it",
     S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",
@@ -96,7 +96,7 @@ DEADLINE_OF: Final[dict[State, str]] = {
     S.STOPPING: "stop.timeout, then SIGKILL of the tree, repeated until it is gone",
     S.STOPPED: "rest: a start leaves it",
     S.RESTARTING: "as STOPPING",
-    S.FAILED: "retry_failed for reasons that may pass; else rest: a command leaves it, and a task its time",
+    S.FAILED: "retry_failed for reasons that may pass, the time of a budget, the bot it waits for; else rest: a command, or the time of a task",
     S.RECOVERING: "the restart delay",
     S.TERMINATED: "rest: a start leaves it, and a task its time",
     S.UNKNOWN: "adopt_timeout (30 s): FAILED conflict; nothing is started, only leftovers are signalled, the evidence is watched further",

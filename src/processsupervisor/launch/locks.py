@@ -7,6 +7,7 @@ runtime folder: they work across fleets and never show the token.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -112,7 +113,8 @@ def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
         else:
             kind, what = "file", f"the file {entry['file']}"
             secret = os.path.realpath(os.path.join(context.paths.folder, str(entry["file"])))
-        path = runtime_folder() / "locks" / _lock_name(kind, secret)
+        lock_name = _lock_name(_lock_key(runtime_folder() / "lock.key"), kind, secret)
+        path = runtime_folder() / "locks" / lock_name
         descriptor = acquire_high(path, _note(context))
         if descriptor is None:
             raise LaunchFailed(
@@ -121,22 +123,30 @@ def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
                 hint="a token or session file must not be used twice; stop the other bot first",
             )
         context.kept_fds.add(descriptor)
+        if context.spec.get("login_budget"):
+            with contextlib.suppress(OSError):  # a full disk costs the entry, not the start
+                context.ledgers.append((_ledger_name(context, kind, secret), lock_name))
 
 
-def _lock_name(kind: str, secret: str) -> str:
+def _ledger_name(context: LaunchContext, kind: str, secret: str) -> str:
+    """Return the name of a lock in this fleet's folder, which is the same after a restart of the machine."""
+    context.paths.logins.mkdir(mode=0o700, exist_ok=True)
+    return _lock_name(_lock_key(context.paths.logins / "key"), kind, secret)
+
+
+def _lock_name(key: bytes, kind: str, secret: str) -> str:
     import hmac  # here, because it loads OpenSSL: the keeper, which forks programs, stays 4 MB smaller
 
-    return hmac.new(_lock_key(), f"{kind}\0{secret}".encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:40]
+    return hmac.new(key, f"{kind}\0{secret}".encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:40]
 
 
-def _lock_key() -> bytes:
-    """Return this machine user's key for lock names, made at first use; one winner when several make it at once."""
-    path = runtime_folder() / "lock.key"
+def _lock_key(path: Path) -> bytes:
+    """Return a key for lock names, made at first use; one winner when several make it at once."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         pass
-    temporary = path.with_name(f".lock.key.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(os.urandom(32))
     temporary.chmod(0o600)
     try:

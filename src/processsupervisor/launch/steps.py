@@ -40,7 +40,11 @@ def prepare(context: LaunchContext) -> dict[str, str]:
 
 
 def become(context: LaunchContext) -> None:
-    """Take the user, umask and working folder of the bot, and close what it must not inherit."""
+    """Note the start, take the user, umask and working folder of the bot, and close what it must not inherit."""
+    if budget := context.spec.get("login_budget"):
+        from processsupervisor.launch.logins import note_start  # only for those who have a budget
+
+        note_start(context.paths, context.bot, context.ledgers, int(budget["count"]))
     if context.spec.get("umask") is not None:
         os.umask(int(context.spec["umask"]))
     if context.spec.get("user"):

@@ -36,6 +36,7 @@ from processsupervisor.process.watch import ExitWatch
 
 _log = logging.getLogger("psv.handle")
 STATUS_PATIENCE_S = 1.0
+_OVER_AT_START = (Reason.ADMIN, Reason.DEPENDENCY, Reason.BUDGET)
 _ADOPTED_START_S = 3.0  # what an adopted bot that is past its start_timeout has left to say ready: it could not while no psvd listened
 
 
@@ -58,6 +59,7 @@ class BotHandle:
         self.exited_at: float | None = None
         self.next_start_mono: float | None = None
         self.reason = ""
+        self.waits_for = ""  # what keeps a start back that is wanted, in words
         self.last_exit: ExitRecord | None = None
         self.notes: list[str] = []
         self.link: LinkPort | None = None
@@ -89,7 +91,7 @@ class BotHandle:
         self.process, self.ready_at, self.ready_boottime, self.next_start_mono, self.notes = None, None, None, None, []
         self.via = self._around.launcher.zygotes.origin(self.name)
         self._has_status, self.override, self._killed_mono, self._last_words = False, None, None, ("", None)
-        self.reason = "" if self.reason == Reason.ADMIN else self.reason
+        self.reason = "" if self.reason in _OVER_AT_START else self.reason
         self._gone.clear()
         self._record.begin_life(self.name)
         secret = secrets.token_hex(16)
@@ -143,6 +145,11 @@ class BotHandle:
         """Return the seconds since the bot became ready, suspend included; None when it is not."""
         return None if self.ready_boottime is None else max(0.0, boottime() - self.ready_boottime)
 
+    @property
+    def age_s(self) -> float:
+        """Return how long ago the present generation began, suspend included; 0 when nobody noted it."""
+        return self._record.age_s()
+
     # -- what happens to it
 
     def say_ready(self) -> None:
@@ -152,12 +159,6 @@ class BotHandle:
         self._alarm.clear()
         self.ready_at, self.ready_boottime = wall(), boottime()
         self.life.fire(Trigger.READY, generation=self.generation)
-
-    def fail_start(self, message: str) -> None:
-        """End a start that can never become ready (a ready regex that explodes), with reason start-failed."""
-        if self.life.state is State.STARTING:
-            self.notes.append(message)
-            self.put_down(Reason.START_FAILED)
 
     def put_down(self, reason: Reason, message: str = "", dump: dict[str, object] | None = None) -> None:
         """Kill the tree of a bot that cannot go on, until it is gone; an exit that nobody asked for, with this reason and message."""
@@ -321,8 +322,6 @@ class BotHandle:
             record.message, record.dump = self._last_words[0] or record.message, self._last_words[1]
         elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
             record.reason = Reason.ADMIN
-        if record.reason is Reason.START_FAILED and self.notes:
-            record.message = self.notes[-1]
         record.message = ended_because(self.override, self.notes) or record.message
         self.process, self.link, self.is_connected = None, None, None
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason

@@ -19,10 +19,12 @@ from processsupervisor.process.exits import OF_POLICY, TAIL_LINES, ExitRecord, e
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
+from processsupervisor.supervisor.alerts import Alerts
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART, RETRY
 from processsupervisor.supervisor.hooks import HookRunner
-from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
+from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
 from processsupervisor.supervisor.tasks import Tasks
 
@@ -35,6 +37,7 @@ class FleetAround(Protocol):
     paths: FleetPaths
     store: Store
     breaker: Breaker
+    alerts: Alerts
     events: Events
     hooks: HookRunner
     handles: dict[str, BotHandle]
@@ -68,7 +71,8 @@ class Aftermath:
         is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason in OF_POLICY
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
-        row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back or fleet.tasks.get(handle.name)))
+        is_counted = not (is_asked or is_back or self._is_uncounted(handle, record))
+        row = fleet.store.add_exit(handle.name, record, is_counted=is_counted)
         self._rows[handle.name] = record.generation, row
         fleet.tasks.note_end(handle, record)
         fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
@@ -83,13 +87,13 @@ class Aftermath:
         elif is_asked:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             if state is State.RESTARTING:
-                fleet.start(handle, "restart")
+                fleet.start(handle, RESTART)
         elif fleet.is_going_down or handle.wanted is Wanted.DOWN:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
             handle.stop()
         elif is_back:
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=code)
-            fleet.start(handle, "back")
+            fleet.start(handle, BACK)
         else:
             self._follow(handle, record, self._decide(handle, record))
 
@@ -103,7 +107,7 @@ class Aftermath:
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
         before = self._fleet.store.exit_of(handle.name, record.generation)  # of a psvd that died between this note and its record
-        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not (is_asked or self._fleet.tasks.get(handle.name)))
+        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not (is_asked or self._is_uncounted(handle, record)))
         if is_news := before is None or (record.has_status and not before.has_status):
             self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
         self._fleet.tasks.note_end(handle, record)
@@ -113,6 +117,10 @@ class Aftermath:
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN and not self._fleet.tasks.rest(handle, record):
             self._follow(handle, record, self._decide(handle, record))
+
+    def _is_uncounted(self, handle: BotHandle, record: ExitRecord) -> bool:
+        """Tell whether an exit that nobody asked for fills no restart window all the same."""
+        return record.reason is Reason.LOCK_HELD or self._fleet.tasks.get(handle.name) is not None
 
     def complete(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
@@ -133,11 +141,17 @@ class Aftermath:
         longest_s = max((float(w["within_s"]) for w in policy["window"]), default=0.0)
         # The exit that was just noted is the last of these; the window counts the ones before it.
         recent = [mono() - (boottime() - at) for at in self._fleet.store.counted_exits(handle.name, longest_s)][:-1]
+        alerts, name = self._fleet.alerts, handle.name
         if record.uptime_s is not None and record.uptime_s >= float(policy["stable_after_s"]):
             handle.quick = 0
-        decision = decide(policy, record, recent, handle.quick, mono(), self._rate_until(handle, record))
+            alerts.close(name, Reason.CRASH_LOOP)
+        past = Past(recent, handle.quick, is_looping=alerts.is_open(name, Reason.CRASH_LOOP))
+        decision = decide(policy, record, past, mono(), self._rate_until(handle, record))
         if decision.what is Next.START:
             handle.quick += 1
+        if decision.reason == Reason.CRASH_LOOP:
+            retry_s = round(float(policy["retry_failed_s"]))
+            alerts.tell(name, Reason.CRASH_LOOP, f"ends again and again ({record.reason}); it is tried once each {retry_s} s")
         return decision
 
     def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
@@ -156,7 +170,7 @@ class Aftermath:
             handle.restarts += 1
             self._fleet.events.tell("restart", bot=handle.name, reason=record.reason, by="policy", delay_s=decision.delay_s or 0.0)
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
-            handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, "recover"))
+            handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, RECOVER))
         elif decision.what is Next.COMPLETE:
             handle.rest(Trigger.COMPLETE, record.reason)
         else:
@@ -164,7 +178,7 @@ class Aftermath:
             if record.reason is Reason.LOCK_HELD and self._fleet.take_back(handle):
                 return
             if decision.delay_s is not None:
-                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, "retry"))
+                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RETRY))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))
 

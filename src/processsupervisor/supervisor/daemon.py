@@ -15,12 +15,14 @@ from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.gates import WANTED
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.settings import take_settings
@@ -142,14 +144,16 @@ class Psvd:
         fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
 
     async def _start_wanted(self) -> None:
-        for number, handle in enumerate(list(self._fleet.handles.values())):
+        self._fleet.companions.follow_all()
+        for number, handle in enumerate(self._fleet.line.in_order()):
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
-            if handle.life.state is State.INITIALIZING and handle.next_start_mono is None:
+            has_waited = handle.life.state is State.FAILED and handle.reason == Reason.DEPENDENCY
+            if (handle.life.state is State.INITIALIZING and handle.next_start_mono is None) or has_waited:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()
                 else:
-                    self._fleet.start(handle, "wanted")
+                    self._fleet.start(handle, WANTED)
 
     async def _settle(self) -> None:
         """Tell the keeper, and through it systemd, when all that is wanted is ready, has failed, or has to wait."""

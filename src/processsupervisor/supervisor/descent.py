@@ -42,8 +42,7 @@ class Descent:
         fleet.zygotes.close()
         await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
         stopping = fleet.has_process()
-        for handle in fleet.handles.values():
-            handle.stop()
+        fleet.unwinding.stop_all(fleet.handles.values(), timeout_s)
         reach(CrashPoint.PSVD_DOWN_BEGUN)
         deadline = mono() + timeout_s
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, max(0.0, deadline - mono())) for h in stopping))

@@ -30,19 +30,27 @@ from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import FleetEvidence, Outcome, examine
 from processsupervisor.supervisor.aftermath import Aftermath
+from processsupervisor.supervisor.alerts import Alerts
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.budget import Budgets
 from processsupervisor.supervisor.care import Care
 from processsupervisor.supervisor.chronicle import Chronicle
+from processsupervisor.supervisor.companions import Companions
+from processsupervisor.supervisor.dependencies import Dependencies
 from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.gates import COMPANION, RECOVER
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
+from processsupervisor.supervisor.line import Line
 from processsupervisor.supervisor.recycling import Recycling
 from processsupervisor.supervisor.sampler import Sampler
+from processsupervisor.supervisor.slots import Slots
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
 from processsupervisor.supervisor.tasks import Tasks
+from processsupervisor.supervisor.unwinding import Unwinding
 from processsupervisor.supervisor.uptime import Uptime
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
@@ -72,6 +80,7 @@ class Fleet:
         self.chronicle = Chronicle(self.store, self.events)
         self.events.listen(lambda _event: self._plan_flush())
         self.uptime = Uptime(self.store, lambda: self.is_going_down)
+        self.alerts = Alerts(self.events)
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
@@ -109,9 +118,20 @@ class Fleet:
             handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
             self.handles[handle.name] = handle
         self.tasks = Tasks(self, self.handles.values())
-        self.recycling = Recycling(self.events, self.handles.values(), lambda: self.can_start)
+        self.recycling = Recycling(self.events, self.handles.values(), self._may_restart)
         self.aftermath = Aftermath(self, on_essential_end)
         self.care = Care(self)
+        self.budgets = Budgets(paths, self.alerts)
+        self.dependencies = Dependencies(self.handles)
+        self.slots = Slots(self.handles)
+        self.line = Line(self.handles, (self.budgets, self.dependencies, self.slots), self.start)
+        self.companions = Companions(self.handles, self.store, self._may_restart)
+        self.unwinding = Unwinding(self.handles, self.dependencies, lambda: self.is_going_down)
+        self.slots.on_free = self.line.on_free
+        self.dependencies.learn()
+        self.companions.learn()
+        for part in (self.alerts, self.slots, self.line, self.companions, self.unwinding):
+            self.events.listen(part.on_event)
 
     # -- facts
 
@@ -153,9 +173,11 @@ class Fleet:
             self._plan_flush()
 
     def start(self, handle: BotHandle, reason: str = "") -> bool:
-        """Start a bot unless the fleet is going down or the bot's section is wrong."""
-        if self.is_going_down:
+        """Start a bot unless the fleet is going down, the bot's section is wrong, or something holds it back for now."""
+        if self.is_going_down or not handle.life.can(Trigger.LAUNCH):
             return False
+        if self.companions.was_due(handle.name):
+            reason = COMPANION
         if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
             return False
@@ -175,7 +197,15 @@ class Fleet:
                 handle.life.fire(Trigger.RESTART, generation=handle.generation, reason=Reason.START_FAILED)
             self.breaker.hold(handle.name, lambda: self._start_waiting(handle, reason))
             return False
-        return handle.start(reason)
+        if self.line.holds(handle, reason) or not handle.start(reason):
+            return False
+        self.slots.take(handle, reason)
+        self.dependencies.waived.discard(handle.name)
+        return True
+
+    def _may_restart(self, handle: BotHandle) -> bool:
+        """Tell whether psv itself may restart a bot that runs: not when it could not come back."""
+        return self.can_start and not self.budgets.wait_s(handle)
 
     def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
         """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
@@ -185,11 +215,11 @@ class Fleet:
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:
             self.breaker.done(name)  # no refusal of the system: the others do not wait for a bot that may be stopped meanwhile
-            self.start(self.handles[name], "recover")  # planned for when there is a keeper again
+            self.start(self.handles[name], RECOVER)  # planned for when there is a keeper again
             self._doubts.add(self.handles[name])
             return
         _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})
-        self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], "recover"))
+        self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], RECOVER))
 
     def take_back(self, handle: BotHandle) -> bool:
         """Adopt the bot if the holder of its own lock is one of its own generations, born while nobody was told."""
@@ -216,6 +246,7 @@ class Fleet:
     def forget_quick(self, handle: BotHandle) -> None:
         """Let the next unasked exit count as the first: a person has looked at the bot."""
         handle.quick = 0
+        self.alerts.close(handle.name, Reason.CRASH_LOOP)
 
     # -- what happens
 
@@ -230,8 +261,8 @@ class Fleet:
                     handle.say_ready()
             case "match-error":
                 handle = self._present(message)
-                if handle is not None:
-                    handle.fail_start(f"ready = {{ log = … }} cannot be used: {message.get('message')}")
+                if handle is not None and handle.life.state is State.STARTING:
+                    handle.put_down(Reason.START_FAILED, f"ready = {{ log = … }} cannot be used: {message.get('message')}")
             case "released":
                 self.aftermath.complete(str(message["bot"]), int(message["generation"]))
             case "spawned":
@@ -305,8 +336,8 @@ class Fleet:
     def close(self) -> None:
         """Let go of everything without touching a bot."""
         self.web.close()
-        self.breaker.close()
-        self.hooks.close()
+        for part in (self.breaker, self.slots, self.line, self.unwinding, self.hooks):
+            part.close()
         for handle in self.handles.values():
             handle.close()
         self.store.close()

@@ -14,7 +14,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 
 from processsupervisor.commands.ports import ASKING, Caller, Emit
 from processsupervisor.config.applied import source_digest
@@ -25,16 +24,17 @@ from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
+from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.notes import notes_of
+from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
 from processsupervisor.supervisor.runs import RunState
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
 _READY = frozenset({State.RUNNING, State.PAUSED})
-_LONG_WAIT_S = 10.0
 
 
 class Manager:
@@ -108,14 +108,14 @@ class Manager:
         """See FleetPort."""
         deadline = mono() + timeout_s
         wanted = [h for h in self._fleet.handles.values() if h.wanted is not Wanted.DOWN]
-        await asyncio.gather(*(h.life.wait_until(partial(_is_settled, h), max(0.0, deadline - mono())) for h in wanted))
+        await asyncio.gather(*(h.life.wait_until(partial(view.is_settled, h), max(0.0, deadline - mono())) for h in wanted))
         while self._fleet.web.is_enabled and self._fleet.web.url() is None and not self._fleet.web.problem and mono() < deadline:
             await asyncio.sleep(0.05)  # the web process says where it listens in a file
         is_well = {h.name: h.life.state in _READY or (h.life.state is State.TERMINATED and self._is_task(h.name)) for h in wanted}
-        not_ready = [h for h in wanted if not is_well[h.name]]
+        not_ready = [h for h in wanted if not is_well[h.name] and not has_completed(h)]
         return {
             "ready": [h.name for h in wanted if is_well[h.name]],
-            "not_ready": [{"name": h.name, "state": h.life.state, "reason": h.reason, "message": _message(h)} for h in not_ready],
+            "not_ready": [{"name": h.name, "state": h.life.state, "reason": h.reason, "message": view.why_not_ready(h)} for h in not_ready],
             "web": self._fleet.web.url(),
         }
 
@@ -157,16 +157,17 @@ class Manager:
         sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
         return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
 
-    async def start(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
         handle = self._act(name)
-        self._refuse_wrong(handle)
         if self._is_task(name):
+            refuse_wrong(self._fleet, handle)
             return self._schedule(handle)
-        self._fleet.want(handle, Wanted.UP)
-        self._fleet.forget_quick(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
+            refuse_wrong(self._fleet, handle)
+            self._fleet.want(handle, Wanted.UP)
             return self._result(handle, True, "already runs" if handle.life.state in _READY else "is on its way")
+        await want_up(self._fleet, handle, no_deps=no_deps)
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
         else:
@@ -178,19 +179,22 @@ class Manager:
         handle = self._act(name)
         self._fleet.tasks.unschedule(handle)
         self._fleet.want(handle, Wanted.DOWN)
+        self._fleet.dependencies.waived.discard(name)
+        await asyncio.sleep(0)  # what the same command says of its dependents is known then
+        if handle.wanted is not Wanted.DOWN:
+            return self._result(handle, False, "a newer command wants it up", "superseded")
         if handle.life.state in (State.STOPPED, State.TERMINATED):
             return self._result(handle, True, "is not running")
-        handle.stop()
+        self._fleet.unwinding.stop(handle)
         return await self._settle(handle, frozenset({State.STOPPED}), wait, timeout_s)
 
-    async def restart(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
+    async def restart(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a bot that does not run is started."""
         handle = self._act(name)
-        self._refuse_wrong(handle)
         if self._is_task(name):
+            refuse_wrong(self._fleet, handle)
             return self._schedule(handle)  # each run takes the code on disk by itself
-        self._fleet.want(handle, Wanted.UP)
-        self._fleet.forget_quick(handle)
+        await want_up(self._fleet, handle, no_deps=no_deps)
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
@@ -266,7 +270,7 @@ class Manager:
     async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
         handle = self._act(name)
-        self._refuse_wrong(handle)
+        refuse_wrong(self._fleet, handle)
         if not self._is_task(name):
             raise Refused(f"{name} is no task", hint=f"give it a schedule in fleet.toml; psv start {name} starts a bot")
         run = self._fleet.tasks.call(handle)
@@ -289,19 +293,6 @@ class Manager:
             raise Refused("the fleet is going down")
         return self._fleet.handles[name]
 
-    def _refuse_wrong(self, handle: BotHandle) -> None:
-        """Refuse what cannot be started now; a mistake outside fleet.toml is looked at again at the start itself."""
-        if self._fleet.keeper.is_silent:
-            pid = self._fleet.keeper.last_pid
-            raise Refused(f"{handle.name} cannot be started: the keeper (pid {pid}) gives no answer", hint=f"stopped? kill -CONT {pid}")
-        if self._fleet.keeper.pid is None:
-            raise Refused(f"{handle.name} cannot be started: no keeper", hint="bots go on as they are; psv up brings a new keeper")
-        if (folder := self._fleet.moved_to()) is not None:
-            way_out = f"move it back; or psv -C {folder} down, then psv -C {folder} up"
-            raise Refused(f"{handle.name} cannot be started: the fleet folder was moved to {folder} while it runs", hint=way_out)
-        if handle.spec["error"] and not handle.spec["error_rechecks"]:
-            raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
-
     def _native(self, name: str, verb: str) -> BotHandle:
         handle = self._act(name)
         if handle.spec["kind"] != "native":
@@ -314,28 +305,13 @@ class Manager:
             await handle.life.wait_for(goal | RESTING, timeout_s)
         if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "")
+        if goal is _READY and has_completed(handle):
+            return self._result(handle, True, "has completed")
         if handle.life.state in RESTING:
             await view.await_last_words(handle.last_exit)
-            return self._result(handle, False, _message(handle))
-        return self._result(handle, False, f"did not get there in time; {_message(handle)}".rstrip("; "), "timeout")
+            return self._result(handle, False, view.why_not_ready(handle))
+        return self._result(handle, False, f"did not get there in time; {view.why_not_ready(handle)}".rstrip("; "), "timeout")
 
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
-
-
-def _is_settled(handle: BotHandle) -> bool:
-    """Tell whether a bot is ready, rests, or is known to wait for longer than anybody wants to watch."""
-    waits_s = handle.next_start_mono - mono() if handle.next_start_mono is not None else 0.0
-    return handle.life.state in _READY | RESTING or waits_s > _LONG_WAIT_S
-
-
-def _message(handle: BotHandle) -> str:
-    """Return why a bot is not ready, in one line."""
-    last = handle.last_exit
-    text = last.message if last is not None and last.message else ""
-    if last is not None and last.exception:
-        text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
-    elif last is not None and last.log_tail and last.exit_code:
-        text += f": {last.log_tail[-1].strip()[:200]}"
-    return f"{handle.reason}: {text}" if text else handle.reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import HAS_PROCESS
 from processsupervisor.supervisor.fleet import Fleet
 
 _MOVED = "was moved to {folder}: bots go on, nothing is started until it is back in its place, or after psv -C {folder} down and up"
@@ -11,11 +13,22 @@ _NO_JOURNAL = "is no file: how bots end while psvd is away stays unknown"
 
 def notes_of(fleet: Fleet) -> list[dict[str, str]]:
     """Return `{subject, message}` for each thing that an operator should know."""
+    _close_past_loops(fleet)
     found = [{"subject": s, "message": m} for s, m in (fleet.zygotes.notes | fleet.strays.notes()).items()]
     found += [{"subject": h.name, "message": n} for h in fleet.handles.values() for n in h.notes]
+    found += fleet.alerts.notes()
     found += [{"subject": name, "message": f"is not run: {error}"} for name, error in fleet.misnamed.items()]
     found += [{"subject": subject, "message": problem} for subject, problem in _problems(fleet).items() if problem]
     return found
+
+
+def _close_past_loops(fleet: Fleet) -> None:
+    """End the alert of bots that have become stable; nothing else happens when they do."""
+    for name in fleet.alerts.bots(Reason.CRASH_LOOP):
+        handle = fleet.handles[name]
+        stable_s = float(handle.spec["restart"]["stable_after_s"])
+        if handle.life.state in HAS_PROCESS and handle.uptime_s is not None and handle.uptime_s >= stable_s:
+            fleet.alerts.close(name, Reason.CRASH_LOOP)
 
 
 def _problems(fleet: Fleet) -> dict[str, str]:

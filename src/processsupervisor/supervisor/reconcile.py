@@ -25,6 +25,7 @@ from processsupervisor.process.tree import owners
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
 from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.gates import RECOVER, RETRY
 
 _log = logging.getLogger("psv.adoption")
 ADOPT_TIMEOUT_S = 30.0
@@ -94,6 +95,9 @@ class Reconcile:
         facts = finding.facts
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(facts.get("restarts") or 0), int(facts.get("quick") or 0)
+        if not self._is_cold:
+            self._fleet.alerts.recall(handle.name, facts.get("reason"))
+            handle.reason = Reason.CRASH_LOOP if facts.get("reason") == Reason.CRASH_LOOP else handle.reason
         if facts.get("state") not in RESTING:
             self._fleet.zygotes.recall(handle.name, str(facts.get("via") or ""))
         if (said := facts.get("wanted")) in set(Wanted):
@@ -140,7 +144,7 @@ class Reconcile:
         due = facts.get("next_start_boottime")
         if isinstance(due, float) and state != State.TERMINATED:
             handle.reason = reason
-            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, "retry"))
+            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, RETRY))
 
     def _hear_what_was_missed(self) -> None:
         """Count the ready lines that logd saw while no psvd listened."""
@@ -200,7 +204,7 @@ class Reconcile:
         if handle.wanted is Wanted.DOWN:
             handle.stop()
         elif handle.next_start_mono is None and self._is_to_start(handle, finding):
-            self._fleet.start(handle, "recover")
+            self._fleet.start(handle, RECOVER)
 
     def _is_to_start(self, handle: BotHandle, finding: Finding) -> bool:
         if self._is_cold or handle.life.state is State.RECOVERING or finding.outcome is Outcome.UNBORN:

@@ -35,14 +35,21 @@ class Decision:
     delay_s: float | None = None
 
 
-def decide(
-    policy: RestartSpec, record: ExitRecord, recent_mono: list[float], quick: int, now_mono: float, rate_until_s: float
-) -> Decision:
-    """Return what follows `record` under the `restart` table of a spec.
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a bot has behind it.
 
-    `recent_mono` are the monotonic times of earlier unasked exits, `quick` the restarts since the bot was last stable,
-    `rate_until_s` the seconds that an exit with code 80 asked for.
+    `recent_mono` are the monotonic times of earlier unasked exits, `quick` the restarts since the bot was last stable. `is_looping`:
+    it was given up as a crash loop and has not been stable since: what ended was the one try of this retry_failed.
     """
+
+    recent_mono: list[float]
+    quick: int
+    is_looping: bool = False
+
+
+def decide(policy: RestartSpec, record: ExitRecord, past: Past, now_mono: float, rate_until_s: float) -> Decision:
+    """Return what follows `record` under the `restart` table of a spec; `rate_until_s` is what an exit with code 80 asked for."""
     retry_failed_s = float(policy["retry_failed_s"])
     if record.reason is Reason.LOCK_HELD:
         return Decision(Next.GIVE_UP, Reason.LOCK_HELD, LOCK_RETRY_S)
@@ -56,9 +63,10 @@ def decide(
     if record.reason is Reason.RATE_LIMITED and rate_until_s > 0:
         return Decision(Next.START, record.reason, rate_until_s)
     windows = [backoff.Window(int(w["count"]), float(w["within_s"])) for w in policy["window"]]
-    if backoff.full_window(recent_mono, now_mono, windows) is not None:
+    if past.is_looping or backoff.full_window(past.recent_mono, now_mono, windows) is not None:
         return Decision(Next.GIVE_UP, Reason.CRASH_LOOP, retry_failed_s)
-    delay_s = backoff.delay_s(quick, float(policy["initial_s"]), float(policy["base_s"]), float(policy["factor"]), float(policy["max_s"]))
+    limits_s = float(policy["base_s"]), float(policy["factor"]), float(policy["max_s"])
+    delay_s = backoff.delay_s(past.quick, float(policy["initial_s"]), *limits_s)
     return Decision(Next.START, record.reason, delay_s)
 
 

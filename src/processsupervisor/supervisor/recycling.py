@@ -76,10 +76,10 @@ class Watched:
 class Recycling:
     """All bots with a limit. `is_held` tells whether nobody may be started anew now, because a rollout does."""
 
-    def __init__(self, events: Events, handles: Iterable[BotHandle], can_start: Callable[[], bool]) -> None:
+    def __init__(self, events: Events, handles: Iterable[BotHandle], may_restart: Callable[[BotHandle], bool]) -> None:
         self._handles = list(handles)
         self._events = events
-        self._can_start = can_start
+        self._may_restart = may_restart
         limited = [(h, limits) for h in self._handles if (limits := h.spec.get("recycle")) is not None and _has_limit(limits)]
         self._watched = {handle.name: Watched(handle, limits) for handle, limits in limited if handle.spec.get("schedule") is None}
         self.is_held: Callable[[], bool] = lambda: False
@@ -124,7 +124,7 @@ class Recycling:
 
     def _is_free(self, handle: BotHandle) -> bool:
         """Tell whether nothing forbids it now: no rollout, and no other bot of the type on its way."""
-        if self.is_held() or not self._can_start():
+        if self.is_held() or not self._may_restart(handle):
             return False
         kind = handle.spec["type"]
         others = [h for h in self._handles if kind is not None and h.spec["type"] == kind and h is not handle]

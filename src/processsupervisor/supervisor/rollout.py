@@ -177,6 +177,9 @@ class Rollout:
         if handle.wanted is Wanted.DOWN or handle.life.state not in _RUNS:
             self._fleet.zygotes.pins.drop(handle.name)
             outcome, message = Outcome.LET_GO, f"is {handle.life.state} by now"
+        elif wait_s := self._fleet.budgets.wait_s(handle):
+            self._fleet.zygotes.pins.drop(handle.name)
+            outcome, message = Outcome.LET_GO, f"goes on as it is: {self._fleet.budgets.message(handle, wait_s)}"
         else:
             outcome, message = await trials.roll(handle)
         if outcome is Outcome.ROLLED:

@@ -190,6 +190,11 @@ class Store:
         rows = self._rows("SELECT record FROM exits WHERE bot = ? AND generation = ?", (bot, generation))
         return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
+    def last_exit_boottime(self, bot: str) -> float | None:
+        """Return when (CLOCK_BOOTTIME) the bot last ended in this boot; None when it did not."""
+        rows = self._rows("SELECT boottime FROM exits WHERE bot = ? AND boot_id = ? ORDER BY id DESC LIMIT 1", (bot, boot_id()))
+        return float(rows[0][0]) if rows else None
+
     def last_generations(self) -> dict[str, int]:
         """Return `{bot: highest generation}` that an exit or a transition names; a new one must be higher."""
         both = "SELECT bot, generation FROM exits UNION ALL SELECT bot, generation FROM history"

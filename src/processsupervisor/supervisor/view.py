@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
@@ -10,9 +11,12 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
+from processsupervisor.supervisor.fleet import RESTING
 from processsupervisor.supervisor.sampler import Sample
 
 _LAST_LINE_S = 0.5
+_LONG_WAIT_S = 10.0
+_SETTLED = RESTING | {State.RUNNING, State.PAUSED}
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
     Reason.CONFIG: "read psv logs {name}; correct the program or its settings, then psv restart {name}",
@@ -86,6 +90,7 @@ def detail(handle: BotHandle, sample: Sample | None, next_run_at: float | None =
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
+        "waits_for": handle.waits_for or None,
         "notes": list(handle.notes),
         "what_to_do": what_to_do(handle),
     }
@@ -98,6 +103,8 @@ def what_to_do(handle: BotHandle) -> str:
         return (_BEING_CLEARED if reason == Reason.CONFLICT else _CANNOT_TELL).format(name=name)
     if handle.is_unkillable:
         return _UNKILLABLE
+    if handle.waits_for:
+        return _waiting(handle)
     if state not in (State.FAILED, State.RECOVERING) or reason not in _ADVICE:
         return ""
     last = handle.last_exit
@@ -106,6 +113,17 @@ def what_to_do(handle: BotHandle) -> str:
     if reason == Reason.CONFIG and handle.spec["error"]:
         return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
     return _ADVICE[Reason(reason)].format(name=name)
+
+
+def _waiting(handle: BotHandle) -> str:
+    """Return what an operator can do about a bot that is held back."""
+    name = handle.name
+    match handle.reason:
+        case Reason.BUDGET:
+            return f"{handle.waits_for}; it is started by itself then; login_budget in fleet.toml sets another limit"
+        case Reason.DEPENDENCY:
+            return f"{handle.waits_for}; it is started by itself then, or now by psv start {name} --no-deps"
+    return f"{handle.waits_for}; it is started by itself then, or now by psv start {name}"
 
 
 def _summary(spec: BotSpec) -> dict[str, object]:
@@ -137,3 +155,22 @@ async def await_last_words(record: ExitRecord | None) -> None:
     deadline = mono() + _LAST_LINE_S
     while record is not None and not record.log_tail and mono() < deadline:
         await asyncio.sleep(0.02)
+
+
+def is_settled(handle: BotHandle) -> bool:
+    """Tell whether a bot is ready, rests, or is known to wait for longer than anybody wants to watch."""
+    waits_s = handle.next_start_mono - mono() if handle.next_start_mono is not None else 0.0
+    return handle.life.state in _SETTLED or waits_s > _LONG_WAIT_S
+
+
+def why_not_ready(handle: BotHandle) -> str:
+    """Return why a bot is not ready, in one line."""
+    if handle.waits_for:
+        return f"{handle.reason}: {handle.waits_for}" if handle.reason else handle.waits_for
+    last = handle.last_exit
+    text = last.message if last is not None and last.message else ""
+    if last is not None and last.exception:
+        text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
+    elif last is not None and last.log_tail and last.exit_code:
+        text += f": {last.log_tail[-1].strip()[:200]}"
+    return f"{handle.reason}: {text}" if text else handle.reason
