@@ -22,12 +22,14 @@ from tests.supervisor.fakekernel import FakeKernel, Process
 from tests.supervisor.virtualtime import Clock, VirtualLoop
 
 from processsupervisor.config.load import load_fleet
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.ipc.journal import Journal
 from processsupervisor.kernel import clock as kernel_clock
 from processsupervisor.kernel import identity
 from processsupervisor.kernel.errors import Exhausted, SystemRefused
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import Trigger
+from processsupervisor.launch.logins import note_start
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor import daemon, fleet
@@ -129,7 +131,7 @@ class Simulation:
     doubled: list[str] = field(default_factory=list)
     lives: int = 0
     stalled_s: float = 0.0
-    boot: str = "first boot"
+    boot: str = f"{1:032x}"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -176,6 +178,8 @@ class Simulation:
         lock.write_text(json.dumps({"generation": generation, **process.identity.to_json()}))
         self.born[process.pid] = Born(bot, generation, life, self.clock.now, process)
         self.starts.setdefault(bot, []).append(self.clock.now)
+        if budget := self._spec(bot)["login_budget"]:
+            note_start(self.paths, bot, [], budget["count"])
         if life.lives_s is not None:
             self.clock.at(life.lives_s, lambda: self.end(process, life.status))
         self._plan_hello(self.born[process.pid])
@@ -210,12 +214,11 @@ class Simulation:
     # -- native bots
 
     def _plan_hello(self, born: Born, after_s: float = 0.0) -> None:
-        if born.life.ready_s is not None and self.applied_kind(born.bot) == "native":
+        if born.life.ready_s is not None and self._spec(born.bot)["kind"] == "native":
             self.clock.at(max(after_s, born.at + born.life.ready_s - self.clock.now), lambda: self._say_hello(born))
 
-    def applied_kind(self, bot: str) -> str:
-        """Return the kind of a bot."""
-        return next(str(spec["kind"]) for spec in self.applied["bots"] if spec["name"] == bot)
+    def _spec(self, bot: str) -> BotSpec:
+        return next(spec for spec in self.applied["bots"] if spec["name"] == bot)
 
     def _say_hello(self, born: Born) -> None:
         """Connect and say ready; tried again until psvd knows this generation, or the process is gone."""
@@ -278,7 +281,7 @@ class Simulation:
         for born in self.born.values():
             if born.process.is_alive:
                 self.kernel.end(born.process, int(signal.SIGKILL), is_reaped=True)
-        self.boot, self.lives = f"boot after {self.boot}", 0
+        self.boot, self.lives = f"{int(self.boot, 16) + 1:032x}", 0
         self.clock.wall_offset_s += self.clock.now - _UP_SINCE_S
         self.clock.now = _UP_SINCE_S
 

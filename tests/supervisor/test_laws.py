@@ -60,7 +60,7 @@ def test_after_an_hour_without_network_a_bot_runs_by_itself(world: World) -> Non
     simulation.run(HOUR_S + 600.0 + 30.0)
     assert simulation.alive("a")
     assert back <= simulation.starts["a"][-1] <= back + 600.0 + 30.0
-    assert len(simulation.starts["a"]) < 60
+    assert len(simulation.starts["a"]) < 20
 
 
 def test_a_start_that_was_born_after_all_ends_with_its_own_reason(world: World) -> None:
@@ -82,6 +82,26 @@ def test_a_bot_that_is_born_late_and_not_wanted_any_more_is_ended(world: World) 
     simulation.live(_stop_at_once)
     assert len(simulation.starts["a"]) == 1
     assert not simulation.alive("a")
+
+
+def test_a_crash_loop_stays_within_its_login_budget_for_a_week(world: World) -> None:
+    """Every 24 hours hold at most as many starts as the budget says, over kills of psvd and a reboot; it is used, not given up."""
+    simulation = world("""
+        [bots.a]
+        login_budget = { count = 50, within = "24h" }
+        restart = { max = "2s", window = [{ count = 10000, within = "24h" }] }
+    """)
+    simulation.programs["a"] = lambda _: Life(5.0)
+    before_reboot: list[float] = []
+    for half_day in range(14):
+        simulation.run(DAY_S / 2)
+        if half_day == 6:
+            before_reboot = [at - simulation.clock.now for at in simulation.starts.pop("a")]
+            simulation.reboot()
+            before_reboot = [at + simulation.clock.now for at in before_reboot]
+    starts = [*before_reboot, *simulation.starts["a"]]
+    assert 300 <= len(starts) <= 400
+    assert all(after - at >= DAY_S for at, after in zip(starts, starts[50:], strict=False))
 
 
 def test_what_was_stopped_stays_stopped_over_a_reboot(world: World) -> None:

@@ -14,6 +14,8 @@ import signal
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
+from processsupervisor.kernel.files import read_small, write_atomic
+from processsupervisor.kernel.identity import boot_id
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
@@ -124,11 +126,11 @@ class Psvd:
 
     async def _adopt_all(self) -> Reconcile:
         """Find every bot again; what is not clear at once is settled beside the rest."""
-        self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1 and not self._paths.running.exists()
+        self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1 and not self._was_running()
         reconcile = Reconcile(self._fleet, is_cold=self._is_cold)
         self._fleet.adoption = await reconcile.run()
         with contextlib.suppress(OSError):  # no disk, no mark: if all of psv is killed, the next start tries everything
-            self._paths.running.touch(mode=0o600)
+            write_atomic(self._paths.running, boot_id().encode())
         return reconcile
 
     def _tell_begin(self) -> None:
@@ -142,6 +144,13 @@ class Psvd:
             fleet.events.tell("config", bot=bot, changed=keys)
             fleet.hooks.after(bot, "config", {"changed": keys})
         fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
+
+    def _was_running(self) -> bool:
+        """Tell whether a psvd of this boot was not ended in order; times and states of an earlier boot say nothing any more."""
+        try:
+            return read_small(self._paths.running).decode() in ("", boot_id())  # an older psv wrote nothing into it
+        except (OSError, ValueError):
+            return False
 
     async def _start_wanted(self) -> None:
         self._fleet.companions.follow_all()
