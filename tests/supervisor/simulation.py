@@ -241,8 +241,6 @@ class Simulation:
             return loop.run_until_complete(self._serve(act))
         finally:
             psvd, self._keeper, self.psvd = self.psvd, None, None
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
             loop.run_until_complete(_die(psvd))
             loop.close()
 
@@ -300,7 +298,10 @@ def _replace(patch: pytest.MonkeyPatch, name: str, real: object, simulated: obje
 
 async def _die(psvd: daemon.Psvd | None) -> None:
     """What the kernel does when a process is killed: what was not committed is undone, descriptors are closed."""
-    await asyncio.sleep(0)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
     if psvd is not None:
         psvd._fleet.store._db.close()
         for handle in psvd._fleet.handles.values():
