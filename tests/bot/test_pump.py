@@ -411,7 +411,7 @@ async def test_what_a_stop_cut_off_is_taken_up_by_the_next_life(run):
 
 
 async def test_a_message_that_kills_is_given_up_after_so_many_lives(run, tmp_path):
-    """A message that was running at three deaths after its first gets the apology; a stop in good order does not count."""
+    """A message that was running at three deaths gets the apology; a stop in good order does not count."""
     bot = Bot()
 
     @bot.on_message

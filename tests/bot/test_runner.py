@@ -88,7 +88,7 @@ def test_kill_nine_in_mid_load_loses_and_doubles_nothing(start_bot):
 
 
 def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start_bot):
-    """After four deaths at one message the contact gets the apology, and its conversation goes on; others never wait."""
+    """After three deaths at one message the contact gets the apology, and its conversation goes on; others never wait."""
     bot = start_bot("""
         import os
         from processsupervisor import Bot
@@ -113,7 +113,7 @@ def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start
     assert client.reply_to("m1")["text"] == APOLOGY
     client.post("m2", "hi")
     assert client.reply_to("m2")["text"] == "echo hi"
-    assert lives == 5
+    assert lives == 4
 
 
 def test_a_start_hook_that_hangs_does_not_hold_up_a_stop(start_bot):

@@ -20,6 +20,7 @@ def test_a_pid_that_was_given_to_somebody_else_is_left_alone(fleet: LiveFleet, p
     fleet.configure('[bots.x]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\nstop = { timeout = "0.5s" }\n')
     fleet.up()
     bot = fleet.until("x", state="RUNNING")
+    eventually(lambda: (fleet.paths.bot_run("x") / "lock").read_text().strip(), "its child has signed the lock")
     stranger = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     try:
         if psvd_was == "killed":
