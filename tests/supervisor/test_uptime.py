@@ -64,7 +64,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _bot(state: State, *, wanted: Wanted = Wanted.UP, generation: int = 1, ready: float | None = None) -> BotHandle:
-    facts = SimpleNamespace(name="x", life=SimpleNamespace(state=state), wanted=wanted, generation=generation, ready_boottime=ready)
+    life = SimpleNamespace(state=state)
+    facts = SimpleNamespace(name="x", spec={}, life=life, wanted=wanted, generation=generation, ready_boottime=ready)
     return cast(BotHandle, facts)
 
 
