@@ -382,7 +382,7 @@ async def test_pause_finishes_what_began_keeps_what_waits_and_refuses_new(run):
     gate.set()
     await pausing
     assert await inlet.finals(1) == ["one"]
-    inlet.service.resume()
+    await inlet.service.resume()
     assert await inlet.finals(2) == ["one", "two"]
 
 

@@ -89,7 +89,9 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
 def test_history(psv: Psv, fleet: FakeFleet) -> None:
     """`bot history` lists transitions, oldest first."""
     rows = json.loads(psv("bot", "history", "--json").stdout)
-    assert [row["bot"] for row in rows] == ["alice", "bob", "alice"]
+    assert [row["bot"] for row in rows if row["kind"] != "uptime"] == ["alice", "bob", "alice"]
+    assert [row["bot"] for row in rows if row["kind"] == "uptime"] == ["alice", "bob", "legacy"]
+    assert "99.99%" in psv("bot", "history", "alice").stdout.splitlines()[1], "only all of the time is 100"
     assert psv("bot", "history", "-n", "1").stdout.splitlines()[-1].split()[2:5] == ["alice", "STARTING", "RUNNING"]
 
 

@@ -37,6 +37,7 @@ class FakeFleet:
         self.watched: list[dict[str, object]] = []
         self.is_endless = False
         self.gate: asyncio.Event | None = None
+        self.told: list[dict[str, object]] = []
         self.web: str | None = "http://127.0.0.1:8450/"
 
     async def status(self) -> dict[str, object]:
@@ -127,8 +128,20 @@ class FakeFleet:
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         times = {"alice": (3.0, 1.0), "bob": (2.0,), "legacy": ()}[name]
-        row = {"bot": name, "from": "STARTING", "to": "RUNNING", "trigger": "ready", "reason": None, "generation": 1, "exit_code": None}
+        row = {"kind": "transition", "bot": name, "from": "STARTING", "to": "RUNNING", "trigger": "ready", "reason": None, "generation": 1, "exit_code": None, "by": None}
         return [row | {"at": 1700000000.0 + at} for at in sorted(times)][-limit:]
+
+    def uptime(self, name: str) -> dict[str, object]:
+        known = {"percent": 99.999, "unknown_percent": 0.0, "up_s": 3600.0, "down_s": 0.036, "unknown_s": 0.0}
+        return {"day": known, "week": known, "month": known | {"percent": None}}
+
+    async def events(
+        self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool
+    ) -> None:
+        await emit({"kind": "begin", "life": "ab", "seq": 2})
+        for event in self.told:
+            if after is None or int(str(event["seq"])) > int(after.partition("-")[0]):
+                await emit(event)
 
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
         self.audited.append((caller.name, op))

@@ -133,7 +133,9 @@ async def test_signal_reports_each_bot() -> None:
 async def test_history_is_merged_by_time_and_limited() -> None:
     """Rows of several bots come oldest first; the limit keeps the newest."""
     rows = await ask(FakeFleet(), "bot.history", {"limit": 2})
-    assert [row["at"] - 1700000000.0 for row in rows] == [2.0, 3.0]  # type: ignore[union-attr]
+    kinds = [row["kind"] for row in rows]  # type: ignore[union-attr]
+    assert [row["at"] - 1700000000.0 for row in rows[:2]] == [2.0, 3.0]  # type: ignore[index]
+    assert kinds == ["transition", "transition", "uptime", "uptime", "uptime"]
 
 
 async def test_streams_emit_before_they_answer() -> None:

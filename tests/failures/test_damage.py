@@ -9,10 +9,12 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient
 from processsupervisor.ipc.journal import RECORD_BYTES, read
 
 TWO = """
@@ -160,6 +162,37 @@ def test_a_database_that_was_moved_away_is_made_anew_with_what_is_wanted(fleet: 
             return dict(db.execute("SELECT bot, wanted FROM wanted"))
 
     eventually(lambda: wanted().get("a") == "down", "what was said is in it")
+
+
+def test_without_a_database_events_and_uptime_go_on_and_are_kept(fleet: LiveFleet) -> None:
+    """Told and counted from memory, and on disk as soon as there is one."""
+    _up(fleet)
+    fleet.down()
+    _garbage(fleet.paths.database)
+    fleet.up()
+    fleet.until("a", state="RUNNING")
+    fleet.call("bot.restart", names=["b"])
+
+    def events() -> list[dict[str, Any]]:
+        with ControlClient(fleet.paths) as client:
+            return list(client.stream("fleet.events", {"limit": 1000}))[1:]
+
+    def up_s() -> float:
+        rows = fleet.call("bot.history", names=["a"])
+        return float(next(row for row in rows if row["kind"] == "uptime")["day"]["up_s"])
+
+    told = [event["seq"] for event in events()]
+    assert told == list(range(1, len(told) + 1))
+    assert [event["bot"] for event in events() if event["kind"] == "restart"] == ["b"]
+    eventually(lambda: up_s() > 0.5, "uptime is counted")
+    fleet.paths.database.rename(fleet.paths.database.with_suffix(".damaged"))
+    eventually(lambda: [event for event in events() if event.get("message") == "psv.db is used again"], "a new database is used")
+    fleet.kill_role("psvd")
+    eventually(fleet.answers, "a new psvd answers")
+    assert [event["seq"] for event in events()][: len(told)] == told
+    assert up_s() > 0.5
+    alerts = [str(event["message"]) for event in events() if event["kind"] == "alert"]
+    assert "cannot be used" in alerts[0] and alerts[1] == "psv.db is used again"
 
 
 def test_a_log_folder_that_somebody_replaced_does_not_stop_the_bot(fleet: LiveFleet) -> None:

@@ -20,7 +20,7 @@ def test_listeners_hear_everything_in_order_until_they_leave() -> None:
     hub.tell("alert", n=2, at=5.0)
     assert [event["n"] for event in heard] == [1, 2]
     assert other == [1]
-    assert heard[1] == {"kind": "alert", "at": 5.0, "n": 2}
+    assert heard[1] == {"seq": 2, "kind": "alert", "at": 5.0, "n": 2}
     assert isinstance(heard[0]["at"], float)
 
 
@@ -32,6 +32,7 @@ def test_a_queue_that_is_not_emptied_loses_the_oldest() -> None:
             hub.tell("alert", n=n)
         assert queue.qsize() == events._QUEUE_EVENTS
         assert queue.get_nowait()["n"] == 10
+        assert queue.lost == 10
     size = queue.qsize()
     hub.tell("alert", n=-1)
     assert queue.qsize() == size

@@ -48,7 +48,7 @@ def test_a_sigterm_just_before_the_exec_ends_the_fleet(fleet: LiveFleet, tmp_pat
 
 def test_a_keeper_that_is_going_down_goes_on_with_it_after_the_exec(fleet: LiveFleet, tmp_path: Path) -> None:
     """The deadline after which everything is killed crosses the exec: here no psvd ever says that the bots are down."""
-    silent = ("supervisor/manager.py", _GOES_DOWN, f"        await asyncio.sleep(1000)\n{_GOES_DOWN}")
+    silent = ("supervisor/descent.py", _GOES_DOWN, f"        await asyncio.sleep(1000)\n{_GOES_DOWN}")
     begins = ("process/keeper.py", "            self._become(upgrade)\n", '            self._held.down_timeout_s = 0.5\n            self._go_down("test")\n            self._become(upgrade)\n')
     up_from(fleet, Package(tmp_path / "old", "9.0", silent, begins))
     Package(tmp_path / "new", "9.1", silent).psv(fleet, "upgrade")

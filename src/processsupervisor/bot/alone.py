@@ -55,6 +55,7 @@ async def _serve(bot: Definition, path: Path) -> None:
         service = Service(bot, database, [console], retry_after_s=())  # an author wants to see an error once, now
         service.pump.show_error = traceback.print_exception
         await service.start()
+        service.begin()
         try:
             await console.ended.wait()
             await service.pump.wait_quiet()

@@ -54,10 +54,34 @@ class Bot(Definition):
         self.start_hooks.append(function)
         return function
 
+    def on_ready(self, function: Hook) -> Hook:
+        """Call `function()` once the bot is ready, beside its first messages; an exception is logged."""
+        check_hook(function, "@bot.on_ready")
+        self.ready_hooks.append(function)
+        return function
+
+    def on_pause(self, function: Hook) -> Hook:
+        """Call `function()` when a pause was asked for and the last handler has ended; an exception is logged."""
+        check_hook(function, "@bot.on_pause")
+        self.pause_hooks.append(function)
+        return function
+
+    def on_resume(self, function: Hook) -> Hook:
+        """Call `function()` before the bot takes messages again after a pause; an exception is logged."""
+        check_hook(function, "@bot.on_resume")
+        self.resume_hooks.append(function)
+        return function
+
     def on_stop(self, function: Hook) -> Hook:
         """Call `function()` when the last handler has ended; an exception is logged."""
         check_hook(function, "@bot.on_stop")
         self.stop_hooks.append(function)
+        return function
+
+    def on_exit(self, function: Hook) -> Hook:
+        """Call `function()` as the last thing of all, when stores and connections are closed; an exception is logged."""
+        check_hook(function, "@bot.on_exit")
+        self.exit_hooks.append(function)
         return function
 
     @property

@@ -30,5 +30,9 @@ class Definition:
         self.message_handler: Callable[..., Any] | None = None
         self.commands: dict[str, Command] = {}
         self.start_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.ready_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.pause_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.resume_hooks: list[Callable[[], Awaitable[None]]] = []
         self.stop_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.exit_hooks: list[Callable[[], Awaitable[None]]] = []
         self.running: Running | None = None

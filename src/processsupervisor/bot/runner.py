@@ -146,6 +146,7 @@ class _Life:
         tasks = [loop.create_task(self._link.run()), loop.create_task(self._take_turns())]
         self._link.ready()
         self._link.connected(self._service.is_connected)
+        self._service.begin()
         try:
             await self._ending.wait()
             self._link.stopping()
@@ -183,7 +184,7 @@ class _Life:
             if word == "pause":
                 pausing = asyncio.get_running_loop().create_task(self._pause())
             else:
-                self._service.resume()
+                await self._service.resume()
                 self._link.resumed()
 
     async def _pause(self) -> None:

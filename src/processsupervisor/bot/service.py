@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.draft import cut_reply
+from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
@@ -65,6 +66,11 @@ class Service:
             await connector.open(self.pump)
         self._tasks.append(asyncio.get_running_loop().create_task(self._clock.run(look_first=has_work)))
 
+    def begin(self) -> None:
+        """Run the ready hooks, beside everything else: the bot is ready."""
+        if self._bot.ready_hooks:
+            self._tasks.append(asyncio.get_running_loop().create_task(run_hooks("ready", self._bot.ready_hooks, TURN_HOOKS_S)))
+
     async def _recover(self) -> None:
         try:
             await self.pump.recover()
@@ -95,9 +101,11 @@ class Service:
         """Take nothing new, finish what has begun, hold reminders back; connectors stay connected."""
         self._clock.pause()
         await self.pump.pause()
+        await run_hooks("pause", self._bot.pause_hooks, TURN_HOOKS_S)
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Go on after a pause."""
+        await run_hooks("resume", self._bot.resume_hooks, TURN_HOOKS_S)
         self.pump.resume()
         self._clock.resume()
 
@@ -107,17 +115,13 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await self.pump.drain(timeout_s * (1 - _HOOKS_SHARE))
-        for hook in self._bot.stop_hooks:
-            try:
-                async with asyncio.timeout(max(ends_mono - clock.mono(), 0.1)):
-                    await hook()
-            except Exception as err:  # noqa: BLE001 - the author's code; the stop goes on
-                _log.error("stop hook %s failed: %s", getattr(hook, "__name__", "?"), type(err).__name__)
+        await run_hooks("stop", self._bot.stop_hooks, ends_mono - clock.mono())
         await self._database.close(max(ends_mono - clock.mono(), 0.5))
         await asyncio.sleep(0)  # what the last commit published reaches the connectors
         for connector in self._connectors:
             await connector.close()
         self._bot.running = None
+        await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
     # --- what a Bot asks for -----------------------------------------------------------------------------------------
 

@@ -55,19 +55,6 @@ def signal(session: Session, command: Command, *, signal: str, names: list[str],
     return _print_results(session, _ask(session, command, {"signal": signal, "names": names, "type": type}))
 
 
-def history(session: Session, command: Command, *, names: list[str], type: str | None, limit: int) -> int:
-    """Print the newest transitions, oldest first."""
-    rows = _ask(session, command, {"names": names, "type": type, "limit": limit})
-    if session.as_json:
-        session.print_json(rows)
-        return EXIT_OK
-    header = ("TIME", "BOT", "FROM", "TO", "TRIGGER", "REASON", "GEN", "CODE")
-    lines = [(when(row.get("at")), *(_text(row.get(key)) for key in ("bot", "from", "to", "trigger", "reason", "generation", "exit_code")))
-             for row in rows]
-    print_table(header, lines, right=("GEN", "CODE"))
-    return EXIT_OK
-
-
 def when(at: object) -> str:
     """Return an epoch time as local time to the millisecond, or "-"."""
     if not isinstance(at, (int, float)):

@@ -87,10 +87,11 @@ async def dump(port: FleetPort, emit: Emit, *, names: list[str], type: str | Non
 
 
 async def history(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, limit: int) -> object:
-    """Return the newest `limit` transitions of the bots together, oldest first."""
-    rows = [row for name in port.select(names, type) for row in port.history(name, limit)]
+    """Return the newest `limit` transitions and exits of the bots together, oldest first, then a row with the uptime of each."""
+    chosen = port.select(names, type)
+    rows = [row for name in chosen for row in port.history(name, limit)]
     rows.sort(key=_at)
-    return rows[-limit:]
+    return rows[-limit:] + [{"kind": "uptime", "bot": name, **port.uptime(name)} for name in chosen]
 
 
 def _at(row: dict[str, object]) -> float:
@@ -155,7 +156,7 @@ COMMANDS = (
         Arg("conversation", "text", None, "Conversation to go on with (default: cli-USER)"),
         Arg("timeout_s", "duration", 30.0, "How long to wait for the answer", most=86400.0),
     ), "operate", place="client", stream=True, verbs=("bot chat", "chat")),
-    Command("bot.history", "List the state changes of bots", (
+    Command("bot.history", "List state changes and exits of bots, and the share of time in which they were up", (
         NAMES, TYPE, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
     ), "view", history, verbs=("bot history",), json=True),
 )

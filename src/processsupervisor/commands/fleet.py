@@ -22,6 +22,17 @@ async def watch(port: FleetPort, emit: Emit) -> object:
     return None
 
 
+async def events(
+    port: FleetPort, emit: Emit, *, names: list[str], type: str | None, follow: bool, limit: int | None, after: str | None
+) -> object:
+    """Stream kept events, and with `follow` what comes."""
+    chosen = port.select(names, type) if names or type is not None else None
+    if limit is None and after is None:
+        limit = 50
+    await port.events(chosen, emit, after=after, limit=limit, is_followed=follow)
+    return None
+
+
 async def rollout(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, batch: int | None) -> object:
     """Restart running bots through fresh zygotes, in batches gated on ready."""
     return await port.rollout(port.select(names, type), batch, emit)
@@ -55,6 +66,13 @@ COMMANDS = (
             verbs=("doctor",), json=True),
     Command("fleet.list", "List the fleets of this user that run", (), "view", place="client", verbs=("fleets",), json=True),
     Command("fleet.watch", "Stream every state change", (), "view", watch, stream=True),
+    Command("fleet.events", "List what happened in the fleet, and follow what happens", (
+        Arg("names", "names", (), "Names or globs of bots (default: everything, psv itself included)"),
+        Arg("type", "text", None, "Only bots of this type"),
+        Arg("follow", "flag", False, "Go on with what happens from now, over every restart of psvd", option=("-f", "--follow")),
+        Arg("limit", "integer", None, "The newest N (default: 50; with --after all)", option=("-n", "--limit"), least=0, most=20_000),
+        Arg("after", "text", None, "Only what came after the event with this seq"),
+    ), "view", events, stream=True, verbs=("events",), json=True),
     Command("fleet.rollout", "Restart running bots through fresh zygotes, in batches; stop at the first that does not become ready", (
         Arg("names", "names", (), "Names or globs of bots (default: all)"),
         Arg("type", "text", None, "Only bots of this type"),

@@ -7,10 +7,15 @@ are plain JSON-able dicts, because every one of them goes over a wire unchanged.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import NamedTuple, Protocol
 
 Emit = Callable[[dict[str, object]], Awaitable[None]]
 """Sends one event of a streaming command; raises (as any write to a peer does) when the peer is gone."""
+
+
+ASKING: ContextVar[str | None] = ContextVar("ASKING", default=None)
+"""Who asked for what is being done now, while a command is carried out; whatever it began and left behind inherits it."""
 
 
 class Caller(NamedTuple):
@@ -33,7 +38,7 @@ class FleetPort(Protocol):
         ...
 
     async def watch(self, emit: Emit) -> None:
-        """Emit `{kind: "snapshot", bots}`, then `{kind: "transition", ...}` for ever; last `{kind: "down", stopped}`."""
+        """Emit `{kind: "snapshot", bots}`, then every event, transitions among them; last `{kind: "down", stopped}`."""
         ...
 
     async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
@@ -97,7 +102,20 @@ class FleetPort(Protocol):
         ...
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
-        """Return the newest `limit` transitions, oldest first: `{bot, at, from, to, trigger, reason, generation, exit_code}`."""
+        """Return the newest `limit` transitions and exits, oldest first, as docs/reference/json.md says under `psv bot history`."""
+        ...
+
+    def uptime(self, name: str) -> dict[str, object]:
+        """Return `{day, week, month}` of a bot, each `{percent, unknown_percent, up_s, down_s, unknown_s}`."""
+        ...
+
+    async def events(
+        self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool
+    ) -> None:
+        """Emit kept events of `names` (None = everything), and with `is_followed` what happens from now on, until the fleet is down.
+
+        First comes `{kind: "begin", life, seq}`; `{kind: "lost", count}` stands where some are missing.
+        """
         ...
 
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from processsupervisor.commands import bots, fleet
 from processsupervisor.commands.command import Command, bind, nearest_hint
-from processsupervisor.commands.ports import Caller, Emit, FleetPort
+from processsupervisor.commands.ports import ASKING, Caller, Emit, FleetPort
 from processsupervisor.kernel.errors import Refused, UsageError
 
 REGISTRY: dict[str, Command] = {command.name: command for command in (*fleet.COMMANDS, *bots.COMMANDS)}
@@ -43,4 +43,5 @@ async def dispatch(port: FleetPort, op: str, raw_args: Mapping[str, object], cal
     authorise(caller, command)
     if command.permission != "view":
         port.audit(caller, op, args)
+    ASKING.set(caller.name)
     return await command.handler(port, emit, **args)

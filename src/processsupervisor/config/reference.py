@@ -17,6 +17,8 @@ from processsupervisor.config.schema import (
     BotTable,
     ControlTable,
     FleetTable,
+    HooksTable,
+    HookTable,
     LimitsTable,
     LockTable,
     LogsTable,
@@ -65,9 +67,9 @@ type = "helper"
 ## Scopes
 
 What holds for a bot comes from `[global]`, then its type, then the bot itself. Tables (`env`, `options`, `stop`, `restart`, `limits`,
-`logs`) are merged key by key; lists and everything else replace what an outer scope says. Two choices are replaced as a whole: `ready`, and
-the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one program. `ready` in `[global]` holds
-for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an error.
+`logs`, `hooks`) are merged key by key; lists and everything else replace what an outer scope says. Two choices are replaced as a whole:
+`ready`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one program. `ready` in
+`[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an error.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
@@ -99,6 +101,12 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
     ),
     ("limits", LimitsTable, ""),
     ("logs", LogsTable, ""),
+    (
+        "hooks",
+        HooksTable,
+        'Each is a command as a list (`["./notify.sh"]`) or a table; see [hooks](../howto/hooks.md).',
+    ),
+    ("hooks.*", HookTable, ""),
 )
 
 _ENV_FILE = """

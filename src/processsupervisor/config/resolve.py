@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from processsupervisor.config.problem import Finding
-from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ReadyTable, RestartTable, WebTable
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, HooksTable, ReadyTable, RestartTable, WebTable
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
 from processsupervisor.config.shape import ready_of_native
-from processsupervisor.config.spec import BotSpec, FleetSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
+from processsupervisor.config.spec import BotSpec, FleetSpec, HookSpec, Kind, ReadyKind, ReadySpec, RestartSpec, WebSpec
 
 _KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
 
@@ -100,10 +100,21 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "logs": {"max_bytes": table.logs.max, "keep": table.logs.keep},
         "stdin": "null",
         "log_level": table.log_level,
+        "hooks": _hooks(table.hooks, folder),
         "options": dict(table.options),
         "error": None,
         "error_rechecks": False,
     }
+
+
+def _hooks(table: HooksTable, folder: Path) -> dict[str, HookSpec]:
+    hooks: dict[str, HookSpec] = {}
+    for name in HooksTable.model_fields:
+        hook = getattr(table, name)
+        if hook is not None:
+            command = [_program(folder, hook.command[0]), *hook.command[1:]]
+            hooks[name] = {"command": command, "timeout_s": hook.timeout, "env": list(hook.env)}
+    return hooks
 
 
 def _program(folder: Path, text: str) -> str:

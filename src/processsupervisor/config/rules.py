@@ -177,6 +177,17 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
         )
 
 
+def hooks_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The programs of hooks that are named by a path exist and may be executed; a bot runs without, so it is a warning."""
+    for name, hook in (spec.get("hooks") or {}).items():  # settings that an older psv applied have none
+        path = Path(hook["command"][0])
+        if "/" in hook["command"][0] and not _is_executable(path):
+            what = "is not executable" if path.exists() else "does not exist"
+            hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
+            message = f"{name} of hooks: {path} {what}"
+            yield Finding(("hooks", name), "hook-missing", printable(message), printable(hint), outside=True, warning=True)
+
+
 RULES: tuple[Rule, ...] = (
     script_is_a_file,
     command_can_run,
@@ -185,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     cwd_is_a_folder,
     env_files_can_be_read,
     user_can_be_taken,
+    hooks_can_run,
 )
 
 
@@ -203,7 +215,7 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
     if not spec["error_rechecks"]:
         return spec["error"]
-    findings = check_bot(spec, Site(folder))
+    findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from processsupervisor.config.values import (
+    HOOK,
     CommandLine,
     Count,
     Duration,
@@ -147,6 +148,33 @@ class LogsTable(Table):
     keep: Count = key(5, "Segments kept, the active one included", "5", ge=1, le=1000)
 
 
+class HookTable(Table):
+    """One hook; a list stands for its command."""
+
+    command: CommandLine = Field(description="The command; `./` is beside fleet.toml", json_schema_extra={"shown": "required"})
+    timeout: SomeTime = key(10.0, "After this long its whole process tree is killed", '"10s"')
+    env: list[VariableName] = key(list, "Variables of the bot (`env`, `env_file`) that it sees too", "[]")
+
+
+Hook = Annotated[HookTable | None, *HOOK]
+
+
+class HooksTable(Table):
+    """Commands run around the steps of a bot."""
+
+    before_start: Hook = key(None, "Before each start; one that fails or takes too long is a failed start", "-")
+    after_start: Hook = key(None, "The process was started", "-")
+    after_ready: Hook = key(None, "The bot is ready", "-")
+    before_stop: Hook = key(None, "Before a stop that was asked for; takes at most half of `stop.timeout`", "-")
+    after_stop: Hook = key(None, "The bot has ended as asked", "-")
+    after_exit: Hook = key(None, "The process has ended, for whatever reason", "-")
+    before_pause: Hook = key(None, "Before a native bot is asked to pause; at most 5 s", "-")
+    after_pause: Hook = key(None, "It has paused", "-")
+    before_resume: Hook = key(None, "Before it is asked to go on; at most 5 s", "-")
+    after_resume: Hook = key(None, "It goes on", "-")
+    after_config: Hook = key(None, "`psv up` applied other settings of this bot than those before", "-")
+
+
 class ScopeTable(Table):
     """Settings that stand in [global], [types.X] or [bots.X]."""
 
@@ -185,6 +213,7 @@ class ScopeTable(Table):
     limits: LimitsTable = key(LimitsTable, "Limits", "see below")
     logs: LogsTable = key(LogsTable, "Log files", "see below")
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "Least severe of its own log messages (native bots)", '"info"')
+    hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none")
     options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}")
 
 

@@ -65,6 +65,14 @@ class LogsSpec(TypedDict):
     keep: int
 
 
+class HookSpec(TypedDict):
+    """A command of the operator; `env` names the bot's own variables that it sees."""
+
+    command: list[str]
+    timeout_s: float
+    env: list[str]
+
+
 class BotSpec(TypedDict):
     """Everything that a start of one bot needs.
 
@@ -101,6 +109,7 @@ class BotSpec(TypedDict):
     logs: LogsSpec
     stdin: Literal["null"]
     log_level: Literal["debug", "info", "warning", "error"]
+    hooks: dict[str, HookSpec]
     options: dict[str, object]
     error: str | None
     error_rechecks: bool

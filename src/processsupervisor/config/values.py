@@ -183,6 +183,15 @@ def _command(value: Any) -> list[Any]:
     return value
 
 
+def _hook(value: Any) -> object:
+    if isinstance(value, list):
+        return {"command": value}
+    if isinstance(value, str):
+        hint = 'write ["./notify.sh", "first argument"], or { command = [...], timeout = "20s" }; no shell reads it'
+        raise Wrong("a list of texts, or a table with a command", hint)
+    return value
+
+
 def _regex(value: Any) -> str:
     text = _filled(value)
     try:
@@ -271,4 +280,5 @@ Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
 Url = Annotated[str, *_kind("URL", _url)]
 Listen = Annotated[str, *_kind('"host:port"', _listen)]
 FleetName = Annotated[str, *_kind("name", _fleet_name)]
+HOOK = _kind("command or table", _hook)
 Options = Annotated[dict[str, object], *_kind("table of anything", _options)]

@@ -88,7 +88,7 @@ HAS_PROCESS: Final = frozenset({S.STARTING, S.RUNNING, S.PAUSING, S.PAUSED, S.RE
 
 DEADLINE_OF: Final[dict[State, str]] = {
     S.INITIALIZING: "launched at once; while the system refuses new processes, as soon as it has room again",
-    S.STARTING: "start_timeout: the tree is killed, reason start-timeout, then as after any exit",
+    S.STARTING: "the timeout of a before_start hook, then start_timeout: the tree is killed, reason start-timeout, then as after any exit",
     S.RUNNING: "hang_after, for one that does not beat or is stopped: the tree is killed, reason hang; else none needed: its end or a stop leaves it",
     S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",
     S.PAUSED: "none needed: a command, an exit or a stop leaves it",

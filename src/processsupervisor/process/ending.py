@@ -31,7 +31,7 @@ def become_subreaper() -> None:
     import ctypes
 
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise SystemRefused("the kernel refuses to make the keeper a subreaper", hint="Linux 5.10 or newer is needed")
+        raise SystemRefused("the kernel refuses to make this process a subreaper", hint="Linux 5.10 or newer is needed")
 
 
 def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
-from processsupervisor.kernel.errors import LockHeld, is_exhausted
+from processsupervisor.kernel.errors import LockHeld, SystemRefused, is_exhausted
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
 from processsupervisor.process.exits import ExitRecord, ready_boottime_of, record_of
+from processsupervisor.process.hooks import delay_stop
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Alarm, Countdown, wait_patiently
@@ -76,7 +77,7 @@ class BotHandle:
         self._chores = Chores(self._on_step_failed)
         self._readiness = Readiness()
         self._alarm = Alarm()
-        self.pausing = Pausing(self, self._alarm)
+        self.pausing = Pausing(self, self._alarm, surroundings.hooks)
         self._gone = asyncio.Event()
 
     # -- commands
@@ -225,6 +226,8 @@ class BotHandle:
 
     async def _launch(self, secret: str) -> None:
         try:
+            if why := await self._around.hooks.before(self.name, "start"):
+                raise SystemRefused(why)
             address = self._readiness.open_address(self.spec["ready"])
             launched = await self._around.launcher.launch(self.spec, self.generation, secret=secret, notify_socket=address)
         except Exception as err:  # noqa: BLE001 - whatever it is, a launch that failed must leave STARTING
@@ -285,7 +288,8 @@ class BotHandle:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""
         while self.process is None and not self._has_status:
             await asyncio.sleep(0.01)
-        rungs = stop_rungs(self.spec["stop"], self.link, self.send_signal, self.kill_now)
+        stop = await delay_stop(self._around.hooks, self.name, self.spec["stop"]) if self.process is not None else self.spec["stop"]
+        rungs = stop_rungs(stop, self.link, self.send_signal, self.kill_now)
         while generation == self.generation and not self._gone.is_set():
             rung = rungs.pop(0) if len(rungs) > 1 else rungs[0]
             reach(CrashPoint.PSVD_BEFORE_RUNG)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.exits import ExitRecord
+from processsupervisor.process.hooks import Hooks, NoHooks
 from processsupervisor.process.launcher import KeeperPort, Launcher
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.process.search import Search
@@ -29,3 +30,4 @@ class Surroundings:
     known_pids: Callable[[], Iterable[int]]
     """First processes of all bots and our own processes: never leftovers of anybody."""
     search: Search = field(default_factory=Search)
+    hooks: Hooks = field(default_factory=NoHooks)

@@ -20,6 +20,8 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
 from processsupervisor.supervisor.breaker import Breaker
+from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
 
@@ -32,6 +34,8 @@ class FleetAround(Protocol):
     paths: FleetPaths
     store: Store
     breaker: Breaker
+    events: Events
+    hooks: HookRunner
     handles: dict[str, BotHandle]
     is_going_down: bool
 
@@ -66,6 +70,7 @@ class Aftermath:
         self._rows[handle.name] = record.generation, row
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
+        self._tell_exit(handle, record)
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
@@ -92,9 +97,15 @@ class Aftermath:
         if not self._fleet.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
             self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
             self._fleet.store.flush()
+            self._tell_exit(handle, record)
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
+
+    def _tell_exit(self, handle: BotHandle, record: ExitRecord) -> None:
+        facts = {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
+        self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **facts)
+        self._fleet.hooks.after(handle.name, "exit", facts | {"ended_at": record.at})
 
     def complete(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
@@ -136,6 +147,7 @@ class Aftermath:
         is_final = decision.what is Next.COMPLETE or (decision.what is Next.GIVE_UP and decision.delay_s is None)
         if decision.what is Next.START:
             handle.restarts += 1
+            self._fleet.events.tell("restart", bot=handle.name, reason=record.reason, by="policy", delay_s=decision.delay_s or 0.0)
             handle.life.fire(Trigger.EXIT, generation=handle.generation, reason=record.reason, exit_code=record.exit_code)
             handle.plan_start(decision.delay_s or 0.0, lambda: self._fleet.start(handle, "recover"))
         elif decision.what is Next.COMPLETE:

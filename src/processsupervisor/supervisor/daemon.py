@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 
 from processsupervisor.config.spec import Applied
@@ -15,12 +16,15 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Wanted
+from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
+from processsupervisor.supervisor.settings import take_settings
+from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
 _PRUNE_EVERY_S = 3600.0
@@ -49,6 +53,8 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         reconcile = await self._adopt_all()
+        self._fleet.uptime.take_over(self._fleet.handles.values())
+        self._tell_begin()
         self._fleet.zygotes.settle()
         self._fleet.is_adopted.set()
         reach(CrashPoint.PSVD_BEFORE_LISTEN)
@@ -66,6 +72,7 @@ class Psvd:
                 tasks.create_task(self._fleet.care.run()),
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
+                tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
             ]
@@ -95,6 +102,7 @@ class Psvd:
             signal.raise_signal(signal.SIGTERM)
             return
         reach(CrashPoint.PSVD_KEEPER_BACK)
+        self._fleet.events.tell("keeper", pid=self._fleet.keeper.pid, is_new=self._fleet.keeper.is_new)
         before = self._fleet.role_facts
         self._take_welcome()
         if self._fleet.keeper.is_new:
@@ -109,12 +117,24 @@ class Psvd:
 
     async def _adopt_all(self) -> Reconcile:
         """Find every bot again; what is not clear at once is settled beside the rest."""
-        is_cold = self._fleet.role_facts["psvd"]["generation"] == 1 and not self._paths.running.exists()
-        reconcile = Reconcile(self._fleet, is_cold=is_cold)
+        self._is_cold = self._fleet.role_facts["psvd"]["generation"] == 1 and not self._paths.running.exists()
+        reconcile = Reconcile(self._fleet, is_cold=self._is_cold)
         self._fleet.adoption = await reconcile.run()
         with contextlib.suppress(OSError):  # no disk, no mark: if all of psv is killed, the next start tries everything
             self._paths.running.touch(mode=0o600)
         return reconcile
+
+    def _tell_begin(self) -> None:
+        """Tell whoever follows that a psvd begins, and that it is another version than the one before."""
+        fleet, code = self._fleet, Code.own().name
+        before = fleet.chronicle.last("psvd")
+        if before is not None and (before.get("code"), before.get("version")) != (code, __version__):
+            was = {"from": f"{before.get('version')} ({before.get('code')})", "to": f"{__version__} ({code})"}
+            fleet.events.tell("upgrade", **was)
+        for bot, keys in take_settings(fleet.store, {name: handle.spec for name, handle in fleet.handles.items()}).items():
+            fleet.events.tell("config", bot=bot, changed=keys)
+            fleet.hooks.after(bot, "config", {"changed": keys})
+        fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
 
     async def _start_wanted(self) -> None:
         for number, handle in enumerate(list(self._fleet.handles.values())):
@@ -139,6 +159,8 @@ class Psvd:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
             self._fleet.store.prune()
+            self._fleet.chronicle.prune()
+            self._fleet.uptime.prune()
             self._fleet.store.flush()
 
     def _on_essential_end(self, status: int) -> None:

@@ -12,6 +12,8 @@ from processsupervisor.kernel.states import HAS_PROCESS, State
 from processsupervisor.supervisor.fleet import Fleet
 
 _LAST_WORDS_S = 0.05
+_HOOKS_S = 3.0
+"""How long the end of the fleet waits for after_ hooks, within its own time."""
 _SAY_AGAIN_S = 1.0
 
 
@@ -34,6 +36,7 @@ class Descent:
         fleet = self._fleet
         reach(CrashPoint.PSVD_BEFORE_DOWN)
         fleet.is_going_down = True
+        fleet.uptime.note_all(fleet.handles.values())
         fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
         fleet.web.close()
         fleet.zygotes.close()
@@ -48,11 +51,13 @@ class Descent:
         for handle in late:
             handle.kill_now()
         await asyncio.gather(*(h.life.wait_for(set(State) - HAS_PROCESS, 2.0) for h in late))
+        await fleet.hooks.drain(min(_HOOKS_S, deadline - mono()))
         fleet.store.flush()
         fleet.paths.running.unlink(missing_ok=True)  # an end in order: the next start tries everything again
         fleet.groups.close()
         reach(CrashPoint.PSVD_ALL_STOPPED)
         fleet.events.tell("down", stopped=len(stopping))
+        fleet.store.flush()
         # The keeper ends us next; listeners get their last line first.
         asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._say_down, exit_status)
         return len(stopping)

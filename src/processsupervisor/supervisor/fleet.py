@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from processsupervisor.commands.ports import ASKING
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.anchor import Anchor
@@ -32,11 +33,14 @@ from processsupervisor.supervisor.aftermath import Aftermath
 from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.care import Care
+from processsupervisor.supervisor.chronicle import Chronicle
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.store import SAVE_AGAIN_S, Store
 from processsupervisor.supervisor.strays import Strays
+from processsupervisor.supervisor.uptime import Uptime
 from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
@@ -45,6 +49,7 @@ _log = logging.getLogger("psv.fleet")
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
 RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
+_ASKED = frozenset({Trigger.LAUNCH, Trigger.STOP, Trigger.RESTART, Trigger.PAUSE, Trigger.RESUME})
 
 
 class Fleet:
@@ -61,6 +66,9 @@ class Fleet:
         self.web = WebRole(paths, self.keeper, applied["web"])
         self.is_going_down = False
         self.events = Events()
+        self.chronicle = Chronicle(self.store, self.events)
+        self.events.listen(lambda _event: self._plan_flush())
+        self.uptime = Uptime(self.store, lambda: self.is_going_down)
         self.role_facts: dict[str, dict[str, Any]] = {}
         self.adoption: dict[str, Any] = {}
         self.sampler = Sampler(self._running)
@@ -72,7 +80,9 @@ class Fleet:
         self._matched: dict[str, int] = {}
         """The newest generation of each bot of which logd has seen the ready line."""
         self._flush: asyncio.TimerHandle | None = None
+        self._told_problem = ""
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
+        self.hooks = HookRunner(paths, lambda name: self.handles[name].spec if name in self.handles else None, self.events)
         around = Surroundings(
             paths=paths,
             launcher=self.launcher,
@@ -82,6 +92,7 @@ class Fleet:
             on_born=self._on_born,
             on_refused=self._on_refused,
             known_pids=self.first_pids,
+            hooks=self.hooks,
         )
         wanted = self.store.wanted()
         self.handles: dict[str, BotHandle] = {}
@@ -121,6 +132,7 @@ class Fleet:
         """Note durably what is wanted of a bot; committed before the act that follows."""
         reach(CrashPoint.PSVD_BEFORE_WANTED)
         handle.wanted = wanted
+        self.uptime.note(handle)
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
         reach(CrashPoint.PSVD_AFTER_WANTED)
@@ -235,16 +247,20 @@ class Fleet:
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         self._births.on_born(handle, identity)
+        self.hooks.on_born(name, handle.generation, identity.pid)
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
-        self.store.add_transition(transition)
-        self._plan_flush()
+        asked_by = asked_by_of(transition)
+        self.store.add_transition(transition, asked_by)
+        is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
+        self.uptime.note(handle, handle.exited_at if is_end else None)
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
             asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
-        self.events.tell("transition", **transition.facts())
+        self.hooks.on_transition(transition)
+        self.events.tell("transition", **transition.facts(), **({"by": asked_by} if asked_by else {}))
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
         if self._flush is None:
@@ -255,6 +271,9 @@ class Fleet:
         reach(CrashPoint.PSVD_BEFORE_FLUSH)
         self.store.flush()
         reach(CrashPoint.PSVD_AFTER_FLUSH)
+        if (problem := self.store.problem) != self._told_problem:
+            self._told_problem = problem
+            self.events.tell("alert", what="psv.db", message=problem or "psv.db is used again")
         if self.store.is_behind:
             self._plan_flush(SAVE_AGAIN_S)
 
@@ -266,6 +285,13 @@ class Fleet:
         """Let go of everything without touching a bot."""
         self.web.close()
         self.breaker.close()
+        self.hooks.close()
         for handle in self.handles.values():
             handle.close()
         self.store.close()
+
+
+def asked_by_of(transition: Transition) -> str | None:
+    """Return who asked for a transition by a command that is being carried out now."""
+    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", Reason.ADMIN)
+    return ASKING.get() if is_asked else None

@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from processsupervisor.commands.ports import Caller, Emit
+from processsupervisor.commands.ports import ASKING, Caller, Emit
 from processsupervisor.config.applied import source_digest
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.resources.usage import pss_bytes
@@ -112,6 +113,7 @@ class Manager:
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
         """See FleetPort."""
         self._fleet.store.add_audit(wall(), caller.name, op, json.dumps(dict(args)))
+        self._fleet.events.tell("command", op=op, by=caller.name, args=dict(args))
         _log.info("command", extra={"op": op, "caller": caller.name})
 
     # -- bots
@@ -175,6 +177,7 @@ class Manager:
         self._fleet.want(handle, Wanted.UP)
         self._fleet.forget_quick(handle)
         before = handle.generation
+        self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state in HAS_PROCESS:
             handle.stop(is_restart=True)
         else:
@@ -224,7 +227,18 @@ class Manager:
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""
         self._fleet.store.flush()
-        return self._fleet.store.history(name, limit)
+        return view.history(self._fleet.store.history(name, limit), self._fleet.store.exits(name, limit), name)[-limit:]
+
+    def uptime(self, name: str) -> dict[str, object]:
+        """See FleetPort."""
+        return dict(self._fleet.uptime.shares(name))
+
+    async def events(
+        self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool
+    ) -> None:
+        """See FleetPort."""
+        bots = None if names is None else set(names)
+        await self._fleet.chronicle.tell(emit, after=after, bots=bots, limit=limit, is_followed=is_followed)
 
     def _act(self, name: str) -> BotHandle:
         if self._fleet.is_going_down:

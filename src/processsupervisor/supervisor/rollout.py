@@ -46,7 +46,7 @@ class Rollouts:
             raise Refused("nothing can be started: no keeper", hint="bots go on as they are; psv up brings a new keeper")
         # Progress only: the answer is complete in itself, so that a slow reader loses nothing it needs.
         events: asyncio.Queue[dict[str, object]] = asyncio.Queue(_QUEUE_EVENTS)
-        present = self._present = Rollout(self._fleet, handles, batch, lambda event: _offer(events, event))
+        present = self._present = Rollout(self._fleet, handles, batch, lambda event: self._tell(events, event))
         task = self._task = asyncio.get_running_loop().create_task(present.run())
         task.add_done_callback(self._on_done)
         task.add_done_callback(lambda _: _offer(events, {}))
@@ -57,6 +57,10 @@ class Rollouts:
         finally:
             present.is_left = True
 
+    def _tell(self, events: asyncio.Queue[dict[str, object]], event: dict[str, object]) -> None:
+        _offer(events, event)
+        self._fleet.events.tell("rollout", step=event["kind"], **{name: value for name, value in event.items() if name != "kind"})
+
     def _on_done(self, task: asyncio.Task[dict[str, object]]) -> None:
         self._present = None
         if task.cancelled():
@@ -66,6 +70,7 @@ class Rollouts:
             return
         result = task.result()
         self._stopped = "" if result["ok"] else str(result["message"])
+        self._fleet.events.tell("rollout", step="end", ok=result["ok"], message=result["message"])
         _log.info("rollout ended", extra={"ok": result["ok"], "outcome": result["message"]})
 
     def notes(self) -> list[dict[str, str]]:

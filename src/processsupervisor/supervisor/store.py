@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from processsupervisor.kernel.clock import boottime, mono
@@ -37,6 +37,33 @@ CREATE TABLE IF NOT EXISTS exits (
 CREATE INDEX IF NOT EXISTS exits_of_bot ON exits (bot, id);
 CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, op TEXT NOT NULL, args TEXT NOT NULL);
 """
+# Tables are added, and columns that may be empty, under the same schema number: a psv of the version before goes on with the file,
+# as it must when an upgrade is taken back.
+_ADDED = """
+CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, bot TEXT, event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS uptime (
+    bot TEXT NOT NULL, hour INTEGER NOT NULL, up_s REAL NOT NULL, down_s REAL NOT NULL, unknown_s REAL NOT NULL,
+    PRIMARY KEY (bot, hour)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (bot TEXT PRIMARY KEY, mark TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS settings (bot TEXT PRIMARY KEY, digests TEXT NOT NULL);
+"""
+
+
+class Keeper(Protocol):
+    """Somebody who keeps what is not on disk yet until it is; asked at each flush, never while the store works from memory."""
+
+    def write(self, store: Store) -> bool:
+        """Put all of it into the transaction; tell whether there was anything."""
+        ...
+
+    def on_written(self) -> None:
+        """What `write` put is durable."""
+        ...
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something waits to be written."""
+        ...
 
 
 class Store:
@@ -50,12 +77,14 @@ class Store:
         self._dirty = False
         self._is_in_memory = False
         self._tried_mono = mono()
+        self._undone = 0  # transactions that the disk refused
+        self.keepers: list[Keeper] = []
         self._db = self._open()
 
     @property
     def is_behind(self) -> bool:
         """Tell whether something that must be durable is not on disk: flush is to be called again after SAVE_AGAIN_S."""
-        return self._is_in_memory or bool(self.unsaved)
+        return self._is_in_memory or bool(self.unsaved) or any(keeper.is_behind for keeper in self.keepers)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -100,7 +129,9 @@ class Store:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            db.executescript(_SCHEMA)
+            db.executescript(_SCHEMA + _ADDED)
+            if not any(row[1] == "asked_by" for row in db.execute("PRAGMA table_info(history)")):
+                db.execute("ALTER TABLE history ADD COLUMN asked_by TEXT")
             if version != SCHEMA_VERSION:
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         except sqlite3.Error:
@@ -116,10 +147,11 @@ class Store:
         """Note what is wanted; on disk at the next flush."""
         self.unsaved[bot] = wanted
 
-    def add_transition(self, t: Transition) -> None:
-        """Note one transition."""
-        row = (t.bot, t.at, str(t.before), str(t.after), str(t.trigger), t.reason, t.generation, t.exit_code)
-        self._run("INSERT INTO history (bot, at, before, after, trigger, reason, generation, exit_code) VALUES (?,?,?,?,?,?,?,?)", row)
+    def add_transition(self, t: Transition, asked_by: str | None = None) -> None:
+        """Note one transition, and who asked for it."""
+        row = (t.bot, t.at, str(t.before), str(t.after), str(t.trigger), t.reason, t.generation, t.exit_code, asked_by)
+        names = "bot, at, before, after, trigger, reason, generation, exit_code, asked_by"
+        self._run(f"INSERT INTO history ({names}) VALUES (?,?,?,?,?,?,?,?,?)", row)
 
     def add_exit(self, bot: str, record: ExitRecord, *, is_counted: bool) -> int:
         """Note one exit and return its row number; `is_counted` exits fill the restart windows.
@@ -142,6 +174,11 @@ class Store:
         rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT 1", (bot,))
         return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
 
+    def exit_of(self, bot: str, generation: int) -> ExitRecord | None:
+        """Return the exit record of one generation, None when its end is not noted."""
+        rows = self._rows("SELECT record FROM exits WHERE bot = ? AND generation = ?", (bot, generation))
+        return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
+
     def has_exit(self, bot: str, generation: int) -> bool:
         """Tell whether the end of this generation is noted."""
         return bool(self._rows("SELECT 1 FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation)))
@@ -159,9 +196,15 @@ class Store:
 
     def history(self, bot: str, limit: int) -> list[dict[str, object]]:
         """Return the newest `limit` transitions, oldest first."""
-        names = ("bot", "at", "from", "to", "trigger", "reason", "generation", "exit_code")
-        query = "SELECT bot, at, before, after, trigger, reason, generation, exit_code FROM history WHERE bot = ? ORDER BY id DESC LIMIT ?"
-        return [dict(zip(names, row, strict=True)) for row in reversed(self._rows(query, (bot, limit)))]
+        names = ("bot", "at", "from", "to", "trigger", "reason", "generation", "exit_code", "by")
+        columns = "bot, at, before, after, trigger, reason, generation, exit_code, asked_by"
+        rows = self._rows(f"SELECT {columns} FROM history WHERE bot = ? ORDER BY id DESC LIMIT ?", (bot, limit))
+        return [dict(zip(names, row, strict=True)) for row in reversed(rows)]
+
+    def exits(self, bot: str, limit: int) -> list[ExitRecord]:
+        """Return the newest `limit` exit records of a bot, oldest first."""
+        rows = self._rows("SELECT record FROM exits WHERE bot = ? ORDER BY id DESC LIMIT ?", (bot, limit))
+        return [ExitRecord.from_json(json.loads(row[0])) for row in reversed(rows)]
 
     def add_audit(self, at: float, caller: str, op: str, args: str) -> None:
         """Note one permitted command."""
@@ -173,10 +216,14 @@ class Store:
             self._return_to_disk()
         upsert = "INSERT INTO wanted VALUES (?, ?) ON CONFLICT (bot) DO UPDATE SET wanted = excluded.wanted"
         written = {bot: wanted for bot, wanted in self.unsaved.items() if self._run(upsert, (bot, str(wanted))) is not None}
+        undone = self._undone
+        wrote = [keeper for keeper in self.keepers if not self._is_in_memory and keeper.write(self)]
         if self._dirty:
             self._dirty = False
             if self._guard("COMMIT") is not None and not self._is_in_memory:
                 self.unsaved = {bot: wanted for bot, wanted in self.unsaved.items() if bot not in written}
+                for keeper in wrote if self._undone == undone else ():
+                    keeper.on_written()
 
     def prune(self) -> None:
         """Drop history beyond its bounds; called now and then."""
@@ -187,6 +234,15 @@ class Store:
             "SELECT id, row_number() OVER (PARTITION BY bot ORDER BY id DESC) n FROM exits) WHERE n > ?)",
             (EXITS_PER_BOT,),
         )
+
+    def write(self, statement: str, values: tuple[object, ...]) -> int | None:
+        """Carry out one statement on another file's tables, on disk at the next flush; returns its row, None when the disk refuses."""
+        cursor = self._run(statement, values)
+        return None if cursor is None else int(cursor.lastrowid or 0)
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query on another file's tables."""
+        return self._rows(query, values)
 
     def close(self) -> None:
         """Commit and close."""
@@ -211,6 +267,7 @@ class Store:
             cursor = self._db.execute(statement, values)
         except sqlite3.Error as err:
             self.problem = f"psv.db cannot be written: {err}"
+            self._undone += 1
             if self._db.in_transaction and statement == "COMMIT":
                 self._db.execute("ROLLBACK")
             elif not self._db.in_transaction:

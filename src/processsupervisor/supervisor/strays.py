@@ -1,4 +1,4 @@
-"""Processes that some bot left with the keeper and that show nothing of it any more: reported, never signalled.
+"""Processes that some bot left with the keeper and that show nothing of it any more: reported, never signalled. What a hook left is ended.
 
 Who keeps session, environment, lock or cgroup of a bot is attributed and ends with it (process/tree.py). Who shed all of
 them becomes the keeper's child all the same, and is named in status until it ends; the end of the fleet ends it.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from processsupervisor.kernel.identity import Identity, read_stat
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.launcher import KeeperPort
-from processsupervisor.process.tree import Attribution, children_of
+from processsupervisor.process.tree import Attribution, children_of, family, marks_of
 from processsupervisor.resources.cgroups import Groups
 
 LOOK_EVERY_S = 3.0
@@ -79,8 +81,17 @@ class Strays:
     def _judge(self, identity: Identity, attribution: Attribution) -> bool:
         if self._is_in_group(identity.pid) or attribution.bots_of(identity.pid):
             return False
+        if self._is_of_hook(identity.pid):
+            for member in family(identity, self._known()):
+                send_signal(member, signal.SIGKILL)
+            return False
         _log.warning("a process belongs to no bot that could be told", extra={"child": identity.pid})
         return True
+
+    def _is_of_hook(self, pid: int) -> bool:
+        """Tell whether a process is what a hook of this fleet left: whoever was to end it is gone, else it would not be the keeper's."""
+        marks = marks_of(pid)
+        return b"PSV_FLEET=" + os.fsencode(self._paths.folder) in marks and any(mark.startswith(b"PSV_HOOK=") for mark in marks)
 
     def _is_in_group(self, pid: int) -> bool:
         if self._groups.root is None:

@@ -112,6 +112,22 @@ def _summary(spec: BotSpec) -> dict[str, object]:
     return shown | {"env": sorted(spec["env"]), "env_files": spec["env_files"]}
 
 
+def history(transitions: list[dict[str, object]], exits: list[ExitRecord], bot: str) -> list[dict[str, object]]:
+    """Return the rows of `bot.history`: transitions and exits in the order of their times, all with the same first keys."""
+    rows: list[dict[str, object]] = [{"kind": "transition", **row} for row in transitions]
+    for record in exits:
+        none = {"from": None, "to": None, "trigger": None}
+        first = {"kind": "exit", "bot": bot, "at": record.at, **none, "reason": record.reason, "generation": record.generation}
+        more = {"signal": record.signal, "uptime_s": record.uptime_s, "message": record.message}
+        rows.append({**first, "exit_code": record.exit_code, "by": None, **more})
+    return sorted(rows, key=_at)
+
+
+def _at(row: dict[str, object]) -> float:
+    at = row["at"]
+    return at if isinstance(at, float) else 0.0
+
+
 async def await_last_words(record: ExitRecord | None) -> None:
     """Give logd a moment: the last line of a bot that failed to start says more than its exit code."""
     deadline = mono() + _LAST_LINE_S

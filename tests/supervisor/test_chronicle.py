@@ -1,0 +1,272 @@
+"""The chronicle: what is on disk is shown to a follower once and in order, whichever psvd told it; what is lost is counted."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import PSV, environment
+from tests.supervisor.live import LiveFleet, eventually
+
+from processsupervisor.ipc.client import ControlClient
+from processsupervisor.kernel.errors import UsageError
+from processsupervisor.supervisor import chronicle as chronicle_module
+from processsupervisor.supervisor import events as events_module
+from processsupervisor.supervisor.chronicle import Chronicle
+from processsupervisor.supervisor.events import Event, Events
+from processsupervisor.supervisor.store import Store
+
+ROOT = Path(__file__).parents[2]
+SLEEPER = """
+    [bots.x]
+    command = ["sleep", "1000"]
+    ready = { after = "0s" }
+    restart = { initial = "0s" }
+"""
+
+
+class Life:
+    """One psvd's view of a database."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+        self.events = Events()
+        self.chronicle = Chronicle(self.store, self.events)
+
+    def die(self) -> None:
+        """End as by kill -9: what is not committed is gone."""
+        self.store._db.close()
+
+    async def read(self, after: str | None = None, bots: set[str] | None = None, limit: int | None = None) -> list[Event]:
+        """Return what is told without following."""
+        told: list[Event] = []
+
+        async def emit(event: Event) -> None:
+            told.append(event)
+
+        await self.chronicle.tell(emit, after=after, bots=bots, limit=limit, is_followed=False)
+        assert told[0] == {"kind": "begin", "life": self.events.life, "seq": self.events.seq}
+        return told[1:]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database lies."""
+    return tmp_path / "psv.db"
+
+
+def _n(events: list[Event]) -> list[object]:
+    return [event.get("n") for event in events]
+
+
+async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
+    """The newest N, or all behind one; of some bots or of everything."""
+    life = Life(path)
+    for n in range(10):
+        life.events.tell("alert", bot="ab"[n % 2], n=n)
+    assert _n(await life.read(limit=3)) == [7, 8, 9]
+    assert _n(await life.read(bots={"a"}, limit=3)) == [4, 6, 8]
+    assert _n(await life.read(after="7")) == [7, 8, 9]
+    assert _n(await life.read(after="7", bots={"b"})) == [7, 9]
+    assert [event["seq"] for event in await life.read(limit=20)] == list(range(1, 11))
+    with pytest.raises(UsageError):
+        await life.read(after="soon")
+
+
+async def test_the_next_psvd_goes_on_and_passes_nothing_over(path: Path) -> None:
+    """A follower who saw what no disk has meets its number again; with its life it is given the event that bears it now."""
+    first = Life(path)
+    for n in range(5):
+        first.events.tell("alert", n=n)
+    first.store.flush()
+    first.events.tell("alert", n="never written")
+    first.die()
+    second = Life(path)
+    second.events.tell("alert", n="new")
+    assert _n(await second.read(after=f"6-{first.events.life}")) == ["new"]
+    assert _n(await second.read(after=f"4-{first.events.life}")) == [4, "new"]
+    assert _n(await second.read(after=f"6-{second.events.life}")) == []
+    assert [event["seq"] for event in await second.read(limit=9)] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_the_table_is_bounded_and_says_what_it_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go; who comes from before them is told how many."""
+    monkeypatch.setattr(chronicle_module, "EVENT_ROWS", 10)
+    life = Life(path)
+    for n in range(25):
+        life.events.tell("alert", n=n)
+    life.store.flush()
+    life.chronicle.prune()
+    life.store.flush()
+    lost, *kept = await life.read(after="3")
+    assert (lost["kind"], lost["count"]) == ("lost", 12)
+    assert _n(kept) == list(range(15, 25))
+    assert life.store.rows("SELECT count(*) FROM events") == [(10,)]
+
+
+async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> None:
+    """A file that cannot be used is not written; when it can be, what happened meanwhile comes behind what it held."""
+    before = Life(path)
+    for n in range(3):
+        before.events.tell("alert", n=n)
+    before.store.close()
+    path.rename(path.with_suffix(".away"))
+    path.mkdir()
+    life = Life(path)
+    life.events.tell("alert", n="meanwhile")
+    assert _n(await life.read(limit=5)) == ["meanwhile"]
+    assert life.store.is_behind
+    path.rmdir()
+    path.with_suffix(".away").rename(path)
+    life.store._tried_mono -= 60
+    seen = f"1-{life.events.life}"
+    assert _n(await life.read(limit=9)) == [0, 1, 2, "meanwhile"]
+    assert _n(await life.read(after=seen))[-1] == "meanwhile", "a number of before means another event now: shown again, not passed over"
+    life.events.tell("alert", n="after")
+    assert [event["seq"] for event in await life.read(limit=2)] == [4, 5]
+
+
+def test_events_that_no_disk_takes_are_bounded(path: Path) -> None:
+    """Memory of psvd does not grow with a broken disk."""
+    life = Life(path)
+    for n in range(chronicle_module.PENDING_EVENTS + 100):
+        life.events.tell("alert", n=n)
+    assert len(life.chronicle._pending) == chronicle_module.PENDING_EVENTS
+
+
+async def test_a_slow_follower_loses_the_oldest_and_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads one event, then 100 come while its queue holds 10."""
+    monkeypatch.setattr(events_module, "_QUEUE_EVENTS", 10)
+    life = Life(path)
+    told: list[Event] = []
+
+    async def emit(event: Event) -> None:
+        told.append(event)
+        if event["kind"] == "begin":
+            for n in range(100):
+                life.events.tell("alert", n=n)
+            life.events.tell("down", stopped=0)
+
+    await life.chronicle.tell(emit, after=None, bots=None, limit=0, is_followed=True)
+    assert [event["kind"] for event in told[:3]] == ["begin", "lost", "alert"]
+    assert told[1]["count"] == 91
+    assert _n(told[2:-1]) == list(range(91, 100))
+
+
+def _kinds_told() -> Iterator[tuple[str, str]]:
+    """Yield (place, kind) of every `….events.tell(kind)` of the package."""
+    for source in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text())):
+            is_tell = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "tell"
+            if is_tell and ast.unparse(node.func.value).endswith("events"):  # type: ignore[attr-defined]
+                kind = node.args[0]  # type: ignore[attr-defined]
+                assert isinstance(kind, ast.Constant), f"{source.name}:{kind.lineno}: a kind is written as a text"
+                yield f"{source.name}:{kind.lineno}", str(kind.value)
+
+
+def test_every_kind_is_documented() -> None:
+    """docs/reference/json.md lists each kind that the code tells, and none that it does not."""
+    page = (ROOT / "docs" / "reference" / "json.md").read_text().partition("## psv events --json")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    told = dict((kind, place) for place, kind in _kinds_told())
+    assert told.keys() - listed == set(), f"not documented: { {told[k]: k for k in told.keys() - listed} }"
+    assert listed - told.keys() == {"lost"}, "documented, but never told"
+
+
+# -- real fleets
+
+
+def _follow(fleet: LiveFleet, out: Path, *options: str) -> subprocess.Popen[bytes]:
+    with out.open("wb") as file:
+        argv = [*PSV, "-C", str(fleet.folder), "events", "-f", "--json", *options]
+        return subprocess.Popen(argv, stdout=file, stderr=subprocess.STDOUT, env=environment(), stdin=subprocess.DEVNULL)
+
+
+def _shown(out: Path) -> list[Event]:
+    return [json.loads(line) for line in out.read_text().splitlines() if line.startswith("{")]
+
+
+def test_a_follower_survives_every_psvd(fleet: LiveFleet, tmp_path: Path) -> None:
+    """psvd is killed three times under it: it says so, and shows every event of the database once, up to the end of the fleet."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    out = tmp_path / "events"
+    follower = _follow(fleet, out, "-n", "20000")
+    eventually(lambda: _shown(out), "the first events")
+    for count in (1, 2, 3):
+        pid = fleet.kill_role("psvd")
+        eventually(lambda dead=pid: fleet.answers() and fleet.role_pid("psvd") != dead, "a new psvd answers")
+        fleet.call("bot.restart", names=["x"])
+        eventually(lambda n=count: sum(e["kind"] == "restart" for e in _shown(out)) == n, "the follower sees the restart")
+    fleet.down()
+    assert follower.wait(20) == 0
+    shown = _shown(out)
+    fleet.up()
+    kept = [row[0] for row in Store(fleet.paths.database).rows("SELECT id FROM events ORDER BY id")]
+    numbers = [event["seq"] for event in shown]
+    assert numbers == sorted(set(numbers))
+    assert set(numbers) == {number for number in kept if number <= numbers[-1]}
+    assert shown[-1]["kind"] == "down"
+    assert out.read_text().count("psvd is back") == 3
+    assert {"psvd", "transition", "restart", "command", "exit", "down"} <= {event["kind"] for event in shown}
+
+
+def test_who_asked_and_why_is_kept(fleet: LiveFleet) -> None:
+    """History and events name the caller of a command, and the policy where nobody asked."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    fleet.call("bot.restart", names=["x"])
+    pid = fleet.until("x", state="RUNNING")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    fleet.until("x", state="RUNNING", generation=3)
+    rows = fleet.call("bot.history", names=["x"])
+    asked = next(row for row in rows if row["kind"] == "transition" and row["trigger"] == "restart")
+    assert asked["by"] and asked["reason"] == "admin"
+    assert [(row["reason"], row["signal"]) for row in rows if row["kind"] == "exit"] == [("admin", "SIGTERM"), ("signal", "SIGKILL")]
+    assert not any(row["by"] for row in rows if row["kind"] == "transition" and row["trigger"] in ("ready", "exit"))
+    with ControlClient(fleet.paths) as client:
+        events = list(client.stream("fleet.events", {"names": ["x"]}))
+    restarts = [(event["by"], event["reason"]) for event in events if event["kind"] == "restart"]
+    assert restarts == [(asked["by"], "admin"), ("policy", "signal")]
+
+
+def _events(fleet: LiveFleet, kind: str) -> list[Event]:
+    with ControlClient(fleet.paths) as client:
+        return [event for event in client.stream("fleet.events", {"limit": 1000}) if event["kind"] == kind]
+
+
+def test_a_rollout_is_told_step_by_step(fleet: LiveFleet) -> None:
+    """Plan, batch, bot, end: whoever follows sees the same as whoever asked for it."""
+    fleet.write("main.py", "import time\ntime.sleep(1000)\n")
+    fleet.configure('[bots.x]\nscript = "main.py"\nready = { after = "0s" }\n')
+    fleet.up()
+    assert fleet.call("fleet.rollout", names=["x"])["ok"]
+    told = _events(fleet, "rollout")
+    assert [event["step"] for event in told] == ["plan", "batch", "bot", "end"]
+    assert (told[2]["bot"], told[2]["outcome"], told[3]["ok"]) == ("x", "rolled", True)
+
+
+def test_another_version_of_psvd_is_told(fleet: LiveFleet) -> None:
+    """The psvd before was of another copy; one of the same copy is no upgrade."""
+    fleet.configure(SLEEPER)
+    fleet.up()
+    fleet.down()
+    with contextlib.closing(sqlite3.connect(fleet.paths.database)) as db:
+        db.execute("""UPDATE events SET event = replace(event, '"code": "', '"code": "0.0.9-') WHERE event LIKE '%"kind": "psvd"%'""")
+        db.commit()
+    fleet.up()
+    first = _events(fleet, "upgrade")
+    assert len(first) == 1 and "0.0.9-" in str(first[0]["from"]) and "0.0.9-" not in str(first[0]["to"])
+    fleet.kill_role("psvd")
+    eventually(lambda: fleet.answers() and len(_events(fleet, "psvd")) == 3, "a new psvd of the same copy")
+    assert _events(fleet, "upgrade") == first
+    assert [event["is_cold"] for event in _events(fleet, "psvd")] == [True, True, False]
