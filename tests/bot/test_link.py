@@ -31,14 +31,13 @@ def linked(tmp_path):
 
 
 def test_a_bot_says_who_it_is_and_that_it_is_ready(linked):
-    """Name, generation, secret, pid and protocol; ready; connected."""
+    """Name, generation, secret, pid and protocol; ready."""
     bot, supervisor = linked
     hello = supervisor.welcome()
     assert hello == {
         "op": "hello", "bot": "alice", "generation": 7, "secret": "0" * 32, "pid": bot.process.pid, "protocol": PROTOCOL,
     }  # fmt: skip
     supervisor.expect("ready")
-    assert supervisor.expect("connected")["value"] is True
 
 
 def test_a_bot_outlives_psvd_and_tells_the_next_one_everything(linked):

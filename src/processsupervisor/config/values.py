@@ -89,6 +89,13 @@ def _hang_time(value: Any) -> float:
     return seconds
 
 
+def _slow_time(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < 1:
+        raise Wrong("a duration of 1 second or more", "psvd looks at each bot once a second")
+    return seconds
+
+
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise Wrong('a size such as "256MB"')
@@ -183,6 +190,12 @@ def _command(value: Any) -> list[Any]:
     return value
 
 
+def _probe_command(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        raise Wrong("a list of texts", 'write exec = ["./check.sh", "first argument"]; no shell reads it')
+    return _command(value)
+
+
 def _hook(value: Any) -> object:
     if isinstance(value, list):
         return {"command": value}
@@ -265,6 +278,7 @@ Paths = Annotated[list[PathText], *_kind("path or list of paths", _paths)]
 Duration = Annotated[float, *_kind("duration", _duration)]
 HangTime = Annotated[float, *_kind("duration >= 2s, or 0", _hang_time)]
 SomeTime = Annotated[float, *_kind("duration > 0", _some_time)]
+SlowTime = Annotated[float, *_kind("duration >= 1s", _slow_time)]
 Size = Annotated[int, *_kind("size", _size)]
 Number = Annotated[float, *_kind("number", _number)]
 Count = Annotated[int, Label("whole number")]
@@ -276,6 +290,7 @@ RunName = Annotated[str, *_kind('"module:attribute"', _run)]
 VariableName = Annotated[str, *_kind("variable name", _variable)]
 VariableValue = Annotated[str, *_kind("text", _variable_value)]
 CommandLine = Annotated[list[Text], *_kind("list of texts", _command)]
+ProbeCommand = Annotated[list[Text], *_kind("list of texts", _probe_command)]
 Regex = Annotated[str, *_kind("regular expression (Python re)", _regex)]
 Url = Annotated[str, *_kind("URL", _url)]
 Listen = Annotated[str, *_kind('"host:port"', _listen)]

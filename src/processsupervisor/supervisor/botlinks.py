@@ -111,7 +111,7 @@ def _take(handle: BotHandle, message: Any) -> None:
             handle.pausing.say_turned(Trigger.PAUSED)
         case "resumed":
             handle.pausing.say_turned(Trigger.RESUMED)
-        case "connected":
-            handle.is_connected = bool(message.get("value"))
+        case "proof":
+            handle.condition.prove(message.get("at_mono"))
         case _:
             pass  # a newer bot may say more than this psvd knows
