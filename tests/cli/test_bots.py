@@ -9,7 +9,7 @@ from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
 KEYS = (
-    "name type kind state wanted health connected pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
+    "name type kind state wanted health health_message connected connected_age_s pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
     "cpu_percent reason exit_code next_start_in_s"
 ).split()
 

@@ -16,7 +16,8 @@ def bot_object(name: str, kind: str, state: str) -> dict[str, object]:
     running = state == "RUNNING"
     return {
         "name": name, "type": "helper" if kind == "native" else None, "kind": kind, "state": state, "wanted": "up",
-        "health": "healthy" if running else None, "connected": None, "pid": 4711 if running else None, "generation": 1,
+        "health": "healthy" if running else None, "health_message": None, "connected": None, "connected_age_s": None,
+        "pid": 4711 if running else None, "generation": 1,
         "ready_at": 1700000000.5 if running else None,
         "exited_at": None if running else 1700000000.25, "uptime_s": 12.5 if running else None, "restarts": 0,
         "memory_bytes": 3 << 20 if running else None,

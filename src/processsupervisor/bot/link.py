@@ -124,6 +124,8 @@ class Link:
         self._peer = peer
         for line in tuple(self._holds.values()):
             self._write(line)
+        has_proof = self._holds.get("proof", {}).get("at_mono") is not None
+        self._proved_mono = mono() if has_proof else float("-inf")
 
     def obey(self, line: dict[str, object]) -> None:
         """Do what psvd says; words of a newer psvd are left out."""

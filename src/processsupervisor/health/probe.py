@@ -50,7 +50,7 @@ async def ask(paths: FleetPaths, spec: BotSpec, kind: Kind) -> str | None:
 async def _execute(paths: FleetPaths, spec: BotSpec, health: HealthSpec) -> str | None:
     event = {"hook": "probe", "bot": spec["name"], "at": wall(), "fleet": str(paths.folder)}
     result = await run_job(paths, spec, health["exec"] or [], health["timeout_s"], env=health["env"], event=event)
-    tail = f": {redact(str(result['tail'][-1]))[:_SHOWN_CHARACTERS]}" if result["tail"] else ""
+    tail = f": {redact(str(result['tail'][-1])).strip()[:_SHOWN_CHARACTERS]}" if result["tail"] else ""
     if result["outcome"] == "timed-out":
         return f"not done within {health['timeout_s']:g} s{tail}"
     if result["outcome"] == "ok":

@@ -103,6 +103,6 @@ class Care:
             saved = keep(self._fleet.paths, dump)
             _log.warning("a bot is replaced", extra={"bot": handle.name, "why": verdict.message, "dump": saved["file"]})
             handle.put_down(verdict.reason, verdict.message, saved)
-            self._fleet.events.tell(str(verdict.reason), bot=handle.name, message=verdict.message, dump=saved["file"])
+            self._fleet.events.tell("hang", bot=handle.name, message=verdict.message, dump=saved["file"])
         finally:
             self._busy.discard(handle.name)
