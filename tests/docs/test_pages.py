@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -63,10 +64,14 @@ def test_every_block_says_what_it_is(page: Path) -> None:
     """A block has a language; a console block has commands; only what is not run may be of a language that no test knows."""
     for block in blocks(page):
         assert block.language, f"{page}:{block.line}: no language"
+        if block.language == "mermaid":
+            first, *arrows = block.text.splitlines()
+            assert first == "stateDiagram-v2"
+            assert all(re.fullmatch(r" {4}(\[\*\]|[A-Z]+) --> [A-Z]+(: [a-z-]+)?", arrow) for arrow in arrows)
         if block.language == "console":
             assert block.commands, f"{page}:{block.line}: no command"
         elif block.is_run and not block.file:
-            assert block.language in ("python", "toml", "text"), f"{page}:{block.line}: {block.language} is not checked by any test"
+            assert block.language in ("python", "toml", "text", "mermaid"), f"{page}:{block.line}: {block.language} is not checked by any test"
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)

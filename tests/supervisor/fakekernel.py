@@ -26,7 +26,7 @@ FIRST_PID = 5_000_000
 
 @dataclass(slots=True)
 class Process:
-    """One process; `state` is the letter of proc(5). `is_stubborn` does not end by any signal (state D)."""
+    """One process; `state` is the letter of proc(5). `is_stubborn` does not end by any signal (state D), `is_deaf` not by SIGTERM."""
 
     pid: int
     start_ticks: int
@@ -36,6 +36,7 @@ class Process:
     marks: set[bytes] = field(default_factory=set)
     locks: set[Path] = field(default_factory=set)
     is_stubborn: bool = False
+    is_deaf: bool = False
     watchers: list[int] = field(default_factory=list)
 
     @property
@@ -118,7 +119,8 @@ class FakeKernel:
         if number == 0:
             return
         self.signals.append((process, number))
-        if process.is_alive and not process.is_stubborn and number in (signal.SIGKILL, signal.SIGTERM):
+        is_taken = number == signal.SIGKILL or (number == signal.SIGTERM and not process.is_deaf)
+        if process.is_alive and not process.is_stubborn and is_taken:
             self.end(process, number)
             self.on_exit(process)
 

@@ -18,6 +18,18 @@ a dash means that the pair changes nothing. This page is generated from that tab
 `python -m processsupervisor.kernel.statepage`; do not edit it by hand.
 """
 
+_BELOW = """From every state with a process, `stop` leads to STOPPING, `restart` to RESTARTING, and `exit` on to RECOVERING;
+they are left out here where they would hide the rest.
+"""
+S, T = State, Trigger
+_USUAL = (
+    (S.INITIALIZING, T.LAUNCH), (S.STARTING, T.READY), (S.STARTING, T.EXIT), (S.RUNNING, T.EXIT), (S.RUNNING, T.STOP),
+    (S.RUNNING, T.RESTART), (S.RUNNING, T.PAUSE), (S.PAUSING, T.PAUSED), (S.PAUSED, T.RESUME), (S.RESUMING, T.RESUMED),
+    (S.STOPPING, T.EXIT), (S.RESTARTING, T.EXIT), (S.STOPPED, T.LAUNCH), (S.RECOVERING, T.LAUNCH), (S.RECOVERING, T.GIVE_UP),
+    (S.FAILED, T.LAUNCH), (S.RUNNING, T.GIVE_UP), (S.RUNNING, T.COMPLETE), (S.TERMINATED, T.LAUNCH), (S.INITIALIZING, T.LOSE),
+    (S.UNKNOWN, T.ADOPT), (S.UNKNOWN, T.EXIT), (S.UNKNOWN, T.GIVE_UP),
+)  # fmt: skip
+
 
 def page() -> str:
     """Return the whole page as Markdown."""
@@ -25,10 +37,8 @@ def page() -> str:
     parts += [f"| {s} | {'yes' if s in HAS_PROCESS else 'no'} | {DEADLINE_OF[s]} |" for s in State]
     parts += ["\n## The table\n", "| state | " + " | ".join(Trigger) + " |", "|---" * (len(Trigger) + 1) + "|"]
     parts += [f"| {s} | " + " | ".join(TABLE[s, t] or "-" for t in Trigger) + " |" for s in State]
-    parts += ["\n## The usual ways\n", "```text"]
-    usual = (Trigger.LAUNCH, Trigger.READY, Trigger.EXIT, Trigger.STOP, Trigger.RESTART, Trigger.PAUSE, Trigger.PAUSED, Trigger.RESUME,
-             Trigger.RESUMED, Trigger.GIVE_UP)  # fmt: skip
-    parts += [f"{s} --> {TABLE[s, t]}: {t}" for s in State for t in usual if TABLE[s, t] not in (None, s)]
+    parts += ["\n## The usual ways\n", _BELOW, "```mermaid", "stateDiagram-v2", f"    [*] --> {State.INITIALIZING}"]
+    parts += [f"    {s} --> {TABLE[s, t]}: {t}" for s, t in _USUAL]
     return "\n".join([*parts, "```"]) + "\n"
 
 

@@ -41,6 +41,11 @@ class ExitRecord:
     dump: dict[str, object] | None = None
     """What a bot that hung still said: `{file, at, process, stacks, tasks, missing}` (health/dumpfile.py)."""
 
+    @property
+    def has_status(self) -> bool:
+        """Tell whether a process was seen to end, and how."""
+        return self.exit_code is not None or self.signal is not None
+
     def to_json(self) -> dict[str, object]:
         """Return the record under the names of the contract."""
         return asdict(self)

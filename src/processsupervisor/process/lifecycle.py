@@ -60,13 +60,17 @@ class Lifecycle:
     async def wait_for(self, states: Iterable[State], timeout_s: float) -> bool:
         """Wait until the state is one of `states`; False at the deadline."""
         wanted = frozenset(states)
+        return await self.wait_until(lambda: self.state in wanted, timeout_s)
+
+    async def wait_until(self, is_so: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `is_so` holds, which is asked after every transition; False at the deadline."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.state not in wanted:
+                while not is_so():
                     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                     self._waiters.append(waiter)
                     try:
                         await waiter
                     finally:
                         self._waiters.remove(waiter)
-        return self.state in wanted
+        return is_so()

@@ -68,9 +68,10 @@ class Aftermath:
         reach(CrashPoint.PSVD_BEFORE_EXIT)
         row = fleet.store.add_exit(handle.name, record, is_counted=not (is_asked or is_back))
         self._rows[handle.name] = record.generation, row
+        fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
         fleet.store.flush()  # a restart that follows must be counted even if psvd is killed now
         reach(CrashPoint.PSVD_EXIT_NOTED)
-        self._tell_exit(handle, record)
+        fleet.hooks.after(handle.name, "exit", _facts(record) | {"ended_at": record.at})
         code = record.exit_code
         if record.reason is Reason.CONFLICT and not record.exit_code:
             handle.rest(Trigger.GIVE_UP, record.reason)
@@ -94,18 +95,16 @@ class Aftermath:
         record.reason = Reason.ADMIN if is_asked else override_of(facts) or record.reason
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
-        if not self._fleet.store.has_exit(handle.name, record.generation):  # else the last psvd died between this note and its record
-            self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
-            self._fleet.store.flush()
-            self._tell_exit(handle, record)
+        before = self._fleet.store.exit_of(handle.name, record.generation)  # of a psvd that died between this note and its record
+        self._fleet.store.add_exit(handle.name, record, is_counted=is_followed and not is_asked)
+        if is_news := before is None or (record.has_status and not before.has_status):
+            self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **_facts(record))
+        self._fleet.store.flush()
+        if is_news:
+            self._fleet.hooks.after(handle.name, "exit", _facts(record) | {"ended_at": record.at})
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN:
             self._follow(handle, record, self._decide(handle, record))
-
-    def _tell_exit(self, handle: BotHandle, record: ExitRecord) -> None:
-        facts = {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
-        self._fleet.events.tell("exit", bot=handle.name, ended_at=record.at, **facts)
-        self._fleet.hooks.after(handle.name, "exit", facts | {"ended_at": record.at})
 
     def complete(self, bot: str, generation: int) -> None:
         """Add the last log lines to the exit record of a generation whose FIFOs are drained."""
@@ -160,3 +159,8 @@ class Aftermath:
                 handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, "retry"))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))
+
+
+def _facts(record: ExitRecord) -> dict[str, object]:
+    """Return what is told of an exit."""
+    return {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}

@@ -34,6 +34,7 @@ from processsupervisor.supervisor.births import Births
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.care import Care
 from processsupervisor.supervisor.chronicle import Chronicle
+from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
@@ -77,6 +78,7 @@ class Fleet:
         self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
+        self._doubts = Doubts(self.take_back, lambda: self.keeper.pid is not None)
         self._matched: dict[str, int] = {}
         """The newest generation of each bot of which logd has seen the ready line."""
         self._flush: asyncio.TimerHandle | None = None
@@ -88,7 +90,7 @@ class Fleet:
             launcher=self.launcher,
             keeper=self.keeper,
             on_transition=self._on_transition,
-            on_end=lambda name, record: self.aftermath.on_end(self.handles[name], record),
+            on_end=self._on_end,
             on_born=self._on_born,
             on_refused=self._on_refused,
             known_pids=self.first_pids,
@@ -173,6 +175,7 @@ class Fleet:
         if self.keeper.pid is None:
             self.breaker.done(name)  # no refusal of the system: the others do not wait for a bot that may be stopped meanwhile
             self.start(self.handles[name], "recover")  # planned for when there is a keeper again
+            self._doubts.add(self.handles[name])
             return
         _log.warning("the system refused a start; starts wait", extra={"bot": name, "why": message})
         self.breaker.refused(name, message, lambda: self._start_waiting(self.handles[name], "recover"))
@@ -241,6 +244,12 @@ class Fleet:
                 self.zygotes.forget(role)
             return
         self._births.on_exit(message)
+
+    def _on_end(self, name: str, record: ExitRecord) -> None:
+        handle = self.handles[name]
+        self.aftermath.on_end(handle, record)
+        if not record.has_status:
+            self._doubts.add(handle)
 
     def _on_born(self, name: str, identity: Identity) -> None:
         handle = self.handles[name]

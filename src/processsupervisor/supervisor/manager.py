@@ -178,15 +178,13 @@ class Manager:
         self._fleet.forget_quick(handle)
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
-        if handle.life.state in HAS_PROCESS:
-            handle.stop(is_restart=True)
-        else:
+        if handle.life.state not in HAS_PROCESS:
             self._fleet.start(handle, "command")
+        if handle.life.state in HAS_PROCESS and handle.generation == before:  # it runs, or was found to run after all
+            handle.stop(is_restart=True)
         deadline = mono() + timeout_s
-        while wait and handle.generation == before and mono() < deadline:
-            await handle.life.wait_for({State.STARTING, *RESTING}, max(0.0, deadline - mono()))
-            if handle.life.state in RESTING:
-                break
+        if wait:
+            await handle.life.wait_until(lambda: handle.generation != before or handle.life.state in RESTING, timeout_s)
         return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()))
 
     async def pause(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:

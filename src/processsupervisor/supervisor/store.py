@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from processsupervisor.kernel.clock import boottime, mono
 from processsupervisor.kernel.identity import boot_id
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import Wanted
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.lifecycle import Transition
@@ -156,12 +157,15 @@ class Store:
     def add_exit(self, bot: str, record: ExitRecord, *, is_counted: bool) -> int:
         """Note one exit and return its row number; `is_counted` exits fill the restart windows.
 
-        A generation ends once: what a psvd noted before it died is kept, and its row is returned.
+        A generation ends once: what a psvd noted before it died is kept, and its row is returned. Only a start that was believed
+        to have failed is noted anew: an answer that came too late does not mean that nothing was born.
         """
-        noted = self._rows("SELECT id FROM exits WHERE bot = ? AND generation = ?", (bot, record.generation))
-        if noted:
-            return int(noted[0][0])
         row = (bot, record.generation, record.at, boot_id(), boottime(), int(is_counted), json.dumps(record.to_json()))
+        noted = self._rows("SELECT id, record FROM exits WHERE bot = ? AND generation = ?", (bot, record.generation))
+        if noted and not (record.has_status and _is_unborn(noted[0][1])):
+            return int(noted[0][0])
+        if noted:
+            self._run("DELETE FROM exits WHERE id = ?", (noted[0][0],))
         found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
         return int(found.lastrowid or 0) if found else 0
 
@@ -178,10 +182,6 @@ class Store:
         """Return the exit record of one generation, None when its end is not noted."""
         rows = self._rows("SELECT record FROM exits WHERE bot = ? AND generation = ?", (bot, generation))
         return ExitRecord.from_json(json.loads(rows[0][0])) if rows else None
-
-    def has_exit(self, bot: str, generation: int) -> bool:
-        """Tell whether the end of this generation is noted."""
-        return bool(self._rows("SELECT 1 FROM exits WHERE bot = ? AND generation = ? LIMIT 1", (bot, generation)))
 
     def last_generations(self) -> dict[str, int]:
         """Return `{bot: highest generation}` that an exit or a transition names; a new one must be higher."""
@@ -276,3 +276,9 @@ class Store:
         if statement == "COMMIT" and not self._is_in_memory:
             self.problem = ""
         return cursor
+
+
+def _is_unborn(record: str) -> bool:
+    """Tell whether an exit record says that its generation had no process at all."""
+    known = ExitRecord.from_json(json.loads(record))
+    return known.reason is Reason.START_FAILED and not known.has_status
