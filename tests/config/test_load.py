@@ -172,6 +172,7 @@ def test_a_mistake_outside_bots_is_fatal(load, text):
         ("script = 'main.py'\nready = { http = 'localhost' }", "bad-value"),
         ("script = 'main.py'\nstop = { signal = 'NOPE' }", "bad-value"),
         ("script = 'main.py'\nstop = { timeout = '-1s' }", "bad-value"),
+        ("script = 'main.py'\nhang_after = '1s'", "bad-value"),
         ("script = 'main.py'\nrestart = { factor = nan }", "bad-value"),
         ("script = 'main.py'\nrestart = { max = inf }", "bad-value"),
         ("script = 'main.py'\nlock = [{}]", "lock-choice"),

@@ -20,6 +20,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, Turn, pulse_path
+from processsupervisor.process.tree import high_files_of
 
 LIMIT_S = 5.0
 SILENT = int(LIMIT_S / SWEEP_S)
@@ -40,11 +41,15 @@ class Bot:
 class World:
     """One bot, its pulse, and the sweeps over it."""
 
-    def __init__(self, folder: Path, pid: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.paths = FleetPaths(folder)
         self.paths.bot_run("a").mkdir(parents=True)
         self.path = pulse_path(self.paths, "a")
-        self.bot = Bot(Identity.of(pid))
+        self.path.write_bytes(bytes(PULSE_BYTES))
+        # As a forked bot: the pulse is open in it, at a high number.
+        self.process = subprocess.Popen(["bash", "-c", f"exec 120<>'{self.path}'; exec sleep 1000"])
+        eventually(lambda: high_files_of(self.process.pid), "it holds its pulse")
+        self.bot = Bot(Identity.of(self.process.pid))
         self.hangs = Hangs(self.paths)
         self.pulse = Pulse(3, Turn.TURNING, 1, mono(), 0.0, 0.0, 0)
         self._sweeps = 0
@@ -70,13 +75,12 @@ def replace_pulse(pulse: Pulse, **changes: Any) -> Pulse:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A bot that has just beaten."""
-    process = subprocess.Popen(["sleep", "1000"])
-    found = World(tmp_path, process.pid)
+    found = World(tmp_path)
     found.beat()
     assert found.sweep() is None
     yield found
-    process.kill()
-    process.wait()
+    found.process.kill()
+    found.process.wait()
 
 
 def test_silence_for_the_whole_time_is_a_hang_and_a_beat_ends_it(world: World) -> None:

@@ -112,3 +112,23 @@ def test_a_loop_that_has_ended_and_one_that_nobody_judges_may_be_silent(fleet: L
     eventually(lambda: _beat_age_s(fleet, "free") > 4.0, "one that nobody judges is silent")
     assert fleet.detail("ended")["beat_age_s"] is None
     assert [fleet.bot(name)["restarts"] for name in ("ended", "free", "held")] == [0, 0, 0]
+
+
+def test_a_script_that_executes_another_program_is_not_judged_by_the_loop_it_left(fleet: LiveFleet) -> None:
+    """Many bots restart themselves so, out of a handler: the loop is gone without having ended, and its pulse with it."""
+    fleet.write("main.py", """
+        import asyncio, os, sys
+
+        async def main():
+            await asyncio.sleep(1.5)
+            os.execv(sys.executable, [sys.executable, "-c", "import time; print('another', flush=True); time.sleep(1000)"])
+
+        asyncio.run(main())
+    """)
+    fleet.configure('[bots.a]\nscript = "main.py"\nhang_after = "2s"\nready = { log = "^another$" }\n')
+    fleet.up()
+    pid = fleet.bot("a")["pid"]
+    eventually(lambda: fleet.detail("a")["beat_age_s"] is None, "that it cannot is known")
+    assert (fleet.bot("a")["pid"], fleet.bot("a")["state"], fleet.bot("a")["restarts"]) == (pid, "RUNNING", 0)
+    dump = fleet.call("bot.dump", names=["a"])[0]
+    assert not dump["ok"] and "it holds no dump file" in dump["message"]

@@ -77,7 +77,12 @@ def test_who_can_give_no_dump_is_told_why(fleet: LiveFleet) -> None:
 
 
 def test_a_bot_that_does_not_answer_is_not_harmed(fleet: LiveFleet) -> None:
-    """One that put the default action in place of ours would end by the signal: nothing is sent, and what is missing is named."""
+    """One that put the default action in place of ours would end by the signal, one that waits for all signals would take it for another.
+
+    Nothing is sent to them, and what is missing is named.
+    """
+    fleet.write("waits.py", "import signal\nmost = signal.valid_signals() - {signal.SIGTERM}\nsignal.pthread_sigmask(signal.SIG_BLOCK, most)\n"
+                            "print('up', flush=True)\nprint('got', signal.sigwait(most), flush=True)\n")
     fleet.write("reset.py", "import signal, time\nfor n in range(34, 65):\n    signal.signal(n, signal.SIG_DFL)\nprint('up', flush=True)\ntime.sleep(1000)\n")
     fleet.write("closes.py", "import os, time\nos.closerange(3, 99)\nprint('up', flush=True)\nfor n in os.listdir('/proc/self/fd'):\n"
                              "    if int(n) > 99 and os.readlink(f'/proc/self/fd/{n}').endswith('/dump'):\n        os.close(int(n))\n"
@@ -86,13 +91,19 @@ def test_a_bot_that_does_not_answer_is_not_harmed(fleet: LiveFleet) -> None:
         [bots.reset]
         script = "reset.py"
         ready = { log = "^up$" }
+        [bots.waits]
+        script = "waits.py"
+        ready = { log = "^up$" }
         [bots.closes]
         script = "closes.py"
         ready = { log = "^closed$" }
     """)
     fleet.up()
-    reset, closes = _dump(fleet, "reset"), _dump(fleet, "closes")
-    assert not reset["ok"] and "has taken the signal away" in reset["message"]
+    closes = _dump(fleet, "closes")
+    for name in ("reset", "waits"):
+        found = _dump(fleet, name)
+        assert not found["ok"] and "has taken the signal away" in found["message"]
+    assert "got" not in fleet.output("waits")
     assert not closes["ok"] and "it holds no dump file" in closes["message"]
-    assert [fleet.bot(name)["restarts"] for name in ("reset", "closes")] == [0, 0]
-    assert [fleet.bot(name)["state"] for name in ("reset", "closes")] == ["RUNNING", "RUNNING"]
+    assert [fleet.bot(name)["restarts"] for name in ("reset", "waits", "closes")] == [0, 0, 0]
+    assert {fleet.bot(name)["state"] for name in ("reset", "waits", "closes")} == {"RUNNING"}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processsupervisor.health.processes import catches, facts_of, is_stopped
+from processsupervisor.health.processes import facts_of, is_stopped, takes
 from processsupervisor.health.pulses import has_vitals
 from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.clock import mono, wall
@@ -29,6 +29,7 @@ _SETTLES_S = 0.05
 _MOST_BYTES = 64 * 1024
 _BEFORE_THE_PROGRAM = ("/processsupervisor/zygote/", "/processsupervisor/boot.py")
 """Frames of ours below the bot's first one; they are the same in every bot."""
+_TAKEN_AWAY = "the program has taken the signal away that asks for it"
 _NO_ANSWER = f"no answer within {ANSWER_S:g} s"
 
 
@@ -66,17 +67,21 @@ class Dumper:
             elif not has_vitals(bot):
                 dump.lack(f"psv can look into Python processes that its zygotes forked only; try py-spy dump --pid {process.pid}")
             else:
-                await self._ask(dump, process, pulse)
+                await self._ask(dump, process, pulse, by_thread=bot.spec["kind"] == "native")
         return dump
 
-    async def _ask(self, dump: Dump, process: Identity, pulse: Pulse | None) -> None:
+    async def _ask(self, dump: Dump, process: Identity, pulse: Pulse | None, *, by_thread: bool) -> None:
         descriptor = self._open(dump.bot, process, pulse)
         if descriptor < 0:
             dump.lack("it holds no dump file (closed by the program, or no disk was left at its start)")
             return
         try:
-            stacks = await self._answer(descriptor, process, STACKS_SIGNAL, _Settled())
-            tasks = await self._answer(descriptor, process, TASKS_SIGNAL, lambda content: content.endswith(TASKS_END))
+            stacks = _Answer(b"", _TAKEN_AWAY)
+            if takes(process, STACKS_SIGNAL):
+                stacks = await self._answer(descriptor, process, STACKS_SIGNAL, _Settled())
+            tasks = _Answer(b"", _TAKEN_AWAY)
+            if takes(process, TASKS_SIGNAL, by_thread=by_thread):
+                tasks = await self._answer(descriptor, process, TASKS_SIGNAL, lambda content: content.endswith(TASKS_END))
         except OSError as err:
             dump.lack(err.strerror or str(err))
             return
@@ -107,8 +112,6 @@ class Dumper:
     @staticmethod
     async def _answer(descriptor: int, process: Identity, number: int, is_whole: Callable[[bytes], bool]) -> _Answer:
         """Send one signal and wait for what comes into the file; no event tells when a process writes into one."""
-        if not catches(process, number):
-            return _Answer(b"", "the program has taken the signal away that asks for it")
         os.ftruncate(descriptor, 0)
         if not send_signal(process, number):
             return _Answer(b"", "it has ended, or may not be signalled")

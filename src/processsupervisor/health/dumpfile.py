@@ -12,7 +12,7 @@ from processsupervisor.kernel.files import write_atomic
 from processsupervisor.kernel.paths import FleetPaths
 
 KEPT = 5
-_EXCERPT_LINES, _EXCERPT_CHARACTERS = 40, 4000
+_EXCERPT_LINES, _EXCERPT_CHARACTERS = 25, 2000
 _NAMES = "dump-*.txt"
 
 

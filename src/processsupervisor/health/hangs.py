@@ -32,6 +32,8 @@ class _Case:
     pulse: Pulse | None = None
     silent_s: float = 0.0
     stopped_s: float = 0.0
+    is_mute: bool = False
+    """It can beat no more: it has executed another program, or closed its pulse."""
 
 
 class Hangs:
@@ -82,14 +84,14 @@ class Hangs:
 
     def vitals(self, bot: Watched) -> dict[str, object]:
         """Return what status shows: the age of the last beat and the loop's lag; None for a bot of which no loop beats."""
-        pulse = self._pulses.read(bot)
-        if pulse is None or pulse.turn is not Turn.TURNING:
+        pulse, case = self._pulses.read(bot), self._cases.get(bot.name)
+        if pulse is None or pulse.turn is not Turn.TURNING or (case is not None and case.is_mute):
             return {"beat_age_s": None, "lag_s": None, "worst_lag_s": None}
         age_s = max(0.0, mono() - pulse.at_mono)
         return {"beat_age_s": round(age_s, 3), "lag_s": round(pulse.lag_s, 4), "worst_lag_s": round(pulse.worst_lag_s, 4)}
 
     def _listen(self, case: _Case, bot: Watched, sweep: Sweep, limit_s: float) -> None:
-        pulse = self._pulses.read(bot)
+        pulse = self._pulses.read(bot) if not case.is_mute else None
         is_beating = pulse is not None and (case.pulse is None or pulse.beats != case.pulse.beats)
         case.pulse = pulse
         if is_beating or pulse is None or pulse.turn is not Turn.TURNING:
@@ -109,7 +111,9 @@ class Hangs:
 
     def _is_guilty(self, case: _Case, bot: Watched) -> bool:
         """Tell whether the bot itself is to blame for its silence; if not, it is counted anew."""
-        if waits_for_output(self._paths, bot.name, bot.generation, case.process) or not self._pulses.can_be_written(bot.name):
+        case.is_mute = not self._pulses.is_held(bot.name, case.process)
+        waits = waits_for_output(self._paths, bot.name, bot.generation, case.process)
+        if case.is_mute or waits or not self._pulses.can_be_written(bot.name):
             case.silent_s = 0.0
             return False
         return True

@@ -7,12 +7,14 @@ sweep that came late; a suspend of the machine stops its clock and those of the 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from processsupervisor.health.verdict import SWEEP_S, Check, Sweep, Verdict, Watched
 from processsupervisor.kernel.states import State
 from processsupervisor.process.patience import STALLED_S
 
+_log = logging.getLogger("psv.monitor")
 JUDGED = frozenset({State.STARTING, State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 """Stopping bots have the deadlines of their stop."""
 _PIECE = 50
@@ -26,6 +28,7 @@ class Monitor:
         self._bots = bots
         self._checks = checks
         self._tell = tell
+        self._complained: set[str] = set()
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -47,5 +50,15 @@ class Monitor:
             for check in self._checks:
                 if not runs:
                     check.forget(bot.name)
-                elif (verdict := check.look(bot, sweep)) is not None:
+                elif (verdict := self._look(check, bot, sweep)) is not None:
                     self._tell(verdict)
+
+    def _look(self, check: Check, bot: Watched, sweep: Sweep) -> Verdict | None:
+        """Look at one bot; whatever is wrong with a check, it must not end the sweeps, nor psvd."""
+        try:
+            return check.look(bot, sweep)
+        except Exception:  # noqa: BLE001 - see above; the bot is not judged
+            if bot.name not in self._complained:
+                self._complained.add(bot.name)
+                _log.exception("a bot cannot be looked at", extra={"bot": bot.name})
+            return None

@@ -39,11 +39,15 @@ def facts_of(process: Identity) -> dict[str, str]:
     return found | {"wchan": _wchan(process.pid, process.pid)}
 
 
-def catches(process: Identity, number: int) -> bool:
-    """Tell whether the process catches a signal, or waits for it; one that does neither would be ended by it."""
+def takes(process: Identity, number: int, *, by_thread: bool = False) -> bool:
+    """Tell whether the process catches a signal in its first thread, or has it blocked there for a thread that waits for it.
+
+    One that does neither would be ended by it, and one that waits for signals in its first thread would take it for another; the
+    kernel does not show what is waited for as blocked.
+    """
     facts = facts_of(process)
-    bit = 1 << (number - 1)
-    return any(int(facts.get(name, "0"), 16) & bit for name in ("SigCgt", "SigBlk"))
+    is_caught, is_blocked = (bool(int(facts.get(name, "0"), 16) >> (number - 1) & 1) for name in ("SigCgt", "SigBlk"))
+    return is_blocked if by_thread else is_caught and not is_blocked and "sigtimedwait" not in facts.get("wchan", "")
 
 
 def waits_for_output(paths: FleetPaths, bot: str, generation: int, process: Identity) -> bool:

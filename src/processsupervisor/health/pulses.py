@@ -12,6 +12,7 @@ from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, pulse_path, unpack
+from processsupervisor.process.tree import high_files_of
 
 _HOW = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -56,6 +57,14 @@ class Pulses:
         finally:
             os.close(descriptor)
         return True
+
+    def is_held(self, bot: str, process: Identity) -> bool:
+        """Tell whether the process still has the pulse open that is read here; after an exec it has not. False if that cannot be seen."""
+        known = self._open.get(bot)
+        if known is None:
+            return False
+        facts = os.fstat(known[1])
+        return (facts.st_dev, facts.st_ino) in high_files_of(process.pid)
 
     def forget(self, name: str) -> None:
         """Close what is open of a bot."""

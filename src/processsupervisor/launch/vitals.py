@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import os
 import stat
 from pathlib import Path
@@ -42,6 +41,8 @@ class Vitals:
 
 def _open(path: Path, size: int) -> int:
     """Return a descriptor of our own plain file, made and filled up to `size` where needed; -1 when it is not to be had."""
+    import fcntl
+
     how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | (0 if size else os.O_APPEND)
     try:
         low = os.open(path, how, 0o600)
