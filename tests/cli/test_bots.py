@@ -86,6 +86,16 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
     assert json.loads(psv("bot", "status", "alice", "--json").stdout)[0]["last_exit"]["exit_code"] == 3
 
 
+def test_an_unhealthy_bot_says_why_and_since_when_its_network_is_away(psv: Psv, fleet: FakeFleet) -> None:
+    """In the list one word, in the status the reason and the age of the last proof; a bot without a network has no such line."""
+    why = "not connected: the last proof from its network is 130 s old, the limit is 120 s"
+    fleet.facts["alice"] = {"health": "unhealthy", "health_message": why, "connected": False, "connected_age_s": 130.0}
+    assert "unhealthy, offline" in psv("ls", "alice").stdout
+    shown = psv("bot", "status", "alice").stdout
+    assert why in shown and "not connected, last proof 2m10s ago" in shown
+    assert "network" not in psv("bot", "status", "bob").stdout
+
+
 def test_history(psv: Psv, fleet: FakeFleet) -> None:
     """`bot history` lists transitions, oldest first."""
     rows = json.loads(psv("bot", "history", "--json").stdout)

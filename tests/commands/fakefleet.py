@@ -33,6 +33,7 @@ class FakeFleet:
         self.folder = folder
         self.bots = {"alice": "native", "bob": "native", "legacy": "script"}
         self.state = dict.fromkeys(self.bots, "RUNNING")
+        self.facts: dict[str, dict[str, object]] = {}
         self.audited: list[tuple[str, str]] = []
         self.is_down = False
         self.watched: list[dict[str, object]] = []
@@ -84,7 +85,7 @@ class FakeFleet:
         return [bot for bot in found if type_name is None or self.describe(bot)["type"] == type_name]
 
     def describe(self, name: str) -> dict[str, object]:
-        return bot_object(name, self.bots[name], self.state[name])
+        return bot_object(name, self.bots[name], self.state[name]) | self.facts.get(name, {})
 
     def detail(self, name: str) -> dict[str, object]:
         raised = {"type": "ValueError", "message": "no token", "file": "bots.py", "line": 7}
