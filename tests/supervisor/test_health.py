@@ -180,7 +180,7 @@ def test_a_stalled_psvd_blames_nobody_and_sees_again_afterwards(fleet: LiveFleet
     """The bot fails only while psvd is stopped: the probe that was under way counts nothing."""
     serve(fleet, unused_port, f'http = "http://127.0.0.1:{unused_port}/", every = 1, fail_after = 1, timeout = 0.5')
     bot, psvd = fleet.bot("a")["pid"], fleet.role_pid("psvd")
-    for _ in range(3):
+    for _ in range(2):
         os.kill(bot, signal.SIGSTOP)
         os.kill(psvd, signal.SIGSTOP)
         time.sleep(1.5)  # the stall itself, for longer than a probe and its deadline
