@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.bot.running import BotProcess, Supervisor
 
+from processsupervisor.bot.link import PROOF_EVERY_S
 from processsupervisor.version import PROTOCOL
 
 SOURCE = """
@@ -31,14 +34,13 @@ def linked(tmp_path):
 
 
 def test_a_bot_says_who_it_is_and_that_it_is_ready(linked):
-    """Name, generation, secret, pid and protocol; ready; connected."""
+    """Name, generation, secret, pid and protocol; ready."""
     bot, supervisor = linked
     hello = supervisor.welcome()
     assert hello == {
         "op": "hello", "bot": "alice", "generation": 7, "secret": "0" * 32, "pid": bot.process.pid, "protocol": PROTOCOL,
     }  # fmt: skip
     supervisor.expect("ready")
-    assert supervisor.expect("connected")["value"] is True
 
 
 def test_a_bot_outlives_psvd_and_tells_the_next_one_everything(linked):
@@ -114,3 +116,33 @@ def test_nonsense_on_the_link_does_no_harm(linked):
     assert supervisor.welcome()["bot"] == "alice"
     client = bot.client()
     assert client.post("m1", "x")["op"] == "accepted"
+
+
+def test_proofs_are_said_at_most_once_in_a_while_and_anew_to_the_next_psvd(tmp_path):
+    """A bot with a network says so at its start; a hundred proofs are one line; the next psvd hears the latest."""
+    source = SOURCE + """
+
+async def polls():
+    while True:
+        bot.prove("telegram")
+        await asyncio.sleep(0.02)
+
+@bot.on_start
+async def begin():
+    bot.polling = asyncio.create_task(polls())
+"""
+    bot = BotProcess(tmp_path, source)
+    supervisor = Supervisor(bot.paths)
+    bot.start(env={"GENERATION": "7"})
+    try:
+        supervisor.welcome()
+        first = supervisor.expect("proof")["at_mono"]
+        assert supervisor.expect("proof")["at_mono"] - first >= PROOF_EVERY_S * 0.9
+        supervisor.close()
+        began = time.monotonic()
+        supervisor = Supervisor(bot.paths)
+        supervisor.welcome()
+        assert supervisor.expect("proof")["at_mono"] > began - 1.0
+    finally:
+        supervisor.close()
+        bot.close()

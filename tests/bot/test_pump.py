@@ -26,7 +26,7 @@ class Inlet:
     """A connector of the network "test": the test posts, and reads what is published."""
 
     network = "test"
-    is_connected = True
+    has_network = False
 
     def __init__(self) -> None:
         self.out: list[Outgoing] = []

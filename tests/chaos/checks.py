@@ -107,7 +107,7 @@ class Ledger:
             wrong.append("the page has no address")
         for bot in bots:
             process = self._fleet.bot_process(bot["name"])
-            if bot["state"] != "RUNNING" or (bot["kind"] == "native" and not bot["connected"]):
+            if bot["state"] != "RUNNING" or bot["connected"] is False:
                 wrong.append(f"{bot['name']} is {bot['state']}, reason {bot['reason']}, connected {bot['connected']}")
             elif process is None or (process[0].pid, process[1]) != (bot["pid"], bot["generation"]):
                 wrong.append(f"{bot['name']}: psvd says pid {bot['pid']} generation {bot['generation']}, its lock {process}")

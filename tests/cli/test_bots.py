@@ -9,7 +9,7 @@ from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
 KEYS = (
-    "name type kind state wanted health connected pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
+    "name type kind state wanted health health_message connected connected_age_s pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
     "cpu_percent reason exit_code next_start_in_s next_run_at"
 ).split()
 
@@ -84,6 +84,16 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
     assert "read the log" in shown
     assert "  | boom\\x1b[31m" in shown
     assert json.loads(psv("bot", "status", "alice", "--json").stdout)[0]["last_exit"]["exit_code"] == 3
+
+
+def test_an_unhealthy_bot_says_why_and_since_when_its_network_is_away(psv: Psv, fleet: FakeFleet) -> None:
+    """In the list one word, in the status the reason and the age of the last proof; a bot without a network has no such line."""
+    why = "not connected: the last proof from its network is 130 s old, the limit is 120 s"
+    fleet.facts["alice"] = {"health": "unhealthy", "health_message": why, "connected": False, "connected_age_s": 130.0}
+    assert "unhealthy, offline" in psv("ls", "alice").stdout
+    shown = psv("bot", "status", "alice").stdout
+    assert why in shown and "not connected, last proof 2m10s ago" in shown
+    assert "network" not in psv("bot", "status", "bob").stdout
 
 
 def test_history(psv: Psv, fleet: FakeFleet) -> None:

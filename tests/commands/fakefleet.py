@@ -16,7 +16,8 @@ def bot_object(name: str, kind: str, state: str) -> dict[str, object]:
     running = state == "RUNNING"
     return {
         "name": name, "type": "helper" if kind == "native" else None, "kind": kind, "state": state, "wanted": "up",
-        "health": "healthy" if running else None, "connected": None, "pid": 4711 if running else None, "generation": 1,
+        "health": "healthy" if running else None, "health_message": None, "connected": None, "connected_age_s": None,
+        "pid": 4711 if running else None, "generation": 1,
         "ready_at": 1700000000.5 if running else None,
         "exited_at": None if running else 1700000000.25, "uptime_s": 12.5 if running else None, "restarts": 0,
         "memory_bytes": 3 << 20 if running else None,
@@ -32,6 +33,7 @@ class FakeFleet:
         self.folder = folder
         self.bots = {"alice": "native", "bob": "native", "legacy": "script"}
         self.state = dict.fromkeys(self.bots, "RUNNING")
+        self.facts: dict[str, dict[str, object]] = {}
         self.audited: list[tuple[str, str]] = []
         self.is_down = False
         self.watched: list[dict[str, object]] = []
@@ -83,7 +85,7 @@ class FakeFleet:
         return [bot for bot in found if type_name is None or self.describe(bot)["type"] == type_name]
 
     def describe(self, name: str) -> dict[str, object]:
-        return bot_object(name, self.bots[name], self.state[name])
+        return bot_object(name, self.bots[name], self.state[name]) | self.facts.get(name, {})
 
     def detail(self, name: str) -> dict[str, object]:
         raised = {"type": "ValueError", "message": "no token", "file": "bots.py", "line": 7}

@@ -157,4 +157,3 @@ class ConnectorLaw:
             await rig.say("late")
         await asyncio.sleep(0.05)
         assert [text for text, _ in rig.engine.stored()] == ["first"]
-        assert not rig.engine.connector.is_connected

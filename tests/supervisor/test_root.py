@@ -93,6 +93,26 @@ def test_a_bot_of_another_user_cannot_make_root_write_for_it(fleet: LiveFleet, t
     assert victim.read_text() == "precious"
 
 
+@pytest.mark.usefixtures("open_path")
+def test_a_command_that_checks_a_bot_has_no_more_rights_than_the_bot(fleet: LiveFleet) -> None:
+    """Uid, groups, umask and folder of the bot; nothing of psvd's but its own three descriptors."""
+    fleet.write("check.sh", "#!/bin/sh\n(id -u; id -g; id -G; umask; pwd; ls /proc/self/fd | wc -l) >&2\nexit 1\n").chmod(0o755)
+    fleet.folder.chmod(0o755)
+    fleet.configure('''
+        [bots.a]
+        command = ["sleep", "1000"]
+        user = "nobody"
+        umask = "027"
+        cwd = "/usr"
+        ready = { after = "0s" }
+        health = { exec = ["sh", "-c", "FOLDER/check.sh 2>&1 | tr '\\n' ' '; exit 1"], every = 1, fail_after = 1, action = "none" }
+    '''.replace("FOLDER", str(fleet.folder)))
+    fleet.up()
+    message = fleet.until("a", health="unhealthy")["health_message"]
+    nobody = pwd.getpwnam("nobody")
+    assert message.endswith(f"exit code 1: {nobody.pw_uid} {nobody.pw_gid} {nobody.pw_gid} 0027 /usr 4"), message
+
+
 def test_an_unknown_user_fails_its_bot_only(fleet: LiveFleet) -> None:
     """The message names the user."""
     fleet.configure('[bots.x]\ncommand = ["sleep", "1"]\nuser = "no-such-user-here"\n[bots.y]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\n')

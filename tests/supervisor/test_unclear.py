@@ -78,8 +78,9 @@ def test_a_torn_note_and_record_do_not_double_the_bot_and_its_end_frees_it(fleet
     assert fleet.bot("unclear")["state"] == "UNKNOWN"
     assert fleet.copies("unclear") == [pids["unclear"]]
     os.kill(pids["unclear"], signal.SIGKILL)
-    assert fleet.until("unclear", state="RUNNING")["pid"] != pids["unclear"]
-    assert len(fleet.copies("unclear")) == 1
+    pid = fleet.until("unclear", state="RUNNING")["pid"]
+    assert pid != pids["unclear"]
+    eventually(lambda: fleet.copies("unclear") == [pid], "one copy, which has its name by now")
 
 
 def test_what_a_dead_bot_left_behind_is_killed_before_the_next_one_starts(fleet: LiveFleet) -> None:

@@ -109,6 +109,13 @@ class Bot(Definition):
         """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
         await self._runtime().send(Place(network, conversation), text)
 
+    def prove(self, network: str) -> None:
+        """Say that `network` has answered just now; for a bot that talks to one by code of its own. On its loop, as often as it likes.
+
+        From the first proof on the bot counts as connected while the last one is younger than `health.connected_within`.
+        """
+        self._runtime().prove(network)
+
     def run(self) -> None:
         """Run this bot alone on the console until end of input or Ctrl-C; does nothing when psv runs the file.
 

@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from processsupervisor.ipc.client import connect_unix
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.version import PROTOCOL
 
 _FIRST_WAIT_S, _LAST_WAIT_S = 0.05, 1.0
 _REFUSED_WAIT_S = 5.0
 _WELCOME_S = 10.0
+PROOF_EVERY_S = 3.0
 _MAX_UNSENT_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1 << 20
 _log = logging.getLogger("processsupervisor.bot")
@@ -44,6 +46,7 @@ class Link:
         self._holds: dict[str, dict[str, object]] = {}
         """What is true now, by topic, in the order in which a new psvd must hear it."""
         self._peer: _Peer | None = None
+        self._proved_mono = float("-inf")
 
     def ready(self) -> None:
         """Say that the bot is ready; said again to every new psvd."""
@@ -62,9 +65,15 @@ class Link:
         """Say that the bot ends."""
         self._say("stopping", {"op": "stopping"})
 
-    def connected(self, value: bool) -> None:
-        """Say whether the bot's networks are connected."""
-        self._say("connected", {"op": "connected", "value": value})
+    def prove(self, at_mono: float | None) -> None:
+        """Say when the bot's networks last answered, None if one of them never did; at most one message each few seconds."""
+        line: dict[str, object] = {"op": "proof", "at_mono": at_mono}
+        self._holds["proof"] = line
+        now = mono()
+        if self._peer is None or (at_mono is not None and now - self._proved_mono < PROOF_EVERY_S):
+            return
+        self._proved_mono = now if at_mono is not None else self._proved_mono
+        self._write(line)
 
     def work(self, handled: int, running: int) -> None:
         """Say how many messages were handled in this life, and how many are not through yet; only when psvd asks."""
@@ -120,6 +129,8 @@ class Link:
         self._peer = peer
         for line in tuple(self._holds.values()):
             self._write(line)
+        has_proof = self._holds.get("proof", {}).get("at_mono") is not None
+        self._proved_mono = mono() if has_proof else float("-inf")
 
     def obey(self, line: dict[str, object]) -> None:
         """Do what psvd says; words of a newer psvd are left out."""

@@ -50,6 +50,8 @@ class Pump:
         self._conversations = Conversations(self._handle)
         self.show_error: Callable[[BaseException], None] | None = None
         """Shows a handler's whole exception; only where the author is the one who reads it."""
+        self.proved: Callable[[str], None] = lambda _network: None
+        """Hears each proof of a network."""
         self._closed: Refused | None = Refused("the bot is starting", code="starting")
         """Why nothing is taken, apart from a pause: starting, storage, stopping."""
         self._is_paused = False
@@ -91,6 +93,10 @@ class Pump:
             self._publish(accepted.first_contact)
         if accepted.row is not None:
             self._conversations.put(accepted.row)
+
+    def prove(self, network: str) -> None:
+        """Note that a network has answered just now."""
+        self.proved(network)
 
     async def after(self, place: Place, seq: int, limit: int) -> list[Outgoing]:
         """Return committed rows of a place behind `seq`."""

@@ -146,7 +146,7 @@ class _Life:
         self._starting = None
         tasks = [loop.create_task(self._link.run()), loop.create_task(self._take_turns())]
         self._link.ready()
-        self._link.connected(self._service.is_connected)
+        self._service.proofs.announce(self._link.prove)
         self._service.begin()
         try:
             await self._ending.wait()

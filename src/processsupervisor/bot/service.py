@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.draft import cut_reply
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
+from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
@@ -43,14 +44,11 @@ class Service:
         self._clock = ReminderClock(database, self._publish)
         wording = statement(bot.name, bot.options.get("about"))
         self.pump = Pump(bot, database, wording, self._publish, reminded=self._clock.expect, retry_after_s=retry_after_s)
+        self.proofs = Proofs()
+        self.pump.proved = self.proofs.prove
         self._tasks: list[asyncio.Task[None]] = []
         self.store = Store(database, BOT_SCOPE)
         self._sent = 0
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether every connector can take messages now."""
-        return all(connector.is_connected for connector in self._connectors)
 
     async def start(self) -> None:
         """Run the start hooks, take up what was left, open the connectors. Raises what a hook or a connector raises."""
@@ -63,6 +61,8 @@ class Service:
         else:
             self.pump.open()
         for connector in self._connectors:
+            if connector.has_network:
+                self.proofs.expect(connector.network)
             await connector.open(self.pump)
         self._tasks.append(asyncio.get_running_loop().create_task(self._clock.run(look_first=has_work)))
 
@@ -124,6 +124,10 @@ class Service:
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
     # --- what a Bot asks for -----------------------------------------------------------------------------------------
+
+    def prove(self, network: str) -> None:
+        """Note that a network which the author's own code talks to has answered just now."""
+        self.proofs.prove(network)
 
     async def remind(self, due: Due) -> None:
         """Set a reminder, with the running message if there is one. Raises UsageError when there are too many."""

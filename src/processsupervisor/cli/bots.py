@@ -132,6 +132,12 @@ def _details(row: Row) -> list[tuple[str, str]]:
         ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
         ("  health", ", ".join(filter(None, health)) or "-"),
     ]
+    if row.get("health_message"):
+        lines.append(("", str(row["health_message"])))
+    proof_s = _number(row.get("connected_age_s"))
+    if row.get("connected") is not None:
+        said = f", last proof {format_duration(proof_s)} ago" if proof_s is not None else ", no proof yet"
+        lines.append(("  network", ("connected" if row["connected"] else "not connected") + said))
     beat_s, lag_s = _number(row.get("beat_age_s")), _number(row.get("lag_s"))
     if beat_s is not None:
         lines.append(("  event loop", f"turned {beat_s:.1f} s ago, {1000 * (lag_s or 0.0):.0f} ms late"))

@@ -123,6 +123,10 @@ def _words(event: Event) -> str:
         case "hook":
             took = event.get("took_s")
             return str(event.get("message") or f"{event.get('hook')} ok in {format_duration(float(str(took or 0)))}")
+        case "health":
+            return _joined(str(event.get("health")), str(event.get("message") or ""))
+        case "hang":
+            return _joined(str(event.get("message")), str(event.get("dump") or ""))
         case "alert":
             return f"{event.get('what')}: {event.get('message')}"
         case "psvd":

@@ -15,7 +15,7 @@ _TEXT_WIDTH = 24
 _LEAST_TEXT_WIDTH = 8
 _COLOURS = {
     "RUNNING": "green", "PAUSED": "yellow", "STOPPED": "bright_black", "FAILED": "bold red", "RECOVERING": "yellow",
-    "UNKNOWN": "bold magenta", "TERMINATED": "bright_black", "healthy": "green", "unhealthy": "red",
+    "UNKNOWN": "bold magenta", "TERMINATED": "bright_black", "healthy": "green", "settling": "yellow", "unhealthy": "red",
 }
 
 

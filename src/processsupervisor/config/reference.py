@@ -18,6 +18,7 @@ from processsupervisor.config.schema import (
     ControlTable,
     DependencyTable,
     FleetTable,
+    HealthTable,
     HooksTable,
     HookTable,
     LimitsTable,
@@ -70,11 +71,12 @@ type = "helper"
 
 ## Scopes
 
-What holds for a bot comes from `[global]`, then its type, then the bot itself. Tables (`env`, `options`, `stop`, `restart`, `limits`,
-`logs`, `hooks`, `recycle`) are merged key by key; lists and everything else replace what an outer scope says. Three choices are replaced
-as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one
-program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is
-an error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it.
+What holds for a bot comes from `[global]`, then its type, then the bot itself. Tables (`env`, `options`, `health`, `stop`, `restart`,
+`limits`, `logs`, `hooks`, `recycle`) are merged key by key; lists and everything else replace what an outer scope says. Three choices are
+replaced as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with
+exactly one program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and
+`ready` is an error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over
+for it.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
@@ -91,6 +93,7 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
     ("[global], [types.X], [bots.X]", ScopeTable, "Settings of bots, in any scope."),
     ("[bots.X] only", BotTable, ""),
     ("ready", ReadyTable, "Exactly one of these."),
+    ("health", HealthTable, "Each check that is given must pass; see [health](../howto/health.md)."),
     ("stop", StopTable, ""),
     (
         "restart",

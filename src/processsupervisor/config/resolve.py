@@ -12,6 +12,7 @@ from processsupervisor.config.schema import (
     BotTable,
     ControlTable,
     FleetTable,
+    HealthTable,
     HooksTable,
     LoginBudgetTable,
     ReadyTable,
@@ -26,6 +27,7 @@ from processsupervisor.config.spec import (
     BotSpec,
     BudgetSpec,
     FleetSpec,
+    HealthSpec,
     HookSpec,
     Kind,
     ReadyKind,
@@ -36,8 +38,11 @@ from processsupervisor.config.spec import (
     WebSpec,
 )  # fmt: skip
 from processsupervisor.config.taskrules import task_findings
+from processsupervisor.kernel.units import format_duration
 
 _KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
+
+_PROBE_TIMEOUT_S = 5.0
 
 
 def absolute(folder: Path, text: str) -> str:
@@ -77,7 +82,19 @@ def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Fin
         del values["ready"]
     findings += task_findings(values, merged)
     kind = _KINDS[program] if program else "native"
-    return _spec(name, BotTable.model_validate(values), kind, folder), findings
+    table = BotTable.model_validate(values)
+    if table.health is not None:
+        findings += _slow_probe(table.health)
+    return _spec(name, table, kind, folder), findings
+
+
+def _slow_probe(health: HealthTable) -> list[Finding]:
+    """Find a deadline of probes that comes only when the next one is due; the two keys may stand in different scopes."""
+    if health.timeout is None or health.timeout < health.every:
+        return []
+    timeout, every = format_duration(health.timeout), format_duration(health.every)
+    text = f"found timeout {timeout} for probes that are due every {every}, expected less"
+    return [Finding(("health", "timeout"), "probe-timeout", text, "lower health.timeout, or raise health.every")]
 
 
 def broken_spec(name: str, kind: Kind, type_name: str | None, folder: Path) -> BotSpec:
@@ -110,6 +127,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "ready": _ready(table.ready, kind) if table.schedule is None else {"kind": "after", "value": 0.0},
         "start_timeout_s": table.start_timeout,
         "hang_after_s": table.hang_after,
+        "health": _health(table.health, folder) if table.health else None,
         "stop": {"timeout_s": table.stop.timeout, "signal": table.stop.signal},
         "restart": _restart(table.restart),
         "schedule": _schedule(table.schedule) if table.schedule else None,
@@ -135,6 +153,24 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "options": dict(table.options),
         "error": None,
         "error_rechecks": False,
+    }
+
+
+def _health(table: HealthTable, folder: Path) -> HealthSpec:
+    return {
+        "http": table.http,
+        "tcp": table.tcp,
+        "exec": [_program(folder, table.exec[0]), *table.exec[1:]] if table.exec else None,
+        "env": list(table.env),
+        "log_silence_s": table.log_silence,
+        "every_s": table.every,
+        "timeout_s": table.timeout or min(_PROBE_TIMEOUT_S, table.every / 2),
+        "fail_after": table.fail_after,
+        "pass_after": table.pass_after,
+        "grace_s": table.grace,
+        "settle_s": table.settle,
+        "action": table.action,
+        "connected_within_s": table.connected_within,
     }
 
 

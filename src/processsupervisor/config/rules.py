@@ -177,6 +177,16 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
         )
 
 
+def probe_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The program of an exec probe that is named by a path exists and may be executed: else the bot would be restarted for it."""
+    health = spec.get("health")  # settings that an older psv applied have none
+    program = health["exec"][0] if health and health["exec"] else ""
+    if "/" in program and not _is_executable(path := Path(program)):
+        what = "is not executable" if path.exists() else "does not exist"
+        hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
+        yield _outside(("health", "exec"), "probe-missing", f"exec of health: {path} {what}", hint)
+
+
 def hooks_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """The programs of hooks that are named by a path exist and may be executed; a bot runs without, so it is a warning."""
     for name, hook in (spec.get("hooks") or {}).items():  # settings that an older psv applied have none
@@ -196,6 +206,7 @@ RULES: tuple[Rule, ...] = (
     cwd_is_a_folder,
     env_files_can_be_read,
     user_can_be_taken,
+    probe_can_run,
     hooks_can_run,
 )
 

@@ -29,10 +29,12 @@ from processsupervisor.config.values import (
     Options,
     Paths,
     PathText,
+    ProbeCommand,
     Regex,
     RunName,
     SignalName,
     Size,
+    SlowTime,
     SomeTime,
     Text,
     Umask,
@@ -149,6 +151,24 @@ class LoginBudgetTable(Table):
     within: SomeTime = key(86400.0, "in this time", '"24h"')
 
 
+class HealthTable(Table):
+    """How it is seen whether a bot that runs does its work, and what follows when it does not."""
+
+    http: Url | None = key(None, "A GET of this address answers 2xx or 3xx", "-")
+    tcp: Annotated[int, Label("port")] | None = key(None, "127.0.0.1 accepts connections on this port", "-", ge=1, le=65535)
+    exec: ProbeCommand | None = key(None, "This command, run as the bot, ends with 0; `./` is beside fleet.toml", "-")
+    env: list[VariableName] = key(list, "Variables of the bot (`env`, `env_file`) that `exec` sees too", "[]")
+    log_silence: SlowTime | None = key(None, "Nothing on stdout and stderr for so long is a failure", "-")
+    every: SlowTime = key(10.0, "Time from one probe to the next", '"10s"')
+    timeout: SomeTime | None = key(None, "Time for one probe; less than `every`", '`"5s"`, at most half of `every`')
+    fail_after: Count = key(3, "So many failures in a row, and the bot is unhealthy", "3", ge=1, le=1000)
+    pass_after: Count = key(1, "So many successes in a row, and the probe counts as passed", "1", ge=1, le=1000)
+    grace: Duration = key(0.0, "Time after ready in which nothing is probed", '"0s"')
+    settle: Duration = key(0.0, "Every check must have passed for so long before the bot is healthy", '"0s"')
+    action: Literal["restart", "none"] = key("restart", "What follows when a check has failed; `none`: it is only shown", '"restart"')
+    connected_within: SlowTime = key(120.0, "A native bot is connected while the last proof from its network is younger", '"2m"')
+
+
 class LimitsTable(Table):
     """Limits of one bot; without a key the limit of psv itself is inherited."""
 
@@ -250,6 +270,7 @@ class ScopeTable(Table):
     hang_after: HangTime = key(
         30.0, "A bot whose event loop does not turn for this long, or that is stopped (SIGSTOP), is dumped and replaced; 0 = never", '"30s"'
     )
+    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy")
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-")

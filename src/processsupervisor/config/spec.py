@@ -64,6 +64,24 @@ class BudgetSpec(TypedDict):
     within_s: float
 
 
+class HealthSpec(TypedDict):
+    """Checks of a bot that runs, None for those it has not; `env` names the bot's own variables that `exec` sees."""
+
+    http: str | None
+    tcp: int | None
+    exec: list[str] | None
+    env: list[str]
+    log_silence_s: float | None
+    every_s: float
+    timeout_s: float
+    fail_after: int
+    pass_after: int
+    grace_s: float
+    settle_s: float
+    action: Literal["restart", "none"]
+    connected_within_s: float
+
+
 class LimitsSpec(TypedDict):
     """Limits of one bot; None = as inherited."""
 
@@ -139,6 +157,7 @@ class BotSpec(TypedDict):
     ready: ReadySpec
     start_timeout_s: float
     hang_after_s: float
+    health: HealthSpec | None
     stop: StopSpec
     restart: RestartSpec
     schedule: ScheduleSpec | None

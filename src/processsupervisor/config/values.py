@@ -89,6 +89,13 @@ def _hang_time(value: Any) -> float:
     return seconds
 
 
+def _slow_time(value: Any) -> float:
+    seconds = duration_of(value)
+    if seconds < 1:
+        raise Wrong("a duration of 1 second or more", "psvd looks at each bot once a second")
+    return seconds
+
+
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise Wrong('a size such as "256MB"')
@@ -181,6 +188,12 @@ def _command(value: Any) -> list[Any]:
     if isinstance(value[0], str) and not value[0].strip():
         raise Wrong("a program as the first text of the list")
     return value
+
+
+def _probe_command(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        raise Wrong("a list of texts", 'write exec = ["./check.sh", "first argument"]; no shell reads it')
+    return _command(value)
 
 
 def _hook(value: Any) -> object:
@@ -278,6 +291,7 @@ PathText = Annotated[str, *kind("path", _filled)]
 Paths = Annotated[list[PathText], *kind("path or list of paths", _paths)]
 Duration = Annotated[float, *kind("duration", duration_of)]
 HangTime = Annotated[float, *kind("duration >= 2s, or 0", _hang_time)]
+SlowTime = Annotated[float, *kind("duration >= 1s", _slow_time)]
 SomeTime = Annotated[float, *kind("duration > 0", _some_time)]
 Size = Annotated[int, *kind("size", _size)]
 Number = Annotated[float, *kind("number", _number)]
@@ -290,6 +304,7 @@ RunName = Annotated[str, *kind('"module:attribute"', _run)]
 VariableName = Annotated[str, *kind("variable name", _variable)]
 VariableValue = Annotated[str, *kind("text", _variable_value)]
 CommandLine = Annotated[list[Text], *kind("list of texts", _command)]
+ProbeCommand = Annotated[list[Text], *kind("list of texts", _probe_command)]
 DEPENDENCIES = kind("list of names or tables", _dependencies)
 BUDGET = kind('table or "off"', _budget)
 Regex = Annotated[str, *kind("regular expression (Python re)", _regex)]

@@ -4,7 +4,8 @@
 2. The network's own id of a message goes into `Incoming.id` unchanged: a repeat is acknowledged and handled once.
 3. `publish` never waits and never raises; a slow reader is cut off at a bound and can take up where it was.
 4. Every final Outgoing is shown once to a reader that resumes behind the last `seq` it saw; drafts may be skipped.
-5. After `close` nothing is accepted. `open` raises when the network cannot be served; the bot then ends with the reason.
+5. A connector with a network says each proof of it by `Port.prove`; without one it is never offline.
+6. After `close` nothing is accepted. `open` raises when the network cannot be served; the bot then ends with the reason.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class Port(Protocol):
     def accept(self, incoming: Incoming) -> asyncio.Future[Accepted]:
         """Commit a message to the inbox. Raises Refused ("paused", "stopping", "busy") at once, StorageError by the future."""
 
+    def prove(self, network: str) -> None:
+        """Say that the network has answered just now: after each poll and each message. Costs nothing, at any rate."""
+
     async def after(self, place: Place, seq: int, limit: int) -> list[Outgoing]:
         """Return committed rows behind `seq`. Raises StorageError."""
 
@@ -41,8 +45,8 @@ class Connector(Protocol):
         """The network's name in Place."""
 
     @property
-    def is_connected(self) -> bool:
-        """Tell whether messages can come in now."""
+    def has_network(self) -> bool:
+        """Tell whether there is a network that can be cut off; then the bot is connected by what `Port.prove` was told."""
 
     async def open(self, port: Port) -> None:
         """Begin to serve. Raises a PsvError when it cannot."""

@@ -26,6 +26,7 @@ class ConsoleConnector:
     """Serves one person at `source` and `target`; `ended` is set at end of input."""
 
     network = NETWORK
+    has_network = False
 
     def __init__(self, source: TextIO | None = None, target: TextIO | None = None, sender: str = "console") -> None:
         self._source = source if source is not None else sys.stdin
@@ -36,11 +37,6 @@ class ConsoleConnector:
         self._shown = ("", "")
         """Id and text of the draft that stands in the present line."""
         self.ended = asyncio.Event()
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether lines are read."""
-        return self._port is not None and not self.ended.is_set()
 
     async def open(self, port: Port) -> None:
         """Begin to read."""

@@ -27,6 +27,7 @@ class WebConnector:
     """Serves one bot at `path`; every client of the machine user may connect, at most 64 at a time."""
 
     network = NETWORK
+    has_network = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,11 +36,6 @@ class WebConnector:
         self._inode = 0
         self.sessions: set[WebSession] = set()
         self._readers: defaultdict[str, set[WebSession]] = defaultdict(set)
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether the socket is served."""
-        return self._server is not None
 
     async def open(self, port: Port) -> None:
         """Bind and serve. Raises SystemRefused when the folder cannot take a socket."""

@@ -6,8 +6,11 @@ counts in the bot's favour.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +58,11 @@ def waits_for_output(paths: FleetPaths, bot: str, generation: int, process: Iden
     return any("pipe_write" in where or where in ("", "0") for where in _places(process.pid))
 
 
+def has_unread_output(paths: FleetPaths, bot: str, generation: int) -> bool:
+    """Tell whether the bot has printed something that logd has not taken yet."""
+    return any(_unread_bytes(paths.bot_run(bot) / f"{name}-{generation}") for name in ("out", "err"))
+
+
 def _places(pid: int) -> Iterator[str]:
     for member in [pid, *descendants_of(pid, _MOST_PROCESSES)][:_MOST_PROCESSES]:
         try:
@@ -70,6 +78,19 @@ def _wchan(pid: int, thread: int) -> str:
         return Path(f"/proc/{pid}/task/{thread}/wchan").read_text()
     except OSError:
         return ""
+
+
+def _unread_bytes(fifo: Path) -> int:
+    try:
+        descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
 
 
 def _is_full(fifo: Path) -> bool:

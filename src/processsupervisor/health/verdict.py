@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.reasons import Reason
+from processsupervisor.process.condition import Condition
 from processsupervisor.process.lifecycle import Lifecycle
 
 SWEEP_S = 1.0
@@ -23,6 +24,12 @@ class Watched(Protocol):
     process: Identity | None
     via: str
     life: Lifecycle
+    condition: Condition
+
+    @property
+    def uptime_s(self) -> float | None:
+        """Seconds since it became ready."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Verdict:
     generation: int
     reason: Reason
     message: str
+    is_probed: bool = False
+    """It came from a check of the bot's health table."""
 
 
 class Sweep(NamedTuple):

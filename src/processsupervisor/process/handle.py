@@ -22,6 +22,7 @@ from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
+from processsupervisor.process.condition import Condition
 from processsupervisor.process.exits import OF_POLICY, ExitRecord, ended_because, ready_boottime_of, record_of
 from processsupervisor.process.hooks import delay_stop
 from processsupervisor.process.launcher import Launched
@@ -63,7 +64,7 @@ class BotHandle:
         self.last_exit: ExitRecord | None = None
         self.notes: list[str] = []
         self.link: LinkPort | None = None
-        self.is_connected: bool | None = None
+        self.condition = Condition()
         self.secret_digest = ""
         self.unsaved_wanted: str | None = None  # what was said while psv.db could not be written
         self.life = Lifecycle(self.name, self._on_transition)
@@ -323,7 +324,7 @@ class BotHandle:
         elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
             record.reason = Reason.ADMIN
         record.message = ended_because(self.override, self.notes) or record.message
-        self.process, self.link, self.is_connected = None, None, None
+        self.process, self.link, self.condition = None, None, Condition()
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
         self._alarm.clear()
         self._gone.set()

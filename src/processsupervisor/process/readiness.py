@@ -11,11 +11,11 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
-from urllib.parse import urlsplit
 
 from processsupervisor.config.spec import ReadySpec
+from processsupervisor.process.reach import accept, answer
 from processsupervisor.process.tree import descendants_of
 
 _PROBE_TIMEOUT_S = 2.0
@@ -23,44 +23,16 @@ _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 0.5
 
 
-async def _until(probe: Callable[[], Any]) -> None:
+async def _until(probe: Callable[[], Awaitable[None]]) -> None:
+    """Return when `probe` has raised nothing for the first time."""
     wait_s = _FIRST_WAIT_S
     while True:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                if await probe():
-                    return
+                await probe()
+                return
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
-
-
-async def tcp_accepts(port: int, host: str = "127.0.0.1") -> None:
-    """Return when something accepts connections at `port`."""
-
-    async def probe() -> bool:
-        _, writer = await asyncio.open_connection(host, port)
-        writer.close()
-        return True
-
-    await _until(probe)
-
-
-async def http_answers(url: str) -> None:
-    """Return when `url` answers with a status below 400."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-    async def probe() -> bool:
-        reader, writer = await asyncio.open_connection(host, port, ssl=True if parts.scheme == "https" else None)
-        try:
-            writer.write(f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\nUser-Agent: psv\r\n\r\n".encode())
-            status = (await reader.readline()).split()
-            return len(status) > 1 and status[1].isdigit() and int(status[1]) < 400
-        finally:
-            writer.close()
-
-    await _until(probe)
 
 
 class NotifySocket:
@@ -126,9 +98,9 @@ class Readiness:
             case "after":
                 return asyncio.sleep(max(0.0, float(value or 0.0)))
             case "tcp":
-                return tcp_accepts(int(value or 0))
+                return _until(lambda: accept(int(value or 0)))
             case "http":
-                return http_answers(str(value))
+                return _until(lambda: answer(str(value)))
             case "notify" if self._notify is not None:
                 return self._notify.said(pid)
         return None

@@ -104,8 +104,8 @@ class BotLinks:
                 handle.pausing.say_turned(Trigger.PAUSED)
             case "resumed":
                 handle.pausing.say_turned(Trigger.RESUMED)
-            case "connected":
-                handle.is_connected = bool(message.get("value"))
+            case "proof":
+                handle.condition.prove(message.get("at_mono"))
             case "work":
                 self._hear_work(handle.name, int(message.get("handled") or 0), int(message.get("running") or 0))
             case _:

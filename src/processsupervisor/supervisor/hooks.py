@@ -8,11 +8,7 @@ what happened: one that psvd dies over ends with psvd and is not run again. The 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,21 +16,15 @@ from processsupervisor.config.spec import BotSpec, HookSpec
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Trigger
-from processsupervisor.launch.code import Code
 from processsupervisor.observe.redact import redact
+from processsupervisor.process.hookjob import Result, run_job
 from processsupervisor.process.hooks import TURN_LIMIT_S, Before
 from processsupervisor.process.lifecycle import Transition
-from processsupervisor.process.patience import Countdown
 from processsupervisor.supervisor.events import Events
 
 RUNNING_MOST = 4
 WAITING_MOST = 500
-_ANSWER_GRACE_S = 10.0
-"""What the process between may take beyond a hook's deadline to end it and to say so."""
-_LOST = {"outcome": "failed", "code": None, "tail": ["the process that ran the hook gave no answer"]}
 _log = logging.getLogger("psv.hooks")
-
-Result = dict[str, Any]
 
 
 class HookRunner:
@@ -171,32 +161,8 @@ class HookRunner:
         spec = self._spec_of(bot)
         assert spec is not None
         timeout_s = min(float(hook["timeout_s"]), limit_s or float("inf"))
-        job = {
-            "command": [sys.executable if hook["command"][0] == "python" else hook["command"][0], *hook["command"][1:]],
-            "timeout_s": timeout_s,
-            "env": hook["env"],
-            "event": {"hook": name, "bot": bot, "at": at, "fleet": str(self._paths.folder), **facts},
-            "spec": self._ground(spec),
-        }
-        environment = os.environ | {"PSV_FLEET": str(self._paths.folder), "PSV_HOOK": name, "PSV_HOOK_BOT": bot}
-        try:
-            runner = await asyncio.create_subprocess_exec(
-                *Code.own().argv("processsupervisor.process.hookrun"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env=environment,
-            )
-        except OSError as err:
-            return {"outcome": "failed", "code": None, "tail": [f"cannot run the hook: {err.strerror or err}"]}
-        return await _answer_of(runner, job, timeout_s + _ANSWER_GRACE_S)
-
-    def _ground(self, spec: BotSpec) -> dict[str, object]:
-        """Return what of a bot's spec its hooks run with."""
-        inherited = {key: os.environ[key] for key in spec["inherit"] if key in os.environ}
-        names = ("name", "kind", "cwd", "user", "umask", "env", "env_files", "limits")
-        return {name: value for name, value in spec.items() if name in names} | {"folder": str(self._paths.folder), "inherited": inherited}
+        event = {"hook": name, "bot": bot, "at": at, "fleet": str(self._paths.folder), **facts}
+        return await run_job(self._paths, spec, hook["command"], timeout_s, env=hook["env"], event=event)
 
     def _tell(self, bot: str, name: str, result: Result, took_s: float) -> str:
         """Tell how a hook ended; returns why it failed, empty when it did not."""
@@ -208,24 +174,3 @@ class HookRunner:
         level = logging.INFO if outcome == "ok" else logging.WARNING
         _log.log(level, "hook ended", extra={"bot": bot, **fields, "output": "\n".join(tail)})
         return message
-
-
-async def _answer_of(runner: asyncio.subprocess.Process, job: Result, patience_s: float) -> Result:
-    """Give a job to the process between and return its answer. Its stdin stays open until then: closing it ends the hook."""
-    assert runner.stdin is not None
-    assert runner.stdout is not None
-
-    def give_up() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            runner.kill()  # it ends its pipe, and strays.py what the hook leaves
-
-    countdown = Countdown(patience_s, give_up)
-    try:
-        runner.stdin.write(json.dumps(job).encode() + b"\n")
-        line = await runner.stdout.readline()
-        return dict(json.loads(line)) if line else _LOST
-    except (OSError, ValueError):
-        return _LOST
-    finally:
-        countdown.cancel()
-        runner.stdin.close()

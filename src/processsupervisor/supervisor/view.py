@@ -9,6 +9,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.process.condition import Health
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import RESTING
@@ -26,7 +27,7 @@ _ADVICE = {
     Reason.EXEC_FAILED: "correct command in fleet.toml, or install the program, then psv restart {name}",
     Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
-    Reason.HANG: "read the dump that the last exit names and psv logs {name}; it comes back by itself (hang_after says when it is hung)",
+    Reason.HANG: "read what the last exit says, its dump and psv logs {name}; it comes back by itself (see hang_after and health)",
     Reason.START_FAILED: "read psv logs {name}",
     Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
@@ -49,10 +50,18 @@ _UNKILLABLE = (
 
 
 def health_of(handle: BotHandle) -> str | None:
-    """Return "healthy" for a ready bot, "starting" before that, None without a process."""
-    if handle.life.state in _READY:
-        return "healthy"
-    return "starting" if handle.life.state is State.STARTING else None
+    """Return "healthy", "settling" or "unhealthy" for a ready bot, "starting" before that, None without a process."""
+    if handle.life.state not in _READY:
+        return "starting" if handle.life.state is State.STARTING else None
+    known = handle.condition.health
+    if known is None:  # the first sweep comes within a second
+        known = Health.SETTLING if handle.spec.get("health") or handle.condition.has_network else Health.HEALTHY
+    return str(known)
+
+
+def is_healthy(handle: BotHandle) -> bool:
+    """Tell whether the bot is ready and every check of it has passed for `settle`."""
+    return health_of(handle) == Health.HEALTHY
 
 
 def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
@@ -67,7 +76,9 @@ def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None
         "state": state,
         "wanted": handle.wanted,
         "health": health_of(handle),
-        "connected": handle.is_connected,
+        "health_message": handle.condition.why or None if state in _READY else None,
+        "connected": handle.condition.is_connected,
+        "connected_age_s": round(age_s, 1) if (age_s := handle.condition.proof_age_s) is not None else None,
         "pid": handle.process.pid if handle.process else None,
         "generation": handle.generation,
         "ready_at": handle.ready_at,
