@@ -224,3 +224,27 @@ def test_a_waiting_bot_without_its_dependency_in_the_fleet_is_refused(stamps: Li
     with pytest.raises(PsvError):
         stamps.call("bot.start", names=["nobody"])
     eventually(lambda: stamps.bot("c")["state"] == "RUNNING", "the others run")
+
+
+def test_who_waits_for_a_healthy_bot_is_started_when_its_checks_pass(fleet: LiveFleet) -> None:
+    """Ready is not enough; no transition tells of it."""
+    fleet.configure("""
+        [bots.web]
+        command = ["sleep", "1000"]
+        ready = { after = "0s" }
+        [bots.db]
+        command = ["sleep", "1000"]
+        ready = { after = "0s" }
+        health = { exec = ["test", "-e", "well"], every = "1s", timeout = "0.9s", fail_after = 1000, settle = "0.1s" }
+        [bots.app]
+        command = ["sleep", "1000"]
+        ready = { after = "0s" }
+        depends_on = ["web", { bot = "db", until = "healthy" }]
+    """)
+    fleet.up(wait=False)
+    fleet.until("db", state="RUNNING")
+    waiting = eventually(lambda: (found := fleet.detail("app"))["waits_for"] and found, "app waits")
+    assert "db" in waiting["waits_for"] and waiting["pid"] is None
+    fleet.write("well", "")
+    fleet.until("app", state="RUNNING", generation=1)
+    assert fleet.bot("db")["health"] == "healthy"

@@ -13,6 +13,7 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.gates import SECOND_HALF, Hold
+from processsupervisor.supervisor.healthof import is_healthy
 
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
@@ -27,11 +28,6 @@ def named_by(handle: BotHandle) -> list[DependencySpec]:
 def has_started(handle: BotHandle) -> bool:
     """Tell whether a process of the bot runs that nobody is ending."""
     return handle.process is not None and handle.life.state in _READY | {State.STARTING}
-
-
-def is_healthy(handle: BotHandle) -> bool:
-    """Tell whether the bot is ready and no check of it has failed."""
-    return handle.life.state in _READY
 
 
 def has_completed(handle: BotHandle) -> bool:

@@ -60,6 +60,8 @@ class Line:
 
     def on_event(self, event: Event) -> None:
         """Take out a bot that has moved on, and ask again about those that waited for it."""
+        if event.get("kind") == "health":
+            self.wake(str(event["bot"]))  # for those that wait until it is healthy
         if event.get("kind") != "transition":
             return
         name = str(event["bot"])

@@ -9,10 +9,10 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
-from processsupervisor.process.condition import Health
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import RESTING
+from processsupervisor.supervisor.healthof import health_of
 from processsupervisor.supervisor.sampler import Sample
 
 _LAST_LINE_S = 0.5
@@ -47,21 +47,6 @@ _UNKILLABLE = (
     "the kernel holds the process in a call that does not return, mostly of a dead disk or network file system (see wchan in its folder "
     "of /proc): free that, or restart the machine; nothing is started in its place"
 )
-
-
-def health_of(handle: BotHandle) -> str | None:
-    """Return "healthy", "settling" or "unhealthy" for a ready bot, "starting" before that, None without a process."""
-    if handle.life.state not in _READY:
-        return "starting" if handle.life.state is State.STARTING else None
-    known = handle.condition.health
-    if known is None:  # the first sweep comes within a second
-        known = Health.SETTLING if handle.spec.get("health") or handle.condition.has_network else Health.HEALTHY
-    return str(known)
-
-
-def is_healthy(handle: BotHandle) -> bool:
-    """Tell whether the bot is ready and every check of it has passed for `settle`."""
-    return health_of(handle) == Health.HEALTHY
 
 
 def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
