@@ -232,7 +232,7 @@ def test_hooks_are_neither_strays_nor_leftovers(fleet: LiveFleet) -> None:
     assert fleet.role_pid("psvd") == orphan
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs a bot as somebody else")
+@pytest.mark.root
 def test_a_hook_has_the_user_of_its_bot(fleet: LiveFleet) -> None:
     """Never more rights than the bot."""
     public = Path("/tmp") / f"psv-hook-{os.getpid()}"
