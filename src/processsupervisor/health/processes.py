@@ -6,11 +6,9 @@ counts in the bot's favour.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +79,9 @@ def _wchan(pid: int, thread: int) -> str:
 
 
 def _unread_bytes(fifo: Path) -> int:
+    import fcntl
+    import termios
+
     try:
         descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
