@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.process.newborn import GivenLauncher, SilentKeeper
 from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.config.applied import read_applied
@@ -23,42 +24,8 @@ from processsupervisor.process import handle as handle_module
 from processsupervisor.process import stopping, tree
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
-from processsupervisor.process.launcher import Launched
 from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.supervisor import view
-
-
-class _Keeper:
-    """The keeper, who has nothing to say."""
-
-    pid: int | None = os.getpid()
-
-    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
-        return {}
-
-    def tell(self, op: str, **fields: Any) -> None:
-        pass
-
-
-class _Zygotes:
-    """There are none."""
-
-    def origin(self, bot: str) -> str:
-        return ""
-
-
-class _Launcher:
-    """Gives a real process of the test as the newborn, and counts."""
-
-    zygotes = _Zygotes()
-
-    def __init__(self, process: Identity) -> None:
-        self.process = process
-        self.launches = 0
-
-    async def launch(self, *_: Any, **__: Any) -> Launched:
-        self.launches += 1
-        return Launched(self.process, "keeper")
 
 
 @pytest.fixture
@@ -79,12 +46,12 @@ def marked(fleet: LiveFleet) -> Iterator[subprocess.Popen[bytes]]:
     found.wait()
 
 
-def _handle(fleet: LiveFleet, identity: Identity) -> tuple[BotHandle, _Launcher, list[ExitRecord]]:
+def _handle(fleet: LiveFleet, identity: Identity) -> tuple[BotHandle, GivenLauncher, list[ExitRecord]]:
     fleet.configure('[bots.x]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\nstop = { timeout = "0.1s" }\n')
     fleet.paths.bot_run("x").mkdir(parents=True)
-    launcher, ended = _Launcher(identity), []
+    launcher, ended = GivenLauncher(identity), []
     around = Surroundings(
-        paths=FleetPaths(fleet.folder), launcher=launcher, keeper=_Keeper(), on_transition=lambda _: None, on_born=lambda *_: None,
+        paths=FleetPaths(fleet.folder), launcher=launcher, keeper=SilentKeeper(), on_transition=lambda _: None, on_born=lambda *_: None,
         on_refused=lambda *_: None, on_end=lambda _, record: ended.append(record), known_pids=tuple,
     )  # type: ignore[arg-type]  # fmt: skip
     return BotHandle(read_applied(fleet.paths)["bots"][0], around), launcher, ended

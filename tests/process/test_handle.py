@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.process.newborn import GivenLauncher, SilentKeeper
 
 from processsupervisor.config.load import load_fleet
 from processsupervisor.kernel.identity import Identity
@@ -20,7 +19,6 @@ from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.process import handle as handle_module
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
-from processsupervisor.process.launcher import Launched
 from processsupervisor.process.surroundings import Surroundings
 
 _TOML = """
@@ -33,37 +31,6 @@ command = ["sleep", "1000"]
 ready = { after = "0s" }
 stop = { timeout = "60s" }
 """
-
-
-class _Keeper:
-    """The keeper, who has nothing to say."""
-
-    pid: int | None = os.getpid()
-
-    async def request(self, op: str, **fields: Any) -> dict[str, Any]:
-        return {}
-
-    def tell(self, op: str, **fields: Any) -> None:
-        pass
-
-
-class _Zygotes:
-    """There are none."""
-
-    def origin(self, bot: str) -> str:
-        return ""
-
-
-class _Launcher:
-    """Gives a real process of the test as the newborn."""
-
-    zygotes = _Zygotes()
-
-    def __init__(self, process: Identity) -> None:
-        self.process = process
-
-    async def launch(self, *_: Any, **__: Any) -> Launched:
-        return Launched(self.process, "keeper")
 
 
 @pytest.fixture
@@ -93,7 +60,7 @@ async def bot(tmp_path: Path, process: subprocess.Popen[bytes], ended: list[Exit
     identity = Identity.of(process.pid)
     assert identity is not None
     around = Surroundings(
-        paths=paths, launcher=_Launcher(identity), keeper=_Keeper(), on_transition=lambda _: None, on_born=lambda *_: None,
+        paths=paths, launcher=GivenLauncher(identity), keeper=SilentKeeper(), on_transition=lambda _: None, on_born=lambda *_: None,
         on_refused=lambda *_: None, on_end=lambda _, record: ended.append(record), known_pids=tuple,
     )  # type: ignore[arg-type]  # fmt: skip
     found = BotHandle(loaded.applied["bots"][0], around)
