@@ -27,6 +27,9 @@ class _Zygotes:
     def origin(self, bot: str) -> str:
         return ""
 
+    def look(self, via: str) -> None:
+        pass
+
 
 class GivenLauncher:
     """Gives a real process of the test as the newborn, and counts."""

@@ -41,6 +41,8 @@ class LaunchContext:
     secret_fd: int
     paths: FleetPaths
     kept_fds: set[int] = field(default_factory=set)
+    is_in_group: bool = False
+    """The process was made inside the bot's cgroup."""
     ledgers: list[tuple[str, str]] = field(default_factory=list)
     """Names of the ledgers that this start is noted in (launch/logins.py)."""
 

@@ -90,9 +90,9 @@ def open_output(context: LaunchContext) -> None:
 
 
 def join_cgroup(context: LaunchContext) -> None:
-    """Move this process into the cgroup that psvd made for the bot; without one there is nothing to do."""
+    """Move this process into the cgroup that psvd made for the bot, unless it was made there or there is none."""
     group = context.spec.get("cgroup")
-    if not group:
+    if not group or context.is_in_group:
         return
     try:
         Path(group, "cgroup.procs").write_text("0")

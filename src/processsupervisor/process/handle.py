@@ -176,10 +176,10 @@ class BotHandle:
         if self._has_status or self.process is None or generation not in (None, self.generation):
             return
         self._has_status = True
+        self._around.launcher.zygotes.look(self.via)  # it looks while the exit is noted here
         status = self._watch.status() if status is None else status
-        record = record_of(self._around.paths, self.name, self.generation, status, at)
         self._close_process()
-        self._chores.begin(self._clear_away(record))
+        self._chores.begin(self._clear_away(record_of(self._around.paths, self.name, self.generation, status, at)))
 
     def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
         """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""

@@ -94,8 +94,12 @@ class ZygotePort(Protocol):
         """Return `via` of the next start of `bot` if it is tied to one zygote, else nothing."""
         ...
 
+    def look(self, via: str) -> None:
+        """Let the zygote named by `via` prepare for a fork that is about to be asked for."""
+        ...
+
     async def fork(
-        self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
+        self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, group: str | None, secret_fd: int
     ) -> tuple[int, int, str]:
         """Return (pid, start ticks, "zygote KEY") of the forked bot; raises ZygoteUnfit or SystemRefused."""
         ...
@@ -209,7 +213,7 @@ class Launcher:
             failure_path(self.paths, bot).unlink()
         reach(CrashPoint.PSVD_BEFORE_FORK)
         try:
-            launched = await self._fork(spec, generation, way, secret)
+            launched = await self._fork(spec, generation, way, group, secret)
         except BaseException:
             self.keeper.tell("release", bot=bot, generation=generation)
             raise
@@ -217,7 +221,7 @@ class Launcher:
         launched.group = group
         return launched
 
-    async def _fork(self, spec: BotSpec, generation: int, way: _Way, secret: str) -> Launched:
+    async def _fork(self, spec: BotSpec, generation: int, way: _Way, group: str | None, secret: str) -> Launched:
         if not way.is_forked:
             answer = await self.keeper.request("launch", bot=spec["name"], generation=generation)
             return Launched(_identity(answer["pid"], answer["start_ticks"]), "keeper")
@@ -226,7 +230,7 @@ class Launcher:
         reach(CrashPoint.PSVD_SECRET_MADE)
         try:
             pid, start_ticks, via = await self.zygotes.fork(
-                spec["python"], way.preload, is_native=is_native, bot=spec["name"], generation=generation, secret_fd=secret_fd
+                spec["python"], way.preload, is_native=is_native, bot=spec["name"], generation=generation, group=group, secret_fd=secret_fd
             )
         finally:
             if secret_fd >= 0:

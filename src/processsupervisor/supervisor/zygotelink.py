@@ -48,12 +48,17 @@ class Zygote:
             self.close()
             raise SystemRefused(f"the preload took more than {timeout_s:g} s", hint="see .psv/logs/psv/zygote-*.err") from err
 
-    async def fork(self, bot: str, generation: int, secret_fd: int, *, is_stale_ok: bool) -> dict[str, Any]:
+    def look(self) -> None:
+        """Let the zygote see now whether its files have changed: a fork that follows within a second finds it known."""
+        self._link.send({"op": "look"})
+
+    async def fork(self, bot: str, generation: int, group: str | None, secret_fd: int, *, is_stale_ok: bool) -> dict[str, Any]:
         """Return the zygote's answer to one fork request; raises SystemRefused when the zygote is gone or silent.
 
+        `group` is the folder of the bot's cgroup, in which it is born where that can be; a zygote of an older psv ignores it.
         With `is_stale_ok` it forks although its files have changed; a zygote of an older psv ignores that and answers `stale`.
         """
-        request: dict[str, Any] = {"op": "fork", "bot": bot, "generation": generation, "has_secret": secret_fd >= 0}
+        request: dict[str, Any] = {"op": "fork", "bot": bot, "generation": generation, "group": group, "has_secret": secret_fd >= 0}
         if is_stale_ok:
             request["stale_ok"] = True
         async with self._slots:

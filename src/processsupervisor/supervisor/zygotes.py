@@ -135,8 +135,14 @@ class ZygotePool:
             raise ZygoteUnfit(f"its library {', '.join(sorted(left_out))} starts a thread when it is imported")
         return []
 
+    def look(self, via: str) -> None:
+        """See ZygotePort."""
+        zygote = self._linked(key_of(via))
+        if zygote is not None:
+            zygote.look()
+
     async def fork(
-        self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, secret_fd: int
+        self, python: str | None, preload: Sequence[str], *, is_native: bool, bot: str, generation: int, group: str | None, secret_fd: int
     ) -> tuple[int, int, str]:
         """See ZygotePort; a stale or vanished zygote is replaced and the next one asked, _MOST_ZYGOTES in all."""
         wanted = ZygoteSet(python, tuple(preload), is_native)
@@ -145,7 +151,7 @@ class ZygotePool:
             zygote = await self._choose(bot, wanted)
             is_pinned = self.pins.key(bot) == zygote.key
             try:
-                answer = await zygote.fork(bot, generation, secret_fd, is_stale_ok=is_pinned)
+                answer = await zygote.fork(bot, generation, group, secret_fd, is_stale_ok=is_pinned)
             except SystemRefused:
                 self._discard(zygote)
                 continue

@@ -29,10 +29,11 @@ from processsupervisor.observe.title import set_title
 RUNNER_MODULE = "processsupervisor.bot.runner"
 
 
-def run(folder: str, bot: str, generation: int, secret_fd: int) -> NoReturn:
-    """Become generation `generation` of `bot`; never returns."""
+def run(folder: str, bot: str, generation: int, secret_fd: int, *, is_in_group: bool) -> NoReturn:
+    """Become generation `generation` of `bot`; never returns. `is_in_group`: this process is in the bot's cgroup already."""
     try:
         context = load_context(folder, bot, generation, secret_fd)
+        context.is_in_group = is_in_group
         environment = prepare(context)
         vitals = Vitals(context)
         set_title(f"psv: bot {bot}")

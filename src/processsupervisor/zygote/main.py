@@ -15,7 +15,6 @@ import selectors
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
 from processsupervisor.launch import heartbeat
 from processsupervisor.observe.title import set_title
-from processsupervisor.zygote import child
+from processsupervisor.zygote import child, heap
+from processsupervisor.zygote.forking import fork_twice
 from processsupervisor.zygote.preload import Freshness, Preloaded, StartsThread, preload, thread_count
 
 _CHECK_FILES_EVERY_S = 1.0
@@ -96,13 +96,15 @@ class Zygote:
         for message in messages:
             if message.get("op") == "fork":
                 link.send(self._fork(link, message))
+            elif message.get("op") == "look":
+                self._changed_file()  # a fork is about to be asked for: by then it is known whether a file has changed
             elif message.get("op") == "retire":
                 os._exit(0)
 
     def _fork(self, link: LineSocket, message: dict[str, Any]) -> dict[str, Any]:
         """Fork one bot and return the answer `{op: forked, pid, start_ticks}`, `{op: stale}` or `{op: fork-failed}`.
 
-        `stale_ok` asks for the libraries as they are in memory, whatever has become of their files.
+        `group` is the folder of its cgroup, if it has one. `stale_ok` asks for the libraries as they are in memory, whatever has become of their files.
         """
         base = {"bot": message["bot"], "generation": message["generation"]}
         secret_fd = link.fds.pop(0) if link.fds else -1
@@ -114,7 +116,7 @@ class Zygote:
                 return base | {"op": "stale", "file": changed}
             if thread_count() != 1:
                 return base | {"op": "fork-failed", "message": "a preloaded library started a thread; see psv doctor"}
-            pid = fork_twice(str(self._paths.folder), message["bot"], message["generation"], secret_fd)
+            pid = fork_twice(str(self._paths.folder), message["bot"], message["generation"], secret_fd, message.get("group"))
         except OSError as err:
             refused = refused_by_system("cannot fork", err)
             return base | {"op": "fork-failed", "message": refused.message, "code": refused.code}
@@ -130,41 +132,6 @@ class Zygote:
             self._stale = self._freshness.changed()
             self._checked_mono = mono()
         return self._stale
-
-
-def fork_twice(folder: str, bot: str, generation: int, secret_fd: int) -> int:
-    """Fork the bot as an orphan, which the keeper (the subreaper above) adopts, and return its pid.
-
-    The middle process ends at once; the bot waits until then, so that its parent is already the keeper when it begins.
-    """
-    reading, writing = os.pipe()
-    try:
-        middle = os.fork()
-    except OSError:
-        os.close(reading)
-        os.close(writing)
-        raise
-    if middle:
-        os.close(writing)
-        os.waitpid(middle, 0)
-        answer = os.read(reading, 32)
-        os.close(reading)
-        if not answer:
-            raise OSError(errno.EAGAIN, "the second fork was refused")
-        return int(answer)
-    middle = os.getpid()
-    try:
-        bot_pid = os.fork()
-        if bot_pid:
-            os.write(writing, str(bot_pid).encode())
-            os._exit(0)
-    except OSError:
-        os._exit(1)
-    os.close(reading)
-    os.close(writing)
-    while os.getppid() == middle:
-        time.sleep(0.0002)  # the middle process is ending; no event tells an orphan that it was adopted
-    child.run(folder, bot, generation, secret_fd)
 
 
 def _own_identity() -> dict[str, object]:
@@ -216,6 +183,7 @@ def main(argv: list[str]) -> int:
         os.execv(sys.executable, [sys.executable, *again])
     gc.collect()
     gc.freeze()
+    heap.collapse()
     set_title(f"psv: zygote {key}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Zygote(paths, key, listener, outcome, left_out).serve()

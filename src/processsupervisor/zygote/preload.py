@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from array import array
 from dataclasses import dataclass, field
 
 # Ordinary programs import these; loading them once here costs every bot nothing.
@@ -65,19 +66,25 @@ def preload(modules: list[str], left_out: set[str]) -> Preloaded:
 
 
 class Freshness:
-    """Notices that a file of a loaded module has changed since it was loaded."""
+    """Notices that a file of a loaded module has changed since it was loaded.
+
+    What it knows lies packed in two objects: a look touches no memory that bots share but them.
+    """
 
     def __init__(self) -> None:
-        self._stamps: dict[str, tuple[int, int]] = {}
+        paths: list[bytes] = []
+        self._stamps = array("q")
         for module in list(sys.modules.values()):
-            path = getattr(module, "__file__", None)
-            if isinstance(path, str):
-                stamp = self._stamp(path)
-                if stamp is not None:
-                    self._stamps[path] = stamp
+            file = getattr(module, "__file__", None)
+            path = os.fsencode(file) if isinstance(file, str) and "\0" not in file else b""
+            stamp = self._stamp(path)
+            if stamp is not None:
+                paths.append(path)
+                self._stamps.extend(stamp)
+        self._paths = b"\0".join(paths)
 
     @staticmethod
-    def _stamp(path: str) -> tuple[int, int] | None:
+    def _stamp(path: bytes) -> tuple[int, int] | None:
         try:
             facts = os.stat(path)
         except OSError:
@@ -86,4 +93,8 @@ class Freshness:
 
     def changed(self) -> str | None:
         """Return the path of a file that differs from what was loaded, or None. One stat a module: about 2 us each."""
-        return next((path for path, stamp in self._stamps.items() if self._stamp(path) != stamp), None)
+        times = iter(self._stamps)
+        for path, stamp in zip(self._paths.split(b"\0"), zip(times, times, strict=True), strict=False):
+            if self._stamp(path) != stamp:
+                return os.fsdecode(path)
+        return None
