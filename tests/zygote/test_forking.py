@@ -23,9 +23,12 @@ group, refused = sys.argv[1] or None, json.loads(sys.argv[2])
 libc = ctypes.CDLL(None)
 libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
+def tell(facts):
+    os.write(1, json.dumps(facts).encode() + b"\\n")
+
 def say(folder, bot, generation, secret_fd, *, is_in_group):
     where = [line for line in open("/proc/self/cgroup") if line.startswith("0::")][0].strip()[3:]
-    print(json.dumps({"in_group": is_in_group, "cgroup": where, "parent": os.getppid(), "arguments": [folder, bot, generation]}), flush=True)
+    tell({"in_group": is_in_group, "cgroup": where, "parent": os.getppid(), "arguments": [folder, bot, generation]})
     os._exit(0)
 
 def refuse(number):
@@ -50,7 +53,7 @@ forking.child.run = say
 for number in refused:
     refuse(number)
 pid = forking.fork_twice("/folder", "shop", 7, -1, group)
-print(json.dumps({"keeper": keeper, "pid": pid > 0}), flush=True)
+tell({"keeper": keeper, "pid": pid > 0})
 os._exit(0)
 """
 _CLONE3 = 435

@@ -104,7 +104,8 @@ class Zygote:
     def _fork(self, link: LineSocket, message: dict[str, Any]) -> dict[str, Any]:
         """Fork one bot and return the answer `{op: forked, pid, start_ticks}`, `{op: stale}` or `{op: fork-failed}`.
 
-        `group` is the folder of its cgroup, if it has one. `stale_ok` asks for the libraries as they are in memory, whatever has become of their files.
+        `group` is the folder of its cgroup or None. `stale_ok` asks for the libraries as they are in memory, whatever has become
+        of their files.
         """
         base = {"bot": message["bot"], "generation": message["generation"]}
         secret_fd = link.fds.pop(0) if link.fds else -1
