@@ -13,22 +13,25 @@ from benchmarks import machine
 from benchmarks.bench import SYSTEMS, Bench
 from benchmarks.botapi import BotApi
 from benchmarks.goals import Row
-from benchmarks.rows import adoption, idle, kills, starts
+from benchmarks.rows import adoption, hangs, idle, kills, starts
 
 RESULTS = Path(__file__).parent / "results"
-ROWS = (1, 2, 3, 4, 5, 6, 7, 8)
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+_OF_PSV_ALONE = (2, 3, 9, 10)
 
 
 def measure_rows(bench: Bench, wanted: list[int]) -> list[Row]:
     rows: list[Row] = []
-    for number, measure in ((1, starts.scripts), (2, starts.natives), (3, starts.thousand), (4, kills.kills), (5, adoption.adoption)):
-        if number in wanted and (number not in (2, 3) or not bench.only or "psv" in bench.only):
+    singles = ((1, starts.scripts), (2, starts.natives), (3, starts.thousand), (4, kills.kills), (5, adoption.adoption),
+               (9, hangs.detection), (10, hangs.others))
+    for number, measure in singles:
+        if number in wanted and (number not in _OF_PSV_ALONE or not bench.only or "psv" in bench.only):
             print(f"row {number} ...", flush=True)
             rows.append(measure(bench))
     if {6, 7, 8} & set(wanted):
         print("rows 6 to 8 ...", flush=True)
         rows += [row for row in idle.idle(bench) if row.number in wanted]
-    return rows
+    return sorted(rows, key=lambda row: row.number)
 
 
 def main() -> int:

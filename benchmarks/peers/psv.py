@@ -20,16 +20,21 @@ name = "bench"
 [global]
 restart = {{ initial = "0s", base = "0s", window = [] }}
 preload = {preload}
+{policy}
 """
 
 
 class Psv(System):
-    """`preload` is what native bots have imported for them; scripts need none, their imports are found by reading them."""
+    """`preload` is what native bots have imported for them; scripts need none, their imports are found by reading them.
+
+    `policy` is added to [global] of fleet.toml.
+    """
 
     name = "psv"
 
-    def __init__(self, folder: Path, preload: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, preload: Sequence[str] = (), policy: str = "") -> None:
         super().__init__(folder)
+        self.policy = policy
         self.paths = FleetPaths(folder)
         self.preload = list(preload)
 
@@ -38,7 +43,7 @@ class Psv(System):
         return __version__
 
     def start(self, programs: Sequence[Program]) -> None:
-        text = _HEAD.format(preload=json.dumps(self.preload))
+        text = _HEAD.format(preload=json.dumps(self.preload), policy=self.policy)
         for program in programs:
             kind = f'run = "{program.script.stem}:bot"' if program.native else f'script = "{program.script}"'
             if program.command:

@@ -19,7 +19,7 @@ from processsupervisor.health.verdict import SWEEP_S, Sweep, Verdict
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, Turn, pulse_path
+from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, Turn, beat_every_s, pulse_path
 from processsupervisor.process.tree import high_files_of
 
 LIMIT_S = 5.0
@@ -92,6 +92,21 @@ def test_silence_for_the_whole_time_is_a_hang_and_a_beat_ends_it(world: World) -
     world.beat()
     assert not world.hangs.still_holds(world.bot)
     assert world.sweep() is None
+
+
+def test_a_bot_that_beats_seldom_is_not_judged_by_a_limit_that_came_later(world: World) -> None:
+    """It was started under a longer hang_after; two beats must be missing in any case, and a state is not looked up meanwhile."""
+    world.bot.spec = {"hang_after_s": 2.0}
+    world.beat(every_s=5.0)
+    assert world.sweep() is None
+    assert world.sweep(int(9.0 / SWEEP_S)) is None
+    assert world.sweep(int(2.0 / SWEEP_S)) is not None
+
+
+@pytest.mark.parametrize(("hang_after_s", "every_s"), [(0.0, 5.0), (2.0, 1.0), (6.0, 1.0), (12.0, 2.0), (30.0, 5.0), (3600.0, 5.0)])
+def test_several_beats_fit_into_the_time_after_which_a_bot_is_judged(hang_after_s: float, every_s: float) -> None:
+    """As few as that allows: each one wakes a bot that has nothing to do."""
+    assert beat_every_s(hang_after_s) == every_s
 
 
 def test_a_late_sweep_judges_nobody_and_the_next_one_may(world: World) -> None:

@@ -21,7 +21,7 @@ import json, os, sys, warnings
 from processsupervisor.launch import heartbeat
 heartbeat.install()
 pulse = os.open(sys.argv[1], os.O_RDWR)
-heartbeat.begin(pulse, 7, 0)
+heartbeat.begin(pulse, 7, 0, 1.0)
 import asyncio, threading
 from processsupervisor.kernel.pulse import PULSE_BYTES, unpack
 warnings.simplefilter("error")

@@ -85,7 +85,7 @@ def _some_time(value: Any) -> float:
 def _hang_time(value: Any) -> float:
     seconds = duration_of(value)
     if 0 < seconds < 2:
-        raise Wrong("a duration of 2 seconds or more, or 0 for never", "a bot beats once a second")
+        raise Wrong("a duration of 2 seconds or more, or 0 for never", "a bot beats once a second at the most")
     return seconds
 
 

@@ -19,7 +19,7 @@ from processsupervisor.kernel.reasons import Reason
 
 HANG_AFTER_S = 30.0
 """For settings that an older psv wrote down, without the key."""
-_SUSPECT_S = 2 * SWEEP_S
+_BEATS_MISSED = 2
 _STATE_EVERY = 4
 """Sweeps between two looks at the state of a process that has no pulse."""
 
@@ -34,6 +34,11 @@ class _Case:
     stopped_s: float = 0.0
     is_mute: bool = False
     """It can beat no more: it has executed another program, or closed its pulse."""
+
+    @property
+    def every_s(self) -> float:
+        """Return the time between two beats, as the bot says it."""
+        return self.pulse.every_s if self.pulse is not None else SWEEP_S
 
 
 class Hangs:
@@ -58,7 +63,8 @@ class Hangs:
         self._look_at_state(case, sweep, limit_s)
         if case.stopped_s >= limit_s:
             return self._verdict(bot, _why_stopped(case.process))
-        if case.silent_s >= limit_s and self._is_guilty(case, bot):
+        # A bot that was started under a longer hang_after beats as that asked for.
+        if case.silent_s >= max(limit_s, _BEATS_MISSED * case.every_s) and self._is_guilty(case, bot):
             return self._verdict(bot, f"hung: its event loop has not turned for {limit_s:g} s")
         return None
 
@@ -97,12 +103,12 @@ class Hangs:
         if is_beating or pulse is None or pulse.turn is not Turn.TURNING:
             case.silent_s = 0.0
         else:
-            case.silent_s = sweep.add_to(case.silent_s, limit_s)
+            case.silent_s = sweep.add_to(case.silent_s, max(limit_s, _BEATS_MISSED * case.every_s))
 
     def _look_at_state(self, case: _Case, sweep: Sweep, limit_s: float) -> None:
         turns = case.pulse is not None and case.pulse.turn is Turn.TURNING
         is_due = (sweep.number + case.process.pid) % _STATE_EVERY == 0 and not turns
-        if case.stopped_s == 0.0 and case.silent_s < _SUSPECT_S and not is_due:
+        if case.stopped_s == 0.0 and case.silent_s < case.every_s + SWEEP_S and not is_due:
             return
         if is_stopped(case.process):
             case.stopped_s, case.silent_s = max(sweep.add_to(case.stopped_s, limit_s), case.silent_s), 0.0

@@ -1,4 +1,4 @@
-"""The pulse of a bot: a small file in which its event loop says once a second that it turns, and psvd sees whether it does.
+"""The pulse of a bot: a small file in which its event loop says each few seconds that it turns, and psvd sees whether it does.
 
 Both wings meet here: launch/ opens and writes it inside of the bot, health/ reads it. Written and read by one call each
 and not mapped into memory: a file that somebody cut, or a full disk, is an error then, and a SIGBUS otherwise.
@@ -17,9 +17,10 @@ from processsupervisor.kernel.paths import FleetPaths
 
 VERSION = 1
 PULSE_BYTES = 64
-BEAT_EVERY_S = 1.0
+_SHORTEST_S, _LONGEST_S = 1.0, 5.0
+_BEATS_IN_TIME = 6
 _MAGIC = b"PSVP"
-_LAYOUT = struct.Struct("<4sBBHI4xQddd")
+_LAYOUT = struct.Struct("<4sBBHI4xQdddd")
 
 STACKS_SIGNAL = int(getattr(signal, "SIGRTMAX", 64)) - 4
 """Answered by faulthandler with the stacks of all threads, from C: it needs neither the interpreter's lock nor its loop."""
@@ -39,7 +40,7 @@ class Turn(IntEnum):
 class Pulse(NamedTuple):
     """What the file says. `at_mono` is CLOCK_MONOTONIC; `lag_s` how late the last beat was, `worst_lag_s` the most of the last minutes.
 
-    `dump_fd` is the descriptor on which the bot holds its dump file, 0 for none.
+    `dump_fd` is the descriptor on which the bot holds its dump file, 0 for none. `every_s` is the time from beat to beat.
     """
 
     generation: int
@@ -49,12 +50,12 @@ class Pulse(NamedTuple):
     lag_s: float
     worst_lag_s: float
     dump_fd: int
+    every_s: float = _SHORTEST_S
 
     def pack(self) -> bytes:
         """Return the content of the file."""
-        body = _LAYOUT.pack(
-            _MAGIC, VERSION, self.turn, self.dump_fd, self.generation, self.beats, self.at_mono, self.lag_s, self.worst_lag_s
-        )
+        times = self.at_mono, self.lag_s, self.worst_lag_s, self.every_s
+        body = _LAYOUT.pack(_MAGIC, VERSION, self.turn, self.dump_fd, self.generation, self.beats, *times)
         return body.ljust(PULSE_BYTES, b"\0")
 
 
@@ -62,10 +63,19 @@ def unpack(content: bytes) -> Pulse | None:
     """Return the pulse in `content`; None when it is none, or one of a newer version."""
     if len(content) < _LAYOUT.size:
         return None
-    magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s = _LAYOUT.unpack_from(content)
+    magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s, every_s = _LAYOUT.unpack_from(content)
     if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2):
         return None
-    return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd)
+    every_s = every_s if _SHORTEST_S <= every_s <= _LONGEST_S else _SHORTEST_S  # an older psv wrote none and beat each second
+    return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd, every_s)
+
+
+def beat_every_s(hang_after_s: float) -> float:
+    """Return the time between two beats of a bot that is judged after `hang_after_s` of silence, 0 for never: 1 to 5 s.
+
+    A beat wakes an idle bot, which costs a fleet of hundreds more than the check in psvd does.
+    """
+    return min(_LONGEST_S, max(_SHORTEST_S, hang_after_s / _BEATS_IN_TIME)) if hang_after_s > 0 else _LONGEST_S
 
 
 def pulse_path(paths: FleetPaths, bot: str) -> Path:

@@ -1,4 +1,4 @@
-"""The beat of a bot's event loop: once a second, from the loop itself, without a line in the program.
+"""The beat of a bot's event loop: each second to each five, from the loop itself, without a line in the program.
 
 Every loop, asyncio's or uvloop's, says through `asyncio._set_running_loop` that it begins and ends to run. The zygote puts a
 listener there before anything else imports asyncio (uvloop keeps what it finds there at its import); in the bot it sets a
@@ -15,11 +15,11 @@ import os
 import threading
 from time import monotonic
 
-from processsupervisor.kernel.pulse import BEAT_EVERY_S, Pulse, Turn
+from processsupervisor.kernel.pulse import Pulse, Turn
 
 _WORST_OF_BEATS = 60
 _PHASES = 4
-"""All bots of a machine beat at these moments of a second, in turns by their pid. Woken together they find each other's code in
+"""All bots of a machine beat at these moments of a period, in turns by their pid. Woken together they find each other's code in
 the processor's caches: half the cost of beats that are spread (docs/decisions/0009)."""
 _MARK = 1_000_000_007
 """Where the offset of the pulse's descriptor stands, with the pid added; it is written without moving it."""
@@ -28,9 +28,9 @@ _heart: Heart | None = None
 
 
 class Heart:
-    """Beats for the loop that runs, into the pulse open at `descriptor`."""
+    """Beats for the loop that runs each `every_s`, into the pulse open at `descriptor`."""
 
-    def __init__(self, descriptor: int, generation: int, dump_fd: int) -> None:
+    def __init__(self, descriptor: int, generation: int, dump_fd: int, every_s: float) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._descriptor = descriptor
         self._mark = os.lseek(descriptor, _MARK + os.getpid(), os.SEEK_SET)
@@ -40,7 +40,8 @@ class Heart:
         self._context = contextvars.Context()  # of its own: the timer keeps nothing of the program's alive
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._phase_s = os.getpid() % _PHASES * BEAT_EVERY_S / _PHASES
+        self._every_s = every_s
+        self._phase_s = os.getpid() % _PHASES * every_s / _PHASES
         self._beats = 0
         self._worst_s = self._worst_before_s = 0.0
         self._write(Turn.NEVER, 0.0)
@@ -60,9 +61,9 @@ class Heart:
 
     def _plan(self, loop: asyncio.AbstractEventLoop, lag_s: float = 0.0) -> None:
         now = monotonic()
-        delay_s = BEAT_EVERY_S - (now + self._phase_s) % BEAT_EVERY_S
-        if delay_s < BEAT_EVERY_S / 2:  # a timer may come a little early
-            delay_s += BEAT_EVERY_S
+        delay_s = self._every_s - (now + self._phase_s) % self._every_s
+        if delay_s < self._every_s / 2:  # a timer may come a little early
+            delay_s += self._every_s
         self._due = now + delay_s
         try:
             self._timer = loop.call_later(delay_s, self._beat, loop, context=self._context)
@@ -81,7 +82,7 @@ class Heart:
             self._worst_before_s, self._worst_s = self._worst_s, 0.0
         self._worst_s = max(self._worst_s, lag_s)
         worst_s = max(self._worst_s, self._worst_before_s)
-        pulse = Pulse(self._generation, turn, self._beats, monotonic(), lag_s, worst_s, self._dump_fd)
+        pulse = Pulse(self._generation, turn, self._beats, monotonic(), lag_s, worst_s, self._dump_fd, self._every_s)
         try:
             # A program may close what it did not open, and the number then be another file's. An offset that no other file
             # has tells it; fstat would tell it too, and was a fifth of a beat's cost.
@@ -97,10 +98,10 @@ def install() -> None:
     os.register_at_fork(after_in_child=_end)
 
 
-def begin(descriptor: int, generation: int, dump_fd: int) -> None:
-    """Beat for the loops of this process from now on; called in its only thread."""
+def begin(descriptor: int, generation: int, dump_fd: int, every_s: float) -> None:
+    """Beat for the loops of this process each `every_s` seconds from now on; called in its only thread."""
     global _heart
-    _heart = Heart(descriptor, generation, dump_fd)
+    _heart = Heart(descriptor, generation, dump_fd, every_s)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

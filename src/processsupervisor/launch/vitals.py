@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from processsupervisor.kernel.pulse import PULSE_BYTES, STACKS_SIGNAL, dump_path, pulse_path
+from processsupervisor.kernel.pulse import PULSE_BYTES, STACKS_SIGNAL, beat_every_s, dump_path, pulse_path
 from processsupervisor.launch import heartbeat, tasklist
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext
 
@@ -22,6 +22,7 @@ class Vitals:
 
     def __init__(self, context: LaunchContext) -> None:
         self._generation = context.generation
+        self._beat_every_s = beat_every_s(float(context.spec.get("hang_after_s", 0.0)))
         self._is_native = context.spec["kind"] == "native"
         self._pulse = _open(pulse_path(context.paths, context.bot), PULSE_BYTES)
         self._dump = _open(dump_path(context.paths, context.bot), 0)
@@ -36,7 +37,7 @@ class Vitals:
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 answer(self._dump)
         if self._pulse >= 0:
-            heartbeat.begin(self._pulse, self._generation, max(0, self._dump))
+            heartbeat.begin(self._pulse, self._generation, max(0, self._dump), self._beat_every_s)
 
 
 def _open(path: Path, size: int) -> int:
