@@ -90,6 +90,7 @@ class Pollster:
         self._names = names
         self._samples: list[float] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_over = False
 
     async def begin(self) -> None:
         """Connect to all and go on asking until `end`."""
@@ -107,13 +108,12 @@ class Pollster:
         return found
 
     async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._is_over = True
+        await asyncio.gather(*self._tasks)
 
     async def _ask_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, offset_s: float) -> None:
         await asyncio.sleep(offset_s)
-        for number in itertools.count():
+        for number in itertools.takewhile(lambda _: not self._is_over, itertools.count()):
             began = time.perf_counter()
             _write(writer, "post", id=f"poll-{number}", text="hello")
             await asyncio.wait_for(self._reply(reader, f"poll-{number}"), _TIMEOUT_S)
