@@ -121,6 +121,17 @@ def control_server(folder: Path, fleet: FakeFleet) -> Server:
     return Server(FleetPaths(folder).socket("psv"), talk)
 
 
+@contextlib.contextmanager
+def keeper_socket(folder: Path) -> Iterator[None]:
+    """Have a keeper, as far as one sees by connecting to it."""
+    path = FleetPaths(folder).socket("keeper")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield
+    path.unlink()
+
+
 @pytest.fixture
 def fleet(folder: Path) -> Iterator[FakeFleet]:
     """A fleet in memory, served on the control socket of `folder`."""
@@ -128,3 +139,10 @@ def fleet(folder: Path) -> Iterator[FakeFleet]:
     server = control_server(folder, port)
     yield port
     server.close()
+
+
+@pytest.fixture
+def keeper(folder: Path) -> Iterator[None]:
+    """A keeper of that fleet, as far as one sees by connecting to it."""
+    with keeper_socket(folder):
+        yield

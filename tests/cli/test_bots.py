@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Psv
+from tests.cli.conftest import Psv, keeper_socket
 from tests.commands.fakefleet import FakeFleet
 
 KEYS = (
@@ -30,6 +31,14 @@ def test_list_plain(psv: Psv, fleet: FakeFleet) -> None:
     assert [line.split()[0] for line in shown[1:]] == ["alice", "bob", "legacy"]
     assert "code 3" in shown[2]
     assert all(line == line.rstrip() for line in shown)
+
+
+def test_list_says_that_the_keeper_is_gone(psv: Psv, fleet: FakeFleet, folder: Path) -> None:
+    """The bots of such a fleet run, but nothing would be started again."""
+    assert "the keeper is gone" in psv("ls").stderr
+    assert psv("ls", "--json").stderr == ""
+    with keeper_socket(folder):
+        assert psv("ls").stderr == ""
 
 
 def test_globs_and_type(psv: Psv, fleet: FakeFleet) -> None:

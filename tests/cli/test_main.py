@@ -73,7 +73,7 @@ def test_fleet_without_its_file_can_still_be_asked(psv: Psv, fleet: FakeFleet, f
 
 def test_very_deep_folder(psv: Psv, tmp_path: Path) -> None:
     """A control socket below a path longer than sun_path is reached."""
-    from tests.cli.conftest import control_server
+    from tests.cli.conftest import control_server, keeper_socket
 
     from processsupervisor.kernel.paths import FleetPaths
 
@@ -83,9 +83,11 @@ def test_very_deep_folder(psv: Psv, tmp_path: Path) -> None:
     FleetPaths(deep).ensure()
     # The server binds at a short name; what is under test is the way in, through a link at the deep one.
     server = control_server(tmp_path, FakeFleet()) if FleetPaths(tmp_path).ensure() is None else None
-    FleetPaths(deep).socket("psv").symlink_to(FleetPaths(tmp_path).socket("psv"))
+    for name in ("psv", "keeper"):
+        FleetPaths(deep).socket(name).symlink_to(FleetPaths(tmp_path).socket(name))
     try:
-        done = psv("-C", str(deep), "ls")
+        with keeper_socket(tmp_path):
+            done = psv("-C", str(deep), "ls")
     finally:
         assert server is not None
         server.close()

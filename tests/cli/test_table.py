@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from tests.cli.test_main import run_in_terminal
 from tests.commands.fakefleet import FakeFleet
 
@@ -18,6 +19,7 @@ def test_plain() -> None:
     ]
 
 
+@pytest.mark.usefixtures("keeper")
 def test_terminal_cuts_nothing_that_is_acted_on(fleet: FakeFleet, folder: Path) -> None:
     """In 80 columns name, state and pid are whole; the reason wraps."""
     fleet.state["bob"] = "FAILED"

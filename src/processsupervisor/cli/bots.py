@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from processsupervisor.cli.session import Session, status_of_results
+from processsupervisor.cli.session import Session, keeper_runs, status_of_results
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK
@@ -25,6 +25,8 @@ def list_bots(session: Session, command: Command, *, names: list[str], type: str
         print_table(header, [_line(row) for row in rows], right=("PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU"))
     else:
         session.note("this fleet has no bots; add a [bots.NAME] table to fleet.toml")
+    if not session.as_json and not keeper_runs(session.paths):
+        session.note("the keeper is gone: bots go on, but nothing is started; bring it back with psv up")
     return EXIT_OK
 
 

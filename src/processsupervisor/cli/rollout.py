@@ -42,7 +42,8 @@ def _print_event(session: Session, event: Event) -> None:
     match event.get("kind"):
         case "plan":
             bots, batches, alone = event.get("bots"), event.get("batches"), event.get("left_alone")
-            session.say(f"rolling {_count(len(_generations(bots)))} in {len(batches) if isinstance(batches, list) else 0} batches")
+            number = len(batches) if isinstance(batches, list) else 0
+            session.say(f"rolling {_count(len(_generations(bots)))} in {number} batch{'' if number == 1 else 'es'}")
             for name, state in alone.items() if isinstance(alone, dict) else ():
                 session.say(f"{name}  left alone, is {state}")
         case "batch":

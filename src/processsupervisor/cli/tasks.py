@@ -71,6 +71,7 @@ def _took(run: Row) -> str:
 
 def _result(run: Row) -> str:
     how = str(run.get("signal") or (f"code {run['exit_code']}" if run.get("exit_code") else ""))
-    words = f"{run.get('reason') or run.get('state')} {how}".strip()
+    reason = str(run.get("reason") or run.get("state"))
+    words = how if how.startswith(f"{reason} ") else f"{reason} {how}".strip()
     message = str(run.get("message") or "")
     return f"{words}: {message}" if message and not message.startswith(("exited with", "killed by")) else words

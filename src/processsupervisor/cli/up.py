@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
+import time
+from typing import Any, NoReturn
 
 from processsupervisor.cli import machine
 from processsupervisor.cli.check import print_problems, status_of
@@ -20,10 +21,13 @@ from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
 
 KEEPER = "processsupervisor.process.keeper"
+_SILENT_S = 2.0
+"""How long a wait says nothing."""
 
 
 def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_s: float) -> int:
@@ -71,7 +75,7 @@ def report(session: Session, wait: bool, timeout_s: float) -> int:
             if fleet.get("web"):
                 session.say(f"web {fleet['web']}")
             return EXIT_OK
-        result = client.call("fleet.wait", {"timeout_s": timeout_s}, timeout_s=timeout_s + 10)
+        result = _wait(session, client, timeout_s)
     for bot in result["not_ready"]:
         reason = f": {bot['reason']}" if bot.get("reason") else ""
         session.note(f"{bot['name']} is not ready: {bot['state']}{reason}; see psv bot status {bot['name']}")
@@ -81,6 +85,20 @@ def report(session: Session, wait: bool, timeout_s: float) -> int:
     for hint in read_hints(session.paths):
         session.say(hint)
     return EXIT_FAILED if result["not_ready"] else EXIT_OK
+
+
+def _wait(session: Session, client: ControlClient, timeout_s: float) -> dict[str, Any]:
+    """Wait until all that is wanted is ready or has failed; say after a moment on which bots it waits."""
+    first_s = min(_SILENT_S, timeout_s)
+    began = time.monotonic()
+    result: dict[str, Any] = client.call("fleet.wait", {"timeout_s": first_s}, timeout_s=first_s + 10)
+    waiting = [str(bot["name"]) for bot in result["not_ready"]]
+    if not waiting or time.monotonic() - began < first_s or timeout_s <= first_s:
+        return result
+    more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+    session.note(f"waiting for {', '.join(waiting[:3])}{more}")
+    result = client.call("fleet.wait", {"timeout_s": timeout_s - first_s}, timeout_s=timeout_s + 10)
+    return result
 
 
 def become_keeper(session: Session, code: Code) -> NoReturn:
