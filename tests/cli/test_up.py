@@ -152,6 +152,14 @@ def test_mistake_of_one_bot_leaves_the_others(psv: Psv, home: Path) -> None:
     assert psv("chat", "echo", "hello", cwd=home).returncode == 0
 
 
+def test_a_long_wait_says_on_whom_it_waits(psv: Psv, home: Path) -> None:
+    """After two seconds, once; what is ready by then is not named."""
+    with (home / "fleet.toml").open("a") as config:
+        config.write('[bots.slow]\ncommand = ["sleep", "1000"]\nready = { after = "4s" }\n')
+    done = psv("up", "--detach", "--wait", "--timeout", "60s", cwd=home)
+    assert (done.returncode, "psv: waiting for slow\n" in done.stderr) == (0, True), done.stderr
+
+
 def test_wait_names_what_is_not_ready(psv: Psv, home: Path) -> None:
     """A bot that cannot start is named by --wait; status 1."""
     (home / "bad.py").write_text("def broken(:\n")
