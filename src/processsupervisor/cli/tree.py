@@ -15,7 +15,7 @@ from processsupervisor.cli.verbs import find_verb
 from processsupervisor.commands.command import Arg, Command, bind
 from processsupervisor.commands.registry import REGISTRY
 from processsupervisor.kernel.errors import UsageError
-from processsupervisor.kernel.units import format_duration, parse_duration
+from processsupervisor.kernel.units import parse_duration
 from processsupervisor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -131,13 +131,8 @@ def _parameter(arg: Arg) -> click.Parameter:
         kind = click.Choice(arg.choices, case_sensitive=False)
     if arg.required:  # without a default: to click, None is a value too
         return click.Option(flags, type=kind, required=True, help=arg.help, metavar=_metavar(arg))
-    return click.Option(flags, type=kind, default=arg.default, help=arg.help, metavar=_metavar(arg), show_default=_shown_default(arg))
-
-
-def _shown_default(arg: Arg) -> str | bool:
-    if arg.default is None:
-        return False
-    return format_duration(float(str(arg.default))) if arg.kind == "duration" else str(arg.default)
+    default = f"{float(str(arg.default)):g}s" if arg.kind == "duration" and arg.default is not None else arg.default
+    return click.Option(flags, type=kind, default=default, help=arg.help, metavar=_metavar(arg), show_default=default is not None)
 
 
 def _metavar(arg: Arg) -> str:
