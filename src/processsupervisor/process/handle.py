@@ -199,7 +199,7 @@ class BotHandle:
         if facts.get("is_ready"):
             self.ready_at, self.ready_boottime = facts.get("ready_at"), ready_boottime_of(facts)
             self.life.fire(Trigger.READY, generation=generation, reason="adopted")
-            if facts.get("state") in (State.PAUSED, State.PAUSING):
+            if facts.get("state") == State.PAUSED:
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
             if self.override is not None and self.override not in OF_POLICY:

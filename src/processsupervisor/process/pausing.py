@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from processsupervisor.kernel.states import Trigger
+from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.hooks import Hooks
 from processsupervisor.process.lifecycle import Lifecycle
 from processsupervisor.process.patience import Alarm
@@ -18,6 +18,7 @@ class _Pausable(Protocol):
     """What of a bot's handle is needed here."""
 
     name: str
+    wanted: Wanted
     life: Lifecycle
     generation: int
     link: LinkPort | None
@@ -42,6 +43,14 @@ class Pausing:
     def resume(self) -> bool:
         """Ask a paused bot to go on; False when the state does not allow it."""
         return self._ask("resume", Trigger.RESUME, self._begin_anew)
+
+    def follow(self) -> None:
+        """Do what is wanted of a bot that can be asked: it has just begun, or the last psvd was killed before it had asked."""
+        state, wanted = self._bot.life.state, self._bot.wanted
+        if state is State.RUNNING and wanted is Wanted.PAUSED:
+            self.pause()
+        elif state is State.PAUSED and wanted is Wanted.UP:
+            self.resume()
 
     def say_turned(self, trigger: Trigger) -> None:
         """Note that the bot has paused or resumed, as it says itself."""

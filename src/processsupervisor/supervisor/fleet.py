@@ -307,8 +307,8 @@ class Fleet:
         is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
         self.uptime.note(handle, handle.exited_at if is_end else None)
         self.tasks.on_transition(transition)
-        if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
-            asyncio.get_running_loop().call_soon(handle.pausing.pause)
+        if transition.trigger is Trigger.RESUME and handle.wanted is Wanted.PAUSED:
+            self.want(handle, Wanted.UP)  # nobody told it to go on: its pause was given up, and the command has failed
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
         self.hooks.on_transition(transition)

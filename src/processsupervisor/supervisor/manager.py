@@ -165,8 +165,10 @@ class Manager:
             return self._schedule(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
             refuse_wrong(self._fleet, handle)
-            self._fleet.want(handle, Wanted.UP)
-            return self._result(handle, True, "already runs" if handle.life.state in _READY else "is on its way")
+            if handle.wanted is Wanted.DOWN:
+                self._fleet.want(handle, Wanted.UP)
+                handle.pausing.follow()
+            return self._result(handle, True, _words_of_running(handle))
         await want_up(self._fleet, handle, no_deps=no_deps)
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
@@ -315,3 +317,10 @@ class Manager:
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
+
+
+def _words_of_running(handle: BotHandle) -> str:
+    """Return what a start says of a bot that it leaves as it is."""
+    if handle.wanted is Wanted.PAUSED:
+        return f"is paused; psv bot resume {handle.name} lets it go on"
+    return "already runs" if handle.life.state in _READY else "is on its way"

@@ -1,0 +1,98 @@
+"""What is wanted is reached, and nothing else is done, whatever comes in between; psvd's own code on simulated time (simulation.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.supervisor.simulation import Life, Simulation
+
+from processsupervisor.kernel.states import State, Wanted
+from processsupervisor.supervisor.daemon import Psvd
+
+HEAD = """
+[fleet]
+name = "wishes"
+[web]
+enabled = false
+"""
+NATIVE = '[bots.n]\nrun = "bots:bot"\n'
+
+World = Callable[[str], Simulation]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Makes the simulation of one fleet."""
+    made: list[Simulation] = []
+
+    def make(toml: str) -> Simulation:
+        made.append(Simulation(tmp_path / "fleet", HEAD + toml))
+        made[-1].install(monkeypatch)
+        return made[-1]
+
+    yield make
+    for simulation in made:
+        simulation.close()
+
+
+def where(simulation: Simulation, bot: str, after_s: float = 60.0) -> tuple[State, Wanted]:
+    """Return where a bot is after `after_s` under another psvd, and what is wanted of it."""
+
+    async def look(psvd: Psvd) -> tuple[State, Wanted]:
+        await asyncio.sleep(after_s)
+        handle = psvd._fleet.handles[bot]
+        return handle.life.state, handle.wanted
+
+    found: tuple[State, Wanted] = simulation.live(look)
+    return found
+
+
+@pytest.mark.parametrize("wanted", [Wanted.PAUSED, Wanted.UP])
+def test_a_wish_that_psvd_died_over_is_carried_out_by_the_next(world: World, wanted: Wanted) -> None:
+    """Killed when it was on disk that the bot is to pause, or to go on, and nobody had asked the bot yet."""
+    simulation = world(NATIVE)
+
+    async def note(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        if wanted is Wanted.UP:
+            assert (await psvd._manager.pause("n", True, 30.0))["ok"]
+        psvd._fleet.want(psvd._fleet.handles["n"], wanted)
+
+    simulation.live(note)
+    assert where(simulation, "n") == (State.PAUSED if wanted is Wanted.PAUSED else State.RUNNING, wanted)
+    assert len(simulation.starts["n"]) == 1
+
+
+@pytest.mark.parametrize("answers_s", [12.0, None])
+def test_a_pause_that_is_given_up_is_not_tried_for_ever(world: World, answers_s: float | None) -> None:
+    """The bot is too slow to pause: the command fails, the bot goes on, and is started anew once at the most."""
+    simulation = world(NATIVE)
+    simulation.programs["n"] = lambda _: Life(answers_s=answers_s)
+
+    async def pause(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        result = await psvd._manager.pause("n", True, 15.0)
+        assert (result["ok"], result["code"]) == (False, "timeout")
+        await asyncio.sleep(300.0)
+
+    simulation.live(pause)
+    assert where(simulation, "n") == (State.RUNNING, Wanted.UP)
+    assert len(simulation.starts["n"]) <= 2
+
+
+def test_a_start_leaves_a_paused_bot_paused(world: World) -> None:
+    """It stays as it is, and so does what is wanted of it; the answer says how it goes on."""
+    simulation = world(NATIVE)
+
+    async def start(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        await psvd._manager.pause("n", True, 30.0)
+        result = await psvd._manager.start("n", True, 30.0)
+        assert (result["ok"], result["state"]) == (True, State.PAUSED)
+        assert "psv bot resume n" in str(result["message"])
+
+    simulation.live(start)
+    assert where(simulation, "n") == (State.PAUSED, Wanted.PAUSED)
