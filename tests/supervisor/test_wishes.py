@@ -96,3 +96,39 @@ def test_a_start_leaves_a_paused_bot_paused(world: World) -> None:
 
     simulation.live(start)
     assert where(simulation, "n") == (State.PAUSED, Wanted.PAUSED)
+
+
+@pytest.mark.parametrize("state", [State.RECOVERING, State.FAILED])
+def test_who_waits_for_its_next_start_and_is_stopped_stays_down(world: World, state: State) -> None:
+    """psvd is killed when it is on disk that nobody wants the bot, and before it was stopped: its next start was planned already."""
+    simulation = world('[bots.c]\ncommand = ["true"]\nrestart = { initial = "30s", window = [{ count = 2, within = "1h" }], retry_failed = "60s" }\n')
+    simulation.programs["c"] = lambda _: Life(0.5)
+
+    async def stop(psvd: Psvd) -> None:
+        handle = psvd._fleet.handles["c"]
+        await handle.life.wait_for({state}, 300.0)
+        psvd._fleet.want(handle, Wanted.DOWN)
+
+    simulation.live(stop)
+    starts = len(simulation.starts["c"])
+    assert where(simulation, "c", after_s=600.0) == (State.STOPPED, Wanted.DOWN)
+    assert len(simulation.starts["c"]) == starts
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_stop_supersedes_a_start_that_is_still_being_weighed(world: World, verb: str) -> None:
+    """A start looks first at what the bot depends on, for some turns of the loop; the stop that comes then is the newer command."""
+    order = "".join(f'[bots.c{n}]\ncommand = ["true"]\nready = {{ after = "0s" }}\ndepends_on = ["c{n - 1}"]\n' for n in range(1, 5))
+    simulation = world('[bots.c0]\ncommand = ["true"]\nready = { after = "0s" }\n' + order)
+
+    async def both(psvd: Psvd) -> None:
+        await asyncio.sleep(30.0)
+        await psvd._manager.stop("c4", True, 30.0)
+        older = asyncio.ensure_future(getattr(psvd._manager, verb)("c4", True, 30.0))
+        await asyncio.sleep(0)
+        newer = await psvd._manager.stop("c4", True, 30.0)
+        assert (newer["ok"], (await older)["code"]) == (True, "superseded")
+
+    simulation.live(both)
+    assert len(simulation.starts["c4"]) == 1
+    assert where(simulation, "c4") == (State.STOPPED, Wanted.DOWN)

@@ -137,8 +137,7 @@ class Fleet:
 
     def first_pids(self) -> set[int]:
         """Return the pids of all bots' first processes and of our own processes."""
-        own = {int(f["pid"]) for f in self.role_facts.values() if f.get("pid")}
-        return {h.process.pid for h in self.handles.values() if h.process is not None} | own
+        return self.bot_pids() | {int(f["pid"]) for f in self.role_facts.values() if f.get("pid")}
 
     def bot_pids(self) -> set[int]:
         """Return the pids of all bots' first processes."""
@@ -176,6 +175,9 @@ class Fleet:
         """Start a bot unless the fleet is going down, the bot's section is wrong, or something holds it back for now."""
         if self.is_going_down or not handle.life.can(Trigger.LAUNCH):
             return False
+        if handle.wanted is Wanted.DOWN and self.tasks.get(handle.name) is None:  # a person may run a task that nobody schedules
+            handle.stop()  # a timer, or a command that was superseded, is late
+            return False
         if self.companions.was_due(handle.name):
             reason = COMPANION
         if self.keeper.pid is None or self.moved_to() is not None:
@@ -209,8 +211,7 @@ class Fleet:
 
     def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
         """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
-        is_called = handle.wanted is not Wanted.DOWN or self.tasks.get(handle.name) is not None  # nobody schedules it, a person runs it
-        return is_called and handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
+        return handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
 
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:

@@ -35,6 +35,7 @@ from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
 _READY = frozenset({State.RUNNING, State.PAUSED})
+_WANTED_DOWN = "a newer command wants it down"
 
 
 class Manager:
@@ -170,6 +171,8 @@ class Manager:
                 handle.pausing.follow()
             return self._result(handle, True, _words_of_running(handle))
         await want_up(self._fleet, handle, no_deps=no_deps)
+        if handle.wanted is Wanted.DOWN:
+            return self._result(handle, False, _WANTED_DOWN, "superseded")
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
         else:
@@ -197,6 +200,8 @@ class Manager:
             refuse_wrong(self._fleet, handle)
             return self._schedule(handle)  # each run takes the code on disk by itself
         await want_up(self._fleet, handle, no_deps=no_deps)
+        if handle.wanted is Wanted.DOWN:
+            return self._result(handle, False, _WANTED_DOWN, "superseded")
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
