@@ -132,3 +132,13 @@ def test_a_stop_supersedes_a_start_that_is_still_being_weighed(world: World, ver
     simulation.live(both)
     assert len(simulation.starts["c4"]) == 1
     assert where(simulation, "c4") == (State.STOPPED, Wanted.DOWN)
+
+
+def test_who_waits_for_a_started_bot_does_not_wait_until_that_is_ready(world: World) -> None:
+    """`until = "started"`: a process is enough, and no transition tells of it."""
+    simulation = world(
+        '[global]\ncommand = ["true"]\n[bots.db]\nready = { after = "20s" }\n'
+        '[bots.app]\nready = { after = "0s" }\ndepends_on = [{ bot = "db", until = "started" }]\n'
+    )
+    assert where(simulation, "app") == (State.RUNNING, Wanted.UP)
+    assert 0 < simulation.starts["app"][0] - simulation.starts["db"][0] < 5

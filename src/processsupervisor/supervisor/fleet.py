@@ -299,6 +299,7 @@ class Fleet:
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         self._births.on_born(handle, identity)
+        self.line.wake(name)  # for those that wait until it is started
         self.hooks.on_born(name, handle.generation, identity.pid)
 
     def _on_transition(self, transition: Transition) -> None:
@@ -336,8 +337,7 @@ class Fleet:
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""
-        self.web.close()
-        for part in (self.breaker, self.slots, self.line, self.unwinding, self.hooks):
+        for part in (self.web, self.breaker, self.slots, self.line, self.unwinding, self.hooks):
             part.close()
         for handle in self.handles.values():
             handle.close()
