@@ -142,3 +142,21 @@ def test_who_waits_for_a_started_bot_does_not_wait_until_that_is_ready(world: Wo
     )
     assert where(simulation, "app") == (State.RUNNING, Wanted.UP)
     assert 0 < simulation.starts["app"][0] - simulation.starts["db"][0] < 5
+
+
+def test_a_start_by_command_is_no_restart_with_a_companion(world: World) -> None:
+    """The bot was stopped while it was restarted with its companion: what starts it later is a person."""
+    simulation = world('[global]\ncommand = ["true"]\nready = { after = "0s" }\n[bots.db]\n[bots.app]\nrestart_with = ["db"]\n')
+    simulation.programs["app"] = lambda _: Life(is_deaf=True)
+
+    async def play(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        app = psvd._fleet.handles["app"]
+        await psvd._manager.restart("db", True, 30.0)
+        assert app.life.state is State.RESTARTING
+        await psvd._manager.stop("app", True, 30.0)
+        await psvd._manager.start("app", True, 30.0)
+        launches = [row for row in psvd._fleet.store.history("app", 20) if row["trigger"] == "launch"]
+        assert [row["reason"] for row in launches] == ["wanted", "command"]
+
+    simulation.live(play)

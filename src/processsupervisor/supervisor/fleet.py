@@ -40,7 +40,7 @@ from processsupervisor.supervisor.companions import Companions
 from processsupervisor.supervisor.dependencies import Dependencies
 from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.gates import COMPANION, RECOVER
+from processsupervisor.supervisor.gates import COMPANION, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.line import Line
@@ -178,7 +178,7 @@ class Fleet:
         if handle.wanted is Wanted.DOWN and self.tasks.get(handle.name) is None:  # a person may run a task that nobody schedules
             handle.stop()  # a timer, or a command that was superseded, is late
             return False
-        if self.companions.was_due(handle.name):
+        if self.companions.was_due(handle.name) and reason == RESTART:
             reason = COMPANION
         if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
