@@ -92,12 +92,14 @@ def test_a_task_that_goes_by_the_minute_is_never_without_it(zone: str, start: fl
 @settings(max_examples=200, deadline=None)
 @given(anchor=st.floats(0, 2e9), every=st.one_of(st.floats(1, 1e7), st.sampled_from([1.0, 0.1 + 0.9, 900.0, 3600.0])), at=st.floats(0, 2e9))
 def test_intervals_count_from_their_anchor(anchor: float, every: float, at: float) -> None:
-    """The first comes one interval after the anchor, each next one interval on, from wherever one asks."""
+    """One interval apart, in step with the anchor, from wherever one asks; never further away than one interval, whatever the clock showed then."""
     made = Schedule(spec(every_s=every), "x", anchor)
     first, second = dues(made, at, 2)
-    assert first > at and first >= anchor + every - 1e-3
+    assert first > at and first <= at + every + 1e-3
     assert second - first == pytest.approx(every, rel=1e-6, abs=1e-3)
-    assert first <= max(at, anchor) + every + 1e-3
+    steps = (first - anchor) / every
+    assert steps == pytest.approx(round(steps), abs=1e-3)
+    assert dues(made, anchor, 1)[0] == pytest.approx(anchor + every, abs=1e-3)
 
 
 def test_fixed_times_are_of_their_zone_and_end() -> None:

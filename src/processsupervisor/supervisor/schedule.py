@@ -108,8 +108,9 @@ def _zone(name: str | None) -> datetime.tzinfo:
 
 
 def _interval_after(anchor_at: float, every_s: float, at: float) -> float | None:
-    number = max(0, math.floor((at - anchor_at) / every_s))  # off by one at most, by rounding
-    return next((due for n in range(4) if n + number > 0 and (due := anchor_at + every_s * (number + n)) > at), None)
+    """Return the next time; before the anchor too, which lies in the future when the clock was set back since."""
+    number = math.floor((at - anchor_at) / every_s)  # off by one at most, by rounding
+    return next((due for n in range(4) if (due := anchor_at + every_s * (number + n)) > at), None)
 
 
 def _instant_of(moment: datetime.datetime, zone: datetime.tzinfo) -> float:
