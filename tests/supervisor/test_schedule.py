@@ -17,6 +17,7 @@ from processsupervisor.supervisor.schedule import Schedule
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll", "Pacific/Apia", "UTC")
 CRONS = ("30 2 * * *", "*/20 * * * *", "0 0 * * *", "15 */6 * * *", "59 1 * * 0", "0 3 1 * *", "*/7 1-3 * * *", "@hourly", "@daily")
+NOW = 1_780_000_000.0
 
 
 def spec(**keys: Any) -> ScheduleSpec:
@@ -118,14 +119,25 @@ def test_jitter_is_the_same_each_time_and_below_its_limit() -> None:
     assert delays[0] == delays[1] != delays[2] and all(0 <= delay < 30 for delay in delays)
 
 
+@pytest.mark.parametrize("missed", ["skip", "once", "all"])
+@pytest.mark.parametrize("keys", [{"every_s": 60.0}, {"cron": "* * * * *"}])
+def test_more_jitter_than_there_is_time_between_two_runs_loses_none(missed: Any, keys: dict[str, Any]) -> None:
+    """Five minutes of jitter on each minute: an hour has sixty runs, each at its time, and none is missed."""
+    made, mark, runs = Schedule(spec(**keys, jitter_s=300.0), "x", NOW), NOW, []
+    for second in range(3600 + 60):
+        found = plan(made, missed, mark, NOW + second, lambda _: False)
+        if found is not None:
+            assert found.left_out is None
+            runs += found.runs
+            mark = found.mark
+    assert 60 <= len(runs) <= 61 and {why for _, why in runs} == {Why.SCHEDULE}
+
+
 def test_what_began_long_ago_is_found_without_walking_there() -> None:
     """The newest of three years of minutes, in order."""
     made = Schedule(spec(cron="* * * * *"), "x", 0.0)
     now = local("Europe/Berlin", 2026, 6, 1, 12)
     assert [due.at for due in made.begun(now - 3 * 365 * 86400, now, 5)] == [now - 240, now - 180, now - 120, now - 60, now]
-
-
-NOW = 1_780_000_000.0
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ class Due:
 
 
 class Schedule:
-    """One task's occurrences, strictly increasing. `anchor_at` is what an interval is counted from; `name` seeds the jitter."""
+    """One task's occurrences, strictly increasing. `anchor_at` is what an interval is counted from; `name` seeds the jitter.
+
+    One begins before the next is due, however much jitter was asked for: else two would be due at once, and one of them missed.
+    """
 
     def __init__(self, spec: ScheduleSpec, name: str, anchor_at: float) -> None:
         self._jitter_s = float(spec["jitter_s"])
@@ -65,7 +68,11 @@ class Schedule:
     def next_after(self, at: float) -> Due | None:
         """Return the first occurrence that is due after `at`, None when there is none any more."""
         found = self._following(at)
-        return None if found is None else Due(found, found + self._jitter_s * spread(f"{self._name} {found}"))
+        if found is None or not self._jitter_s:
+            return None if found is None else Due(found, found)
+        following = self._following(found)
+        longest_s = min(self._jitter_s, following - found) if following is not None else self._jitter_s
+        return Due(found, found + longest_s * spread(f"{self._name} {found}"))
 
     def begun(self, after: float, now: float, limit: int) -> list[Due]:
         """Return the newest `limit` occurrences that are due after `after` and begin not later than `now`, oldest first.
