@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import itertools
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,3 +199,19 @@ def test_while_psv_looks_often_enough_every_time_is_run_as_scheduled(steps: list
             runs += [due.at for due, _ in found.runs]
             mark = found.mark
     assert runs == [NOW + 40.0 * n for n in range(1, int((now - NOW) // 40.0) + 1)]
+
+
+@pytest.mark.parametrize("said", ["Asia/Tokyo", ":Asia/Tokyo", "FILE", ":FILE"])
+def test_the_machines_zone_is_what_tz_says(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name or by file, as the C library reads it: `TZ=:/etc/localtime` is what many service managers set."""
+    found = next(Path(folder) / "Asia/Tokyo" for folder in (*zoneinfo.TZPATH, *_packaged()) if (Path(folder) / "Asia/Tokyo").exists())
+    (tmp_path / "zone").write_bytes(found.read_bytes())
+    monkeypatch.setenv("TZ", said.replace("FILE", str(tmp_path / "zone")))
+    made = Schedule(spec(cron="0 9 * * *", tz=None), "x", 0.0)
+    assert dues(made, local("Asia/Tokyo", 2026, 1, 5, 8), 1) == [local("Asia/Tokyo", 2026, 1, 5, 9)]
+
+
+def _packaged() -> list[str]:
+    """Return where the package tzdata keeps its zones, for machines without."""
+    found = importlib.util.find_spec("tzdata")
+    return [f"{folder}/zoneinfo" for folder in found.submodule_search_locations or []] if found is not None else []

@@ -29,13 +29,14 @@ def spread(seed: str) -> float:
 
 
 def local_zone() -> datetime.tzinfo:
-    """Return the time zone of the machine: `TZ`, else /etc/localtime, else UTC."""
+    """Return the time zone of the machine: `TZ` (a name or a file), else /etc/localtime, else UTC."""
     import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
 
+    name = os.environ.get("TZ", "").removeprefix(":") or "/etc/localtime"
     try:
-        if name := os.environ.get("TZ", "").removeprefix(":"):
+        if not name.startswith("/"):
             return zoneinfo.ZoneInfo(name)
-        with open("/etc/localtime", "rb") as file:
+        with open(name, "rb") as file:
             return zoneinfo.ZoneInfo.from_file(file, "localtime")
     except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         return datetime.UTC
