@@ -86,6 +86,7 @@ class Store:
         self._is_in_memory = False
         self._tried_mono = mono()
         self._undone = 0  # transactions that the disk refused
+        self._counted: dict[str, dict[int, float]] = {}  # {bot: {generation: CLOCK_BOOTTIME}} of counted exits, until they are on disk
         self.keepers: list[Keeper] = []
         self._db = self._open()
 
@@ -173,6 +174,9 @@ class Store:
             return int(noted[0][0])
         if noted:
             self._run("DELETE FROM exits WHERE id = ?", (noted[0][0],))
+        if is_counted:
+            kept = [*self._counted.get(bot, {}).items(), (record.generation, boottime())]
+            self._counted[bot] = dict(kept[-EXITS_PER_BOT:])
         found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
         return int(found.lastrowid or 0) if found else 0
 
@@ -202,9 +206,17 @@ class Store:
         return {bot: int(highest) for bot, highest in self._rows(query)}
 
     def counted_exits(self, bot: str, within_s: float) -> list[float]:
-        """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`."""
-        query = "SELECT boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
-        return [row[0] for row in self._rows(query, (bot, boot_id(), boottime() - within_s))]
+        """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`, those that the disk refused included.
+
+        Called after a flush: what is found then is on disk, and is not kept any longer.
+        """
+        since = boottime() - within_s
+        query = "SELECT generation, boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
+        noted = dict(self._rows(query, (bot, boot_id(), since)))
+        kept = {generation: at for generation, at in self._counted.pop(bot, {}).items() if at > since}
+        if waiting := {g: at for g, at in kept.items() if self._is_in_memory or g not in noted}:
+            self._counted[bot] = waiting
+        return sorted((kept | noted).values())
 
     def history(self, bot: str, limit: int) -> list[dict[str, object]]:
         """Return the newest `limit` transitions, oldest first."""
