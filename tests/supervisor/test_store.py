@@ -23,9 +23,10 @@ def no_room(path: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def _end(store: Store, generation: int) -> None:
-    store.add_exit("a", ExitRecord(Reason.CODE, 1, None, 1.0, generation), is_counted=True)
+def _end(store: Store, generation: int, bot: str = "a") -> int:
+    row = store.add_exit(bot, ExitRecord(Reason.CODE, 1, None, 1.0, generation), is_counted=True)
     store.flush()
+    return row
 
 
 def test_a_full_disk_does_not_open_the_restart_windows(tmp_path: Path) -> None:
@@ -46,4 +47,17 @@ def test_a_full_disk_does_not_open_the_restart_windows(tmp_path: Path) -> None:
         for generation in range(EXITS_PER_BOT + 50):
             _end(store, 100 + generation)
         assert len(store.counted_exits("a", 600.0)) <= EXITS_PER_BOT + 4
+    store.close()
+
+
+def test_a_tail_is_added_to_its_own_exit_only(tmp_path: Path) -> None:
+    """The disk refused the exit of one bot, and the next one that it took, of another bot, has the same row."""
+    store = Store(tmp_path / "psv.db")
+    _end(store, 1)
+    with no_room(tmp_path / "psv.db-wal"):
+        lost = _end(store, 2)
+    assert _end(store, 2, "b") == lost
+    store.update_exit("a", lost, ExitRecord(Reason.CODE, 9, None, 1.0, 2))
+    found = store.exit_of("b", 2)
+    assert found is not None and found.exit_code == 1
     store.close()

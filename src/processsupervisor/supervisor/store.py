@@ -180,9 +180,10 @@ class Store:
         found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
         return int(found.lastrowid or 0) if found else 0
 
-    def update_exit(self, row: int, record: ExitRecord) -> None:
-        """Complete an exit with its log tail, which is read after the next start."""
-        self._run("UPDATE exits SET record = ? WHERE id = ?", (json.dumps(record.to_json()), row))
+    def update_exit(self, bot: str, row: int, record: ExitRecord) -> None:
+        """Complete an exit with its log tail, which is read after the next start; a row that the disk refused may be another's by now."""
+        change = "UPDATE exits SET record = ? WHERE id = ? AND bot = ? AND generation = ?"
+        self._run(change, (json.dumps(record.to_json()), row, bot, record.generation))
 
     def last_exit(self, bot: str) -> ExitRecord | None:
         """Return the newest exit record of a bot."""
