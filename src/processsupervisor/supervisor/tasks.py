@@ -187,7 +187,7 @@ class Tasks:
         task.running = task.queue.pop(0)
         self._fleet.events.tell("task", bot=run.bot, state=run.state, due_at=run.due_at, message=str(run.why))
         self._fleet.start(handle, "task")
-        if handle.life.state is State.FAILED and task.running is run and handle.last_exit is not None:
+        if handle.life.state is State.FAILED and task.running is run and handle.last_exit is not None and not handle.waits_for:
             self.note_end(handle, handle.last_exit)  # refused before it was launched: its settings are wrong
 
     # -- what the fleet tells
@@ -268,7 +268,7 @@ class Tasks:
             return
         for run in list(task.queue):
             self._skip(task, run, "the task was stopped")
-        if handle.life.state in (State.INITIALIZING, State.RECOVERING):  # its launch waits, and will not come
+        if handle.life.state in (State.INITIALIZING, State.RECOVERING) or handle.waits_for:  # its launch waits, and will not come
             self.note_end(handle, ExitRecord(Reason.ADMIN, None, None, wall(), handle.generation, message="stopped before it began"))
 
     def call(self, handle: BotHandle) -> Run:
