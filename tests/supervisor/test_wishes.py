@@ -160,3 +160,22 @@ def test_a_start_by_command_is_no_restart_with_a_companion(world: World) -> None
         assert [row["reason"] for row in launches] == ["wanted", "command"]
 
     simulation.live(play)
+
+
+def test_a_second_end_of_the_fleet_hastens_the_first(world: World) -> None:
+    """Ten minutes were given, then two seconds: who does not listen, and who waits for that one, is gone after those, as asked for."""
+    simulation = world('[global]\ncommand = ["true"]\nstop = { timeout = "1h" }\n[bots.db]\n[bots.app]\ndepends_on = ["db"]\n')
+    simulation.programs["app"] = lambda _: Life(is_deaf=True)
+
+    async def down(psvd: Psvd) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(30.0)
+        began = loop.time()
+        psvd._descent.begin(600.0, 0)
+        await asyncio.sleep(1.0)
+        assert await psvd._descent.begin(2.0, 0) == 2
+        assert loop.time() - began < 8.0
+        ends = [psvd._fleet.handles[bot].last_exit for bot in ("app", "db")]
+        assert [end.reason for end in ends if end is not None] == ["admin", "admin"]
+
+    simulation.live(down)
