@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,3 +181,18 @@ def test_a_second_end_of_the_fleet_hastens_the_first(world: World) -> None:
         assert [end.reason for end in ends if end is not None] == ["admin", "admin"]
 
     simulation.live(down)
+
+
+def test_a_wish_is_beyond_a_power_cut_when_the_command_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stopped stays stopped over a reboot that nobody asked for; a command on many bots costs one sync."""
+    simulation = world("".join(f'[bots.c{n}]\ncommand = ["true"]\nready = {{ after = "0s" }}\n' for n in range(20)))
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    async def stop(psvd: Psvd) -> None:
+        await asyncio.sleep(30.0)
+        synced.clear()
+        await asyncio.gather(*(psvd._manager.stop(f"c{n}", False, 30.0) for n in range(20)))
+        assert synced == [str(simulation.paths.database) + "-wal"]
+
+    simulation.live(stop)

@@ -90,8 +90,7 @@ class Fleet:
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
         self._doubts = Doubts(self.take_back, lambda: self.keeper.pid is not None)
-        self._matched: dict[str, int] = {}
-        """The newest generation of each bot of which logd has seen the ready line."""
+        self._matched: dict[str, int] = {}  # the newest generation of each bot of which logd has seen the ready line
         self._flush: asyncio.TimerHandle | None = None
         self._told_problem = ""
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
@@ -165,6 +164,7 @@ class Fleet:
         self.uptime.note(handle)
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
+        asyncio.get_running_loop().call_soon(self.store.sync)
         reach(CrashPoint.PSVD_AFTER_WANTED)
         before, handle.unsaved_wanted = handle.unsaved_wanted, str(wanted) if handle.name in self.store.unsaved else None
         if before != handle.unsaved_wanted:

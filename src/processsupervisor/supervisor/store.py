@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,7 @@ class Store:
         self._is_in_memory = False
         self._tried_mono = mono()
         self._undone = 0  # transactions that the disk refused
+        self._is_unsynced = False  # a wish is committed, and a power cut would undo that
         self._counted: dict[str, dict[int, float]] = {}  # {bot: {generation: CLOCK_BOOTTIME}} of counted exits, until they are on disk
         self.keepers: list[Keeper] = []
         self._db = self._open()
@@ -247,8 +249,20 @@ class Store:
             self._dirty = False
             if self._guard("COMMIT") is not None and not self._is_in_memory:
                 self.unsaved = {bot: wanted for bot, wanted in self.unsaved.items() if bot not in written}
+                self._is_unsynced = self._is_unsynced or bool(written)
                 for keeper in wrote if self._undone == undone else ():
                     keeper.on_written()
+
+    def sync(self) -> None:
+        """Return when what is wanted would survive a power cut. The wishes of one command, however many, cost one sync of the log."""
+        if self._is_unsynced:
+            self._is_unsynced = False
+            with contextlib.suppress(OSError):  # none: everything is in the file itself, and synced
+                descriptor = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def prune(self) -> None:
         """Drop history beyond its bounds; called now and then."""
