@@ -197,6 +197,20 @@ def test_a_start_whose_hook_was_cut_off_by_the_end_of_psvd_begins_anew(fleet: Li
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in hooks), "the first hook is gone")
 
 
+def test_a_stop_whose_hook_was_cut_off_by_the_end_of_psvd_is_begun_anew(fleet: LiveFleet) -> None:
+    """It had not happened: the next psvd goes on with the stop, hook first."""
+    _script(fleet, "slow.sh", '#!/bin/sh\necho run >> runs\ntest -e may-stop || sleep 777\n')
+    fleet.configure(BOT + '    stop = { timeout = "60s" }\n' + _hooks(before_stop='{ command = ["./slow.sh"], timeout = "10m" }'))
+    fleet.up()
+    fleet.call("bot.stop", names=["x"], wait=False)
+    eventually((fleet.folder / "runs").exists, "the hook runs")
+    (fleet.folder / "may-stop").touch()
+    _restart_psvd(fleet)
+    fleet.until("x", state="STOPPED")
+    assert (fleet.folder / "runs").read_text() == "run\nrun\n"
+    eventually(lambda: _marked(fleet) == [], "the first hook is gone")
+
+
 def test_an_exit_that_no_psvd_saw_is_told_once_by_the_next(fleet: LiveFleet) -> None:
     """The bot dies while psvd is stopped and then killed: after_exit runs once, with how the keeper saw it end."""
     _script(fleet, "say.sh", SAY)

@@ -2,7 +2,8 @@
 
 At most RUNNING_MOST before_ and as many after_ hooks run at a time. before_ hooks wait their turn; after_ hooks of one bot run
 one after the other, and beyond WAITING_MOST of all bots further ones are left out and said so. A hook is run at most once for
-what happened: one that psvd dies over ends with psvd and is not run again. The process between is process/hookrun.py.
+what happened: one that psvd dies over ends with psvd and is not run again. Before what had not happened yet, and is begun anew by
+the next psvd, its hook runs anew. The process between is process/hookrun.py.
 """
 
 from __future__ import annotations
