@@ -67,6 +67,28 @@ def test_a_wish_that_psvd_died_over_is_carried_out_by_the_next(world: World, wan
     assert len(simulation.starts["n"]) == 1
 
 
+@pytest.mark.parametrize("wanted", [Wanted.PAUSED, Wanted.UP])
+def test_a_newer_command_wins_over_a_wish_that_waits_for_the_bots_link(world: World, wanted: Wanted) -> None:
+    """psvd was killed over a pause, or a resume, and the bot has not come back to the next one: it is already where the newer command wants it."""
+    simulation = world(NATIVE)
+
+    async def note(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        if wanted is Wanted.UP:
+            assert (await psvd._manager.pause("n", True, 30.0))["ok"]
+        psvd._fleet.want(psvd._fleet.handles["n"], wanted)
+
+    async def take_back(psvd: Psvd) -> None:
+        assert psvd._fleet.handles["n"].link is None
+        verb = psvd._manager.resume if wanted is Wanted.PAUSED else psvd._manager.pause
+        assert (await verb("n", False, 30.0))["ok"]
+        await asyncio.sleep(60.0)
+
+    simulation.live(note)
+    simulation.live(take_back)
+    assert where(simulation, "n") == ((State.RUNNING, Wanted.UP) if wanted is Wanted.PAUSED else (State.PAUSED, Wanted.PAUSED))
+
+
 @pytest.mark.parametrize("answers_s", [12.0, None])
 def test_a_pause_that_is_given_up_is_not_tried_for_ever(world: World, answers_s: float | None) -> None:
     """The bot is too slow to pause: the command fails, the bot goes on, and is started anew once at the most."""

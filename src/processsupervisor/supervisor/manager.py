@@ -217,6 +217,7 @@ class Manager:
         """See FleetPort."""
         handle = self._native(name, "pause")
         if handle.life.state in (State.PAUSED, State.PAUSING):
+            self._want_anew(handle, Wanted.PAUSED)
             return self._result(handle, True, "is paused already")
         if not handle.life.can(Trigger.PAUSE) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be paused now", hint=f"see psv bot status {name}")
@@ -228,12 +229,18 @@ class Manager:
         """See FleetPort."""
         handle = self._native(name, "resume")
         if handle.life.state is State.RUNNING:
+            self._want_anew(handle, Wanted.UP)
             return self._result(handle, True, "is not paused")
         if not handle.life.can(Trigger.RESUME) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.UP)
         handle.pausing.resume()
         return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s)
+
+    def _want_anew(self, handle: BotHandle, wanted: Wanted) -> None:
+        """Note the newer wish for a bot that is where it is to be, and that an older wish would lead away as soon as it can be asked."""
+        if handle.wanted not in (wanted, Wanted.DOWN):
+            self._fleet.want(handle, wanted)
 
     def signal(self, name: str, signal_name: str) -> None:
         """See FleetPort."""
