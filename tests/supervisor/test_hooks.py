@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
+
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.supervisor.events import Event, Events
+from processsupervisor.supervisor.hooks import WAITING_MOST, HookRunner
 
 SAY = """\
 #!/bin/sh
@@ -263,8 +268,8 @@ def test_a_hook_has_the_user_of_its_bot(fleet: LiveFleet) -> None:
         shutil.rmtree(public)
 
 
-def test_many_hooks_wait_their_turn_and_a_full_line_is_told(fleet: LiveFleet) -> None:
-    """20 bots at once: at most four hooks run at a time, and each is told."""
+def test_many_hooks_wait_their_turn(fleet: LiveFleet) -> None:
+    """12 bots at once: at most four hooks run at a time, and each is told."""
     _script(fleet, "count.sh", '#!/bin/sh\ncat >> "$PSV_FLEET/said"\ntouch "$PSV_FLEET/now-$$"\nls "$PSV_FLEET" | grep -c now- >> "$PSV_FLEET/most"\nsleep 0.05\nrm "$PSV_FLEET/now-$$"\n')
     bots = "".join(f'    [bots.b{n}]\n    command = ["sleep", "1000"]\n' for n in range(12))
     fleet.configure('    [global]\n    ready = { after = "0s" }\n    hooks = { after_ready = ["./count.sh"] }\n' + bots)
@@ -272,6 +277,24 @@ def test_many_hooks_wait_their_turn_and_a_full_line_is_told(fleet: LiveFleet) ->
     eventually(lambda: len(_said(fleet)) == 12, "each bot has told")
     assert sorted(event["bot"] for event in _said(fleet)) == sorted(f"b{n}" for n in range(12))
     assert max(int(line) for line in (fleet.folder / "most").read_text().split()) <= 4
+
+
+def test_a_full_line_of_hooks_is_told(tmp_path: Path) -> None:
+    """Beyond WAITING_MOST a hook is left out, with an event; the bot's other hooks go on as they were."""
+    spec: Any = {"name": "x", "hooks": {"after_exit": {"command": ["true"], "timeout_s": 5.0, "env": []}}}
+
+    async def flood() -> list[Event]:
+        events, told = Events(), list[Event]()
+        events.listen(told.append)
+        runner = HookRunner(FleetPaths(tmp_path), lambda _bot: spec, events)
+        for _ in range(WAITING_MOST + 3):
+            runner.after("x", "exit", {})
+        runner.close()
+        return told
+
+    told = asyncio.run(flood())
+    assert [event["outcome"] for event in told] == ["left-out"] * 3
+    assert f"{WAITING_MOST} hooks wait already" in str(told[0]["message"])
 
 
 def test_other_settings_are_told_once(fleet: LiveFleet) -> None:
