@@ -101,6 +101,7 @@ def test_a_pause_that_is_given_up_is_not_tried_for_ever(world: World, answers_s:
         result = await psvd._manager.pause("n", True, 15.0)
         assert (result["code"], result["message"]) == ("timeout", "did not get there in time"), "nor does it tell of the restart before"
         await asyncio.sleep(300.0)
+        assert [row["reason"] for row in psvd._fleet.store.history("n", 50) if row["trigger"] == "resume"] == ["timeout"]
 
     simulation.live(pause)
     assert where(simulation, "n") == (State.RUNNING, Wanted.UP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.hooks import Hooks
 from processsupervisor.process.lifecycle import Lifecycle
@@ -57,9 +58,9 @@ class Pausing:
         if self._bot.life.fire(trigger, generation=self._bot.generation):
             self._alarm.clear()
 
-    def _ask(self, op: Literal["pause", "resume"], trigger: Trigger, on_timeout: Callable[[], object]) -> bool:
+    def _ask(self, op: Literal["pause", "resume"], trigger: Trigger, on_timeout: Callable[[], object], reason: str = "") -> bool:
         link = self._bot.link
-        if link is None or not self._bot.life.fire(trigger, generation=self._bot.generation):
+        if link is None or not self._bot.life.fire(trigger, generation=self._bot.generation, reason=reason):
             return False
         self._alarm.judge(_PAUSE_TIMEOUT_S, on_timeout)
         state, generation = self._bot.life.state, self._bot.generation
@@ -73,7 +74,7 @@ class Pausing:
 
     def _give_up_pause(self) -> None:
         """The bot did not pause in time: let it go on, or begin anew if it cannot even be asked."""
-        if not self.resume():
+        if not self._ask("resume", Trigger.RESUME, self._begin_anew, Reason.TIMEOUT):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
