@@ -65,6 +65,7 @@ def test_it_is_started_by_itself_when_the_time_has_come(fleet: LiveFleet) -> Non
     fleet.configure(f'[bots.a]\n{_DIES}login_budget = {{ count = 2, within = "3s" }}\n')
     fleet.up()
     fleet.until("a", state="FAILED", reason="budget")
+    assert "login budget of 2 starts in 3 s is used up" in _notes(fleet, "a")[0]
     eventually(lambda: fleet.bot("a")["generation"] >= 4, "it was started again, twice")
     began = time.monotonic()
     fleet.until("a", state="FAILED", reason="budget")
