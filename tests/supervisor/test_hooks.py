@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pwd
+import resource
 import shutil
 import signal
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.kernel.errors import Exhausted
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.supervisor.events import Event, Events
 from processsupervisor.supervisor.hooks import WAITING_MOST, HookRunner
@@ -295,6 +297,25 @@ def test_a_full_line_of_hooks_is_told(tmp_path: Path) -> None:
     told = asyncio.run(flood())
     assert [event["outcome"] for event in told] == ["left-out"] * 3
     assert f"{WAITING_MOST} hooks wait already" in str(told[0]["message"])
+
+
+def test_a_start_whose_hook_finds_no_room_on_the_machine_waits(tmp_path: Path) -> None:
+    """No descriptor is left: no failure of the hook or the bot, as for the start itself; a stop goes on without its hook."""
+    hook = {"command": ["true"], "timeout_s": 5.0, "env": []}
+    spec: Any = {"name": "x", "inherit": [], "hooks": {"before_start": hook, "before_stop": hook}}
+
+    async def refused() -> None:
+        runner = HookRunner(FleetPaths(tmp_path), lambda _bot: spec, Events())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(Exhausted, match="Too many open files"):
+                await runner.before("x", "start")
+            assert "Too many open files" in await runner.before("x", "stop", 5.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    asyncio.run(refused())
 
 
 def test_other_settings_are_told_once(fleet: LiveFleet) -> None:

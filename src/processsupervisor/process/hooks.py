@@ -22,7 +22,10 @@ class Hooks(Protocol):
     """The hooks of all bots."""
 
     async def before(self, bot: str, step: Before, limit_s: float | None = None) -> str:
-        """Run the hook before a step; return why it failed, empty when it did not or when there is none. Never raises."""
+        """Run the hook before a step; return why it failed, empty when it did not or when there is none.
+
+        Raises Exhausted, before a start only, when the machine has no room for the hook: nobody's fault, and the start waits.
+        """
         ...
 
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from processsupervisor.config.spec import BotSpec, HookSpec
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import Exhausted
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.observe.redact import redact
@@ -66,7 +67,10 @@ class HookRunner:
         finally:
             if self._starting.get(bot) is task:
                 del self._starting[bot]
-        return self._tell(bot, name, result, mono() - began)
+        why = self._tell(bot, name, result, mono() - began)
+        if step == "start" and result["outcome"] == "exhausted":
+            raise Exhausted(why)
+        return why
 
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
         """See process.hooks.Hooks."""
