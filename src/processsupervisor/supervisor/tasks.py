@@ -63,7 +63,9 @@ class Tasks:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
         self._tasks: dict[str, Task] = {}
-        for handle in handles:
+        known = {handle.name: handle for handle in handles}
+        self.runs.forget_others(known)
+        for handle in known.values():
             if (spec := handle.spec.get("schedule")) is not None:
                 self._add(handle, spec)
         self._look = asyncio.Event()
