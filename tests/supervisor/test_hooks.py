@@ -154,6 +154,16 @@ def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     assert time.monotonic() - began < 12.0
 
 
+def test_before_stop_leaves_a_bot_half_of_what_the_end_of_the_fleet_leaves_it(fleet: LiveFleet) -> None:
+    """Half of its own stop.timeout would be all of that: it would be killed without having been asked."""
+    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    toml = BOT.replace('["sleep", "1000"]', """["sh", "-c", "trap 'touch asked; exit' TERM; while :; do sleep 0.1; done"]""")
+    fleet.configure(toml + '    stop = { timeout = "10m" }\n' + _hooks(before_stop='{ command = ["./hang.sh"], timeout = "10m" }'))
+    fleet.up()
+    fleet.call("fleet.down", timeout_s=3.0)
+    assert (fleet.folder / "asked").exists()
+
+
 def test_after_hooks_delay_nothing_and_their_flood_is_cut(fleet: LiveFleet) -> None:
     """A hook that prints for ever and one that never ends: the bot restarts as quickly, psvd answers, the log stays small."""
     _script(fleet, "flood.sh", "#!/bin/sh\nwhile :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done\n")

@@ -6,6 +6,8 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.supervisor.simulation import Life, Simulation
@@ -237,3 +239,19 @@ def test_who_crashes_waits_for_a_dependency_that_was_stopped_meanwhile(world: Wo
         assert await app.life.wait_for({State.RUNNING}, 30.0)
 
     simulation.live(play)
+
+
+def test_who_has_more_time_than_the_end_of_the_fleet_is_told_so(world: World) -> None:
+    """It may take an hour to stop; the fleet has eight seconds: asked to end in its part of those, then told by signal, and not only killed."""
+    simulation = world(NATIVE + 'stop = { timeout = "1h" }\n')
+    simulation.programs["n"] = lambda _: Life(answers_s=None)
+
+    async def down(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        handle, heard = psvd._fleet.handles["n"], list[dict[str, Any]]()
+        handle.link = cast(Any, SimpleNamespace(send=heard.append))
+        await psvd._descent.begin(8.0, 0)
+        assert heard == [{"op": "stop", "timeout_s": pytest.approx(4.8)}]
+        assert handle.last_exit is not None and handle.last_exit.signal == "SIGTERM"
+
+    simulation.live(down)
