@@ -135,10 +135,10 @@ class Reconcile:
         state, reason = facts.get("state"), str(facts.get("reason") or "")
         if state not in (State.FAILED, State.RECOVERING, State.TERMINATED):
             return
-        if state != State.TERMINATED and handle.wanted is Wanted.DOWN and self._fleet.tasks.get(handle.name) is None:
-            return  # killed between the wish and the stop, which follows
         handle.last_exit = self._fleet.store.last_exit(handle.name)
         handle.exited_at = handle.last_exit.at if handle.last_exit is not None else None
+        if state != State.TERMINATED and handle.wanted is Wanted.DOWN and self._fleet.tasks.get(handle.name) is None:
+            return  # killed between the wish and the stop, which follows
         if state == State.FAILED:
             handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
         elif state == State.TERMINATED:
