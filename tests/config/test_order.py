@@ -41,6 +41,19 @@ def test_nobody_waits_for_himself(load):
 
 
 @pytest.mark.parametrize(
+    ("other", "is_refused"),
+    [("", True), ('restart = { policy = "on-failure" }', False), ('restart = { policy = "never" }', False), ('schedule = { cron = "@daily" }', False)],
+)
+def test_nobody_waits_for_the_completion_of_a_bot_that_is_always_started_again(load, other, is_refused):
+    """It would wait for ever, and `psv up --wait` with it; a job and a task do complete."""
+    loaded = load(f'[bots.a]\n{_COMMAND}depends_on = [{{ bot = "b", until = "completed" }}]\n[bots.b]\n{_COMMAND}{other}\n')
+    assert bool(bot(loaded, "a")["error"]) is is_refused and not bot(loaded, "b")["error"]
+    if is_refused:
+        problem = only(loaded)
+        assert (problem.code, problem.line) == ("never-completed", 5) and 'policy = "on-failure"' in problem.hint
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ('depends_on = "db"', "expected a list of bots"),

@@ -115,6 +115,8 @@ class SimulatedLink:
             self._world.end(self._born.process, 0)
         elif self._world.psvd is not None and self._world.psvd._fleet.handles[self._born.bot].link is self:
             self._handle.pausing.say_turned(Trigger.PAUSED if op == "pause" else Trigger.RESUMED)
+            if op == "pause":
+                self._handle.pausing.follow()
 
 
 @dataclass
@@ -230,6 +232,7 @@ class Simulation:
             return
         handle.link = SimulatedLink(self, born, handle)
         handle.say_ready()
+        handle.pausing.follow()
 
     # -- psvd
 

@@ -65,6 +65,7 @@ def test_it_is_started_by_itself_when_the_time_has_come(fleet: LiveFleet) -> Non
     fleet.configure(f'[bots.a]\n{_DIES}login_budget = {{ count = 2, within = "3s" }}\n')
     fleet.up()
     fleet.until("a", state="FAILED", reason="budget")
+    assert "login budget of 2 starts in 3 s is used up" in _notes(fleet, "a")[0]
     eventually(lambda: fleet.bot("a")["generation"] >= 4, "it was started again, twice")
     began = time.monotonic()
     fleet.until("a", state="FAILED", reason="budget")
@@ -152,7 +153,7 @@ def test_what_was_told_of_a_bot_is_over_when_it_is_stopped(fleet: LiveFleet) -> 
 
 
 def test_a_ledger_is_bounded_and_counts_by_the_right_clock(tmp_path: Path, monkeypatch: Any) -> None:
-    """It keeps what its budget needs; entries of an earlier boot are at least as old as this boot, whatever the clock says."""
+    """It keeps what its budget needs, and that of others; entries of an earlier boot are at least as old as this boot, whatever the clock says."""
     from processsupervisor.launch import logins
 
     monkeypatch.setenv("PSV_RUNTIME_DIR", str(tmp_path / "runtime"))
@@ -160,7 +161,11 @@ def test_a_ledger_is_bounded_and_counts_by_the_right_clock(tmp_path: Path, monke
     paths.ensure()
     for _ in range(50):
         note_start(paths, "a", [], 10)
-    assert 10 <= len(ages_of_starts(paths, "a")) <= 20
+    assert len(ages_of_starts(paths, "a")) == 50, "another bot on the same lock may count to 800"
+    monkeypatch.setattr(logins, "KEPT_LEAST", 10)
+    for _ in range(50):
+        note_start(paths, "a", [], 15)
+    assert 15 <= len(ages_of_starts(paths, "a")) <= 30
     assert json.loads((paths.logins / "a.locks").read_text()) == [["a", ""]]
     monkeypatch.setattr(logins, "_boot", lambda: b"another boot".ljust(16))
     now = logins.wall()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
+import resource
 import shutil
 import signal
 import time
@@ -13,6 +15,11 @@ from typing import Any
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
+
+from processsupervisor.kernel.errors import Exhausted
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.supervisor.events import Event, Events
+from processsupervisor.supervisor.hooks import WAITING_MOST, HookRunner
 
 SAY = """\
 #!/bin/sh
@@ -147,6 +154,16 @@ def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     assert time.monotonic() - began < 12.0
 
 
+def test_before_stop_leaves_a_bot_half_of_what_the_end_of_the_fleet_leaves_it(fleet: LiveFleet) -> None:
+    """Half of its own stop.timeout would be all of that: it would be killed without having been asked."""
+    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    toml = BOT.replace('["sleep", "1000"]', """["sh", "-c", "trap 'touch asked; exit' TERM; while :; do sleep 0.1; done"]""")
+    fleet.configure(toml + '    stop = { timeout = "10m" }\n' + _hooks(before_stop='{ command = ["./hang.sh"], timeout = "10m" }'))
+    fleet.up()
+    fleet.call("fleet.down", timeout_s=3.0)
+    assert (fleet.folder / "asked").exists()
+
+
 def test_after_hooks_delay_nothing_and_their_flood_is_cut(fleet: LiveFleet) -> None:
     """A hook that prints for ever and one that never ends: the bot restarts as quickly, psvd answers, the log stays small."""
     _script(fleet, "flood.sh", "#!/bin/sh\nwhile :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done\n")
@@ -195,6 +212,20 @@ def test_a_start_whose_hook_was_cut_off_by_the_end_of_psvd_begins_anew(fleet: Li
     eventually(lambda: fleet.copies("x") == [pid], "one copy")
     assert (fleet.folder / "runs").read_text() == "run\nrun\n"
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in hooks), "the first hook is gone")
+
+
+def test_a_stop_whose_hook_was_cut_off_by_the_end_of_psvd_is_begun_anew(fleet: LiveFleet) -> None:
+    """It had not happened: the next psvd goes on with the stop, hook first."""
+    _script(fleet, "slow.sh", '#!/bin/sh\necho run >> runs\ntest -e may-stop || sleep 777\n')
+    fleet.configure(BOT + '    stop = { timeout = "60s" }\n' + _hooks(before_stop='{ command = ["./slow.sh"], timeout = "10m" }'))
+    fleet.up()
+    fleet.call("bot.stop", names=["x"], wait=False)
+    eventually((fleet.folder / "runs").exists, "the hook runs")
+    (fleet.folder / "may-stop").touch()
+    _restart_psvd(fleet)
+    fleet.until("x", state="STOPPED")
+    assert (fleet.folder / "runs").read_text() == "run\nrun\n"
+    eventually(lambda: _marked(fleet) == [], "the first hook is gone")
 
 
 def test_an_exit_that_no_psvd_saw_is_told_once_by_the_next(fleet: LiveFleet) -> None:
@@ -249,8 +280,8 @@ def test_a_hook_has_the_user_of_its_bot(fleet: LiveFleet) -> None:
         shutil.rmtree(public)
 
 
-def test_many_hooks_wait_their_turn_and_a_full_line_is_told(fleet: LiveFleet) -> None:
-    """20 bots at once: at most four hooks run at a time, and each is told."""
+def test_many_hooks_wait_their_turn(fleet: LiveFleet) -> None:
+    """12 bots at once: at most four hooks run at a time, and each is told."""
     _script(fleet, "count.sh", '#!/bin/sh\ncat >> "$PSV_FLEET/said"\ntouch "$PSV_FLEET/now-$$"\nls "$PSV_FLEET" | grep -c now- >> "$PSV_FLEET/most"\nsleep 0.05\nrm "$PSV_FLEET/now-$$"\n')
     bots = "".join(f'    [bots.b{n}]\n    command = ["sleep", "1000"]\n' for n in range(12))
     fleet.configure('    [global]\n    ready = { after = "0s" }\n    hooks = { after_ready = ["./count.sh"] }\n' + bots)
@@ -258,6 +289,43 @@ def test_many_hooks_wait_their_turn_and_a_full_line_is_told(fleet: LiveFleet) ->
     eventually(lambda: len(_said(fleet)) == 12, "each bot has told")
     assert sorted(event["bot"] for event in _said(fleet)) == sorted(f"b{n}" for n in range(12))
     assert max(int(line) for line in (fleet.folder / "most").read_text().split()) <= 4
+
+
+def test_a_full_line_of_hooks_is_told(tmp_path: Path) -> None:
+    """Beyond WAITING_MOST a hook is left out, with an event; the bot's other hooks go on as they were."""
+    spec: Any = {"name": "x", "hooks": {"after_exit": {"command": ["true"], "timeout_s": 5.0, "env": []}}}
+
+    async def flood() -> list[Event]:
+        events, told = Events(), list[Event]()
+        events.listen(told.append)
+        runner = HookRunner(FleetPaths(tmp_path), lambda _bot: spec, events)
+        for _ in range(WAITING_MOST + 3):
+            runner.after("x", "exit", {})
+        runner.close()
+        return told
+
+    told = asyncio.run(flood())
+    assert [event["outcome"] for event in told] == ["left-out"] * 3
+    assert f"{WAITING_MOST} hooks wait already" in str(told[0]["message"])
+
+
+def test_a_start_whose_hook_finds_no_room_on_the_machine_waits(tmp_path: Path) -> None:
+    """No descriptor is left: no failure of the hook or the bot, as for the start itself; a stop goes on without its hook."""
+    hook = {"command": ["true"], "timeout_s": 5.0, "env": []}
+    spec: Any = {"name": "x", "inherit": [], "hooks": {"before_start": hook, "before_stop": hook}}
+
+    async def refused() -> None:
+        runner = HookRunner(FleetPaths(tmp_path), lambda _bot: spec, Events())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(Exhausted, match="Too many open files"):
+                await runner.before("x", "start")
+            assert "Too many open files" in await runner.before("x", "stop", 5.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    asyncio.run(refused())
 
 
 def test_other_settings_are_told_once(fleet: LiveFleet) -> None:

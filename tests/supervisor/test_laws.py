@@ -12,6 +12,8 @@ from tests.supervisor.simulation import Life, Simulation
 from processsupervisor.kernel.states import State
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.supervisor.daemon import Psvd
+from processsupervisor.supervisor.runs import Run, RunState
+from processsupervisor.supervisor.tasks import MAX_QUEUED
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 HEAD = """
@@ -114,6 +116,25 @@ def test_what_was_stopped_stays_stopped_over_a_reboot(world: World) -> None:
     simulation.reboot()
     assert simulation.live(_states_of_all) == {"a": State.RUNNING, "b": State.STOPPED, "c": State.RUNNING}
     assert [len(simulation.starts[bot]) for bot in "abc"] == [3, 1, 3]
+
+
+def test_runs_that_wait_are_bounded_and_the_oldest_are_left_out(world: World) -> None:
+    """A task of each second whose first run does not end: a hundred wait, and what was left out says why."""
+    simulation = world('[bots.a]\nschedule = { every = "1s", overlap = "queue", keep = 10000 }\n')
+    simulation.programs["a"] = lambda _: Life()
+    waiting, left_out = simulation.live(_queue_of_a)
+    assert len(simulation.starts["a"]) == 1
+    assert len(waiting) == MAX_QUEUED
+    assert {run.message for run in left_out} == {f"more than {MAX_QUEUED} runs wait"}
+    assert max(run.due_at for run in left_out) < min(run.due_at for run in waiting)
+
+
+async def _queue_of_a(psvd: Psvd) -> tuple[list[Run], list[Run]]:
+    running = asyncio.ensure_future(psvd._fleet.tasks.run())
+    await asyncio.sleep(300.0)
+    running.cancel()
+    runs = psvd._fleet.tasks.runs.newest("a", 10000)
+    return [run for run in runs if run.state is RunState.QUEUED], [run for run in runs if run.state is RunState.SKIPPED]
 
 
 async def _stop_b_and_start_c(psvd: Psvd) -> None:

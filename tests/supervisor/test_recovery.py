@@ -87,3 +87,17 @@ def test_each_code_is_followed_as_it_says(code: int, what: Next, reason: Reason,
 def test_a_rate_limit_is_waited_for_as_long_as_it_says() -> None:
     """Until T, also where the usual delay would be shorter."""
     assert decide(_POLICY, _record(EXIT_RATE_LIMITED), Past([], 3), 0.0, 1234.0).delay_s == 1234.0
+
+
+def test_a_rate_limit_that_is_always_over_at_once_is_a_crash_loop_all_the_same() -> None:
+    """A bot that is limited again and again, each time for a second only, does not log in each second."""
+    now, starts, past = 0.0, 0, list[float]()
+    while now < _DAY_S:
+        starts += 1
+        now += 1.0
+        decision = decide(_POLICY, _record(EXIT_RATE_LIMITED), Past(list(past), starts), now, 1.0)
+        past.append(now)
+        assert decision.delay_s is not None and decision.delay_s >= 1.0
+        now += decision.delay_s
+    assert starts < 250
+    assert decide(_POLICY, _record(EXIT_RATE_LIMITED), Past([now] * 10, 10), now, 5000.0).delay_s == 5000.0

@@ -86,6 +86,14 @@ def test_nobody_goes_during_a_rollout_or_without_a_keeper(process: Identity) -> 
     assert bot.ended[0][0] is Reason.MEMORY_POLICY
 
 
+def test_who_is_about_to_be_stopped_is_not_started_anew(process: Identity) -> None:
+    """Its stop waits for those that depend on it: until then it runs, and nobody wants it."""
+    bot = FakeBot("a", process, {"max_memory_hard_bytes": 1 << 20})
+    bot.wanted = Wanted.DOWN
+    look([bot])
+    assert bot.ended == []
+
+
 def test_a_soft_limit_waits_for_the_bot_to_say_that_nothing_is_under_way(process: Identity) -> None:
     """A native bot is asked; what it said before, or says of a message that runs, is no quiet moment."""
     bot = FakeBot("a", process, {"max_messages": 5, "within_s": 1e9}, kind="native")

@@ -118,6 +118,18 @@ def test_a_schedule_that_was_changed_begins_anew_and_one_that_was_not_goes_on(st
     assert changed.mark.at == pytest.approx(time.time(), abs=5)
 
 
+def test_a_task_that_was_taken_out_of_the_fleet_and_put_in_again_is_new(store: Store) -> None:
+    """What was due meanwhile was not missed, and what waited is left out; the others keep their time."""
+    runs = Runs(store)
+    assert runs.queue("a", [(10.0, Why.SCHEDULE)], None, MARK) and runs.queue("b", [(10.0, Why.SCHEDULE)], None, MARK)
+    runs.forget_others({"b": None})
+    assert (runs.mark("a"), runs.mark("b")) == (None, MARK)
+    assert [(bot, run.state, run.message) for bot in "ab" for run in runs.newest(bot, 9)] == [
+        ("a", "skipped", "the task was taken out of the fleet"), ("b", "queued", ""),
+    ]  # fmt: skip
+    assert _task(runs).mark.at == pytest.approx(time.time(), abs=5)
+
+
 def test_a_run_whose_process_was_born_after_all_is_running_again(store: Store) -> None:
     """Noted as failed to start, then found alive: the same run goes on, and ends a second time with what really happened."""
     runs = Runs(store)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import itertools
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from processsupervisor.supervisor.schedule import Schedule
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll", "Pacific/Apia", "UTC")
 CRONS = ("30 2 * * *", "*/20 * * * *", "0 0 * * *", "15 */6 * * *", "59 1 * * 0", "0 3 1 * *", "*/7 1-3 * * *", "@hourly", "@daily")
+NOW = 1_780_000_000.0
 
 
 def spec(**keys: Any) -> ScheduleSpec:
@@ -92,12 +95,14 @@ def test_a_task_that_goes_by_the_minute_is_never_without_it(zone: str, start: fl
 @settings(max_examples=200, deadline=None)
 @given(anchor=st.floats(0, 2e9), every=st.one_of(st.floats(1, 1e7), st.sampled_from([1.0, 0.1 + 0.9, 900.0, 3600.0])), at=st.floats(0, 2e9))
 def test_intervals_count_from_their_anchor(anchor: float, every: float, at: float) -> None:
-    """The first comes one interval after the anchor, each next one interval on, from wherever one asks."""
+    """One interval apart, in step with the anchor, from wherever one asks; never further away than one interval, whatever the clock showed then."""
     made = Schedule(spec(every_s=every), "x", anchor)
     first, second = dues(made, at, 2)
-    assert first > at and first >= anchor + every - 1e-3
+    assert first > at and first <= at + every + 1e-3
     assert second - first == pytest.approx(every, rel=1e-6, abs=1e-3)
-    assert first <= max(at, anchor) + every + 1e-3
+    steps = (first - anchor) / every
+    assert steps == pytest.approx(round(steps), abs=1e-3)
+    assert dues(made, anchor, 1)[0] == pytest.approx(anchor + every, abs=1e-3)
 
 
 def test_fixed_times_are_of_their_zone_and_end() -> None:
@@ -116,14 +121,25 @@ def test_jitter_is_the_same_each_time_and_below_its_limit() -> None:
     assert delays[0] == delays[1] != delays[2] and all(0 <= delay < 30 for delay in delays)
 
 
+@pytest.mark.parametrize("missed", ["skip", "once", "all"])
+@pytest.mark.parametrize("keys", [{"every_s": 60.0}, {"cron": "* * * * *"}])
+def test_more_jitter_than_there_is_time_between_two_runs_loses_none(missed: Any, keys: dict[str, Any]) -> None:
+    """Five minutes of jitter on each minute: an hour has sixty runs, each at its time, and none is missed."""
+    made, mark, runs = Schedule(spec(**keys, jitter_s=300.0), "x", NOW), NOW, []
+    for second in range(3600 + 60):
+        found = plan(made, missed, mark, NOW + second, lambda _: False)
+        if found is not None:
+            assert found.left_out is None
+            runs += found.runs
+            mark = found.mark
+    assert 60 <= len(runs) <= 61 and {why for _, why in runs} == {Why.SCHEDULE}
+
+
 def test_what_began_long_ago_is_found_without_walking_there() -> None:
     """The newest of three years of minutes, in order."""
     made = Schedule(spec(cron="* * * * *"), "x", 0.0)
     now = local("Europe/Berlin", 2026, 6, 1, 12)
     assert [due.at for due in made.begun(now - 3 * 365 * 86400, now, 5)] == [now - 240, now - 180, now - 120, now - 60, now]
-
-
-NOW = 1_780_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -183,3 +199,19 @@ def test_while_psv_looks_often_enough_every_time_is_run_as_scheduled(steps: list
             runs += [due.at for due, _ in found.runs]
             mark = found.mark
     assert runs == [NOW + 40.0 * n for n in range(1, int((now - NOW) // 40.0) + 1)]
+
+
+@pytest.mark.parametrize("said", ["Asia/Tokyo", ":Asia/Tokyo", "FILE", ":FILE"])
+def test_the_machines_zone_is_what_tz_says(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name or by file, as the C library reads it: `TZ=:/etc/localtime` is what many service managers set."""
+    found = next(Path(folder) / "Asia/Tokyo" for folder in (*zoneinfo.TZPATH, *_packaged()) if (Path(folder) / "Asia/Tokyo").exists())
+    (tmp_path / "zone").write_bytes(found.read_bytes())
+    monkeypatch.setenv("TZ", said.replace("FILE", str(tmp_path / "zone")))
+    made = Schedule(spec(cron="0 9 * * *", tz=None), "x", 0.0)
+    assert dues(made, local("Asia/Tokyo", 2026, 1, 5, 8), 1) == [local("Asia/Tokyo", 2026, 1, 5, 9)]
+
+
+def _packaged() -> list[str]:
+    """Return where the package tzdata keeps its zones, for machines without."""
+    found = importlib.util.find_spec("tzdata")
+    return [f"{folder}/zoneinfo" for folder in found.submodule_search_locations or []] if found is not None else []

@@ -250,3 +250,42 @@ def test_a_run_that_cannot_be_launched_is_a_result_and_the_next_one_may_be(fleet
     fleet.write("later.sh", "#!/bin/sh\necho there\n").chmod(0o755)
     assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
     assert [(run["reason"], run["state"]) for run in history(fleet, "job")] == [("config", "ended"), ("clean", "ended")]
+
+
+def test_a_run_that_is_held_back_begins_when_nothing_holds_it_and_has_no_result_before(fleet: LiveFleet) -> None:
+    """Its login budget is used up: the run stays open, over a kill of psvd, and begins by itself; it is not noted with the end of the last one."""
+    fleet.configure(f'[bots.job]\n{NOTE}\nautostart = false\nschedule = {{ every = "1h" }}\nlogin_budget = {{ count = 1, within = "6s" }}')
+    fleet.up()
+    assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
+    assert fleet.call("task.run", names=["job"])[0]["state"] == "FAILED"
+    assert fleet.until("job", state="FAILED")["reason"] == "budget"
+    assert [run["state"] for run in history(fleet, "job")] == ["ended", "running"]
+    fleet.kill_role("psvd")
+    assert [run["generation"] for run in ended(fleet, "job", 2)] == [1, 2]
+    assert len(runs(fleet)) == 2
+
+
+def test_a_run_by_command_waits_for_what_it_depends_on_and_a_stop_ends_the_wait(fleet: LiveFleet) -> None:
+    """Nobody wants the task scheduled; the run begins when the other bot is there, and is over, with the reason, when it is stopped before."""
+    fleet.configure(f"""
+        [bots.db]
+        command = ["sh", "-c", "until test -e go; do sleep 0.05; done; echo ready; exec sleep 1000"]
+        ready = {{ log = "^ready" }}
+        autostart = false
+        [bots.job]
+        {NOTE}
+        autostart = false
+        schedule = {{ every = "1h" }}
+        depends_on = ["db"]
+    """)
+    fleet.up()
+    fleet.call("task.run", names=["job"])
+    assert fleet.until("job", state="FAILED")["reason"] == "dependency"
+    assert fleet.call("bot.stop", names=["job"])[0]["ok"]
+    (stopped,) = ended(fleet, "job")
+    assert (stopped["reason"], stopped["message"]) == ("admin", "stopped before it began")
+    fleet.call("bot.start", names=["db"], wait=False)
+    fleet.call("task.run", names=["job"])
+    assert fleet.until("job", state="INITIALIZING")["reason"] == "dependency"
+    fleet.write("go", "")
+    assert ended(fleet, "job", 2)[1]["reason"] == "clean" and len(runs(fleet)) == 1

@@ -52,7 +52,7 @@ COMMANDS = (
         Arg("wait", "flag", False, "With --detach: return when all bots are ready", option=("--wait",)),
         Arg("timeout_s", "duration", 60.0, "With --detach: how long to wait", most=86400.0),
     ), "admin", place="client", stream=True, verbs=("up",)),
-    Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up", (
+    Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up. Given again, it hastens the first", (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
     Command("fleet.upgrade", "Run the installed psv in place of the one that runs, without touching a bot", (

@@ -1,4 +1,4 @@
-"""Rules between bots on their order: whom `depends_on` and `restart_with` name, and that nobody waits for himself.
+"""Rules between bots on their order: whom `depends_on` and `restart_with` name, and that nobody waits for himself, or for ever.
 
 Pure. A bot that a scope around it names as its own companion is passed over: `[types.app] depends_on = ["db"]` may hold for db too.
 """
@@ -30,7 +30,12 @@ def leave_out_itself(spec: BotSpec, key: Key) -> None:
 
 
 def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterator[tuple[str, Finding]]:
-    """Yield `(bot, finding)` for every name that is nobody's, or leads back to the bot; `known` are all bots of the file."""
+    """Yield `(bot, finding)` for every name that is nobody's, leads back to the bot, or is waited for in vain; `known` are all bots."""
+    for name, spec in specs.items():
+        for other in (d["bot"] for d in spec["depends_on"] if d["until"] == "completed"):
+            if other in specs and _never_completes(specs[other]):
+                text = f'found until = "completed" for bot {quoted(other)}, which is started again after every end'
+                yield name, Finding(("depends_on",), "never-completed", text, f'give {other} restart = {{ policy = "on-failure" }}')
     for key in _KEYS:
         graph = {name: companions(spec, key) for name, spec in specs.items()}
         for name, named in graph.items():
@@ -42,6 +47,11 @@ def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterato
             if circle:
                 hint = "take one of these out" if len(circle) > 2 else "take it out"
                 yield name, Finding((key,), "circular-order", f"{key} of bot {quoted(name)} leads back to it: {' -> '.join(circle)}", hint)
+
+
+def _never_completes(spec: BotSpec) -> bool:
+    """Tell whether the bot never ends for good with code 0; what is wrong itself is told of already."""
+    return not spec["error"] and spec["schedule"] is None and spec["restart"]["policy"] == "always"
 
 
 def _circle(graph: Mapping[str, list[str]], start: str) -> list[str]:

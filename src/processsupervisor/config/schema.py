@@ -226,7 +226,7 @@ class ScheduleTable(Table):
         "skip", "When its time comes while it runs: leave that run out, do it afterwards, or stop the one that runs", '"skip"'
     )
     timeout: SomeTime | None = key(None, "A run that takes longer is stopped, reason `timeout`", "none")
-    jitter: Duration = key(0.0, "Each run begins up to this much later, at random", '"0s"')
+    jitter: Duration = key(0.0, "Each run begins up to this much later, at random, and before the next is due", '"0s"')
     keep: Count = key(100, "Results of so many runs are kept", "100", ge=1, le=10000)
 
 

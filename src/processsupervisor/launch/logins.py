@@ -23,10 +23,12 @@ _ENTRY = struct.Struct("<dd16sQ")
 """Wall time, seconds since boot, boot id, pid. A start stands in two ledgers as the same bytes."""
 _Names = list[tuple[str, str]]
 """For each lock its name in the fleet folder and in the runtime folder; the second is empty for a bot without locks."""
+KEPT_LEAST = 1000
+"""So many starts a ledger keeps at least: another bot on the same lock, or the next fleet.toml, may count by more than this one."""
 
 
 def note_start(paths: FleetPaths, bot: str, names: _Names, count: int) -> None:
-    """Note one start of `bot` in the ledgers of `names`; they keep the newest `count`."""
+    """Note one start of `bot` in the ledgers of `names`; they keep the newest `count`, and KEPT_LEAST."""
     entry = _ENTRY.pack(wall(), boottime(), _boot(), os.getpid())
     names = names or [(bot, "")]
     with contextlib.suppress(OSError):
@@ -35,7 +37,7 @@ def note_start(paths: FleetPaths, bot: str, names: _Names, count: int) -> None:
             write_json(_list_of(paths, bot), names, durable=True)
     for path in _ledgers(paths, names):
         with contextlib.suppress(OSError):
-            _append(path, entry, count)
+            _append(path, entry, max(count, KEPT_LEAST))
 
 
 def ages_of_starts(paths: FleetPaths, bot: str) -> list[float]:

@@ -101,15 +101,15 @@ class BotHandle:
         self._chores.begin(self._launch(secret))
         return True
 
-    def stop(self, *, is_restart: bool = False) -> bool:
-        """Begin to stop, to rest or to start again; False when the state does not allow it."""
+    def stop(self, *, is_restart: bool = False, within_s: float = float("inf")) -> bool:
+        """Begin to stop, within `within_s` if that is less than its own time, to rest or start again; False when the state forbids it."""
         is_climbing = self.life.state in (State.STOPPING, State.RESTARTING)
         if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
             return False
         self._alarm.clear()
         self.next_start_mono = None
         if self.life.state in (State.STOPPING, State.RESTARTING) and not is_climbing:
-            self._chores.begin(self._stop_ladder(self.generation))
+            self._chores.begin(self._stop_ladder(self.generation, within_s))
         return True
 
     def end(self, reason: Reason, why: str, *, is_restart: bool = False) -> bool:
@@ -199,7 +199,7 @@ class BotHandle:
         if facts.get("is_ready"):
             self.ready_at, self.ready_boottime = facts.get("ready_at"), ready_boottime_of(facts)
             self.life.fire(Trigger.READY, generation=generation, reason="adopted")
-            if facts.get("state") in (State.PAUSED, State.PAUSING):
+            if facts.get("state") == State.PAUSED:
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
             if self.override is not None and self.override not in OF_POLICY:
@@ -292,11 +292,11 @@ class BotHandle:
         if self.life.state is State.STARTING:
             self.put_down(Reason.START_TIMEOUT)
 
-    async def _stop_ladder(self, generation: int) -> None:
+    async def _stop_ladder(self, generation: int, within_s: float = float("inf")) -> None:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""
         while self.process is None and not self._has_status:
             await asyncio.sleep(0.01)
-        stop = await delay_stop(self._around.hooks, self.name, self.spec["stop"]) if self.process is not None else self.spec["stop"]
+        stop = self.spec["stop"] if self.process is None else await delay_stop(self._around.hooks, self.name, self.spec["stop"], within_s)
         rungs = stop_rungs(stop, self.link, self.send_signal, self.kill_now)
         while generation == self.generation and not self._gone.is_set():
             rung = rungs.pop(0) if len(rungs) > 1 else rungs[0]

@@ -16,6 +16,7 @@ from typing import Any
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
+from processsupervisor.process.hookrun import not_run
 from processsupervisor.process.patience import Countdown
 
 _ANSWER_GRACE_S = 10.0
@@ -30,7 +31,7 @@ Result = dict[str, Any]
 async def run_job(
     paths: FleetPaths, spec: BotSpec, command: Sequence[str], timeout_s: float, *, env: Sequence[str], event: Mapping[str, object]
 ) -> Result:
-    """Run `command` as the bot of `spec` and return `{outcome, code, tail}`; outcome is ok, failed, timed-out or let-go.
+    """Run `command` as the bot of `spec` and return `{outcome, code, tail}`; outcome is ok, failed, timed-out, let-go or exhausted.
 
     `env` names variables of the bot that it sees too. `event` is what it reads on stdin, `event["hook"]` what marks its processes.
     """
@@ -52,7 +53,7 @@ async def run_job(
             env=environment,
         )
     except OSError as err:
-        return {"outcome": "failed", "code": None, "tail": [f"cannot run it: {err.strerror or err}"]}
+        return not_run(err)
     return await _answer_of(runner, job, timeout_s + _ANSWER_GRACE_S)
 
 

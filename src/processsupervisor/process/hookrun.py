@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from processsupervisor.kernel.clock import mono
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import PsvError, is_exhausted
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
@@ -44,11 +44,14 @@ def main(_argv: list[str]) -> int:
     return 0
 
 
-def run(job: dict[str, Any]) -> dict[str, object]:
-    """Run the command of `job` and return `{outcome, code, tail}`; outcome is ok, failed, timed-out or let-go."""
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Run the command of `job` and return `{outcome, code, tail}`; outcome is ok, failed, timed-out, let-go or exhausted."""
     become_subreaper()
     reading, writing = os.pipe()
-    pid = fork_with_signals_blocked()
+    try:
+        pid = fork_with_signals_blocked()
+    except OSError as err:
+        return not_run(err)
     if pid == 0:
         _be_hook(job, writing)
     os.close(writing)
@@ -61,6 +64,11 @@ def run(job: dict[str, Any]) -> dict[str, object]:
     output.read()
     code = os.waitstatus_to_exitcode(status)
     return {"outcome": outcome or ("failed" if code else "ok"), "code": None if outcome else code, "tail": output.lines()}
+
+
+def not_run(err: OSError) -> dict[str, Any]:
+    """Return the answer for a command that the system did not let begin; `exhausted`: it may when there is room again."""
+    return {"outcome": "exhausted" if is_exhausted(err) else "failed", "code": None, "tail": [f"cannot run it: {err.strerror or err}"]}
 
 
 class _Tail:

@@ -22,7 +22,10 @@ class Hooks(Protocol):
     """The hooks of all bots."""
 
     async def before(self, bot: str, step: Before, limit_s: float | None = None) -> str:
-        """Run the hook before a step; return why it failed, empty when it did not or when there is none. Never raises."""
+        """Run the hook before a step; return why it failed, empty when it did not or when there is none.
+
+        Raises Exhausted, before a start only, when the machine has no room for the hook: nobody's fault, and the start waits.
+        """
         ...
 
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
@@ -42,8 +45,11 @@ class NoHooks:
         act()
 
 
-async def delay_stop(hooks: Hooks, bot: str, stop: StopSpec) -> StopSpec:
-    """Run before_stop within its share of the stop timeout; return what is left of that for the stop itself."""
-    began, whole_s = mono(), float(stop["timeout_s"])
+async def delay_stop(hooks: Hooks, bot: str, stop: StopSpec, within_s: float) -> StopSpec:
+    """Run before_stop within its share of the stop timeout; return what is left of that for the stop itself.
+
+    `within_s` is what the end of the fleet leaves the bot, which may be less than its own timeout.
+    """
+    began, whole_s = mono(), max(0.0, min(float(stop["timeout_s"]), within_s))
     await hooks.before(bot, "stop", whole_s * STOP_SHARE)
     return {**stop, "timeout_s": max(whole_s * (1 - STOP_SHARE), whole_s - (mono() - began))}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from processsupervisor.kernel.states import Trigger
+from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.hooks import Hooks
 from processsupervisor.process.lifecycle import Lifecycle
 from processsupervisor.process.patience import Alarm
@@ -18,6 +19,7 @@ class _Pausable(Protocol):
     """What of a bot's handle is needed here."""
 
     name: str
+    wanted: Wanted
     life: Lifecycle
     generation: int
     link: LinkPort | None
@@ -43,14 +45,22 @@ class Pausing:
         """Ask a paused bot to go on; False when the state does not allow it."""
         return self._ask("resume", Trigger.RESUME, self._begin_anew)
 
+    def follow(self) -> None:
+        """Do what is wanted of a bot that can be asked: it has just begun, or the last psvd was killed before it had asked."""
+        state, wanted = self._bot.life.state, self._bot.wanted
+        if state is State.RUNNING and wanted is Wanted.PAUSED:
+            self.pause()
+        elif state is State.PAUSED and wanted is Wanted.UP:
+            self.resume()
+
     def say_turned(self, trigger: Trigger) -> None:
         """Note that the bot has paused or resumed, as it says itself."""
         if self._bot.life.fire(trigger, generation=self._bot.generation):
             self._alarm.clear()
 
-    def _ask(self, op: Literal["pause", "resume"], trigger: Trigger, on_timeout: Callable[[], object]) -> bool:
+    def _ask(self, op: Literal["pause", "resume"], trigger: Trigger, on_timeout: Callable[[], object], reason: str = "") -> bool:
         link = self._bot.link
-        if link is None or not self._bot.life.fire(trigger, generation=self._bot.generation):
+        if link is None or not self._bot.life.fire(trigger, generation=self._bot.generation, reason=reason):
             return False
         self._alarm.judge(_PAUSE_TIMEOUT_S, on_timeout)
         state, generation = self._bot.life.state, self._bot.generation
@@ -64,7 +74,7 @@ class Pausing:
 
     def _give_up_pause(self) -> None:
         """The bot did not pause in time: let it go on, or begin anew if it cannot even be asked."""
-        if not self.resume():
+        if not self._ask("resume", Trigger.RESUME, self._begin_anew, Reason.TIMEOUT):
             self._begin_anew()
 
     def _begin_anew(self) -> None:

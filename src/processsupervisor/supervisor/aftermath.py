@@ -133,7 +133,7 @@ class Aftermath:
         reach(CrashPoint.PSVD_BEFORE_TAIL)
         record.log_tail = tail_lines(self._fleet.paths, bot, generation, TAIL_LINES)
         record.exception = find_exception(tail_lines(self._fleet.paths, bot, generation, 200))
-        self._fleet.store.update_exit(row, record)
+        self._fleet.store.update_exit(bot, row, record)
         reach(CrashPoint.PSVD_TAIL_NOTED)
 
     def _decide(self, handle: BotHandle, record: ExitRecord) -> Decision:

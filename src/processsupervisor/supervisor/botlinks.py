@@ -100,8 +100,10 @@ class BotLinks:
         match message.get("op") if isinstance(message, dict) else None:
             case "ready":
                 handle.say_ready()
+                asyncio.get_running_loop().call_soon(handle.pausing.follow)  # it may be about to say that it has paused
             case "paused":
                 handle.pausing.say_turned(Trigger.PAUSED)
+                handle.pausing.follow()
             case "resumed":
                 handle.pausing.say_turned(Trigger.RESUMED)
             case "proof":

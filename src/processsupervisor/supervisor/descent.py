@@ -26,11 +26,22 @@ class Descent:
         fleet.on_go_down = self.begin
 
     def begin(self, timeout_s: float | None, exit_status: int) -> asyncio.Task[int]:
-        """Stop all bots within `timeout_s` (None: `[fleet] down_timeout`) and tell the keeper; returns the task that counts them."""
+        """Stop all bots within `timeout_s` (None: `[fleet] down_timeout`) and tell the keeper; returns the task that counts them.
+
+        Called again, the end comes no later than the newer call says.
+        """
+        loop = asyncio.get_running_loop()
+        limit_s = float(self._fleet.settings["down_timeout_s"]) if timeout_s is None else timeout_s
         if self._task is None:
-            limit_s = float(self._fleet.settings["down_timeout_s"]) if timeout_s is None else timeout_s
-            self._task = asyncio.get_running_loop().create_task(self._go_down(limit_s, exit_status))
+            self._task = loop.create_task(self._go_down(limit_s, exit_status))
+        else:
+            loop.call_later(limit_s, self._hasten)
         return self._task
+
+    def _hasten(self) -> None:
+        for handle in self._fleet.has_process():
+            handle.stop()  # those that wait for others have not been asked yet
+            handle.kill_now()
 
     async def _go_down(self, timeout_s: float, exit_status: int) -> int:
         fleet = self._fleet

@@ -40,7 +40,7 @@ from processsupervisor.supervisor.companions import Companions
 from processsupervisor.supervisor.dependencies import Dependencies
 from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.gates import COMPANION, RECOVER
+from processsupervisor.supervisor.gates import COMPANION, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.line import Line
@@ -90,8 +90,7 @@ class Fleet:
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
         self._doubts = Doubts(self.take_back, lambda: self.keeper.pid is not None)
-        self._matched: dict[str, int] = {}
-        """The newest generation of each bot of which logd has seen the ready line."""
+        self._matched: dict[str, int] = {}  # the newest generation of each bot of which logd has seen the ready line
         self._flush: asyncio.TimerHandle | None = None
         self._told_problem = ""
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
@@ -137,8 +136,7 @@ class Fleet:
 
     def first_pids(self) -> set[int]:
         """Return the pids of all bots' first processes and of our own processes."""
-        own = {int(f["pid"]) for f in self.role_facts.values() if f.get("pid")}
-        return {h.process.pid for h in self.handles.values() if h.process is not None} | own
+        return self.bot_pids() | {int(f["pid"]) for f in self.role_facts.values() if f.get("pid")}
 
     def bot_pids(self) -> set[int]:
         """Return the pids of all bots' first processes."""
@@ -166,6 +164,7 @@ class Fleet:
         self.uptime.note(handle)
         self.store.set_wanted(handle.name, wanted)
         self.store.flush()
+        asyncio.get_running_loop().call_soon(self.store.sync)
         reach(CrashPoint.PSVD_AFTER_WANTED)
         before, handle.unsaved_wanted = handle.unsaved_wanted, str(wanted) if handle.name in self.store.unsaved else None
         if before != handle.unsaved_wanted:
@@ -176,7 +175,10 @@ class Fleet:
         """Start a bot unless the fleet is going down, the bot's section is wrong, or something holds it back for now."""
         if self.is_going_down or not handle.life.can(Trigger.LAUNCH):
             return False
-        if self.companions.was_due(handle.name):
+        if handle.wanted is Wanted.DOWN and self.tasks.get(handle.name) is None:  # a person may run a task that nobody schedules
+            handle.stop()  # a timer, or a command that was superseded, is late
+            return False
+        if self.companions.was_due(handle.name) and reason == RESTART:
             reason = COMPANION
         if self.keeper.pid is None or self.moved_to() is not None:
             handle.plan_start(_NO_KEEPER_RETRY_S, lambda: self.start(handle, reason))
@@ -209,8 +211,7 @@ class Fleet:
 
     def _start_waiting(self, handle: BotHandle, reason: str) -> bool:
         """Start a bot whose turn has come after the system refused starts, unless it rests or runs by now."""
-        is_called = handle.wanted is not Wanted.DOWN or self.tasks.get(handle.name) is not None  # nobody schedules it, a person runs it
-        return is_called and handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
+        return handle.life.state in (State.RECOVERING, State.INITIALIZING) and self.start(handle, reason)
 
     def _on_refused(self, name: str, message: str) -> None:
         if self.keeper.pid is None:
@@ -298,6 +299,7 @@ class Fleet:
         self.breaker.done(name)
         self.keeper.tell("pid", bot=handle.name, generation=handle.generation, pid=identity.pid)
         self._births.on_born(handle, identity)
+        self.line.wake(name)  # for those that wait until it is started
         self.hooks.on_born(name, handle.generation, identity.pid)
 
     def _on_transition(self, transition: Transition) -> None:
@@ -307,8 +309,8 @@ class Fleet:
         is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
         self.uptime.note(handle, handle.exited_at if is_end else None)
         self.tasks.on_transition(transition)
-        if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
-            asyncio.get_running_loop().call_soon(handle.pausing.pause)
+        if transition.trigger is Trigger.RESUME and handle.wanted is Wanted.PAUSED:
+            self.want(handle, Wanted.UP)  # nobody told it to go on: its pause was given up, and the command has failed
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
         self.hooks.on_transition(transition)
@@ -335,8 +337,7 @@ class Fleet:
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""
-        self.web.close()
-        for part in (self.breaker, self.slots, self.line, self.unwinding, self.hooks):
+        for part in (self.web, self.breaker, self.slots, self.line, self.unwinding, self.hooks):
             part.close()
         for handle in self.handles.values():
             handle.close()

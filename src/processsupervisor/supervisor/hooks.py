@@ -2,7 +2,8 @@
 
 At most RUNNING_MOST before_ and as many after_ hooks run at a time. before_ hooks wait their turn; after_ hooks of one bot run
 one after the other, and beyond WAITING_MOST of all bots further ones are left out and said so. A hook is run at most once for
-what happened: one that psvd dies over ends with psvd and is not run again. The process between is process/hookrun.py.
+what happened: one that psvd dies over ends with psvd and is not run again. Before what had not happened yet, and is begun anew by
+the next psvd, its hook runs anew. The process between is process/hookrun.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from processsupervisor.config.spec import BotSpec, HookSpec
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import Exhausted
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.observe.redact import redact
@@ -65,7 +67,10 @@ class HookRunner:
         finally:
             if self._starting.get(bot) is task:
                 del self._starting[bot]
-        return self._tell(bot, name, result, mono() - began)
+        why = self._tell(bot, name, result, mono() - began)
+        if step == "start" and result["outcome"] == "exhausted":
+            raise Exhausted(why)
+        return why
 
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
         """See process.hooks.Hooks."""

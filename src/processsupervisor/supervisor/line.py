@@ -10,7 +10,7 @@ import asyncio
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 
-from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.events import Event
 from processsupervisor.supervisor.gates import RETRY, Gate, Hold
@@ -141,7 +141,7 @@ class Line:
         handle, (how, _, gate) = self._handles[name], self._waiting[name]
         is_woken = name in self._woken
         self._woken.discard(name)
-        if handle.life.state not in _WAITS_IN or handle.wanted is Wanted.DOWN:
+        if handle.life.state not in _WAITS_IN:
             self._leave(name)
             return False
         if not is_woken and gate.look(handle, how) is not None:

@@ -35,6 +35,7 @@ from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
 _READY = frozenset({State.RUNNING, State.PAUSED})
+_WANTED_DOWN = "a newer command wants it down"
 
 
 class Manager:
@@ -165,9 +166,13 @@ class Manager:
             return self._schedule(handle)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
             refuse_wrong(self._fleet, handle)
-            self._fleet.want(handle, Wanted.UP)
-            return self._result(handle, True, "already runs" if handle.life.state in _READY else "is on its way")
+            if handle.wanted is Wanted.DOWN:
+                self._fleet.want(handle, Wanted.UP)
+                handle.pausing.follow()
+            return self._result(handle, True, _words_of_running(handle))
         await want_up(self._fleet, handle, no_deps=no_deps)
+        if handle.wanted is Wanted.DOWN:
+            return self._result(handle, False, _WANTED_DOWN, "superseded")
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
         else:
@@ -195,6 +200,8 @@ class Manager:
             refuse_wrong(self._fleet, handle)
             return self._schedule(handle)  # each run takes the code on disk by itself
         await want_up(self._fleet, handle, no_deps=no_deps)
+        if handle.wanted is Wanted.DOWN:
+            return self._result(handle, False, _WANTED_DOWN, "superseded")
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
@@ -210,6 +217,7 @@ class Manager:
         """See FleetPort."""
         handle = self._native(name, "pause")
         if handle.life.state in (State.PAUSED, State.PAUSING):
+            self._want_anew(handle, Wanted.PAUSED)
             return self._result(handle, True, "is paused already")
         if not handle.life.can(Trigger.PAUSE) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be paused now", hint=f"see psv bot status {name}")
@@ -221,12 +229,18 @@ class Manager:
         """See FleetPort."""
         handle = self._native(name, "resume")
         if handle.life.state is State.RUNNING:
+            self._want_anew(handle, Wanted.UP)
             return self._result(handle, True, "is not paused")
         if not handle.life.can(Trigger.RESUME) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.UP)
         handle.pausing.resume()
         return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s)
+
+    def _want_anew(self, handle: BotHandle, wanted: Wanted) -> None:
+        """Note the newer wish for a bot that is where it is to be, and that an older wish would lead away as soon as it can be asked."""
+        if handle.wanted not in (wanted, Wanted.DOWN):
+            self._fleet.want(handle, wanted)
 
     def signal(self, name: str, signal_name: str) -> None:
         """See FleetPort."""
@@ -315,3 +329,10 @@ class Manager:
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
+
+
+def _words_of_running(handle: BotHandle) -> str:
+    """Return what a start says of a bot that it leaves as it is."""
+    if handle.wanted is Wanted.PAUSED:
+        return f"is paused; psv bot resume {handle.name} lets it go on"
+    return "already runs" if handle.life.state in _READY else "is on its way"

@@ -137,6 +137,8 @@ class Reconcile:
             return
         handle.last_exit = self._fleet.store.last_exit(handle.name)
         handle.exited_at = handle.last_exit.at if handle.last_exit is not None else None
+        if state != State.TERMINATED and handle.wanted is Wanted.DOWN and self._fleet.tasks.get(handle.name) is None:
+            return  # killed between the wish and the stop, which follows
         if state == State.FAILED:
             handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
         elif state == State.TERMINATED:

@@ -49,7 +49,10 @@ class Past:
 
 
 def decide(policy: RestartSpec, record: ExitRecord, past: Past, now_mono: float, rate_until_s: float) -> Decision:
-    """Return what follows `record` under the `restart` table of a spec; `rate_until_s` is what an exit with code 80 asked for."""
+    """Return what follows `record` under the `restart` table of a spec.
+
+    `rate_until_s` is what an exit with code 80 asked for: never less is waited, but a time that comes at once opens no way round the rest.
+    """
     retry_failed_s = float(policy["retry_failed_s"])
     if record.reason is Reason.LOCK_HELD:
         return Decision(Next.GIVE_UP, Reason.LOCK_HELD, LOCK_RETRY_S)
@@ -60,14 +63,12 @@ def decide(policy: RestartSpec, record: ExitRecord, past: Past, now_mono: float,
     is_clean = record.exit_code == 0
     if policy["policy"] == "never" or (policy["policy"] == "on-failure" and is_clean):
         return Decision(Next.COMPLETE if is_clean else Next.GIVE_UP, record.reason)
-    if record.reason is Reason.RATE_LIMITED and rate_until_s > 0:
-        return Decision(Next.START, record.reason, rate_until_s)
     windows = [backoff.Window(int(w["count"]), float(w["within_s"])) for w in policy["window"]]
     if past.is_looping or backoff.full_window(past.recent_mono, now_mono, windows) is not None:
-        return Decision(Next.GIVE_UP, Reason.CRASH_LOOP, retry_failed_s)
+        return Decision(Next.GIVE_UP, Reason.CRASH_LOOP, max(retry_failed_s, rate_until_s))
     limits_s = float(policy["base_s"]), float(policy["factor"]), float(policy["max_s"])
     delay_s = backoff.delay_s(past.quick, float(policy["initial_s"]), *limits_s)
-    return Decision(Next.START, record.reason, delay_s)
+    return Decision(Next.START, record.reason, max(delay_s, rate_until_s))
 
 
 def read_rate_until(first_line: str, now_s: float) -> float:

@@ -123,8 +123,8 @@ class Recycling:
         return _PASS_S
 
     def _is_free(self, handle: BotHandle) -> bool:
-        """Tell whether nothing forbids it now: no rollout, and no other bot of the type on its way."""
-        if self.is_held() or not self._may_restart(handle):
+        """Tell whether nothing forbids it now: no rollout, no stop that waits for others, and no other bot of the type on its way."""
+        if self.is_held() or handle.wanted is Wanted.DOWN or not self._may_restart(handle):
             return False
         kind = handle.spec["type"]
         others = [h for h in self._handles if kind is not None and h.spec["type"] == kind and h is not handle]

@@ -6,7 +6,7 @@ both beyond a power cut. So a due time is never run twice, whatever is killed, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,6 +84,14 @@ class Runs:
     def set_mark(self, bot: str, mark: Mark) -> None:
         """Note that everything up to the mark is dealt with; on disk at the next flush."""
         self._store.write(_MARK, (bot, mark.schedule, mark.anchor, mark.at))
+
+    def forget_others(self, bots: Collection[str]) -> None:
+        """Forget the marks, and what waits, of tasks that are in the fleet no more: one that is put in again is new."""
+        for (bot,) in self._store.rows("SELECT bot FROM tasks"):
+            if bot not in bots:
+                self._store.write("DELETE FROM tasks WHERE bot = ?", (bot,))
+                skip = "UPDATE runs SET state = ?, message = 'the task was taken out of the fleet' WHERE bot = ? AND state = ?"
+                self._store.write(skip, (RunState.SKIPPED, bot, RunState.QUEUED))
 
     def is_known(self, bot: str, due_at: float) -> bool:
         """Tell whether the occurrence that is due then was noted already."""

@@ -29,13 +29,14 @@ def spread(seed: str) -> float:
 
 
 def local_zone() -> datetime.tzinfo:
-    """Return the time zone of the machine: `TZ`, else /etc/localtime, else UTC."""
+    """Return the time zone of the machine: `TZ` (a name or a file), else /etc/localtime, else UTC."""
     import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
 
+    name = os.environ.get("TZ", "").removeprefix(":") or "/etc/localtime"
     try:
-        if name := os.environ.get("TZ", "").removeprefix(":"):
+        if not name.startswith("/"):
             return zoneinfo.ZoneInfo(name)
-        with open("/etc/localtime", "rb") as file:
+        with open(name, "rb") as file:
             return zoneinfo.ZoneInfo.from_file(file, "localtime")
     except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         return datetime.UTC
@@ -55,7 +56,10 @@ class Due:
 
 
 class Schedule:
-    """One task's occurrences, strictly increasing. `anchor_at` is what an interval is counted from; `name` seeds the jitter."""
+    """One task's occurrences, strictly increasing. `anchor_at` is what an interval is counted from; `name` seeds the jitter.
+
+    One begins before the next is due, however much jitter was asked for: else two would be due at once, and one of them missed.
+    """
 
     def __init__(self, spec: ScheduleSpec, name: str, anchor_at: float) -> None:
         self._jitter_s = float(spec["jitter_s"])
@@ -65,7 +69,11 @@ class Schedule:
     def next_after(self, at: float) -> Due | None:
         """Return the first occurrence that is due after `at`, None when there is none any more."""
         found = self._following(at)
-        return None if found is None else Due(found, found + self._jitter_s * spread(f"{self._name} {found}"))
+        if found is None or not self._jitter_s:
+            return None if found is None else Due(found, found)
+        following = self._following(found)
+        longest_s = min(self._jitter_s, following - found) if following is not None else self._jitter_s
+        return Due(found, found + longest_s * spread(f"{self._name} {found}"))
 
     def begun(self, after: float, now: float, limit: int) -> list[Due]:
         """Return the newest `limit` occurrences that are due after `after` and begin not later than `now`, oldest first.
@@ -108,8 +116,9 @@ def _zone(name: str | None) -> datetime.tzinfo:
 
 
 def _interval_after(anchor_at: float, every_s: float, at: float) -> float | None:
-    number = max(0, math.floor((at - anchor_at) / every_s))  # off by one at most, by rounding
-    return next((due for n in range(4) if n + number > 0 and (due := anchor_at + every_s * (number + n)) > at), None)
+    """Return the next time; before the anchor too, which lies in the future when the clock was set back since."""
+    number = math.floor((at - anchor_at) / every_s)  # off by one at most, by rounding
+    return next((due for n in range(4) if (due := anchor_at + every_s * (number + n)) > at), None)
 
 
 def _instant_of(moment: datetime.datetime, zone: datetime.tzinfo) -> float:

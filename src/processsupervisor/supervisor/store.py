@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,8 @@ class Store:
         self._is_in_memory = False
         self._tried_mono = mono()
         self._undone = 0  # transactions that the disk refused
+        self._is_unsynced = False  # a wish is committed, and a power cut would undo that
+        self._counted: dict[str, dict[int, float]] = {}  # {bot: {generation: CLOCK_BOOTTIME}} of counted exits, until they are on disk
         self.keepers: list[Keeper] = []
         self._db = self._open()
 
@@ -173,12 +176,16 @@ class Store:
             return int(noted[0][0])
         if noted:
             self._run("DELETE FROM exits WHERE id = ?", (noted[0][0],))
+        if is_counted:
+            kept = [*self._counted.get(bot, {}).items(), (record.generation, boottime())]
+            self._counted[bot] = dict(kept[-EXITS_PER_BOT:])
         found = self._run("INSERT INTO exits (bot, generation, at, boot_id, boottime, counted, record) VALUES (?,?,?,?,?,?,?)", row)
         return int(found.lastrowid or 0) if found else 0
 
-    def update_exit(self, row: int, record: ExitRecord) -> None:
-        """Complete an exit with its log tail, which is read after the next start."""
-        self._run("UPDATE exits SET record = ? WHERE id = ?", (json.dumps(record.to_json()), row))
+    def update_exit(self, bot: str, row: int, record: ExitRecord) -> None:
+        """Complete an exit with its log tail, which is read after the next start; a row that the disk refused may be another's by now."""
+        change = "UPDATE exits SET record = ? WHERE id = ? AND bot = ? AND generation = ?"
+        self._run(change, (json.dumps(record.to_json()), row, bot, record.generation))
 
     def last_exit(self, bot: str) -> ExitRecord | None:
         """Return the newest exit record of a bot."""
@@ -202,9 +209,17 @@ class Store:
         return {bot: int(highest) for bot, highest in self._rows(query)}
 
     def counted_exits(self, bot: str, within_s: float) -> list[float]:
-        """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`."""
-        query = "SELECT boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
-        return [row[0] for row in self._rows(query, (bot, boot_id(), boottime() - within_s))]
+        """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`, those that the disk refused included.
+
+        Called after a flush: what is found then is on disk, and is not kept any longer.
+        """
+        since = boottime() - within_s
+        query = "SELECT generation, boottime FROM exits WHERE bot = ? AND counted = 1 AND boot_id = ? AND boottime > ? ORDER BY id"
+        noted = dict(self._rows(query, (bot, boot_id(), since)))
+        kept = {generation: at for generation, at in self._counted.pop(bot, {}).items() if at > since}
+        if waiting := {g: at for g, at in kept.items() if self._is_in_memory or g not in noted}:
+            self._counted[bot] = waiting
+        return sorted((kept | noted).values())
 
     def history(self, bot: str, limit: int) -> list[dict[str, object]]:
         """Return the newest `limit` transitions, oldest first."""
@@ -234,8 +249,20 @@ class Store:
             self._dirty = False
             if self._guard("COMMIT") is not None and not self._is_in_memory:
                 self.unsaved = {bot: wanted for bot, wanted in self.unsaved.items() if bot not in written}
+                self._is_unsynced = self._is_unsynced or bool(written)
                 for keeper in wrote if self._undone == undone else ():
                     keeper.on_written()
+
+    def sync(self) -> None:
+        """Return when what is wanted would survive a power cut. The wishes of one command, however many, cost one sync of the log."""
+        if self._is_unsynced:
+            self._is_unsynced = False
+            with contextlib.suppress(OSError):  # none: everything is in the file itself, and synced
+                descriptor = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def prune(self) -> None:
         """Drop history beyond its bounds; called now and then."""

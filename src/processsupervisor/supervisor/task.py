@@ -59,10 +59,10 @@ class Task:
 
     @property
     def is_forsaken(self) -> bool:
-        """Tell whether a run is open of which no process can be any more: a command came while nobody could tell."""
+        """Tell whether a run is open of which no process can be any more, nor will be: a command came while nobody could tell."""
         state, reason = self.handle.life.state, self.handle.reason
         is_resting = state in (State.STOPPED, State.TERMINATED) or (state is State.FAILED and reason != Reason.CONFLICT)
-        return self.running is not None and is_resting
+        return self.running is not None and is_resting and not self.handle.waits_for
 
     def left_s(self) -> float | None:
         """Return how long the present run may still take; None without a limit or a process."""

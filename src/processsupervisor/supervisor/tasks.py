@@ -63,7 +63,9 @@ class Tasks:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
         self._tasks: dict[str, Task] = {}
-        for handle in handles:
+        known = {handle.name: handle for handle in handles}
+        self.runs.forget_others(known)
+        for handle in known.values():
             if (spec := handle.spec.get("schedule")) is not None:
                 self._add(handle, spec)
         self._look = asyncio.Event()
@@ -187,7 +189,7 @@ class Tasks:
         task.running = task.queue.pop(0)
         self._fleet.events.tell("task", bot=run.bot, state=run.state, due_at=run.due_at, message=str(run.why))
         self._fleet.start(handle, "task")
-        if handle.life.state is State.FAILED and task.running is run and handle.last_exit is not None:
+        if handle.life.state is State.FAILED and task.running is run and handle.last_exit is not None and not handle.waits_for:
             self.note_end(handle, handle.last_exit)  # refused before it was launched: its settings are wrong
 
     # -- what the fleet tells
@@ -268,7 +270,7 @@ class Tasks:
             return
         for run in list(task.queue):
             self._skip(task, run, "the task was stopped")
-        if handle.life.state in (State.INITIALIZING, State.RECOVERING):  # its launch waits, and will not come
+        if handle.life.state in (State.INITIALIZING, State.RECOVERING) or handle.waits_for:  # its launch waits, and will not come
             self.note_end(handle, ExitRecord(Reason.ADMIN, None, None, wall(), handle.generation, message="stopped before it began"))
 
     def call(self, handle: BotHandle) -> Run:

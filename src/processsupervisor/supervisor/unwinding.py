@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
+from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.states import HAS_PROCESS, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.dependencies import Dependencies, named_by
@@ -26,6 +27,7 @@ class Unwinding:
         self._dependencies = dependencies
         self._is_going_down = is_going_down
         self._held: dict[str, asyncio.TimerHandle] = {}
+        self._ends_mono = float("inf")  # the end of the fleet, once it is on its way down
 
     def stop(self, handle: BotHandle) -> None:
         """Stop a bot that nobody wants up, after those of its dependents that nobody wants up either."""
@@ -36,6 +38,7 @@ class Unwinding:
 
     def stop_all(self, handles: Iterable[BotHandle], limit_s: float) -> None:
         """Stop all bots within `limit_s`; the levels of the order share it."""
+        self._ends_mono = mono() + limit_s
         known: dict[str, float] = {}
         levels = {handle.name: self._longest(handle, lambda _: 1.0, known) for handle in handles}
         share_s = limit_s / (max(levels.values(), default=0) + 1)
@@ -43,7 +46,7 @@ class Unwinding:
             if level:
                 self._hold(self._handles[name], share_s * level)
             else:
-                self._handles[name].stop()
+                self._handles[name].stop(within_s=limit_s)
 
     def on_event(self, event: Event) -> None:
         """Go on with those that waited for a bot that is gone."""
@@ -86,4 +89,4 @@ class Unwinding:
     def _go(self, handle: BotHandle) -> None:
         """Stop a bot whose turn has come, unless a newer command wants it up."""
         if self._drop(handle) and (handle.wanted is Wanted.DOWN or self._is_going_down()):
-            handle.stop()
+            handle.stop(within_s=self._ends_mono - mono())
