@@ -6,12 +6,11 @@ A follower knows the number of the last event it has shown; the next psvd goes o
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TypedDict, Unpack
 
 from processsupervisor.cli.bots import when
-from processsupervisor.cli.session import Session
+from processsupervisor.cli.session import Session, json_text
 from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor
 from processsupervisor.kernel.units import format_duration
@@ -94,8 +93,7 @@ class _Follower:
             return
         self._shown = event.get("seq", self._shown)
         self._is_over = event.get("kind") == "down" and self._wish["follow"]
-        self._session.say(json.dumps(event, ensure_ascii=False) if self._session.as_json else line_of(event))
-        sys.stdout.flush()
+        self._session.say(json_text(event) if self._session.as_json else line_of(event))
 
 
 def line_of(event: Event) -> str:
