@@ -78,8 +78,9 @@ async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
     assert _n(await life.read(after="7")) == [7, 8, 9]
     assert _n(await life.read(after="7", bots={"b"})) == [7, 9]
     assert [event["seq"] for event in await life.read(limit=20)] == list(range(1, 11))
-    with pytest.raises(UsageError):
-        await life.read(after="soon")
+    for nonsense in ("soon", "", "-5", "²", "1" * 19):
+        with pytest.raises(UsageError):
+            await life.read(after=nonsense)
 
 
 async def test_the_next_psvd_goes_on_and_passes_nothing_over(path: Path) -> None:

@@ -117,7 +117,7 @@ class Chronicle:
         if after is None:
             return 0
         number, _, life = after.partition("-")
-        if not number.isdigit() or len(number) > 18:
+        if not (number.isascii() and number.isdigit()) or len(number) > 18:
             raise UsageError(f'found --after "{after[:40]}", expected the seq of an event')
         if life != self._events.life and (life or int(number) > self._events.seq):
             return min(int(number), self.begun)
