@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 from processsupervisor.cli.bots import when
 from processsupervisor.cli.session import Session, json_text
 from processsupervisor.commands.command import Command
-from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor
+from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, UsageError
 from processsupervisor.kernel.units import format_duration
 
 _RETRY_S = 0.1
@@ -33,7 +33,9 @@ class Wish(TypedDict):
 
 
 def events(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
-    """Print kept events, and with --follow what comes until the fleet is down."""
+    """Print kept events, and with --follow what comes until the fleet is down. Raises UsageError for -n beside --after."""
+    if wish["after"] is not None and wish["limit"] is not None:
+        raise UsageError("found -n and --after, expected one of them", hint="--after shows all that came after that event")
     follower = _Follower(session, command, wish)
     try:
         follower.run()
