@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import json
 import os
@@ -81,6 +82,31 @@ async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
     for nonsense in ("soon", "", "-5", "²", "1" * 19):
         with pytest.raises(UsageError):
             await life.read(after=nonsense)
+
+
+async def test_many_events_are_told_in_small_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are asked for, and however fast they are read: psvd holds few at a time, and others have their turn."""
+    life = Life(path)
+    for n in range(2000):
+        life.events.tell("alert", bot="ab"[n % 2], n=n)
+    life.store.flush()
+    rows, pieces, turns = life.store.rows, list[int](), 0
+    monkeypatch.setattr(life.store, "rows", lambda *query: pieces.append(len(found := rows(*query))) or found)
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(work())
+    assert _n(await life.read(limit=1500)) == list(range(500, 2000))
+    assert _n(await life.read(bots={"b"}, limit=700)) == list(range(601, 2000, 2))
+    assert _n(await life.read(after="10")) == list(range(10, 2000))
+    assert _n(await life.read(limit=0)) == []
+    other.cancel()
+    assert max(pieces) <= 200
+    assert turns >= (1500 + 700 + 1990) // 200
 
 
 async def test_the_next_psvd_goes_on_and_passes_nothing_over(path: Path) -> None:

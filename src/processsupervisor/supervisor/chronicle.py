@@ -7,6 +7,7 @@ where the disk ended: what is on disk is never passed over.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection, Iterator
 from itertools import chain
@@ -54,7 +55,10 @@ class Chronicle:
             self._store.flush()
             last = self._events.seq
             await emit({"kind": "begin", "life": self._events.life, "seq": last})
-            for event in chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None)):
+            kept = chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None))
+            for number, event in enumerate(kept):
+                if number % _CHUNK == 0:
+                    await asyncio.sleep(0)  # a follower that reads as fast as we tell keeps nobody else waiting
                 await emit(event)
             while is_followed:
                 event = await queue.get()
@@ -137,14 +141,19 @@ class Chronicle:
             where, values = f" AND bot IN ({', '.join('?' * len(bots))})", tuple(bots)
         waiting = [e for e in self._pending if begin < _seq(e) <= last and (bots is None or e.get("bot") in bots)]
         if limit is not None:
-            rows = self._store.rows(f"SELECT event FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?", (begin, *values, limit))
-            yield from [*(json.loads(row[0]) for row in reversed(rows)), *waiting][-limit or len(rows) + len(waiting) :]
-            return
+            waiting = waiting[max(0, len(waiting) - limit) :]
+            begin = self._before_newest(begin, limit - len(waiting), where, values)
         query = f"SELECT id, event FROM events WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {_CHUNK}"
         while rows := self._store.rows(query, (begin, last, *values)):
             yield from (json.loads(row[1]) for row in rows)
             begin = int(rows[-1][0])
         yield from (event for event in waiting if _seq(event) > begin)
+
+    def _before_newest(self, begin: int, count: int, where: str, values: tuple[object, ...]) -> int:
+        """Return the number after which the newest `count` kept events behind `begin` stand."""
+        query = f"SELECT min(id), count(*) FROM (SELECT id FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?)"
+        rows = self._store.rows(query, (begin, *values, max(0, count)))
+        return int(rows[0][0]) - 1 if rows and rows[0][1] else self._last()
 
 
 def _lost(count: int) -> Event:
