@@ -119,6 +119,15 @@ def test_a_pulse_that_somebody_broke_judges_nobody(world: World) -> None:
     assert world.sweep(2 * SILENT) is None
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_no_number_that_is_none_comes_out_of_a_pulse(world: World, number: float) -> None:
+    """A bot may write what it likes into its pulse; status is JSON all the same."""
+    for name in ("at_mono", "lag_s", "worst_lag_s"):
+        world.beat(**{"at_mono": mono(), "lag_s": 0.0, "worst_lag_s": 0.0, name: number})
+        assert world.sweep(2 * SILENT) is None
+        assert world.hangs.vitals(world.bot) == dict.fromkeys(("beat_age_s", "lag_s", "worst_lag_s"))
+
+
 def test_a_bot_that_cannot_beat_for_want_of_disk_is_not_blamed(world: World) -> None:
     """psvd tries to write where the bot would; here the file cannot be opened."""
     assert world.sweep() is None  # it is open by now

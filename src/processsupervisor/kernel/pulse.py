@@ -7,6 +7,7 @@ docs/reference/files.md lists the fields.
 
 from __future__ import annotations
 
+import math
 import signal
 import struct
 from enum import IntEnum
@@ -59,11 +60,11 @@ class Pulse(NamedTuple):
 
 
 def unpack(content: bytes) -> Pulse | None:
-    """Return the pulse in `content`; None when it is none, or one of a newer version."""
+    """Return the pulse in `content`; None when it is none, or one of a newer version. A bot may have written anything."""
     if len(content) < _LAYOUT.size:
         return None
     magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s = _LAYOUT.unpack_from(content)
-    if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2):
+    if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2) or not all(map(math.isfinite, (at_mono, lag_s, worst_lag_s))):
         return None
     return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd)
 
