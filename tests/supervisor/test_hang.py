@@ -38,6 +38,13 @@ SCRIPT = """
     RUN
 """
 
+THREADS = """import threading, time
+    def works(depth):
+        time.sleep(1000) if depth <= 1 else works(depth - 1)
+    for _ in range(COUNT):
+        threading.Thread(target=works, args=(DEPTH,), daemon=True).start()
+    """
+
 NATIVE = """
     import asyncio, os, time
     from processsupervisor import Bot
@@ -103,6 +110,32 @@ def test_a_loop_that_is_held_up_is_dumped_and_replaced(fleet: LiveFleet) -> None
             assert last["dump"]["missing"] == []
     bystander = fleet.bot("bystander")
     assert (bystander["pid"], bystander["restarts"]) == (untouched, 0)
+
+
+def test_the_thread_that_hangs_is_told_first(fleet: LiveFleet) -> None:
+    """A bot has workers that do nothing wrong; the beginning of the stacks, which the exit keeps, is not theirs."""
+    write_script(fleet, "old", WAYS["sleep"], THREADS.replace("COUNT", "20").replace("DEPTH", "1") + "asyncio.run(main())")
+    fleet.configure('[bots.old]\nscript = "old.py"\nhang_after = "2s"\nready = { after = "0.1s" }\n')
+    fleet.up()
+    tell_to_hang(fleet, "old")
+    last = exit_after_hang(fleet, "old")
+    assert "Current thread" in last["dump"]["stacks"][0] and "in hang" in last["dump"]["stacks"][1]
+    assert dump_file(fleet, last).count("in works") == 20 and last["dump"]["missing"] == []
+
+
+@pytest.mark.parametrize(("count", "depth", "missing"), [
+    (40, 60, "stacks: all but the last 65536 bytes"),
+    (110, 1, "stacks: of more than 100 threads, the first one among them"),
+])
+def test_a_dump_that_is_not_whole_says_so(fleet: LiveFleet, count: int, depth: int, missing: str) -> None:
+    """More than is kept, or than faulthandler writes."""
+    write_script(fleet, "old", "pass", THREADS.replace("COUNT", str(count)).replace("DEPTH", str(depth)) + "asyncio.run(main())")
+    fleet.configure('[bots.old]\nscript = "old.py"\nready = { after = "0.1s" }\n')
+    fleet.up()
+    found = eventually(lambda: (dump := fleet.call("bot.dump", names=["old"])[0])["stacks"].count("in works") > depth and dump, "its threads run")
+    assert found["missing"] == [missing]
+    if depth > 1:
+        assert found["stacks"].startswith("Current thread") and "in <module>" in found["stacks"].partition("\n\n")[0]
 
 
 def test_native_bots_and_uvloop_are_judged_too(fleet: LiveFleet) -> None:
