@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient, connect_unix
+
 WAYS = {
     "sleep": "import time; time.sleep(1000)",
     "lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
@@ -185,8 +187,6 @@ def test_a_bot_that_hangs_while_psvd_dies_is_found_by_the_next_one(fleet: LiveFl
 
 def test_the_event_names_the_bot_and_only_the_newest_dumps_are_kept(fleet: LiveFleet) -> None:
     """One event a hang; a bot that hangs for ever does not fill the disk."""
-    from processsupervisor.ipc.client import connect_unix
-
     write_script(fleet, "old", WAYS["sleep"])
     fleet.configure('[bots.old]\nscript = "old.py"\nhang_after = "2s"\nready = { after = "0.1s" }\n')
     fleet.paths.bot_logs("old").mkdir(parents=True)
@@ -199,6 +199,10 @@ def test_the_event_names_the_bot_and_only_the_newest_dumps_are_kept(fleet: LiveF
         tell_to_hang(fleet, "old")
         line = next(line for line in lines if b'"hang"' in line)
     assert b'"bot": "old"' in line and b"has not turned" in line
-    assert exit_after_hang(fleet, "old")["dump"]["file"].endswith("dump-000001.txt")
+    file = exit_after_hang(fleet, "old")["dump"]["file"]
+    assert file.endswith("dump-000001.txt")
+    with ControlClient(fleet.paths) as client:
+        told = {event["kind"]: event for event in client.stream("fleet.events", {"names": ["old"]})}
+    assert told["hang"]["dump"] == told["exit"]["dump"] == file
     kept = sorted(path.name for path in fleet.paths.bot_logs("old").glob("dump-*.txt"))
     assert kept == [f"dump-{number:06d}.txt" for number in (1, 5, 6, 7, 8)]
