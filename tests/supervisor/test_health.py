@@ -252,6 +252,19 @@ def test_connected_is_a_proof_that_is_young_enough(fleet: LiveFleet) -> None:
     assert (found["generation"], found["restarts"]) == (1, 0)
 
 
+def test_a_proof_that_is_not_told_yet_is_not_missed(fleet: LiveFleet) -> None:
+    """A bot that proves all the time is connected all the time, although it tells of it every few seconds only."""
+    fleet.write("bots.py", NATIVE)
+    fleet.configure('[bots.a]\nrun = "bots:bot"\nhealth = { connected_within = "1s" }\n')
+    fleet.up()
+    fleet.until("a", health="healthy", connected=True)
+    eventually(lambda: fleet.bot("a")["connected_age_s"] > 2.5, "it has told nothing for longer than the limit")
+    eventually(lambda: fleet.bot("a")["connected_age_s"] < 1.0, "it tells again")
+    with ControlClient(fleet.paths) as client:
+        told = [event["health"] for event in client.stream("fleet.events", {"names": ["a"]}) if event["kind"] == "health"]
+    assert told == ["healthy"]
+
+
 def test_healthy_comes_after_grace_and_settle(fleet: LiveFleet, unused_port: int) -> None:
     """Ready and settling first, with nothing asked in the time of grace; healthy when the checks have passed for long enough."""
     fleet.write("main.py", SERVER.replace("PORT", str(unused_port)))

@@ -19,6 +19,8 @@ from processsupervisor.kernel.paths import FleetPaths
 VERSION = 1
 PULSE_BYTES = 64
 BEAT_EVERY_S = 1.0
+PROOF_EVERY_S = 3.0
+"""So long, a native bot may keep a proof of its network to itself after it has told one."""
 _MAGIC = b"PSVP"
 _LAYOUT = struct.Struct("<4sBBHI4xQddd")
 
