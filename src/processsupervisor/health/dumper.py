@@ -11,9 +11,8 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from processsupervisor.health.processes import facts_of, is_stopped, takes
+from processsupervisor.health.processes import facts_of, has_locked, is_stopped, takes
 from processsupervisor.health.pulses import has_vitals
 from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.clock import mono, wall
@@ -108,8 +107,8 @@ class Dumper:
         except OSError:
             return -1
         try:
-            ours, theirs = os.fstat(descriptor), Path(f"/proc/{process.pid}/fd/{pulse.dump_fd}").stat()
-            if stat.S_ISREG(ours.st_mode) and ours.st_nlink == 1 and (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+            facts = os.fstat(descriptor)
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and has_locked(descriptor, process):
                 return descriptor
         except OSError:
             pass
