@@ -143,6 +143,17 @@ async def test_the_table_is_bounded_and_says_what_it_lost(path: Path, monkeypatc
     assert life.store.rows("SELECT count(*) FROM events") == [(10,)]
 
 
+def test_many_events_do_not_wait_for_the_next_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet of which every check flaps tells hundreds of thousands in an hour; the table holds little more than its bound all the time."""
+    monkeypatch.setattr(chronicle_module, "EVENT_ROWS", 1000)
+    life = Life(path)
+    for n in range(15_000):
+        life.events.tell("health", n=n)
+        if n % 100 == 0:
+            life.store.flush()
+            assert life.store.rows("SELECT count(*) FROM events")[0][0] <= 1000 + 2000 + 100
+
+
 async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> None:
     """A file that cannot be used is not written; when it can be, what happened meanwhile comes behind what it held."""
     before = Life(path)

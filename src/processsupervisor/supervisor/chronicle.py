@@ -22,6 +22,7 @@ EVENT_ROWS = 20_000
 PENDING_EVENTS = 4096
 """Events that wait for a disk which refuses them; beyond that the oldest go."""
 _CHUNK = 200
+_PRUNE_EVERY = 2000
 
 
 class Chronicle:
@@ -31,6 +32,7 @@ class Chronicle:
         self._store = store
         self._events = events
         self._pending: list[Event] = []
+        self._unpruned = 0
         self.begun = events.seq = self._last()
         store.keepers.append(self)
         events.listen(self._take)
@@ -74,6 +76,7 @@ class Chronicle:
 
     def prune(self) -> None:
         """Drop what is beyond the bound; called now and then."""
+        self._unpruned = 0
         self._store.write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (EVENT_ROWS,))
 
     # -- disk
@@ -93,8 +96,11 @@ class Chronicle:
         return True
 
     def on_written(self) -> None:
-        """See store.Keeper."""
+        """See store.Keeper. Who writes much is held to the bound at once, and not when it is looked at next."""
+        self._unpruned += len(self._pending)
         self._pending = []
+        if self._unpruned >= _PRUNE_EVERY:
+            self.prune()
 
     def _take(self, event: Event) -> None:
         self._pending.append(event)
