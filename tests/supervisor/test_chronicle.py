@@ -197,12 +197,20 @@ def test_a_file_that_somebody_else_holds_costs_psvd_one_short_wait(path: Path, m
     assert life.store.rows("SELECT count(*) FROM events") == [(20,)] and life.store.wanted() == {"x": Wanted.DOWN}
 
 
-def test_events_that_no_disk_takes_are_bounded(path: Path) -> None:
-    """Memory of psvd does not grow with a broken disk."""
+async def test_events_that_no_disk_takes_are_bounded_and_their_loss_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of psvd does not grow with a broken disk; where events are missing afterwards, it says how many."""
+    monkeypatch.setattr(chronicle_module, "PENDING_EVENTS", 100)
     life = Life(path)
-    for n in range(chronicle_module.PENDING_EVENTS + 100):
+    for n in range(10):
         life.events.tell("alert", n=n)
-    assert len(life.chronicle._pending) == chronicle_module.PENDING_EVENTS
+    life.store.flush()
+    for n in range(10, 210):
+        life.events.tell("alert", n=n)
+    assert len(life.chronicle._pending) == 100
+    told = await life.read(after="5")
+    assert [event["kind"] for event in told] == ["alert"] * 5 + ["lost"] + ["alert"] * 100
+    assert told[5]["count"] == 100 and _n(told[6:]) == list(range(110, 210))
+    assert (await life.read(after="50"))[0]["kind"] == "lost"
 
 
 async def test_a_slow_follower_loses_the_oldest_and_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

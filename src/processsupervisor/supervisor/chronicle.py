@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterator
-from itertools import chain
 
 from processsupervisor.commands.ports import Emit
 from processsupervisor.kernel.clock import wall
@@ -57,8 +56,8 @@ class Chronicle:
             self._store.flush()
             last = self._events.seq
             await emit({"kind": "begin", "life": self._events.life, "seq": last})
-            kept = chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None))
-            for number, event in enumerate(kept):
+            kept = self._kept(begin, last, bots, limit if after is None else None)
+            for number, event in enumerate(_with_gaps(kept, begin) if bots is None else kept):
                 if number % _CHUNK == 0:
                     await asyncio.sleep(0)  # a follower that reads as fast as we tell keeps nobody else waiting
                 await emit(event)
@@ -133,13 +132,6 @@ class Chronicle:
             return min(int(number), self.begun)
         return int(number)
 
-    def _missing(self, begin: int, bots: Collection[str] | None) -> Iterator[Event]:
-        """Yield how many events after `begin` are kept no more."""
-        rows = self._store.rows("SELECT min(id) FROM events")
-        oldest = int(rows[0][0] or 0) if rows else 0
-        if begin and bots is None and oldest > begin + 1:
-            yield _lost(oldest - begin - 1)
-
     def _kept(self, begin: int, last: int, bots: Collection[str] | None, limit: int | None) -> Iterator[Event]:
         """Yield the kept events behind `begin` up to `last`, oldest first: all, or the newest `limit`; then what no disk has taken yet."""
         where, values = "", tuple[object, ...]()
@@ -160,6 +152,15 @@ class Chronicle:
         query = f"SELECT min(id), count(*) FROM (SELECT id FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?)"
         rows = self._store.rows(query, (begin, *values, max(0, count)))
         return int(rows[0][0]) - 1 if rows and rows[0][1] else self._last()
+
+
+def _with_gaps(events: Iterator[Event], known: int) -> Iterator[Event]:
+    """Yield all `events` behind the number `known` (0: whatever the first is), and where numbers are missing how many."""
+    for event in events:
+        if known and (count := _seq(event) - known - 1) > 0:
+            yield _lost(count)
+        known = _seq(event)
+        yield event
 
 
 def _lost(count: int) -> Event:
