@@ -197,7 +197,7 @@ def test_a_stalled_psvd_blames_nobody_and_sees_again_afterwards(fleet: LiveFleet
 
 
 def test_a_probe_that_psvd_died_over_is_ended_and_not_counted(fleet: LiveFleet) -> None:
-    """psvd is killed in the middle of a probe that would fail, again and again; the bot is not touched."""
+    """psvd is killed in the middle of a probe that would fail; the bot is not touched."""
     fleet.write("main.py", "import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     fleet.write("check.sh", "#!/bin/sh\ntest -e slow || exit 0\necho $$ > running\nsleep 1000\n").chmod(0o755)
     fleet.configure(f'[bots.a]\nscript = "main.py"\n{READY}\nhealth = {{ exec = ["./check.sh"], every = 20, timeout = 15, fail_after = 1 }}\n')
