@@ -31,7 +31,8 @@ class Vitals:
     def begin(self) -> None:
         """Answer dumps and beat from now on; called by the program's only thread, just before the program."""
         for descriptor in (self._pulse, self._dump):
-            _lock(descriptor)
+            if descriptor >= 0:
+                _lock(descriptor)
         if self._dump >= 0:
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 faulthandler.register(STACKS_SIGNAL, file=self._dump, all_threads=True, chain=False)
