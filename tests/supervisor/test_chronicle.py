@@ -11,7 +11,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import UsageError
-from processsupervisor.kernel.states import Wanted
 from processsupervisor.supervisor import chronicle as chronicle_module
 from processsupervisor.supervisor import events as events_module
-from processsupervisor.supervisor import store as store_module
 from processsupervisor.supervisor.chronicle import Chronicle
 from processsupervisor.supervisor.events import Event, Events
 from processsupervisor.supervisor.store import Store
@@ -174,27 +171,6 @@ async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> 
     assert _n(await life.read(after=seen))[-1] == "meanwhile", "a number of before means another event now: shown again, not passed over"
     life.events.tell("alert", n="after")
     assert [event["seq"] for event in await life.read(limit=2)] == [4, 5]
-
-
-def test_a_file_that_somebody_else_holds_costs_psvd_one_short_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person with a tool and an open transaction: nothing waits for it statement by statement, and all is written when it is over."""
-    life = Life(path)
-    now = [1000.0]
-    monkeypatch.setattr(store_module, "mono", lambda: now[0])
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        for n in range(20):
-            life.events.tell("alert", n=n)
-        life.store.set_wanted("x", Wanted.DOWN)
-        began = time.monotonic()
-        for _ in range(10):
-            life.store.flush()
-        assert time.monotonic() - began < 5.0, "200 statements and more, each of which might wait"
-        assert "locked" in life.store.problem and life.store.is_behind
-    now[0] += store_module.SAVE_AGAIN_S
-    life.store.flush()
-    assert not life.store.is_behind and life.store.problem == ""
-    assert life.store.rows("SELECT count(*) FROM events") == [(20,)] and life.store.wanted() == {"x": Wanted.DOWN}
 
 
 async def test_events_that_no_disk_takes_are_bounded_and_their_loss_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,7 +276,8 @@ class Store:
             self._guard("PRAGMA synchronous=NORMAL")
 
     def close(self) -> None:
-        """Commit and close."""
+        """Commit and close; there is no later, so who held the file a moment ago is waited for once more."""
+        self._refused_mono = float("-inf")
         self.flush()
         self._db.close()
 
