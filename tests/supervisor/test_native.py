@@ -164,15 +164,6 @@ def test_a_paused_bot_comes_back_paused(fleet: LiveFleet) -> None:
     fleet.until("a", state="PAUSED", generation=2)
 
 
-def test_start_lets_a_paused_bot_go_on(fleet: LiveFleet) -> None:
-    """What is wanted is reached: nobody is wanted up and left paused."""
-    _up(fleet)
-    assert fleet.call("bot.pause", names=["a"])[0]["ok"]
-    assert fleet.call("bot.start", names=["a"])[0]["state"] == "RUNNING"
-    found = fleet.bot("a")
-    assert (found["state"], found["wanted"], found["generation"]) == ("RUNNING", "up", 1)
-
-
 def test_stop_is_graceful_and_quick(fleet: LiveFleet) -> None:
     """Asked over the link, the bot ends with code 0 long before its timeout."""
     _up(fleet)

@@ -90,7 +90,7 @@ DEADLINE_OF: Final[dict[State, str]] = {
     S.INITIALIZING: "launched at once, or when its turn has come: a start slot, those it depends on, room in the system",
     S.STARTING: "the timeout of a before_start hook, then start_timeout: the tree is killed, reason start-timeout, then as after any exit",
     S.RUNNING: "hang_after, for one that does not beat or is stopped: the tree is killed, reason hang; else none needed: its end or a stop leaves it",
-    S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout; it is asked again after 30 s, while it is wanted paused",
+    S.PAUSING: "10 s: RUNNING again by RESUMING, the command fails with timeout",
     S.PAUSED: "none needed: a command, an exit or a stop leaves it",
     S.RESUMING: "10 s: the tree is killed and started again",
     S.STOPPING: "stop.timeout, then SIGKILL of the tree, repeated until it is gone",

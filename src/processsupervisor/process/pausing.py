@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.kernel.states import Trigger
 from processsupervisor.process.hooks import Hooks
 from processsupervisor.process.lifecycle import Lifecycle
 from processsupervisor.process.patience import Alarm
 from processsupervisor.process.stopping import LinkPort
 
 _PAUSE_TIMEOUT_S = 10.0
-_NO_LINK_S = 1.0
-PAUSE_AGAIN_S = 30.0
-"""A bot that is wanted paused and did not pause in time goes on for so long, and is asked again."""
 
 
 class _Pausable(Protocol):
@@ -25,8 +21,6 @@ class _Pausable(Protocol):
     life: Lifecycle
     generation: int
     link: LinkPort | None
-    wanted: Wanted
-    override: Reason | None
 
     def stop(self, *, is_restart: bool = False) -> bool:
         """Begin to stop, to rest or to start again."""
@@ -49,20 +43,10 @@ class Pausing:
         """Ask a paused bot to go on; False when the state does not allow it."""
         return self._ask("resume", Trigger.RESUME, self._begin_anew)
 
-    def pause_as_wanted(self) -> None:
-        """Ask a bot that runs and is wanted paused, and, if it cannot be asked now, in a moment again."""
-        bot = self._bot
-        if bot.wanted is Wanted.PAUSED and bot.life.state is State.RUNNING and bot.override is None and not self.pause():
-            self._alarm.later(_NO_LINK_S, self.pause_as_wanted)  # psvd is new: the bot comes back to it in a moment
-
     def say_turned(self, trigger: Trigger) -> None:
         """Note that the bot has paused or resumed, as it says itself."""
         if self._bot.life.fire(trigger, generation=self._bot.generation):
             self._alarm.clear()
-            if trigger is Trigger.RESUMED and self._bot.wanted is Wanted.PAUSED:
-                self._alarm.later(PAUSE_AGAIN_S, self.pause_as_wanted)  # it was let go on only
-        if self._bot.life.state is State.PAUSED and self._bot.wanted is Wanted.UP:
-            self.resume()  # the psvd that wanted it up died before it could say so
 
     def _ask(self, op: Literal["pause", "resume"], trigger: Trigger, on_timeout: Callable[[], object]) -> bool:
         link = self._bot.link

@@ -308,7 +308,7 @@ class Fleet:
         self.uptime.note(handle, handle.exited_at if is_end else None)
         self.tasks.on_transition(transition)
         if transition.after is State.RUNNING and handle.wanted is Wanted.PAUSED and transition.trigger is Trigger.READY:
-            asyncio.get_running_loop().call_soon(handle.pausing.pause_as_wanted)
+            asyncio.get_running_loop().call_soon(handle.pausing.pause)
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
         self.hooks.on_transition(transition)

@@ -158,13 +158,11 @@ class Manager:
         return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
-        """See FleetPort; a running bot stays as it is, a paused one goes on."""
+        """See FleetPort; a running bot stays as it is."""
         handle = self._act(name)
         if self._is_task(name):
             refuse_wrong(self._fleet, handle)
             return self._schedule(handle)
-        if handle.life.state in (State.PAUSED, State.PAUSING):
-            return await self.resume(name, wait, timeout_s)
         if handle.life.state in HAS_PROCESS - {State.STOPPING}:
             refuse_wrong(self._fleet, handle)
             self._fleet.want(handle, Wanted.UP)
@@ -223,8 +221,6 @@ class Manager:
         """See FleetPort."""
         handle = self._native(name, "resume")
         if handle.life.state is State.RUNNING:
-            if handle.wanted is Wanted.PAUSED:  # it did not pause in time, and would be asked again
-                self._fleet.want(handle, Wanted.UP)
             return self._result(handle, True, "is not paused")
         if not handle.life.can(Trigger.RESUME) or handle.link is None:
             raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
