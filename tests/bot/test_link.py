@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.bot.running import BotProcess, Supervisor
 
-from processsupervisor.bot.link import PROOF_EVERY_S
+from processsupervisor.kernel.pulse import PROOF_EVERY_S
 from processsupervisor.version import PROTOCOL
 
 SOURCE = """

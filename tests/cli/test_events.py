@@ -7,6 +7,8 @@ import json
 from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
+from processsupervisor.cli.session import json_text
+
 TOLD: list[dict[str, object]] = [
     {"seq": 1, "kind": "transition", "at": 1700000000.0, "bot": "alice", "from": "RUNNING", "to": "STOPPING", "reason": "admin", "by": "eve"},
     {"seq": 2, "kind": "exit", "at": 1700000001.0, "bot": "alice", "reason": "signal", "uptime_s": 3.0, "message": "killed\x1b[31m"},
@@ -22,6 +24,17 @@ def test_json_is_one_event_a_line_as_it_was_told(psv: Psv, fleet: FakeFleet) -> 
     """Nothing is added, nothing left out; what only the stream needs is not shown."""
     fleet.told = TOLD
     assert [json.loads(line) for line in psv("events", "--json").stdout.splitlines()] == TOLD
+
+
+def test_json_stays_json_whatever_a_bot_has_said(psv: Psv, fleet: FakeFleet) -> None:
+    """No-break spaces, controls and lone surrogates come back as they were, and none goes to a terminal as it is."""
+    said = "1\u00a0000\u00ad \x85\x9b31m \x7f \udcff \U000e0001 \u202e caf\u00e9"
+    fleet.told = [{"seq": 1, "kind": "exit", "at": 1700000001.0, "bot": "alice", "message": said}]
+    done = psv("events", "--json", env={"PYTHONIOENCODING": "utf-8:strict"})
+    assert [json.loads(line) for line in done.stdout.splitlines()] == fleet.told
+    assert done.stdout.strip().isprintable() and "caf\u00e9" in done.stdout
+    whole = json_text(fleet.told, indent=2)
+    assert json.loads(whole) == fleet.told and whole.replace("\n", "").isprintable()
 
 
 def test_people_see_a_line_an_event(psv: Psv, fleet: FakeFleet) -> None:
@@ -44,6 +57,12 @@ def test_following_ends_with_the_fleet(psv: Psv, fleet: FakeFleet) -> None:
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == ""
+
+
+def test_the_newest_few_and_all_that_came_after_exclude_each_other(psv: Psv, fleet: FakeFleet) -> None:
+    """Neither is left out in silence."""
+    done = psv("events", "--after", "4", "-n", "2")
+    assert (done.returncode, done.stdout) == (2, "") and "found -n and --after" in done.stderr
 
 
 def test_without_a_fleet_it_says_so(psv: Psv) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -128,6 +129,30 @@ async def test_signal_reports_each_bot() -> None:
     fleet.state["bob"] = "STOPPED"
     results = await ask(fleet, "bot.signal", {"names": ["alice", "bob"], "signal": "HUP"})
     assert [row["ok"] for row in results] == [True, False]  # type: ignore[union-attr]
+
+
+async def test_history_of_many_bots_keeps_nobody_waiting() -> None:
+    """Between two bots the others have their turn: a month of each takes psvd milliseconds, and there may be hundreds."""
+    turns = [0]
+    fleet = FakeFleet()
+    looks: list[int] = []
+    uptime = fleet.uptime
+
+    def look(name: str) -> dict[str, object]:
+        looks.append(turns[0])
+        return uptime(name)
+
+    fleet.uptime = look  # type: ignore[method-assign]
+
+    async def work() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(work())
+    await ask(fleet, "bot.history")
+    other.cancel()
+    assert len(looks) == 3 and len(set(looks)) == 3
 
 
 async def test_history_is_merged_by_time_and_limited() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, Turn, beat_every_s, pulse_path
-from processsupervisor.process.tree import high_files_of
 
 LIMIT_S = 5.0
 SILENT = int(LIMIT_S / SWEEP_S)
@@ -46,9 +46,11 @@ class World:
         self.paths.bot_run("a").mkdir(parents=True)
         self.path = pulse_path(self.paths, "a")
         self.path.write_bytes(bytes(PULSE_BYTES))
-        # As a forked bot: the pulse is open in it, at a high number.
-        self.process = subprocess.Popen(["bash", "-c", f"exec 120<>'{self.path}'; exec sleep 1000"])
-        eventually(lambda: high_files_of(self.process.pid), "it holds its pulse")
+        # As a forked bot: the pulse is open in it, and locked.
+        hold = "import fcntl, sys, time; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); time.sleep(1000)"
+        self.process = subprocess.Popen([sys.executable, "-c", hold, str(self.path)], stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
         self.bot = Bot(Identity.of(self.process.pid))
         self.hangs = Hangs(self.paths)
         self.pulse = Pulse(3, Turn.TURNING, 1, mono(), 0.0, 0.0, 0)
@@ -132,6 +134,15 @@ def test_a_pulse_that_somebody_broke_judges_nobody(world: World) -> None:
     os.mkfifo(world.path)
     world.hangs.forget("a")
     assert world.sweep(2 * SILENT) is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_no_number_that_is_none_comes_out_of_a_pulse(world: World, number: float) -> None:
+    """A bot may write what it likes into its pulse; status is JSON all the same."""
+    for name in ("at_mono", "lag_s", "worst_lag_s"):
+        world.beat(**{"at_mono": mono(), "lag_s": 0.0, "worst_lag_s": 0.0, name: number})
+        assert world.sweep(2 * SILENT) is None
+        assert world.hangs.vitals(world.bot) == dict.fromkeys(("beat_age_s", "lag_s", "worst_lag_s"))
 
 
 def test_a_bot_that_cannot_beat_for_want_of_disk_is_not_blamed(world: World) -> None:

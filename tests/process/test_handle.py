@@ -121,15 +121,16 @@ async def test_an_exit_is_followed_whatever_a_step_of_ours_raises(
     bot.close()
 
 
+@pytest.mark.parametrize("is_ready", [True, False])
 async def test_a_kill_for_a_reason_of_ours_is_gone_on_with_by_the_next_psvd(
-    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord]
+    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord], is_ready: bool
 ) -> None:
-    """psvd died between its note and the kill: who adopts the bot kills it, with the reason that was noted."""
+    """psvd died between its note and the kill: who adopts the bot, ready or not, kills it, with the reason that was noted."""
     identity = bot.process
     assert identity is not None
     bot.close()
     adopted = BotHandle(bot.spec, bot._around)
-    adopted.adopt(identity, 1, {"is_ready": True, "ready_at": 1.0, "ready_boottime": 1.0, "override": "hang"})
+    adopted.adopt(identity, 1, {"is_ready": is_ready, "ready_at": 1.0, "ready_boottime": 1.0, "override": "hang"})
     async with asyncio.timeout(10):
         while not ended:
             process.poll()

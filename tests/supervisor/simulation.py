@@ -97,6 +97,7 @@ class Born:
     life: Life
     at: float
     process: Process
+    is_paused: bool = False
 
 
 class SimulatedLink:
@@ -113,7 +114,9 @@ class SimulatedLink:
     def _answer(self, op: str) -> None:
         if op == "stop":
             self._world.end(self._born.process, 0)
-        elif self._world.psvd is not None and self._world.psvd._fleet.handles[self._born.bot].link is self:
+            return
+        self._born.is_paused = op == "pause"
+        if self._world.psvd is not None and self._world.psvd._fleet.handles[self._born.bot].link is self:
             self._handle.pausing.say_turned(Trigger.PAUSED if op == "pause" else Trigger.RESUMED)
             if op == "pause":
                 self._handle.pausing.follow()
@@ -158,7 +161,7 @@ class Simulation:
         patch.setattr(fleet.ZygotePool, "fork", self._fork)
         patch.setattr(Groups, "create", lambda *_: None)
         patch.setattr(asyncio, "to_thread", _inline)
-        for name, simulated in (("mono", self.clock.mono), ("boottime", self.clock.mono), ("wall", self.clock.wall)):
+        for name, simulated in (("mono", self.clock.mono), ("boottime", self.clock.boottime), ("wall", self.clock.wall)):
             real = getattr(kernel_clock, name)
             _replace(patch, name, real, simulated)
         _replace(patch, "boot_id", identity.boot_id, lambda: self.boot)
@@ -232,6 +235,8 @@ class Simulation:
             return
         handle.link = SimulatedLink(self, born, handle)
         handle.say_ready()
+        if born.is_paused:
+            handle.pausing.say_turned(Trigger.PAUSED)
         handle.pausing.follow()
 
     # -- psvd
@@ -276,6 +281,11 @@ class Simulation:
         """Let time pass while psvd is stopped."""
         self.stalled_s += for_s
         self.nobody(for_s)
+
+    @property
+    def ran_s(self) -> float:
+        """A clock that stands while psvd is stopped."""
+        return self.clock.now - self.stalled_s
 
     def reboot(self) -> None:
         """Let every process end unseen, and the machine's clocks begin anew; the files stay."""

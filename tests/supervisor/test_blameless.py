@@ -132,3 +132,19 @@ def test_a_script_that_executes_another_program_is_not_judged_by_the_loop_it_lef
     assert (fleet.bot("a")["pid"], fleet.bot("a")["state"], fleet.bot("a")["restarts"]) == (pid, "RUNNING", 0)
     dump = fleet.call("bot.dump", names=["a"])[0]
     assert not dump["ok"] and "it holds no dump file" in dump["message"]
+
+
+def test_a_bot_without_its_vitals_runs_and_is_not_judged(fleet: LiveFleet) -> None:
+    """Whatever lies where its pulse and its dump belong: it starts as ever, and what it cannot give is named."""
+    fleet.write("main.py", "import asyncio, time\nasync def main():\n    print('up', flush=True)\n    time.sleep(1000)\nasyncio.run(main())\n")
+    fleet.configure('[bots.a]\nscript = "main.py"\nhang_after = "2s"\nready = { log = "^up$" }\nautostart = false\n')
+    fleet.up()
+    for name in ("pulse", "dump"):
+        (fleet.paths.bot_run("a") / name).mkdir()
+    fleet.call("bot.start", names=["a"])
+    pid = fleet.until("a", state="RUNNING")["pid"]
+    eventually(lambda: fleet.bot("a")["uptime_s"] > 4.0, "it would have been judged")
+    found = fleet.detail("a")
+    assert (found["pid"], found["beat_age_s"], found["restarts"]) == (pid, None, 0)
+    dump = fleet.call("bot.dump", names=["a"])[0]
+    assert not dump["ok"] and "it holds no dump file" in dump["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import json
 import os
@@ -78,8 +79,34 @@ async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
     assert _n(await life.read(after="7")) == [7, 8, 9]
     assert _n(await life.read(after="7", bots={"b"})) == [7, 9]
     assert [event["seq"] for event in await life.read(limit=20)] == list(range(1, 11))
-    with pytest.raises(UsageError):
-        await life.read(after="soon")
+    for nonsense in ("soon", "", "-5", "²", "1" * 19):
+        with pytest.raises(UsageError):
+            await life.read(after=nonsense)
+
+
+async def test_many_events_are_told_in_small_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are asked for, and however fast they are read: psvd holds few at a time, and others have their turn."""
+    life = Life(path)
+    for n in range(2000):
+        life.events.tell("alert", bot="ab"[n % 2], n=n)
+    life.store.flush()
+    rows, pieces, turns = life.store.rows, list[int](), 0
+    monkeypatch.setattr(life.store, "rows", lambda *query: pieces.append(len(found := rows(*query))) or found)
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(work())
+    assert _n(await life.read(limit=1500)) == list(range(500, 2000))
+    assert _n(await life.read(bots={"b"}, limit=700)) == list(range(601, 2000, 2))
+    assert _n(await life.read(after="10")) == list(range(10, 2000))
+    assert _n(await life.read(limit=0)) == []
+    other.cancel()
+    assert max(pieces) <= 200
+    assert turns >= (1500 + 700 + 1990) // 200
 
 
 async def test_the_next_psvd_goes_on_and_passes_nothing_over(path: Path) -> None:
@@ -113,6 +140,17 @@ async def test_the_table_is_bounded_and_says_what_it_lost(path: Path, monkeypatc
     assert life.store.rows("SELECT count(*) FROM events") == [(10,)]
 
 
+def test_many_events_do_not_wait_for_the_next_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet of which every check flaps tells hundreds of thousands in an hour; the table holds little more than its bound all the time."""
+    monkeypatch.setattr(chronicle_module, "EVENT_ROWS", 1000)
+    life = Life(path)
+    for n in range(15_000):
+        life.events.tell("health", n=n)
+        if n % 100 == 0:
+            life.store.flush()
+            assert life.store.rows("SELECT count(*) FROM events")[0][0] <= 1000 + 2000 + 100
+
+
 async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> None:
     """A file that cannot be used is not written; when it can be, what happened meanwhile comes behind what it held."""
     before = Life(path)
@@ -135,12 +173,20 @@ async def test_without_a_disk_events_are_told_and_kept_for_later(path: Path) -> 
     assert [event["seq"] for event in await life.read(limit=2)] == [4, 5]
 
 
-def test_events_that_no_disk_takes_are_bounded(path: Path) -> None:
-    """Memory of psvd does not grow with a broken disk."""
+async def test_events_that_no_disk_takes_are_bounded_and_their_loss_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of psvd does not grow with a broken disk; where events are missing afterwards, it says how many."""
+    monkeypatch.setattr(chronicle_module, "PENDING_EVENTS", 100)
     life = Life(path)
-    for n in range(chronicle_module.PENDING_EVENTS + 100):
+    for n in range(10):
         life.events.tell("alert", n=n)
-    assert len(life.chronicle._pending) == chronicle_module.PENDING_EVENTS
+    life.store.flush()
+    for n in range(10, 210):
+        life.events.tell("alert", n=n)
+    assert len(life.chronicle._pending) == 100
+    told = await life.read(after="5")
+    assert [event["kind"] for event in told] == ["alert"] * 5 + ["lost"] + ["alert"] * 100
+    assert told[5]["count"] == 100 and _n(told[6:]) == list(range(110, 210))
+    assert (await life.read(after="50"))[0]["kind"] == "lost"
 
 
 async def test_a_slow_follower_loses_the_oldest_and_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient, connect_unix
+
 WAYS = {
     "sleep": "import time; time.sleep(1000)",
     "lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
@@ -37,6 +39,13 @@ SCRIPT = """
 
     RUN
 """
+
+THREADS = """import threading, time
+    def works(depth):
+        time.sleep(1000) if depth <= 1 else works(depth - 1)
+    for _ in range(COUNT):
+        threading.Thread(target=works, args=(DEPTH,), daemon=True).start()
+    """
 
 NATIVE = """
     import asyncio, os, time
@@ -105,6 +114,32 @@ def test_a_loop_that_is_held_up_is_dumped_and_replaced(fleet: LiveFleet) -> None
     assert (bystander["pid"], bystander["restarts"]) == (untouched, 0)
 
 
+def test_the_thread_that_hangs_is_told_first(fleet: LiveFleet) -> None:
+    """A bot has workers that do nothing wrong; the beginning of the stacks, which the exit keeps, is not theirs."""
+    write_script(fleet, "old", WAYS["sleep"], THREADS.replace("COUNT", "20").replace("DEPTH", "1") + "asyncio.run(main())")
+    fleet.configure('[bots.old]\nscript = "old.py"\nhang_after = "2s"\nready = { after = "0.1s" }\n')
+    fleet.up()
+    tell_to_hang(fleet, "old")
+    last = exit_after_hang(fleet, "old")
+    assert "Current thread" in last["dump"]["stacks"][0] and "in hang" in last["dump"]["stacks"][1]
+    assert dump_file(fleet, last).count("in works") == 20 and last["dump"]["missing"] == []
+
+
+@pytest.mark.parametrize(("count", "depth", "missing"), [
+    (40, 60, "stacks: all but the last 65536 bytes"),
+    (110, 1, "stacks: of more than 100 threads, the first one among them"),
+])
+def test_a_dump_that_is_not_whole_says_so(fleet: LiveFleet, count: int, depth: int, missing: str) -> None:
+    """More than is kept, or than faulthandler writes."""
+    write_script(fleet, "old", "pass", THREADS.replace("COUNT", str(count)).replace("DEPTH", str(depth)) + "asyncio.run(main())")
+    fleet.configure('[bots.old]\nscript = "old.py"\nready = { after = "0.1s" }\n')
+    fleet.up()
+    found = eventually(lambda: (dump := fleet.call("bot.dump", names=["old"])[0])["stacks"].count("in works") > depth and dump, "its threads run")
+    assert found["missing"] == [missing]
+    if depth > 1:
+        assert found["stacks"].startswith("Current thread") and "in <module>" in found["stacks"].partition("\n\n")[0]
+
+
 def test_native_bots_and_uvloop_are_judged_too(fleet: LiveFleet) -> None:
     """Both loops beat without a line in the program."""
     pytest.importorskip("uvloop", reason="needs uvloop")
@@ -152,8 +187,6 @@ def test_a_bot_that_hangs_while_psvd_dies_is_found_by_the_next_one(fleet: LiveFl
 
 def test_the_event_names_the_bot_and_only_the_newest_dumps_are_kept(fleet: LiveFleet) -> None:
     """One event a hang; a bot that hangs for ever does not fill the disk."""
-    from processsupervisor.ipc.client import connect_unix
-
     write_script(fleet, "old", WAYS["sleep"])
     fleet.configure('[bots.old]\nscript = "old.py"\nhang_after = "2s"\nready = { after = "0.1s" }\n')
     fleet.paths.bot_logs("old").mkdir(parents=True)
@@ -166,6 +199,10 @@ def test_the_event_names_the_bot_and_only_the_newest_dumps_are_kept(fleet: LiveF
         tell_to_hang(fleet, "old")
         line = next(line for line in lines if b'"hang"' in line)
     assert b'"bot": "old"' in line and b"has not turned" in line
-    assert exit_after_hang(fleet, "old")["dump"]["file"].endswith("dump-000001.txt")
+    file = exit_after_hang(fleet, "old")["dump"]["file"]
+    assert file.endswith("dump-000001.txt")
+    with ControlClient(fleet.paths) as client:
+        told = {event["kind"]: event for event in client.stream("fleet.events", {"names": ["old"]})}
+    assert told["hang"]["dump"] == told["exit"]["dump"] == file
     kept = sorted(path.name for path in fleet.paths.bot_logs("old").glob("dump-*.txt"))
     assert kept == [f"dump-{number:06d}.txt" for number in (1, 5, 6, 7, 8)]

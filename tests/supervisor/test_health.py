@@ -197,7 +197,7 @@ def test_a_stalled_psvd_blames_nobody_and_sees_again_afterwards(fleet: LiveFleet
 
 
 def test_a_probe_that_psvd_died_over_is_ended_and_not_counted(fleet: LiveFleet) -> None:
-    """psvd is killed in the middle of a probe that would fail, again and again; the bot is not touched."""
+    """psvd is killed in the middle of a probe that would fail; the bot is not touched."""
     fleet.write("main.py", "import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     fleet.write("check.sh", "#!/bin/sh\ntest -e slow || exit 0\necho $$ > running\nsleep 1000\n").chmod(0o755)
     fleet.configure(f'[bots.a]\nscript = "main.py"\n{READY}\nhealth = {{ exec = ["./check.sh"], every = 20, timeout = 15, fail_after = 1 }}\n')
@@ -250,6 +250,19 @@ def test_connected_is_a_proof_that_is_young_enough(fleet: LiveFleet) -> None:
     (fleet.folder / "outage").unlink()
     found = fleet.until("a", health="healthy", connected=True)
     assert (found["generation"], found["restarts"]) == (1, 0)
+
+
+def test_a_proof_that_is_not_told_yet_is_not_missed(fleet: LiveFleet) -> None:
+    """A bot that proves all the time is connected all the time, although it tells of it every few seconds only."""
+    fleet.write("bots.py", NATIVE)
+    fleet.configure('[bots.a]\nrun = "bots:bot"\nhealth = { connected_within = "1s" }\n')
+    fleet.up()
+    fleet.until("a", health="healthy", connected=True)
+    eventually(lambda: fleet.bot("a")["connected_age_s"] > 2.5, "it has told nothing for longer than the limit")
+    eventually(lambda: fleet.bot("a")["connected_age_s"] < 1.0, "it tells again")
+    with ControlClient(fleet.paths) as client:
+        told = [event["health"] for event in client.stream("fleet.events", {"names": ["a"]}) if event["kind"] == "health"]
+    assert told == ["healthy"]
 
 
 def test_healthy_comes_after_grace_and_settle(fleet: LiveFleet, unused_port: int) -> None:

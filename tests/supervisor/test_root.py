@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
+from tests.supervisor.test_hang import WAYS, exit_after_hang, write_script
 from tests.supervisor.test_native import ECHO, Visitor
 
 from processsupervisor.kernel.paths import FleetPaths
@@ -19,6 +22,7 @@ from processsupervisor.launch.code import install
 from processsupervisor.resources.cgroups import Groups
 
 pytestmark = pytest.mark.root
+_PR_CAPBSET_DROP, _CAP_SYS_PTRACE = 24, 19
 
 
 @pytest.fixture
@@ -254,3 +258,26 @@ def test_a_bot_of_another_user_beats_and_gives_a_dump(fleet: LiveFleet) -> None:
         dump = fleet.call("bot.dump", names=[name])[0]
         assert dump["ok"] and dump["missing"] == [], dump
     assert "replaced" not in fleet.output("s")
+
+
+@pytest.mark.usefixtures("open_path")
+def test_a_hung_bot_of_another_user_is_found_without_cap_sys_ptrace(fleet: LiveFleet) -> None:
+    """As in most containers: root may not look into another user's process there, and needs not to."""
+    write_script(fleet, "old", WAYS["sleep"])
+    for path in (fleet.folder, fleet.folder / "old.py"):
+        path.chmod(0o755)
+    fleet.write("work/tell", "").parent.chmod(0o777)
+    fleet.configure('[bots.old]\nscript = "old.py"\nuser = "nobody"\ncwd = "work"\nhang_after = "2s"\nready = { after = "0.1s" }\n')
+    up = threading.Thread(target=lambda: (_drop_ptrace(), fleet.up(code=install(fleet.paths))))
+    up.start()  # capabilities are a thread's
+    up.join()
+    dump = fleet.call("bot.dump", names=["old"])[0]
+    assert dump["ok"] and dump["missing"] == []
+    fleet.write("work/hang-old", "")
+    last = exit_after_hang(fleet, "old")
+    assert last["reason"] == "hang" and "in hang" in "".join(last["dump"]["stacks"])
+
+
+def _drop_ptrace() -> None:
+    bound = ctypes.CDLL(None, use_errno=True)
+    assert bound.prctl(_PR_CAPBSET_DROP, _CAP_SYS_PTRACE, 0, 0, 0) == 0

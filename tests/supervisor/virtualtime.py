@@ -18,6 +18,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1_000_000.0
         self.wall_offset_s = 1_700_000_000.0
+        self.suspended_s = 0.0
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
@@ -26,6 +27,14 @@ class Clock:
 
     def mono(self) -> float:
         return self.now
+
+    def boottime(self) -> float:
+        return self.now + self.suspended_s
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: nothing happens, and CLOCK_MONOTONIC stands."""
+        self.suspended_s += seconds
+        self.wall_offset_s += seconds
 
     def at(self, delay_s: float, act: Callable[[], object]) -> None:
         """Let `act` happen in the world, whether a psvd lives then or not."""

@@ -17,12 +17,12 @@ from typing import cast
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.pulse import PROOF_EVERY_S
 from processsupervisor.version import PROTOCOL
 
 _FIRST_WAIT_S, _LAST_WAIT_S = 0.05, 1.0
 _REFUSED_WAIT_S = 5.0
 _WELCOME_S = 10.0
-PROOF_EVERY_S = 3.0
 _MAX_UNSENT_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1 << 20
 _log = logging.getLogger("processsupervisor.bot")

@@ -6,14 +6,13 @@ A follower knows the number of the last event it has shown; the next psvd goes o
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TypedDict, Unpack
 
 from processsupervisor.cli.bots import when
-from processsupervisor.cli.session import Session
+from processsupervisor.cli.session import Session, json_text
 from processsupervisor.commands.command import Command
-from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor
+from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, UsageError
 from processsupervisor.kernel.units import format_duration
 
 _RETRY_S = 0.1
@@ -34,7 +33,9 @@ class Wish(TypedDict):
 
 
 def events(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
-    """Print kept events, and with --follow what comes until the fleet is down."""
+    """Print kept events, and with --follow what comes until the fleet is down. Raises UsageError for -n beside --after."""
+    if wish["after"] is not None and wish["limit"] is not None:
+        raise UsageError("found -n and --after, expected one of them", hint="--after shows all that came after that event")
     follower = _Follower(session, command, wish)
     try:
         follower.run()
@@ -94,8 +95,7 @@ class _Follower:
             return
         self._shown = event.get("seq", self._shown)
         self._is_over = event.get("kind") == "down" and self._wish["follow"]
-        self._session.say(json.dumps(event, ensure_ascii=False) if self._session.as_json else line_of(event))
-        sys.stdout.flush()
+        self._session.say(json_text(event) if self._session.as_json else line_of(event))
 
 
 def line_of(event: Event) -> str:

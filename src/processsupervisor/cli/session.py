@@ -84,7 +84,7 @@ class Session:
 
     def print_json(self, value: object) -> None:
         """Print a result as JSON."""
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(value, indent=2) + "\n")
 
 
 def keeper_runs(paths: FleetPaths) -> bool:
@@ -116,6 +116,16 @@ def safe(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\t" else _escaped(c) for c in text)
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Return `value` as JSON; what a terminal would obey, or no encoding has, is escaped as JSON escapes it: it parses to the same."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "\n".join(line if line.isprintable() else "".join(map(_json_escaped, line)) for line in text.split("\n"))
+
+
+def _json_escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _escaped(character: str) -> str:

@@ -94,10 +94,16 @@ async def dump(port: FleetPort, emit: Emit, *, names: list[str], type: str | Non
 
 async def history(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, limit: int) -> object:
     """Return the newest `limit` transitions and exits of the bots together, oldest first, then a row with the uptime of each."""
+    import asyncio  # as in for_each
+
     chosen = port.select(names, type)
-    rows = [row for name in chosen for row in port.history(name, limit)]
-    rows.sort(key=_at)
-    return rows[-limit:] + [{"kind": "uptime", "bot": name, **port.uptime(name)} for name in chosen]
+    rows: list[dict[str, object]] = []
+    shares: list[dict[str, object]] = []
+    for name in chosen:
+        rows = sorted(rows + port.history(name, limit), key=_at)[-limit:]
+        shares.append({"kind": "uptime", "bot": name, **port.uptime(name)})
+        await asyncio.sleep(0)  # a month of hundreds of bots takes a while, and others must not wait for it
+    return rows + shares
 
 
 def _at(row: dict[str, object]) -> float:

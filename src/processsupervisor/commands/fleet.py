@@ -70,7 +70,7 @@ COMMANDS = (
         Arg("names", "names", (), "Names or globs of bots (default: everything, psv itself included)"),
         Arg("type", "text", None, "Only bots of this type"),
         Arg("follow", "flag", False, "Go on with what happens from now, over every restart of psvd", option=("-f", "--follow")),
-        Arg("limit", "integer", None, "The newest N (default: 50; with --after all)", option=("-n", "--limit"), least=0, most=20_000),
+        Arg("limit", "integer", None, "The newest N (default: 50), not beside --after", option=("-n", "--limit"), least=0, most=20_000),
         Arg("after", "text", None, "Only what came after the event with this seq"),
     ), "view", events, stream=True, verbs=("events",), json=True),
     Command("fleet.rollout", "Restart running bots through fresh zygotes, in batches; stop at the first that does not become ready", (

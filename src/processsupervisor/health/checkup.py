@@ -19,6 +19,7 @@ from processsupervisor.health.streak import Streak
 from processsupervisor.health.verdict import SWEEP_S, Sweep, Verdict, Watched
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.pulse import PROOF_EVERY_S
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State
 from processsupervisor.process.condition import Health
@@ -200,7 +201,8 @@ def _let_go(probe: _Probe) -> None:
 def _look_at_connection(bot: Watched, health: HealthSpec | None) -> None:
     if bot.condition.has_network:
         age_s = bot.condition.proof_age_s
-        bot.condition.is_connected = age_s is not None and age_s < _connected_within_s(health)
+        # The bot may have had a younger one since, and not told it yet: an outage is seen a little later, and none where there is none.
+        bot.condition.is_connected = age_s is not None and age_s < _connected_within_s(health) + PROOF_EVERY_S
 
 
 def _trouble(case: _Case, health: HealthSpec | None) -> str:

@@ -11,9 +11,8 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from processsupervisor.health.processes import facts_of, is_stopped, takes
+from processsupervisor.health.processes import facts_of, has_locked, is_stopped, takes
 from processsupervisor.health.pulses import has_vitals
 from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.clock import mono, wall
@@ -31,6 +30,9 @@ _BEFORE_THE_PROGRAM = ("/processsupervisor/zygote/", "/processsupervisor/boot.py
 """Frames of ours below the bot's first one; they are the same in every bot."""
 _TAKEN_AWAY = "the program has taken the signal away that asks for it"
 _NO_ANSWER = f"no answer within {ANSWER_S:g} s"
+_NOT_WHOLE = f"not whole within {ANSWER_S:g} s"
+_MORE_THREADS = "...\n"
+"""faulthandler's last line when there are more than its hundred threads; the first one, its last, is not among them then."""
 
 
 @dataclass(slots=True)
@@ -81,16 +83,20 @@ class Dumper:
                 stacks = await self._answer(descriptor, process, STACKS_SIGNAL, _Settled())
             tasks = _Answer(b"", _TAKEN_AWAY)
             if takes(process, TASKS_SIGNAL, by_thread=by_thread):
-                tasks = await self._answer(descriptor, process, TASKS_SIGNAL, lambda content: content.endswith(TASKS_END))
+                tasks = await self._answer(descriptor, process, TASKS_SIGNAL, lambda _size, end: end.endswith(TASKS_END))
         except OSError as err:
             dump.lack(err.strerror or str(err))
             return
         finally:
             os.close(descriptor)
-        dump.stacks, dump.tasks = _text(stacks.content), _text(tasks.content.removesuffix(TASKS_END))
+        dump.stacks, dump.tasks = _current_first(_text(stacks.content)), _text(tasks.content.removesuffix(TASKS_END))
         for name, answer in (("stacks", stacks), ("tasks", tasks)):
             if answer.why_not:
                 dump.lack(answer.why_not, name)
+            if answer.is_cut:
+                dump.lack(f"all but the last {_MOST_BYTES} bytes", name)
+        if stacks.content.endswith(f"\n{_MORE_THREADS}".encode()):
+            dump.lack("of more than 100 threads, the first one among them", "stacks")
 
     def _open(self, bot: str, process: Identity, pulse: Pulse | None) -> int:
         """Return a descriptor of the dump file if the process has the same file open; -1 if that does not show."""
@@ -101,8 +107,8 @@ class Dumper:
         except OSError:
             return -1
         try:
-            ours, theirs = os.fstat(descriptor), Path(f"/proc/{process.pid}/fd/{pulse.dump_fd}").stat()
-            if stat.S_ISREG(ours.st_mode) and ours.st_nlink == 1 and (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+            facts = os.fstat(descriptor)
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and has_locked(descriptor, process):
                 return descriptor
         except OSError:
             pass
@@ -110,40 +116,50 @@ class Dumper:
         return -1
 
     @staticmethod
-    async def _answer(descriptor: int, process: Identity, number: int, is_whole: Callable[[bytes], bool]) -> _Answer:
+    async def _answer(descriptor: int, process: Identity, number: int, is_whole: Callable[[int, bytes], bool]) -> _Answer:
         """Send one signal and wait for what comes into the file; no event tells when a process writes into one."""
         os.ftruncate(descriptor, 0)
         if not send_signal(process, number):
             return _Answer(b"", "it has ended, or may not be signalled")
         deadline = mono() + ANSWER_S
-        content = b""
+        size, end = 0, b""
         while mono() < deadline:
             await asyncio.sleep(_LOOK_S)
-            content = os.pread(descriptor, _MOST_BYTES, 0)
-            if is_whole(content):
-                return _Answer(content)
-        return _Answer(content, "" if content else _NO_ANSWER)
+            size = os.fstat(descriptor).st_size
+            end = os.pread(descriptor, _MOST_BYTES, max(0, size - _MOST_BYTES))
+            if is_whole(size, end):
+                return _Answer(end, is_cut=size > _MOST_BYTES)
+        return _Answer(end, _NOT_WHOLE if end else _NO_ANSWER, is_cut=size > _MOST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """What came, its end if it was too much: the thread that was asked is the last one in it."""
+
     content: bytes
     why_not: str = ""
+    is_cut: bool = False
 
 
 class _Settled:
     """True once something is there and has not grown for a while."""
 
     def __init__(self) -> None:
-        self._length = 0
+        self._size = 0
         self._since_mono = mono()
 
-    def __call__(self, content: bytes) -> bool:
-        if len(content) != self._length:
-            self._length, self._since_mono = len(content), mono()
-        return bool(content) and mono() - self._since_mono >= _SETTLES_S
+    def __call__(self, size: int, _end: bytes) -> bool:
+        if size != self._size:
+            self._size, self._since_mono = size, mono()
+        return size > 0 and mono() - self._since_mono >= _SETTLES_S
 
 
 def _text(content: bytes) -> str:
     lines = content.decode("utf-8", "replace").splitlines()
     return redact("\n".join(line for line in lines if not any(place in line for place in _BEFORE_THE_PROGRAM)))
+
+
+def _current_first(stacks: str) -> str:
+    """Return the stacks with that of the thread that answered, the first one as a rule, before all others: it is what hangs."""
+    threads = stacks.split("\n\n")
+    return "\n\n".join(sorted(threads, key=lambda thread: not thread.startswith("Current thread")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from processsupervisor.process.tree import descendants_of
 _MOST_PROCESSES, _MOST_THREADS = 50, 64
 _SHOWN = ("State", "TracerPid", "Threads", "VmRSS", "SigPnd", "ShdPnd", "SigBlk", "SigCgt")
 _STOPPED = "Tt"
+_LOCK = struct.Struct("@hhqqi4x")
+"""struct flock of a 64-bit Linux: type, whence, start, length, pid."""
 
 
 def is_stopped(process: Identity) -> bool:
@@ -46,6 +49,22 @@ def takes(process: Identity, number: int, *, by_thread: bool = False) -> bool:
     facts = facts_of(process)
     is_caught, is_blocked = (bool(int(facts.get(name, "0"), 16) >> (number - 1) & 1) for name in ("SigCgt", "SigBlk"))
     return is_blocked if by_thread else is_caught and not is_blocked and "sigtimedwait" not in facts.get("wchan", "")
+
+
+def has_locked(descriptor: int, process: Identity) -> bool:
+    """Tell whether the process has the file behind `descriptor` open, as a bot does with its vitals (launch/vitals.py).
+
+    The kernel names the holder of a lock to everybody. Its descriptors it shows to a process of the same user only: not to a psvd that is
+    root without CAP_SYS_PTRACE, as in most containers, when the bot has a user of its own.
+    """
+    import fcntl
+
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except OSError:
+        return False
+    kind, _, _, _, pid = _LOCK.unpack(answer)
+    return bool(kind != fcntl.F_UNLCK and pid == process.pid)
 
 
 def waits_for_output(paths: FleetPaths, bot: str, generation: int, process: Identity) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import stat
 
+from processsupervisor.health.processes import has_locked
 from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.pulse import PULSE_BYTES, Pulse, pulse_path, unpack
-from processsupervisor.process.tree import high_files_of
 
 _HOW = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -59,12 +59,9 @@ class Pulses:
         return True
 
     def is_held(self, bot: str, process: Identity) -> bool:
-        """Tell whether the process still has the pulse open that is read here; after an exec it has not. False if that cannot be seen."""
+        """Tell whether the process still has the pulse open that is read here; after an exec it has not."""
         known = self._open.get(bot)
-        if known is None:
-            return False
-        facts = os.fstat(known[1])
-        return (facts.st_dev, facts.st_ino) in high_files_of(process.pid)
+        return known is not None and has_locked(known[1], process)
 
     def forget(self, name: str) -> None:
         """Close what is open of a bot."""

@@ -7,6 +7,7 @@ docs/reference/files.md lists the fields.
 
 from __future__ import annotations
 
+import math
 import signal
 import struct
 from enum import IntEnum
@@ -19,6 +20,8 @@ VERSION = 1
 PULSE_BYTES = 64
 _SHORTEST_S, _LONGEST_S = 1.0, 5.0
 _BEATS_IN_TIME = 6
+PROOF_EVERY_S = 3.0
+"""So long, a native bot may keep a proof of its network to itself after it has told one."""
 _MAGIC = b"PSVP"
 _LAYOUT = struct.Struct("<4sBBHI4xQdddd")
 
@@ -60,11 +63,11 @@ class Pulse(NamedTuple):
 
 
 def unpack(content: bytes) -> Pulse | None:
-    """Return the pulse in `content`; None when it is none, or one of a newer version."""
+    """Return the pulse in `content`; None when it is none, or one of a newer version. A bot may have written anything."""
     if len(content) < _LAYOUT.size:
         return None
     magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s, every_s = _LAYOUT.unpack_from(content)
-    if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2):
+    if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2) or not all(map(math.isfinite, (at_mono, lag_s, worst_lag_s))):
         return None
     every_s = every_s if _SHORTEST_S <= every_s <= _LONGEST_S else _SHORTEST_S  # an older psv wrote none and beat each second
     return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd, every_s)

@@ -1,7 +1,8 @@
 """The signs of life of a forked bot: its pulse, and its answers to a dump of stacks and tasks.
 
-Opened before the bot takes its user, at descriptors of 100 and above that its programs do not inherit. A bot without room
-for them on disk runs without them: it is then not judged by its pulse.
+Opened before the bot takes its user, at descriptors of 100 and above that its programs do not inherit, and locked by fcntl: the
+kernel names the process to psvd for as long as it has not closed them or executed another program. A bot without room for them on
+disk runs without them: it is then not judged by its pulse.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Vitals:
 
     def begin(self) -> None:
         """Answer dumps and beat from now on; called by the program's only thread, just before the program."""
+        for descriptor in (self._pulse, self._dump):
+            if descriptor >= 0:
+                _lock(descriptor)
         if self._dump >= 0:
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 faulthandler.register(STACKS_SIGNAL, file=self._dump, all_threads=True, chain=False)
@@ -60,3 +64,11 @@ def _open(path: Path, size: int) -> int:
         return -1
     finally:
         os.close(low)
+
+
+def _lock(descriptor: int) -> None:
+    """Show that this very process has the file open. A forked child does not inherit such a lock; any close of the file ends it."""
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -162,7 +162,7 @@ class Dialogue:
         """Tell logd to read a pair of FIFOs, and to drain it if that was asked for before."""
         pair = self._held.fifos.pairs[bot, generation]
         self.tell("logd", pair.open_message(self._held.paths.bot_run(bot)))
-        pair.dropped = dict.fromkeys(pair.dropped, 0)
+        self._held.fifos.forget_dropped(pair)
         if pair.is_releasing:
             self.tell("logd", {"op": "drain", "bot": bot, "generation": generation})
 

@@ -2,7 +2,8 @@
 
 One pair a generation, 16 KiB each. The keeper holds both ends (O_RDWR) from before the fork until logd confirms that the
 pair is drained after the bot's exit. While logd is away for longer than DROP_AFTER_S the oldest bytes of a full FIFO are
-dropped and counted, so that bots go on; logd writes the gap when it is back. Standard library only.
+dropped and counted, so that bots go on; logd writes the gap when it is back. The count is in a file beside the pair, for the
+next keeper. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import array
 import contextlib
 import fcntl
 import os
+import struct
 import termios
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from processsupervisor.kernel.paths import FleetPaths
 PIPE_BYTES = 16 * 1024
 DROP_AFTER_S = 5.0
 _NEARLY_FULL_BYTES = PIPE_BYTES - 4096
+_DROPPED = struct.Struct("=2Q")
 STREAMS = ("out", "err")
 
 
@@ -74,6 +77,8 @@ class Fifos:
             self._discard(pair)
             raise refused_by_system(f"cannot make a FIFO for {bot}", err, hint="see psv doctor: open files, file system") from err
         reach(CrashPoint.KEEPER_FIFOS_OPEN)
+        with contextlib.suppress(OSError, struct.error):
+            pair.dropped = dict(zip(STREAMS, _DROPPED.unpack(self._count_of(pair).read_bytes()), strict=True))
         self.pairs[bot, generation] = pair
         return pair
 
@@ -124,10 +129,22 @@ class Fifos:
                     count = len(os.read(descriptor, PIPE_BYTES // 2))
                     pair.dropped[stream] += count
                     total += count
+                    with contextlib.suppress(OSError):  # without a disk the count is in memory only
+                        self._count_of(pair).write_bytes(_DROPPED.pack(*(pair.dropped[each] for each in STREAMS)))
         return total
+
+    def forget_dropped(self, pair: Pair) -> None:
+        """Begin to count anew: logd has been told."""
+        if any(pair.dropped.values()):
+            pair.dropped = dict.fromkeys(STREAMS, 0)
+            with contextlib.suppress(OSError):
+                self._count_of(pair).unlink()
 
     def _path(self, pair: Pair, stream: str) -> Path:
         return self._paths.bot_run(pair.bot) / f"{stream}-{pair.generation}"
+
+    def _count_of(self, pair: Pair) -> Path:
+        return self._paths.bot_run(pair.bot) / f"dropped-{pair.generation}"
 
     def _discard(self, pair: Pair) -> None:
         for descriptor in pair.descriptors.values():
@@ -137,6 +154,8 @@ class Fifos:
             with contextlib.suppress(OSError):
                 os.unlink(self._path(pair, stream))
             reach(CrashPoint.KEEPER_FIFO_REMOVED)
+        with contextlib.suppress(OSError):
+            self._count_of(pair).unlink()
 
 
 def _options_of(path: Path, generation: int) -> dict[str, Any]:

@@ -202,9 +202,9 @@ class BotHandle:
             if facts.get("state") == State.PAUSED:
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
-            if self.override is not None and self.override not in OF_POLICY:
-                self._kill_until_gone()  # the last psvd died in the middle of it
-        else:
+        if self.override is not None and self.override not in OF_POLICY:
+            self._kill_until_gone()  # the last psvd died in the middle of it
+        elif not facts.get("is_ready"):
             left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
             self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
             self._watch_readiness()

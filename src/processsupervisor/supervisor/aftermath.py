@@ -184,5 +184,6 @@ class Aftermath:
 
 
 def _facts(record: ExitRecord) -> dict[str, object]:
-    """Return what is told of an exit."""
-    return {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
+    """Return what is told of an exit; of a dump the file, for twenty thousand events are kept."""
+    told = {name: value for name, value in record.to_json().items() if name not in ("at", "log_tail", "exception")}
+    return told | {"dump": record.dump.get("file") if record.dump else None}

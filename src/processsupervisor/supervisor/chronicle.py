@@ -7,9 +7,9 @@ where the disk ended: what is on disk is never passed over.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection, Iterator
-from itertools import chain
 
 from processsupervisor.commands.ports import Emit
 from processsupervisor.kernel.clock import wall
@@ -21,6 +21,7 @@ EVENT_ROWS = 20_000
 PENDING_EVENTS = 4096
 """Events that wait for a disk which refuses them; beyond that the oldest go."""
 _CHUNK = 200
+_PRUNE_EVERY = 2000
 
 
 class Chronicle:
@@ -30,6 +31,7 @@ class Chronicle:
         self._store = store
         self._events = events
         self._pending: list[Event] = []
+        self._unpruned = 0
         self.begun = events.seq = self._last()
         store.keepers.append(self)
         events.listen(self._take)
@@ -54,7 +56,10 @@ class Chronicle:
             self._store.flush()
             last = self._events.seq
             await emit({"kind": "begin", "life": self._events.life, "seq": last})
-            for event in chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None)):
+            kept = self._kept(begin, last, bots, limit if after is None else None)
+            for number, event in enumerate(_with_gaps(kept, begin) if bots is None else kept):
+                if number % _CHUNK == 0:
+                    await asyncio.sleep(0)  # a follower that reads as fast as we tell keeps nobody else waiting
                 await emit(event)
             while is_followed:
                 event = await queue.get()
@@ -70,6 +75,7 @@ class Chronicle:
 
     def prune(self) -> None:
         """Drop what is beyond the bound; called now and then."""
+        self._unpruned = 0
         self._store.write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (EVENT_ROWS,))
 
     # -- disk
@@ -89,8 +95,11 @@ class Chronicle:
         return True
 
     def on_written(self) -> None:
-        """See store.Keeper."""
+        """See store.Keeper. Who writes much is held to the bound at once, and not when it is looked at next."""
+        self._unpruned += len(self._pending)
         self._pending = []
+        if self._unpruned >= _PRUNE_EVERY:
+            self.prune()
 
     def _take(self, event: Event) -> None:
         self._pending.append(event)
@@ -117,18 +126,11 @@ class Chronicle:
         if after is None:
             return 0
         number, _, life = after.partition("-")
-        if not number.isdigit() or len(number) > 18:
+        if not (number.isascii() and number.isdigit()) or len(number) > 18:
             raise UsageError(f'found --after "{after[:40]}", expected the seq of an event')
         if life != self._events.life and (life or int(number) > self._events.seq):
             return min(int(number), self.begun)
         return int(number)
-
-    def _missing(self, begin: int, bots: Collection[str] | None) -> Iterator[Event]:
-        """Yield how many events after `begin` are kept no more."""
-        rows = self._store.rows("SELECT min(id) FROM events")
-        oldest = int(rows[0][0] or 0) if rows else 0
-        if begin and bots is None and oldest > begin + 1:
-            yield _lost(oldest - begin - 1)
 
     def _kept(self, begin: int, last: int, bots: Collection[str] | None, limit: int | None) -> Iterator[Event]:
         """Yield the kept events behind `begin` up to `last`, oldest first: all, or the newest `limit`; then what no disk has taken yet."""
@@ -137,14 +139,28 @@ class Chronicle:
             where, values = f" AND bot IN ({', '.join('?' * len(bots))})", tuple(bots)
         waiting = [e for e in self._pending if begin < _seq(e) <= last and (bots is None or e.get("bot") in bots)]
         if limit is not None:
-            rows = self._store.rows(f"SELECT event FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?", (begin, *values, limit))
-            yield from [*(json.loads(row[0]) for row in reversed(rows)), *waiting][-limit or len(rows) + len(waiting) :]
-            return
+            waiting = waiting[max(0, len(waiting) - limit) :]
+            begin = self._before_newest(begin, limit - len(waiting), where, values)
         query = f"SELECT id, event FROM events WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {_CHUNK}"
         while rows := self._store.rows(query, (begin, last, *values)):
             yield from (json.loads(row[1]) for row in rows)
             begin = int(rows[-1][0])
         yield from (event for event in waiting if _seq(event) > begin)
+
+    def _before_newest(self, begin: int, count: int, where: str, values: tuple[object, ...]) -> int:
+        """Return the number after which the newest `count` kept events behind `begin` stand."""
+        query = f"SELECT min(id), count(*) FROM (SELECT id FROM events WHERE id > ?{where} ORDER BY id DESC LIMIT ?)"
+        rows = self._store.rows(query, (begin, *values, max(0, count)))
+        return int(rows[0][0]) - 1 if rows and rows[0][1] else self._last()
+
+
+def _with_gaps(events: Iterator[Event], known: int) -> Iterator[Event]:
+    """Yield all `events` behind the number `known` (0: whatever the first is), and where numbers are missing how many."""
+    for event in events:
+        if known and (count := _seq(event) - known - 1) > 0:
+            yield _lost(count)
+        known = _seq(event)
+        yield event
 
 
 def _lost(count: int) -> Event:

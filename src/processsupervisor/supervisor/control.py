@@ -87,21 +87,16 @@ class ControlServer:
 
     async def _serve(self, line: bytes, caller: Caller | PsvError, writer: asyncio.StreamWriter) -> None:
         """Answer one request with exactly one answer line; events come before it."""
-        number: object = None
+        request: dict[str, Any] = {}
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict):
-                raise UsageError("a request is a JSON object {id, op, args}")
-            number = request.get("id")
+            request = _request_in(line)
             answer = {"ok": True, "result": await self._perform(request, caller, writer)}
         except PsvError as err:
             answer = {"ok": False, "error": to_wire(err)}
-        except ValueError:
-            answer = {"ok": False, "error": to_wire(UsageError("the request is not JSON"))}
         except Exception:  # noqa: BLE001 - outermost: one broken command must not take psvd along
             _log.exception("a command failed", extra={"op": str(request.get("op"))})
             answer = {"ok": False, "error": to_wire(PsvError("psvd failed inside", hint="see .psv/logs/psv/psvd.log"))}
-        await _send(writer, {"id": number, **answer})
+        await _send(writer, {"id": request.get("id"), **answer})
 
     async def _perform(self, request: dict[str, Any], caller: Caller | PsvError, writer: asyncio.StreamWriter) -> object:
         if request.get("op") == "ping":
@@ -116,6 +111,16 @@ class ControlServer:
         if not isinstance(arguments, dict):
             raise UsageError("args is a JSON object")
         return await dispatch(self._port, str(request.get("op")), arguments, caller, emit)
+
+
+def _request_in(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as err:
+        raise UsageError("the request is not JSON") from err
+    if not isinstance(request, dict):
+        raise UsageError("a request is a JSON object {id, op, args}")
+    return request
 
 
 def _is_member(uid: int, gid: int, group: str) -> bool:

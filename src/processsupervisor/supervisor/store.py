@@ -28,6 +28,8 @@ EXITS_PER_BOT = 200
 _CACHE_KIB = 256
 """psvd reads little of what it wrote; SQLite's own default would keep 2 MB of it."""
 SAVE_AGAIN_S = 5.0
+_BUSY_S = 0.4
+"""Nobody else writes the file but a person with a tool of their own. For that psvd waits once, and less than what it calls a stall."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS wanted (bot TEXT PRIMARY KEY, wanted TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS history (
@@ -89,6 +91,7 @@ class Store:
         self._undone = 0  # transactions that the disk refused
         self._is_unsynced = False  # a wish is committed, and a power cut would undo that
         self._counted: dict[str, dict[int, float]] = {}  # {bot: {generation: CLOCK_BOOTTIME}} of counted exits, until they are on disk
+        self._refused_mono = float("-inf")  # when the last one could not even begin
         self.keepers: list[Keeper] = []
         self._db = self._open()
 
@@ -132,7 +135,7 @@ class Store:
 
     @staticmethod
     def _connect(path: str) -> sqlite3.Connection:
-        db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+        db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
@@ -300,14 +303,16 @@ class Store:
             self._guard("PRAGMA synchronous=NORMAL")
 
     def close(self) -> None:
-        """Commit and close."""
+        """Commit and close; there is no later, so who held the file a moment ago is waited for once more."""
+        self._refused_mono = float("-inf")
         self.flush()
         self._db.close()
 
     def _run(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor | None:
-        if not self._dirty:
-            self._dirty = self._guard("BEGIN IMMEDIATE") is not None
-        return self._guard(statement, values)
+        if not self._dirty and mono() - self._refused_mono >= SAVE_AGAIN_S:
+            self._dirty = self._db.in_transaction or self._guard("BEGIN IMMEDIATE") is not None
+            self._refused_mono = float("-inf") if self._dirty else mono()
+        return self._guard(statement, values) if self._dirty else None
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query; none, with the problem noted, when the file cannot be read."""
