@@ -107,3 +107,33 @@ def test_a_bot_that_does_not_answer_is_not_harmed(fleet: LiveFleet) -> None:
     assert not closes["ok"] and "it holds no dump file" in closes["message"]
     assert [fleet.bot(name)["restarts"] for name in ("reset", "waits", "closes")] == [0, 0, 0]
     assert {fleet.bot(name)["state"] for name in ("reset", "waits", "closes")} == {"RUNNING"}
+
+
+def test_a_bot_whose_threads_are_busy_survives_its_dumps(fleet: LiveFleet) -> None:
+    """Whoever walks the stacks of threads that run must have the interpreter's lock, or meets a frame that is gone."""
+    fleet.write("busy.py", """
+        import asyncio, threading
+
+        def deep(n):
+            return sorted(range(50), key=lambda x: -x) if n == 0 else deep(n - 1)
+
+        def work():
+            while True:
+                deep(30)
+
+        for _ in range(3):
+            threading.Thread(target=work, daemon=True).start()
+
+        async def main():
+            while True:
+                await asyncio.sleep(0.1)
+
+        asyncio.run(main())
+    """)
+    fleet.configure('[bots.busy]\nscript = "busy.py"\nready = { after = "0.1s" }\n')
+    fleet.up()
+    pid = fleet.bot("busy")["pid"]
+    for _ in range(60):
+        [dump] = fleet.call("bot.dump", names=["busy"])
+        assert dump["stacks"].count("in work") >= 3 and dump["missing"] == []
+    assert fleet.bot("busy")["pid"] == pid

@@ -199,6 +199,7 @@ def _told(*words: str) -> list[Any]:
 @example(lives=[Life(answers_s=None, is_deaf=True)], steps=_told("1.5", "stop n", "kill", "25"))
 @example(lives=[Life(birth="unanswered")], steps=_told("0.01", "stop n", "120"))
 @example(lives=[Life(answers_s=None, is_deaf=True)], steps=_told("1.5", "stop n", "restart c", "120"))
+@example(lives=[Life()], steps=_told("0", "start n", "0.01", "restart n", "0", "stop n", "0.01", "restart n", "0.3"))
 @given(lives=st.lists(LIVES, min_size=1, max_size=8), steps=STORIES)
 def test_whatever_happens_there_is_a_way_on_and_what_is_wanted_is_reached(lives: list[Life], steps: list[Any]) -> None:
     """I1 and I4: never two starts at once, no state without a way out, no command that hangs."""

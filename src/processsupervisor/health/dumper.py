@@ -10,7 +10,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from processsupervisor.health.processes import facts_of, has_locked, is_stopped, takes
 from processsupervisor.health.pulses import has_vitals
@@ -18,14 +18,15 @@ from processsupervisor.health.verdict import Watched
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.kernel.pulse import STACKS_SIGNAL, TASKS_END, TASKS_SIGNAL, Pulse, dump_path
+from processsupervisor.kernel.pulse import STACKS_SIGNAL, TASKS_BEGIN, TASKS_END, TASKS_SIGNAL, Pulse, dump_path
+from processsupervisor.launch.tasklist import CUT, MORE_THREADS, MOST_BYTES, MOST_THREADS
 from processsupervisor.observe.redact import redact
 
 ANSWER_S = 1.0
 _LOOK_S = 0.01
 _SETTLES_S = 0.05
 """faulthandler says no end: it is through when it has written nothing for so long."""
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 160 * 1024
 _BEFORE_THE_PROGRAM = ("/processsupervisor/zygote/", "/processsupervisor/boot.py")
 """Frames of ours below the bot's first one; they are the same in every bot."""
 _TAKEN_AWAY = "the program has taken the signal away that asks for it"
@@ -78,12 +79,14 @@ class Dumper:
             dump.lack("it holds no dump file (closed by the program, or no disk was left at its start)")
             return
         try:
-            stacks = _Answer(b"", _TAKEN_AWAY)
-            if takes(process, STACKS_SIGNAL):
-                stacks = await self._answer(descriptor, process, STACKS_SIGNAL, _Settled())
-            tasks = _Answer(b"", _TAKEN_AWAY)
+            tasks = stacks = _Answer(b"", _TAKEN_AWAY)
             if takes(process, TASKS_SIGNAL, by_thread=by_thread):
                 tasks = await self._answer(descriptor, process, TASKS_SIGNAL, lambda _size, end: end.endswith(TASKS_END))
+            before, is_both, after = tasks.content.partition(TASKS_BEGIN)
+            if is_both:
+                stacks, tasks = replace(tasks, content=before), replace(tasks, content=after)
+            elif takes(process, STACKS_SIGNAL):  # the last resort: see launch/tasklist.py
+                stacks = await self._answer(descriptor, process, STACKS_SIGNAL, _Settled())
         except OSError as err:
             dump.lack(err.strerror or str(err))
             return
@@ -95,6 +98,10 @@ class Dumper:
                 dump.lack(answer.why_not, name)
             if answer.is_cut:
                 dump.lack(f"all but the last {_MOST_BYTES} bytes", name)
+            if answer.content.endswith(CUT):
+                dump.lack(f"all but the first {MOST_BYTES} bytes", name)
+        if stacks.content.endswith(MORE_THREADS.encode()):
+            dump.lack(f"of more than {MOST_THREADS} threads", "stacks")
         if stacks.content.endswith(f"\n{_MORE_THREADS}".encode()):
             dump.lack("of more than 100 threads, the first one among them", "stacks")
 

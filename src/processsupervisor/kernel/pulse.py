@@ -28,7 +28,8 @@ _LAYOUT = struct.Struct("<4sBBHI4xQdddd")
 STACKS_SIGNAL = int(getattr(signal, "SIGRTMAX", 64)) - 4
 """Answered by faulthandler with the stacks of all threads, from C: it needs neither the interpreter's lock nor its loop."""
 TASKS_SIGNAL = STACKS_SIGNAL - 1
-"""Answered with the asyncio tasks, in Python."""
+"""Answered in Python, under the interpreter's lock, with the stacks of all threads and the asyncio tasks."""
+TASKS_BEGIN = b"-- tasks\n"
 TASKS_END = b"-- end of tasks\n"
 
 

@@ -323,7 +323,8 @@ class Manager:
             return self._result(handle, True, "has completed")
         if handle.life.state in RESTING:
             await view.await_last_words(handle.last_exit)
-            return self._result(handle, False, view.why_not_ready(handle))
+            why = view.why_not_ready(handle) or f"is {handle.life.state}: a newer command was carried out meanwhile"
+            return self._result(handle, False, why)
         return self._result(handle, False, f"did not get there in time; {view.why_not_ready(handle)}".rstrip("; "), "timeout")
 
     @staticmethod
