@@ -40,6 +40,28 @@ def test_nobody_waits_for_himself(load):
     assert bot(loaded, "a")["depends_on"] == [{"bot": "db", "until": "ready"}] and bot(loaded, "db")["depends_on"] == []
 
 
+def test_a_wait_that_can_never_end_is_refused(load):
+    """Who is started again after every end never completes; the default policy says so, and any other one will do."""
+    waits = f'[bots.app]\n{_COMMAND}depends_on = [{{ bot = "job", until = "completed" }}]\n[bots.job]\n{_COMMAND}'
+    loaded = load(waits)
+    problem = only(loaded)
+    assert (problem.code, problem.line, problem.bots) == ("never-completes", 5, ("app",))
+    assert '"job" never completes' in problem.message and 'policy = "on-failure"' in problem.hint
+    for policy in ("on-failure", "never"):
+        assert load(f'{waits}restart = {{ policy = "{policy}" }}').problems == ()
+
+
+def test_who_depends_on_a_task_is_told_when_it_starts(load):
+    """A warning: between its runs a task is TERMINATED. Who writes `completed` has seen it."""
+    job = f'[bots.job]\n{_COMMAND}schedule = {{ every = "1h" }}\n'
+    loaded = load(f'[bots.app]\n{_COMMAND}depends_on = ["job"]\n{job}')
+    problem = only(loaded)
+    assert (problem.code, problem.line, problem.severity) == ("depends-on-task", 5, "warning")
+    assert '"job" is a task' in problem.message and 'until = "completed"' in problem.hint
+    assert bot(loaded, "app")["error"] is None
+    assert load(f'[bots.app]\n{_COMMAND}depends_on = [{{ bot = "job", until = "completed" }}]\n{job}').problems == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

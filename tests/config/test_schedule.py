@@ -108,3 +108,25 @@ schedule = { at = [2026-12-24T18:00:00, "2027-01-01"] }
     schedule = bot(loaded, "b")["schedule"]
     assert schedule is not None and schedule["at"] == ["2026-12-24T18:00:00", "2027-01-01T00:00:00"]
     assert (schedule["cron"], schedule["tz"], schedule["missed"], schedule["keep"]) == (None, None, "once", 100)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "words"),
+    [
+        ("at = ['2021-01-01T00:00:00', '2020-01-01T00:00:00']", "schedule-past", "the last was 2021-01-01T00:00:00; a new task never runs"),
+        ("at = '2021-06-01T00:00:00', tz = 'Asia/Tokyo'", "schedule-past", "the last was 2021-06-01T00:00:00+09:00"),
+        ("every = '1m', jitter = '61s'", "schedule-jitter", "found jitter 1m01s for runs that are due every 1m00s"),
+    ],
+)
+def test_a_schedule_that_is_hardly_meant_gets_a_warning(load, keys, code, words):
+    """It is allowed, and the bot is not left out."""
+    loaded = load(TASK.format(keys))
+    problem = only(loaded)
+    assert (problem.code, problem.severity, problem.line) == (code, "warning", 5) and words in problem.text()
+    assert bot(loaded, "a")["error"] is None
+
+
+@pytest.mark.parametrize("keys", ["at = ['2021-01-01', '8999-01-01']", "every = '1m', jitter = '1m'", "cron = '@daily', jitter = '2h'"])
+def test_a_schedule_that_has_runs_to_come_gets_none(load, keys):
+    """One time to come is enough, and jitter up to the interval keeps the order."""
+    assert load(TASK.format(keys)).problems == ()

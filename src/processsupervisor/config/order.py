@@ -42,6 +42,23 @@ def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterato
             if circle:
                 hint = "take one of these out" if len(circle) > 2 else "take it out"
                 yield name, Finding((key,), "circular-order", f"{key} of bot {quoted(name)} leads back to it: {' -> '.join(circle)}", hint)
+    for name, spec in specs.items():
+        for entry in spec["depends_on"]:
+            if (needed := specs.get(entry["bot"])) is not None:
+                yield from ((name, finding) for finding in _waits_in_vain(entry["until"], needed))
+
+
+def _waits_in_vain(until: str, other: BotSpec) -> Iterator[Finding]:
+    """Find a wait that cannot end, or only by a run of a task."""
+    name = quoted(other["name"])
+    if other["schedule"] is not None:
+        if until != "completed":
+            text = f"{name} is a task: who depends on it is started only when a run of it goes on, or has gone well"
+            hint = f'write {{ bot = {name}, until = "completed" }} if that is meant'
+            yield Finding(("depends_on",), "depends-on-task", text, hint, warning=True)
+    elif until == "completed" and other["restart"]["policy"] == "always":
+        text = f"{name} never completes: it is started again after every end"
+        yield Finding(("depends_on",), "never-completes", text, f'give {name} restart = {{ policy = "on-failure" }}')
 
 
 def _circle(graph: Mapping[str, list[str]], start: str) -> list[str]:
