@@ -29,23 +29,30 @@ def leave_out_itself(spec: BotSpec, key: Key) -> None:
         spec["restart_with"] = [name for name in spec["restart_with"] if name != spec["name"]]
 
 
-def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterator[tuple[str, Finding]]:
-    """Yield `(bot, finding)` for every name that is nobody's, or leads back to the bot; `known` are all bots of the file."""
+def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterator[tuple[str, str, Finding]]:
+    """Yield `(bot, where, finding)` for every name that is nobody's, or leads back to the bot; `known` are all bots of the file.
+
+    `where` is the bot whose key the finding is at: a circle stands once, at the first of its bots, for each of them.
+    """
     for key in _KEYS:
         graph = {name: companions(spec, key) for name, spec in specs.items()}
+        order = {name: number for number, name in enumerate(graph)}
         for name, named in graph.items():
             for other in named:
                 if other not in known:
                     text = f"found the unknown bot {quoted(other)} in {key} of bot {quoted(name)}"
-                    yield name, Finding((key,), "unknown-bot", text, did_you_mean(other, known, "bots"))
-            circle = _circle(graph, name)
+                    yield name, name, Finding((key,), "unknown-bot", text, did_you_mean(other, known, "bots"))
+            circle = _circle(graph, name)[:-1]
             if circle:
-                hint = "take one of these out" if len(circle) > 2 else "take it out"
-                yield name, Finding((key,), "circular-order", f"{key} of bot {quoted(name)} leads back to it: {' -> '.join(circle)}", hint)
+                first = min(circle, key=order.__getitem__)
+                at = circle.index(first)
+                way = " -> ".join([*circle[at:], *circle[:at], first])
+                hint = "take one of these out" if len(circle) > 1 else "take it out"
+                yield name, first, Finding((key,), "circular-order", f"{key} of bot {quoted(first)} leads back to it: {way}", hint)
     for name, spec in specs.items():
         for entry in spec["depends_on"]:
             if (needed := specs.get(entry["bot"])) is not None:
-                yield from ((name, finding) for finding in _waits_in_vain(entry["until"], needed))
+                yield from ((name, name, finding) for finding in _waits_in_vain(entry["until"], needed))
 
 
 def _waits_in_vain(until: str, other: BotSpec) -> Iterator[Finding]:
