@@ -67,6 +67,10 @@ class HookRunner:
                 del self._starting[bot]
         return self._tell(bot, name, result, mono() - began)
 
+    def is_before_start(self, bot: str) -> bool:
+        """Tell whether the hook before the start of a bot runs, or waits for its turn."""
+        return bot in self._starting
+
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
         """See process.hooks.Hooks."""
         if self._hook(bot, f"before_{step}") is None:

@@ -9,8 +9,10 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.kernel.units import short_duration
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.readiness import goal_of
 from processsupervisor.supervisor.fleet import RESTING
 from processsupervisor.supervisor.healthof import health_of
 from processsupervisor.supervisor.sampler import Sample
@@ -80,16 +82,28 @@ def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None
     }
 
 
-def detail(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
-    """Return describe() with what the bot is, its last exit, notes, and what to do."""
+def detail(
+    handle: BotHandle, sample: Sample | None, next_run_at: float | None = None, *, is_hooked: bool = False
+) -> dict[str, object]:
+    """Return describe() with what the bot is, its last exit, notes, and what to do; `is_hooked`: its hook before the start runs."""
+    goal = _goal(handle, is_hooked=is_hooked)
     return describe(handle, sample, next_run_at) | {
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
-        "waits_for": handle.waits_for or None,
+        "waits_for": handle.waits_for or goal or None,
         "notes": list(handle.notes),
-        "what_to_do": what_to_do(handle),
+        "what_to_do": what_to_do(handle) or goal,
     }
+
+
+def _goal(handle: BotHandle, *, is_hooked: bool = False) -> str:
+    """Return what a bot that is STARTING waits for; empty for any other."""
+    if handle.life.state is not State.STARTING:
+        return ""
+    if handle.process is None:
+        return "waits for its hook before_start to end" if is_hooked else "waits for its process to be born"
+    return f"waits for {goal_of(handle.spec['ready'])}, at most {short_duration(float(handle.spec['start_timeout_s']))} (start_timeout)"
 
 
 def what_to_do(handle: BotHandle) -> str:
@@ -164,6 +178,8 @@ def why_not_ready(handle: BotHandle) -> str:
     if handle.waits_for:
         return f"{handle.reason}: {handle.waits_for}" if handle.reason else handle.waits_for
     last = handle.last_exit
+    if last is None and (goal := _goal(handle)):
+        return goal
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:
         text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
