@@ -34,6 +34,7 @@ _ADVICE = {
     Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
+_UNHEALTHY = "it did not pass the checks that the last exit names: read psv logs {name}; it comes back by itself (see health)"
 _CANNOT_TELL = (
     "cannot tell whether {name} still runs, so nothing is signalled and nothing started: see who holds .psv/run/bots/{name}/lock "
     "(lsof, also in other containers) and end it; {name} goes on by itself as soon as that is clear"
@@ -122,6 +123,8 @@ def what_to_do(handle: BotHandle) -> str:
         return _LOCK_STAYS_HELD.format(name=name)
     if reason == Reason.CONFIG and handle.spec["error"]:
         return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
+    if reason == Reason.HANG and last is not None and last.message.startswith("unhealthy: "):
+        return _UNHEALTHY.format(name=name)
     return _ADVICE[Reason(reason)].format(name=name)
 
 
