@@ -176,7 +176,8 @@ def _program(summary: object) -> str:
 
 def _exit_line(last: Row) -> str:
     how = _text(last.get("signal"), "") or (f"code {last['exit_code']}" if last.get("exit_code") is not None else "")
-    line = f"{when(last.get('at'))}  {_text(last.get('reason'))} {how}".rstrip()
+    reason = _text(last.get("reason"))
+    line = f"{when(last.get('at'))}  {how if how.startswith(f'{reason} ') else f'{reason} {how}'.rstrip()}"
     raised = last.get("exception")
     if isinstance(raised, dict):
         line += f"; {raised.get('type')}: {raised.get('message')} ({raised.get('file')}:{raised.get('line')})"
