@@ -70,11 +70,11 @@ def test_a_bot_that_starts_says_what_it_waits_for(fleet: LiveFleet) -> None:
     """)
     fleet.up(wait=False)
     waits = "waits for its hook before_start to end"
-    eventually(lambda: fleet.detail("x")["waits_for"] == waits, "the hook runs")
-    assert fleet.detail("x")["what_to_do"] == waits
+    eventually(lambda: fleet.detail("x")["what_to_do"] == waits, "the hook runs")
     fleet.write("go", "")
     waits = "waits for port 1 of 127.0.0.1 to accept, at most 1m (start_timeout)"
-    eventually(lambda: fleet.detail("x")["waits_for"] == waits, "it was born")
+    eventually(lambda: fleet.detail("x")["what_to_do"] == waits, "it was born")
+    assert fleet.detail("x")["waits_for"] is None, "nothing keeps its start back"
     found = fleet.call("fleet.wait", timeout_s=0.0)["not_ready"]
     assert [(row["name"], row["message"]) for row in found] == [("x", waits)]
 

@@ -87,14 +87,13 @@ def detail(
     handle: BotHandle, sample: Sample | None, next_run_at: float | None = None, *, is_hooked: bool = False
 ) -> dict[str, object]:
     """Return describe() with what the bot is, its last exit, notes, and what to do; `is_hooked`: its hook before the start runs."""
-    goal = _goal(handle, is_hooked=is_hooked)
     return describe(handle, sample, next_run_at) | {
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
-        "waits_for": handle.waits_for or goal or None,
+        "waits_for": handle.waits_for or None,
         "notes": list(handle.notes),
-        "what_to_do": what_to_do(handle) or goal,
+        "what_to_do": what_to_do(handle) or _goal(handle, is_hooked=is_hooked),
     }
 
 
