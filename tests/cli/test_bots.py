@@ -89,6 +89,7 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
     """`bot status` names exception, place, what to do, and the last lines without terminal escapes."""
     fleet.state["alice"] = "FAILED"
     shown = psv("bot", "status", "alice").stdout
+    assert "  code 3; ValueError: no token" in shown and "code code" not in shown
     assert "ValueError: no token (bots.py:7)" in shown
     assert "read the log" in shown
     assert "  | boom\\x1b[31m" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
@@ -48,6 +49,21 @@ def test_people_see_a_line_an_event(psv: Psv, fleet: FakeFleet) -> None:
     assert lines[3].endswith("-             bot.stop alice; by eve")
     assert lines[4].endswith("7 events are missing here")
     assert lines[5].endswith('detail {"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"state": "running", "message": "command"}, "running; by command; due 2023-11-14 22:13:20"),
+        ({"state": "running", "message": "schedule"}, "running; its time has come; due 2023-11-14 22:13:20"),
+        ({"state": "ended", "reason": "code", "message": "exited with 7"}, "ended; code; exited with 7; due 2023-11-14 22:13:20"),
+        ({"state": "skipped", "message": "the run before went on"}, "skipped; the run before went on; due 2023-11-14 22:13:20"),
+    ],
+)
+def test_a_run_of_a_task_is_told_in_words(psv: Psv, fleet: FakeFleet, facts: dict[str, object], words: str) -> None:
+    """What it was begun for and when it was due, as a person reads it."""
+    fleet.told = [{"seq": 1, "kind": "task", "at": 1700000001.0, "bot": "job", "due_at": 1700000000.5, **facts}]
+    assert psv("events", env={"TZ": "UTC"}).stdout.rstrip("\n").endswith(f"job           {words}")
 
 
 def test_following_ends_with_the_fleet(psv: Psv, fleet: FakeFleet) -> None:

@@ -46,7 +46,7 @@ def test_a_bot_at_its_budget_is_held_until_a_start_is_due(fleet: LiveFleet) -> N
     fleet.up()
     held = fleet.until("a", state="FAILED", reason="budget")
     assert held["generation"] == 3 and 3000 < held["next_start_in_s"] <= 3602
-    assert "budget of 3 starts in 60 min" in fleet.detail("a")["what_to_do"] and "budget" in _notes(fleet, "a")[0]
+    assert "budget of 3 starts in 1h is used up" in fleet.detail("a")["what_to_do"] and "budget" in _notes(fleet, "a")[0]
     fleet.kill_role("psvd")
     again = fleet.until("a", state="FAILED", reason="budget")
     assert again["generation"] == 3 and 3000 < again["next_start_in_s"] <= 3602 and len(_notes(fleet, "a")) == 1

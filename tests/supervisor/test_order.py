@@ -145,6 +145,16 @@ def test_a_job_that_has_completed_opens_the_way(stamps: LiveFleet) -> None:
     assert notes(stamps)[:3] == [("migrate", "began"), ("migrate", "ended"), ("app", "began")]
 
 
+def test_who_waits_for_a_task_is_told_so_and_started_after_a_run(stamps: LiveFleet) -> None:
+    """Before its first run a task has not failed: it only was not run yet."""
+    stamps.configure(f'[bots.app]\n{_PROGRAM}depends_on = [{{ bot = "job", until = "completed" }}]\n[bots.job]\ncommand = ["true"]\nschedule = {{ every = "1h" }}\n')
+    stamps.up()
+    stamps.until("app", state="FAILED", reason="dependency")
+    assert stamps.detail("app")["waits_for"] == "waits for job, a task that has not run yet"
+    assert stamps.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
+    stamps.until("app", state="RUNNING")
+
+
 def test_the_fleet_is_stopped_in_reverse(stamps: LiveFleet) -> None:
     """Each is asked when those that need it have ended; who needs nobody and is needed by nobody is asked at once."""
     stamps.configure(

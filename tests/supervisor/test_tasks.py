@@ -114,6 +114,18 @@ def test_queued_runs_follow_one_another(fleet: LiveFleet) -> None:
     assert [run["reason"] for run in ended(fleet, "job", 3)] == ["clean"] * 3
 
 
+@pytest.mark.parametrize(("schedule", "words"), [('every = "1h"', "the next one begins when its time comes"), ('at = "2020-01-01"', "no other is to come")])
+def test_a_restart_leaves_a_run_alone_and_says_so(fleet: LiveFleet, schedule: str, words: str) -> None:
+    """Each run takes the code on disk by itself; the one that goes on is not cut off."""
+    fleet.configure(f'[bots.job]\ncommand = ["sleep", "1000"]\nschedule = {{ {schedule} }}')
+    fleet.up()
+    fleet.call("task.run", names=["job"])
+    pid = fleet.until("job", state="RUNNING")["pid"]
+    for verb in ("restart", "start"):
+        assert fleet.call(f"bot.{verb}", names=["job"])[0]["message"] == f"its run goes on; {words}"
+    assert fleet.bot("job")["pid"] == pid
+
+
 def test_a_run_that_takes_too_long_is_ended(fleet: LiveFleet) -> None:
     """Reason timeout, FAILED; a psvd that is replaced meanwhile does not begin the time anew."""
     fleet.configure('[bots.job]\ncommand = ["sleep", "1000"]\nschedule = { every = "1h", timeout = "2s" }')

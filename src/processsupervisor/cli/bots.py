@@ -72,9 +72,18 @@ def when(at: object) -> str:
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
 
 
-def moment(at: object) -> str:
-    """Return an epoch time as local time to the second, or "-"."""
-    return when(at)[:19]
+def moment(at: object, zone: object = None) -> str:
+    """Return an epoch time as local time to the second, or "-"; where the clock of `zone` shows another, by that one, with its name."""
+    if not isinstance(at, (int, float)) or not isinstance(zone, str):
+        return when(at)[:19]
+    import zoneinfo  # here: few tasks have a zone of their own
+
+    try:
+        there = datetime.fromtimestamp(at, zoneinfo.ZoneInfo(zone))
+    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        return when(at)[:19]
+    is_same = there.utcoffset() == datetime.fromtimestamp(at).astimezone().utcoffset()
+    return when(at)[:19] if is_same else f"{there:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def summary(row: Row) -> str:
@@ -167,7 +176,8 @@ def _program(summary: object) -> str:
 
 def _exit_line(last: Row) -> str:
     how = _text(last.get("signal"), "") or (f"code {last['exit_code']}" if last.get("exit_code") is not None else "")
-    line = f"{when(last.get('at'))}  {_text(last.get('reason'))} {how}".rstrip()
+    reason = _text(last.get("reason"))
+    line = f"{when(last.get('at'))}  {how if how.startswith(f'{reason} ') else f'{reason} {how}'.rstrip()}"
     raised = last.get("exception")
     if isinstance(raised, dict):
         line += f"; {raised.get('type')}: {raised.get('message')} ({raised.get('file')}:{raised.get('line')})"

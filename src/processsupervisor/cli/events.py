@@ -9,7 +9,7 @@ import json
 import time
 from typing import TypedDict, Unpack
 
-from processsupervisor.cli.bots import when
+from processsupervisor.cli.bots import moment, when
 from processsupervisor.cli.session import Session, json_text
 from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, UsageError
@@ -17,6 +17,7 @@ from processsupervisor.kernel.units import format_duration
 
 _RETRY_S = 0.1
 _BETWEEN = "; "
+_WHY = {"schedule": "its time has come", "missed": "its time was missed", "command": "by command"}
 _SHOWN_ELSEWHERE = frozenset({"seq", "kind", "at", "bot"})
 
 Event = dict[str, object]
@@ -123,6 +124,10 @@ def _words(event: Event) -> str:
         case "hook":
             took = event.get("took_s")
             return str(event.get("message") or f"{event.get('hook')} ok in {format_duration(float(str(took or 0)))}")
+        case "task":
+            message = str(event.get("message") or "")
+            due = f"due {moment(event['due_at'])}" if isinstance(event.get("due_at"), (int, float)) else ""
+            return _joined(str(event.get("state")), _reason(event), _WHY.get(message, message), due)
         case "health":
             return _joined(str(event.get("health")), str(event.get("message") or ""))
         case "hang":

@@ -41,8 +41,10 @@ def history(session: Session, command: Command, *, names: list[str], limit: int)
 def _line(row: Row) -> list[str]:
     last = row.get("running") or row.get("last")
     run: Row = last if isinstance(last, dict) else {}
-    begins = moment(row.get("next_run_at")) if row.get("wanted") != "down" else "stopped"
-    return [str(row.get("name")), str(row.get("state")), _schedule(row.get("schedule")), begins, moment(run.get("started_at")),
+    schedule = row.get("schedule")
+    zone = schedule.get("tz") if isinstance(schedule, dict) else None
+    begins = moment(row.get("next_run_at"), zone) if row.get("wanted") != "down" else "stopped"
+    return [str(row.get("name")), str(row.get("state")), _schedule(schedule), begins, moment(run.get("started_at"), zone),
             _took(run), _result(run) if run else "-"]
 
 
@@ -60,8 +62,9 @@ def _schedule(schedule: object) -> str:
 
 
 def _run_line(row: Row) -> list[str]:
-    return [moment(row.get("due_at")), str(row.get("bot")), str(row.get("why")), str(row.get("state")), moment(row.get("started_at")),
-            _took(row), _result(row), str(row.get("generation") or "-")]
+    zone = row.get("tz")
+    return [moment(row.get("due_at"), zone), str(row.get("bot")), str(row.get("why")), str(row.get("state")),
+            moment(row.get("started_at"), zone), _took(row), _result(row), str(row.get("generation") or "-")]
 
 
 def _took(run: Row) -> str:

@@ -23,12 +23,17 @@ async def run(port: FleetPort, emit: Emit, *, names: list[str], wait: bool, time
 async def history(port: FleetPort, emit: Emit, *, names: list[str], limit: int) -> object:
     """Return the newest `limit` runs of the tasks together, oldest first."""
     chosen = port.select(names, None)
-    found = [name for name in chosen if port.task(name) is not None]
+    found = {name: _zone(task) for name in chosen if (task := port.task(name)) is not None}
     if names and not found:
         raise Refused(f"{chosen[0]} is no task", hint="psv task list shows all")
-    rows = [(str(row["due_at"]), row) for name in found for row in port.task_history(name, limit)]
+    rows = [(str(row["due_at"]), row | {"tz": zone}) for name, zone in found.items() for row in port.task_history(name, limit)]
     rows.sort(key=lambda pair: float(pair[0]))
     return [row for _, row in rows][-limit:]
+
+
+def _zone(task: dict[str, object]) -> object:
+    schedule = task.get("schedule")
+    return schedule.get("tz") if isinstance(schedule, dict) else None
 
 
 COMMANDS = (

@@ -162,8 +162,8 @@ class _Check:
             specs[name] = self._bot(name, table, scope, types, site)
         for name, warning in shared_lock_files({n: s for n, s in specs.items() if n not in self.faulty}):
             self._report(warning, ("bots", name, *warning.path), name)
-        for name, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
-            self._report(finding, self.merged[name][0].place(finding.path), name)
+        for name, where, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
+            self._report(finding, self.merged[where][0].place(finding.path), name)
         return specs
 
     def _bot(self, name: str, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None], site: Site) -> BotSpec:

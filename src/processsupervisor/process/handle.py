@@ -29,7 +29,7 @@ from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Alarm, Countdown, wait_patiently
 from processsupervisor.process.pausing import Pausing
-from processsupervisor.process.readiness import Readiness
+from processsupervisor.process.readiness import Readiness, too_late
 from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
@@ -290,7 +290,7 @@ class BotHandle:
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
-            self.put_down(Reason.START_TIMEOUT)
+            self.put_down(Reason.START_TIMEOUT, too_late(self.spec["ready"], float(self.spec["start_timeout_s"])))
 
     async def _stop_ladder(self, generation: int, within_s: float = float("inf")) -> None:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""

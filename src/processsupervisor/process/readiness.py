@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from processsupervisor.config.spec import ReadySpec
+from processsupervisor.observe.redact import redact
 from processsupervisor.process.reach import accept, answer
 from processsupervisor.process.tree import descendants_of
 
@@ -33,6 +34,27 @@ async def _until(probe: Callable[[], Awaitable[None]]) -> None:
                 return
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+
+
+def goal_of(ready: ReadySpec) -> str:
+    """Return what a bot that is STARTING waits for, in words; an address without a password in it."""
+    match ready["kind"]:
+        case "log":
+            return f"a line of its output that matches {ready['value']}"
+        case "tcp":
+            return f"port {ready['value']} of 127.0.0.1 to accept"
+        case "http":
+            return redact(f"{ready['value']} to answer 2xx or 3xx")
+        case "notify":
+            return "READY=1 by sd_notify"
+        case "after":
+            return f"it to have run for {float(ready['value'] or 0.0):g} s"
+    return "it to say that it is ready"
+
+
+def too_late(ready: ReadySpec, timeout_s: float) -> str:
+    """Return why a start was given up."""
+    return f"not ready within {timeout_s:g} s: waited for {goal_of(ready)}"
 
 
 class NotifySocket:

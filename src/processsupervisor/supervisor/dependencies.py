@@ -112,6 +112,8 @@ def _words(other: BotHandle | None, entry: DependencySpec) -> str:
         return f"{name}, which this fleet does not run"
     if other.life.state in (State.STOPPED, State.TERMINATED) and other.wanted is Wanted.DOWN:
         return f"{name}, which is stopped (psv start {name})"
+    if other.spec.get("schedule") and other.life.state is State.TERMINATED:
+        return f"{name}, a task that has not run yet"
     if _is_resting(other):
         return f"{name}, which is {other.life.state} ({other.reason or 'no reason'})"
     return f"{name} {_GOALS[entry['until']]}"

@@ -72,6 +72,10 @@ class HookRunner:
             raise Exhausted(why)
         return why
 
+    def is_before_start(self, bot: str) -> bool:
+        """Tell whether the hook before the start of a bot runs, or waits for its turn."""
+        return bot in self._starting
+
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
         """See process.hooks.Hooks."""
         if self._hook(bot, f"before_{step}") is None:

@@ -156,7 +156,8 @@ class Manager:
         """See FleetPort."""
         handle = self._fleet.handles[name]
         sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
-        return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
+        is_hooked = self._fleet.hooks.is_before_start(name)
+        return view.detail(handle, sample, next_run_at, is_hooked=is_hooked) | self._fleet.care.vitals(handle)
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""

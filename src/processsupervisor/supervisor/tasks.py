@@ -261,6 +261,8 @@ class Tasks:
         if handle.wanted is Wanted.DOWN:
             task.anew(self.runs)
             self._look.set()
+        if task.running is not None and handle.life.state in HAS_PROCESS - {State.STOPPING}:
+            return f"its run goes on; {'the next one begins when its time comes' if task.next is not None else 'no other is to come'}"
         return "runs when its time comes" if task.next is not None else "no run is to come"
 
     def unschedule(self, handle: BotHandle) -> None:
