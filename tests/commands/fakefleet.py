@@ -160,7 +160,10 @@ class FakeFleet:
     async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         if self.task(name) is None:
             raise Refused(f"{name} is no task", hint="give it a schedule")
-        return {"name": name, "ok": True, "state": "STARTING", "message": "running", "code": ""}
+        return {"name": name, "ok": True, "state": "STARTING", "message": "running", "code": "", "run": 7}
+
+    async def task_outcome(self, name: str, number: int, timeout_s: float) -> dict[str, object]:
+        return {"name": name, "ok": True, "state": "TERMINATED", "message": f"run {number} is clean", "code": "", "run": number}
 
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
         self.audited.append((caller.name, op))

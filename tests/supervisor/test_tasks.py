@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from contextlib import closing
 from typing import Any
@@ -14,7 +17,8 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.ipc.client import ControlClient
+from processsupervisor.kernel.errors import AnswerLost, PsvError
 
 NOTE = 'command = ["sh", "-c", "echo ran $$ >> runs.txt; echo said $$"]'
 
@@ -250,3 +254,32 @@ def test_a_run_that_cannot_be_launched_is_a_result_and_the_next_one_may_be(fleet
     fleet.write("later.sh", "#!/bin/sh\necho there\n").chmod(0o755)
     assert fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
     assert [(run["reason"], run["state"]) for run in history(fleet, "job")] == [("config", "ended"), ("clean", "ended")]
+
+
+def test_who_waits_for_a_run_learns_its_end_though_psvd_is_killed(fleet: LiveFleet) -> None:
+    """`psv task run --wait` goes on with the next psvd, says how the run ended, and nothing runs twice."""
+    fleet.configure('[bots.job]\ncommand = ["sh", "-c", "echo ran >> runs.txt; while [ ! -e go ]; do sleep 0.05; done; exit 4"]\nschedule = { every = "1h" }')
+    fleet.up()
+    argv = [sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "task", "run", "job", "--wait"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+        fleet.until("job", state="RUNNING")
+        fleet.kill_role("psvd")
+        assert waiting.stderr is not None and "waiting for the next one" in waiting.stderr.readline()
+        fleet.write("go", "")
+        _, said = waiting.communicate(timeout=30)
+    assert (waiting.returncode, said) == (1, "psv: job: exited with 4 (FAILED)\n")
+    assert runs(fleet) == ["ran"] and len(history(fleet, "job")) == 1
+
+
+def test_an_answer_that_is_lost_is_not_the_absence_of_a_supervisor(fleet: LiveFleet) -> None:
+    """It may have been done, so nobody is told to do it again."""
+    fleet.configure('[bots.x]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]\nstop = { timeout = "20s" }')
+    fleet.up()
+    with ControlClient(fleet.paths, timeout_s=30.0) as client:
+        answers = client.stream("bot.restart", {"names": ["x"]})
+        waiting = threading.Timer(0.0, lambda: (fleet.until("x", state="RESTARTING"), fleet.kill_role("psvd")))
+        waiting.start()
+        with pytest.raises(AnswerLost) as caught:
+            next(answers)
+    waiting.join()
+    assert caught.value.exit_status == 1 and "may have been done" in caught.value.hint

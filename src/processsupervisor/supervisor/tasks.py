@@ -284,6 +284,12 @@ class Tasks:
         self._launch(task)
         return run
 
+    def find(self, name: str, number: int) -> Run | None:
+        """Return one run of a task by its number, None when it is not kept."""
+        task = self._tasks[name]
+        is_open = [run for run in (task.running, *task.queue) if run is not None and run.id == number]
+        return is_open[0] if is_open else self.runs.get(name, number)
+
     async def wait_for(self, run: Run, timeout_s: float) -> bool:
         """Wait until a run is over, one way or the other; False at the deadline."""
         with self._fleet.events.queue() as queue, contextlib.suppress(TimeoutError):
