@@ -47,7 +47,7 @@ class Chronicle:
         """
 
         def concerns(event: Event) -> bool:
-            return bots is None or event.get("bot") in bots or event.get("kind") == "down"
+            return not event.get("is_restored") and (bots is None or event.get("bot") in bots or event.get("kind") == "down")
 
         begin = self._begin(after, limit)
         with self._events.queue(concerns) as queue:  # before reading: nothing falls in between
@@ -93,6 +93,8 @@ class Chronicle:
         self._pending = []
 
     def _take(self, event: Event) -> None:
+        if event.get("is_restored"):
+            return
         self._pending.append(event)
         del self._pending[:-PENDING_EVENTS]
 
