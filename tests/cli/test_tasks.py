@@ -7,7 +7,7 @@ import json
 from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
-TASK_KEYS = ["name", "schedule", "state", "wanted", "next_run_at", "queued", "running", "last"]
+TASK_KEYS = ["name", "schedule", "state", "wanted", "next_run_at", "queued", "running", "last", "error"]
 RUN_KEYS = "bot due_at why state generation started_at ended_at duration_s reason exit_code signal message".split()
 
 

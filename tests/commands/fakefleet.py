@@ -151,7 +151,7 @@ class FakeFleet:
         run = {"bot": name, "due_at": 1700000000.0, "why": "schedule", "state": "ended", "generation": 1, "started_at": 1700000000.5,
                "ended_at": 1700000002.5, "duration_s": 2.0, "reason": "code", "exit_code": 3, "signal": None, "message": "exited with 3"}
         schedule = {"cron": "0 4 * * *", "every_s": None, "at": None, "tz": "Europe/Berlin"}
-        return {"name": name, "schedule": schedule, "state": "FAILED", "wanted": "up", "next_run_at": 1700000100.0, "queued": 0, "running": None, "last": run}
+        return {"name": name, "schedule": schedule, "state": "FAILED", "wanted": "up", "next_run_at": 1700000100.0, "queued": 0, "running": None, "last": run, "error": None}
 
     def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
         task = self.task(name)

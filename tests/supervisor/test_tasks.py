@@ -283,3 +283,22 @@ def test_an_answer_that_is_lost_is_not_the_absence_of_a_supervisor(fleet: LiveFl
             next(answers)
     waiting.join()
     assert caught.value.exit_status == 1 and "may have been done" in caught.value.hint
+
+
+def test_a_task_with_a_mistake_in_its_schedule_is_a_task_all_the_same(fleet: LiveFleet) -> None:
+    """It is listed with what is wrong, its results stay to be seen, and it runs when it is corrected; the mark of before is kept."""
+    toml = f'[bots.job]\n{NOTE}\nschedule = {{ cron = "0 5 * * *" }}'
+    fleet.configure(toml)
+    fleet.up()
+    fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)
+    fleet.down()
+    fleet.configure(toml.replace("0 5", "0 25"))
+    fleet.up()
+    found = task(fleet, "job")
+    assert (found["state"], found["next_run_at"], found["last"]["reason"]) == ("FAILED", None, "clean") and "0 25" in found["error"]
+    assert [run["generation"] for run in history(fleet, "job")] == [1]
+    assert "cannot be started" in fleet.call("task.run", names=["job"])[0]["message"]
+    fleet.down()
+    fleet.configure(toml)
+    fleet.up()
+    assert task(fleet, "job")["error"] is None and task(fleet, "job")["next_run_at"]

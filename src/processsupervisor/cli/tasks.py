@@ -21,6 +21,8 @@ def list_tasks(session: Session, command: Command, *, names: list[str], type: st
         session.print_json(rows)
     elif rows:
         print_table(("NAME", "STATE", "SCHEDULE", "NEXT RUN", "LAST RUN", "TOOK", "RESULT"), [_line(row) for row in rows], right=("TOOK",))
+    elif names or type:
+        session.note("none of these is a task; psv task list shows all")
     else:
         session.note("no bot is a task; give one a schedule in fleet.toml")
     return EXIT_OK
@@ -68,7 +70,7 @@ def _line(row: Row) -> list[str]:
     run: Row = last if isinstance(last, dict) else {}
     begins = moment(row.get("next_run_at")) if row.get("wanted") != "down" else "stopped"
     return [str(row.get("name")), str(row.get("state")), _schedule(row.get("schedule")), begins, moment(run.get("started_at")),
-            _took(run), _result(run) if run else "-"]
+            _took(run), f"config: {row['error']}" if row.get("error") else _result(run) if run else "-"]
 
 
 def _schedule(schedule: object) -> str:

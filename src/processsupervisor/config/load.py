@@ -16,7 +16,7 @@ from processsupervisor.config.logins import default_budget
 from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
-from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, guess_kind, web_spec
+from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, web_spec
 from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
 from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, Table, WebTable
 from processsupervisor.config.scopes import Layer, Merged, merge
@@ -177,7 +177,7 @@ class _Check:
         if type_name is not None and type_name not in types:
             text = f"found the unknown type {quoted(type_name)} of bot {quoted(name)}"
             self._report(Finding((), "unknown-type", text, did_you_mean(type_name, types, "types")), (*at, "type"), name)
-        broken = broken_spec(name, guess_kind(raw), type_name, self.paths.folder)
+        broken = broken_spec(name, [raw, *self._scopes_of(type_name)], type_name, self.paths.folder)
         if table is None or scope is None or (type_name is not None and types.get(type_name) is None):
             return broken
         layers = [Layer(("global",), scope.model_dump(exclude_unset=True))]
@@ -195,6 +195,12 @@ class _Check:
         for finding in findings or ([] if self.source.problems else check_bot(spec, site)):
             self._report(finding, merged.place(finding.path), name)
         return spec
+
+    def _scopes_of(self, type_name: str | None) -> list[Any]:
+        """Return the tables of a type and [global] as they stand in the file."""
+        values = self.source.values or {}
+        types = values.get("types")
+        return [types.get(type_name) if isinstance(types, dict) else None, values.get("global")]
 
 
 def _merged(problems: list[Problem]) -> tuple[Problem, ...]:

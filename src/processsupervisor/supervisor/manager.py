@@ -261,7 +261,7 @@ class Manager:
 
     def task(self, name: str) -> dict[str, object] | None:
         """See FleetPort."""
-        return self._fleet.tasks.describe(name) if self._is_task(name) else None
+        return self._fleet.tasks.describe(name)
 
     def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""

@@ -63,9 +63,13 @@ class Tasks:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
         self._tasks: dict[str, Task] = {}
+        self._named: dict[str, BotHandle] = {}
+        """All bots that are meant to be tasks, also those whose schedule cannot be used."""
         for handle in handles:
             if (spec := handle.spec.get("schedule")) is not None:
-                self._add(handle, spec)
+                self._named[handle.name] = handle
+                if spec["cron"] or spec["every_s"] or spec["at"]:  # else its table cannot be read: it is FAILED, and says so
+                    self._add(handle, spec)
         self._look = asyncio.Event()
 
     def _add(self, handle: BotHandle, spec: ScheduleSpec) -> None:
@@ -298,13 +302,15 @@ class Tasks:
                     await queue.get()
         return run.state in (RunState.ENDED, RunState.SKIPPED)
 
-    def describe(self, name: str) -> dict[str, object]:
-        """Return the object of `psv task list --json`."""
-        task = self._tasks[name]
+    def describe(self, name: str) -> dict[str, object] | None:
+        """Return the object of `psv task list --json`, None for what is no task."""
+        if (handle := self._named.get(name)) is None:
+            return None
+        task = self._tasks.get(name)
         newest = [run for run in self.runs.newest(name, 20) if run.state is RunState.ENDED]
         return {
-            "name": name, "schedule": dict(task.spec), "state": task.handle.life.state, "wanted": task.handle.wanted,
-            "next_run_at": self.next_run_at(name), "queued": len(task.queue),
-            "running": task.running.to_json() if task.running is not None else None,
-            "last": newest[-1].to_json() if newest else None,
+            "name": name, "schedule": dict(handle.spec["schedule"] or {}), "state": handle.life.state, "wanted": handle.wanted,
+            "next_run_at": self.next_run_at(name), "queued": len(task.queue) if task is not None else 0,
+            "running": task.running.to_json() if task is not None and task.running is not None else None,
+            "last": newest[-1].to_json() if newest else None, "error": handle.spec["error"],
         }  # fmt: skip
