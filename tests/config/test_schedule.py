@@ -108,3 +108,11 @@ schedule = { at = [2026-12-24T18:00:00, "2027-01-01"] }
     schedule = bot(loaded, "b")["schedule"]
     assert schedule is not None and schedule["at"] == ["2026-12-24T18:00:00", "2027-01-01T00:00:00"]
     assert (schedule["cron"], schedule["tz"], schedule["missed"], schedule["keep"]) == (None, None, "once", 100)
+
+
+def test_a_machine_without_a_usable_time_zone_is_a_warning_for_who_goes_by_it(load, monkeypatch):
+    """The task is not refused: it runs, by UTC."""
+    monkeypatch.setenv("TZ", "Nowhere/City")
+    problem = only(load("[fleet]\nname = 'f'\n" + TASK.format("cron = '@daily'")))
+    assert (problem.code, problem.severity, problem.line) == ("time-zone", "warning", 5) and "Nowhere/City" in problem.message
+    assert not load("[fleet]\nname = 'f'\n" + TASK.format("every = '1h'")).problems

@@ -302,3 +302,12 @@ def test_a_task_with_a_mistake_in_its_schedule_is_a_task_all_the_same(fleet: Liv
     fleet.configure(toml)
     fleet.up()
     assert task(fleet, "job")["error"] is None and task(fleet, "job")["next_run_at"]
+
+
+def test_a_time_zone_that_does_not_exist_is_noted(fleet: LiveFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psvd itself says that its tasks go by UTC."""
+    monkeypatch.setenv("TZ", "Nowhere/City")
+    fleet.configure(f'[bots.job]\n{NOTE}\nschedule = {{ cron = "0 5 * * *" }}')
+    fleet.up()
+    (note,) = [note["message"] for note in fleet.call("fleet.status")["notes"] if note["subject"] == "time zone"]
+    assert "Nowhere/City" in note and "UTC" in note

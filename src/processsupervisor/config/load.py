@@ -23,6 +23,7 @@ from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
 from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec
+from processsupervisor.config.taskrules import zone_warnings
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
 T = TypeVar("T", bound=Table)
@@ -162,6 +163,8 @@ class _Check:
             specs[name] = self._bot(name, table, scope, types, site)
         for name, warning in shared_lock_files({n: s for n, s in specs.items() if n not in self.faulty}):
             self._report(warning, ("bots", name, *warning.path), name)
+        for name, finding in zone_warnings({n: spec for n, (_, spec) in self.merged.items()}):
+            self._report(finding, self.merged[name][0].place(finding.path), name)
         for name, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
             self._report(finding, self.merged[name][0].place(finding.path), name)
         return specs

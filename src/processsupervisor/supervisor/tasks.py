@@ -26,6 +26,7 @@ from processsupervisor.supervisor.adoption import Outcome
 from processsupervisor.supervisor.due import MAX_MISSED, Why, plan
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.runs import Run, Runs, RunState
+from processsupervisor.supervisor.schedule import zone_problem
 from processsupervisor.supervisor.store import Store
 from processsupervisor.supervisor.task import Task
 
@@ -82,6 +83,10 @@ class Tasks:
     def get(self, name: str) -> Task | None:
         """Return the task of a bot, None when it is none."""
         return self._tasks.get(name)
+
+    def zone_problem(self) -> str:
+        """Return what is wrong with the machine's time zone, if a task goes by it."""
+        return next((problem for task in self._tasks.values() if (problem := zone_problem(task.spec))), "")
 
     def next_run_at(self, name: str) -> float | None:
         """Return when a bot's next run begins, None when none is to come."""
