@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ _SETTLES_S = 0.05
 _MOST_BYTES = 64 * 1024
 _BEFORE_THE_PROGRAM = ("/processsupervisor/zygote/", "/processsupervisor/boot.py")
 """Frames of ours below the bot's first one; they are the same in every bot."""
+_THREAD = re.compile(r"\n(?=(?:Current thread|Thread) 0x)")
 _TAKEN_AWAY = "the program has taken the signal away that asks for it"
 _NO_ANSWER = f"no answer within {ANSWER_S:g} s"
 
@@ -87,7 +89,7 @@ class Dumper:
             return
         finally:
             os.close(descriptor)
-        dump.stacks, dump.tasks = _text(stacks.content), _text(tasks.content.removesuffix(TASKS_END))
+        dump.stacks, dump.tasks = main_first(_text(stacks.content)), _text(tasks.content.removesuffix(TASKS_END))
         for name, answer in (("stacks", stacks), ("tasks", tasks)):
             if answer.why_not:
                 dump.lack(answer.why_not, name)
@@ -142,6 +144,17 @@ class _Settled:
         if len(content) != self._length:
             self._length, self._since_mono = len(content), mono()
         return bool(content) and mono() - self._since_mono >= _SETTLES_S
+
+
+def main_first(stacks: str) -> str:
+    """Return faulthandler's stacks with the main thread's before all others: the loop turns there, so what hangs does it there.
+
+    The interpreter lists its threads from the youngest to the oldest. Beyond 100 it leaves the oldest out, with three dots in their place.
+    """
+    threads = _THREAD.split(stacks)
+    if len(threads) < 2 or not threads[-1].strip() or threads[-1].rstrip().endswith("\n..."):
+        return stacks
+    return "\n\n".join(thread.strip("\n") for thread in (threads[-1], *threads[:-1]) if thread.strip())
 
 
 def _text(content: bytes) -> str:
