@@ -87,6 +87,7 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.is_adopted = asyncio.Event()
         self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
+        self.on_changed: Callable[[Transition], object] = lambda _transition: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
         self._doubts = Doubts(self.take_back, lambda: self.keeper.pid is not None)
@@ -311,6 +312,7 @@ class Fleet:
             self.zygotes.pins.drop(transition.bot)
         self.hooks.on_transition(transition)
         self._ledger.note(transition)
+        self.on_changed(transition)
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
         if self._flush is None:
