@@ -79,8 +79,11 @@ async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
     assert _n(await life.read(after="7")) == [7, 8, 9]
     assert _n(await life.read(after="7", bots={"b"})) == [7, 9]
     assert [event["seq"] for event in await life.read(limit=20)] == list(range(1, 11))
+    assert _n(await life.read(after="3", limit=2)) == [8, 9] and _n(await life.read(after="10")) == []
     with pytest.raises(UsageError):
         await life.read(after="soon")
+    with pytest.raises(UsageError, match="the newest event has seq 10"):
+        await life.read(after="11")
 
 
 async def test_the_next_psvd_goes_on_and_passes_nothing_over(path: Path) -> None:
@@ -339,3 +342,16 @@ async def test_a_follower_hears_nothing_that_is_only_restored(tmp_path: Path) ->
     life.events.tell("exit", bot="x")
     assert [(event["kind"], event["seq"]) for event in heard] == [("transition", 0), ("exit", 1)]
     assert [event["kind"] for event in await life.read()] == ["exit"]
+
+
+@pytest.mark.parametrize("verb", ["events", "logs"])
+def test_ctrl_c_ends_a_follow_with_130(fleet: LiveFleet, verb: str) -> None:
+    """As it ends every other command, and without a traceback."""
+    fleet.configure('[bots.x]\ncommand = ["sh", "-c", "echo hello; exec sleep 1000"]\n')
+    fleet.up()
+    argv = [*PSV, "-C", str(fleet.folder), verb, "-f"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True) as following:
+        assert following.stdout is not None and following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        _, said = following.communicate(timeout=30)
+    assert (following.returncode, said) == (130, "")

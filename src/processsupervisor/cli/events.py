@@ -35,12 +35,7 @@ class Wish(TypedDict):
 
 def events(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
     """Print kept events, and with --follow what comes until the fleet is down."""
-    follower = _Follower(session, command, wish)
-    try:
-        follower.run()
-    except KeyboardInterrupt:
-        if not wish["follow"]:
-            raise
+    _Follower(session, command, wish).run()
     return EXIT_OK
 
 
@@ -75,7 +70,7 @@ class _Follower:
         """Follow one psvd to its end."""
         args = dict(self._wish)
         if self._shown is not None:
-            args["after"] = f"{self._shown}-{self._life}"
+            args["after"], args["limit"] = f"{self._shown}-{self._life}", None
         with self._session.client() as client:
             try:
                 for event in client.stream(self._command.name, args, timeout_s=0 if self._wish["follow"] else None):

@@ -40,7 +40,7 @@ class Chronicle:
         return next((event for row in rows if (event := json.loads(row[0])).get("kind") == kind), None)
 
     async def tell(self, emit: Emit, *, after: str | None, bots: Collection[str] | None, limit: int | None, is_followed: bool) -> None:
-        """Emit kept events, the newest `limit` or all that came `after` one, and with `is_followed` what happens from now on.
+        """Emit kept events, all or the newest `limit`, only those `after` one if it is given; with `is_followed` what happens from now on.
 
         First comes `{kind: "begin", life, seq}`. Where events are missing, `{kind: "lost", count}` stands in their place. `bots` None =
         everything, else only what is about these. Ends with the fleet. Raises UsageError for an `after` that is none.
@@ -54,7 +54,7 @@ class Chronicle:
             self._store.flush()
             last = self._events.seq
             await emit({"kind": "begin", "life": self._events.life, "seq": last})
-            for event in chain(self._missing(begin, bots), self._kept(begin, last, bots, limit if after is None else None)):
+            for event in chain(self._missing(begin, bots), self._kept(begin, last, bots, limit)):
                 await emit(event)
             while is_followed:
                 event = await queue.get()
@@ -121,8 +121,11 @@ class Chronicle:
         number, _, life = after.partition("-")
         if not number.isdigit() or len(number) > 18:
             raise UsageError(f'found --after "{after[:40]}", expected the seq of an event')
-        if life != self._events.life and (life or int(number) > self._events.seq):
+        if life and life != self._events.life:
             return min(int(number), self.begun)
+        if int(number) > self._events.seq:
+            hint = "is it of another fleet, or was psv.db replaced? Without --after the newest are shown"
+            raise UsageError(f"found --after {number}, and the newest event has seq {self._events.seq}", hint=hint)
         return int(number)
 
     def _missing(self, begin: int, bots: Collection[str] | None) -> Iterator[Event]:
