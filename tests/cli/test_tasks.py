@@ -7,7 +7,7 @@ import json
 from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
-TASK_KEYS = ["name", "schedule", "state", "wanted", "next_run_at", "queued", "running", "last"]
+TASK_KEYS = ["name", "schedule", "state", "wanted", "next_run_at", "queued", "running", "last", "error"]
 RUN_KEYS = "bot due_at why state generation started_at ended_at duration_s reason exit_code signal message tz".split()
 
 
@@ -24,6 +24,7 @@ def test_list_shows_tasks_only(psv: Psv, fleet: FakeFleet) -> None:
 def test_run_says_what_it_did(psv: Psv, fleet: FakeFleet) -> None:
     """One line a task; what is no task is refused with status 5, nothing named with status 2."""
     assert psv("task", "run", "legacy").stdout == "legacy STARTING: running\n"
+    assert psv("task", "run", "legacy", "--wait").stdout == "legacy TERMINATED: run 7 is clean\n"
     done = psv("task", "run", "alice")
     assert (done.returncode, done.stdout) == (5, "") and "alice is no task" in done.stderr
     assert psv("task", "run").returncode == 2

@@ -139,3 +139,11 @@ def test_a_schedule_that_is_hardly_meant_gets_a_warning(load, keys, code, words)
 def test_a_schedule_that_has_runs_to_come_gets_none(load, keys):
     """One time to come is enough, and jitter up to the interval keeps the order."""
     assert load(TASK.format(keys)).problems == ()
+
+
+def test_a_machine_without_a_usable_time_zone_is_a_warning_for_who_goes_by_it(load, monkeypatch):
+    """The task is not refused: it runs, by UTC."""
+    monkeypatch.setenv("TZ", "Nowhere/City")
+    problem = only(load("[fleet]\nname = 'f'\n" + TASK.format("cron = '@daily'")))
+    assert (problem.code, problem.severity, problem.line) == ("time-zone", "warning", 5) and "Nowhere/City" in problem.message
+    assert not load("[fleet]\nname = 'f'\n" + TASK.format("every = '1h'")).problems

@@ -382,3 +382,14 @@ def test_pause_and_resume_have_hooks_on_both_sides(fleet: LiveFleet) -> None:
     assert fleet.call("bot.resume", names=["x"])[0]["state"] == "RUNNING"
     eventually(lambda: "after_resume" in _names(fleet), "the resume is told")
     assert _names(fleet) == ["before_pause", "on_pause", "after_pause", "before_resume", "on_resume", "after_resume"]
+
+
+def test_who_reads_why_a_before_start_failed_is_sent_to_where_that_is(fleet: LiveFleet) -> None:
+    """The log of a bot that was never born is empty; what its hook printed is in psvd's."""
+    _script(fleet, "fail.sh", "#!/bin/sh\necho first; echo last; exit 3\n")
+    fleet.configure(BOT.replace('"0s" }\n    restart = { initial = "0s" }', '"0s" }\n    restart = { policy = "never" }') + _hooks(before_start='["./fail.sh"]'))
+    fleet.up()
+    fleet.until("x", state="FAILED", reason="start-failed")
+    advice = fleet.detail("x")["what_to_do"]
+    assert "psv logs" not in advice and "before_start" in advice and ".psv/logs/psv/psvd.log" in advice
+    assert "first\\nlast" in (fleet.folder / ".psv" / "logs" / "psv" / "psvd.log").read_text()

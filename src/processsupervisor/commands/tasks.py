@@ -20,6 +20,12 @@ async def run(port: FleetPort, emit: Emit, *, names: list[str], wait: bool, time
     return await for_each(port, port.run_task, port.select(names, None), wait, timeout_s)
 
 
+async def outcome(port: FleetPort, emit: Emit, *, name: str, run: int, timeout_s: float) -> object:
+    """Wait for the end of one run, whichever psvd began it."""
+    (bot,) = port.select([name], None)[:1]
+    return await port.task_outcome(bot, run, timeout_s)
+
+
 async def history(port: FleetPort, emit: Emit, *, names: list[str], limit: int) -> object:
     """Return the newest `limit` runs of the tasks together, oldest first."""
     chosen = port.select(names, None)
@@ -41,6 +47,10 @@ COMMANDS = (
     Command("task.run", "Run tasks now, as well as when their time comes", (
         NAMES, Arg("wait", "flag", False, "Wait until the run has ended", option=("--wait",)), TIMEOUT,
     ), "operate", run, verbs=("task run",), json=True),
+    Command("task.outcome", "Wait for the end of a run that task.run has begun", (
+        Arg("name", "text", None, "The task", required=True),
+        Arg("run", "integer", None, "Its number, as task.run gave it", required=True), TIMEOUT,
+    ), "view", outcome),
     Command("task.history", "List the runs of tasks: when they were due, how long they took, how they ended", (
         NAMES, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
     ), "view", history, verbs=("task history",), json=True),

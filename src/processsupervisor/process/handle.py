@@ -18,7 +18,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import LockHeld, SystemRefused, is_exhausted
-from processsupervisor.kernel.identity import Identity, read_stat, send_signal
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal, start_boottime
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
@@ -207,7 +207,7 @@ class BotHandle:
         elif not facts.get("is_ready"):
             left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
             self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
-            self._watch_readiness()
+            self._watch_readiness(boottime() - start_boottime(identity))
 
     def learn_secret(self, digest: str) -> None:
         """Take the digest of this generation's secret, lost with its record."""
@@ -284,9 +284,9 @@ class BotHandle:
     def _is_of_present_keeper(self) -> bool:
         return self._around.keeper.pid is not None and self._around.keeper.pid == self._reaper
 
-    def _watch_readiness(self) -> None:
+    def _watch_readiness(self, age_s: float = 0.0) -> None:
         if self.process is not None:
-            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready)
+            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready, age_s)
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:

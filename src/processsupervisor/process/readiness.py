@@ -105,20 +105,20 @@ class Readiness:
         self._notify = NotifySocket()
         return self._notify.address
 
-    def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None]) -> None:
-        """Begin to probe the process `pid` as the `ready` table of its spec says."""
-        probe = self._probe(ready, pid)
+    def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None], age_s: float = 0.0) -> None:
+        """Begin to probe the process `pid`, which has run for `age_s` unwatched, as the `ready` table of its spec says."""
+        probe = self._probe(ready, pid, age_s)
         if probe is None:
             return
         task = asyncio.get_running_loop().create_task(probe)
         self._task = task
         task.add_done_callback(lambda done: self._on_done(done, on_ready))
 
-    def _probe(self, ready: ReadySpec, pid: int) -> Coroutine[Any, Any, None] | None:
+    def _probe(self, ready: ReadySpec, pid: int, age_s: float) -> Coroutine[Any, Any, None] | None:
         value = ready.get("value")
         match ready["kind"]:
             case "after":
-                return asyncio.sleep(max(0.0, float(value or 0.0)))
+                return asyncio.sleep(max(0.0, float(value or 0.0) - age_s))
             case "tcp":
                 return _until(lambda: accept(int(value or 0)))
             case "http":

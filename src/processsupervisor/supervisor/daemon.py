@@ -23,6 +23,7 @@ from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
+from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.gates import WANTED
 from processsupervisor.supervisor.manager import Manager
@@ -46,6 +47,7 @@ class Psvd:
         self._descent = Descent(self._fleet)
         self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear)
+        self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -157,7 +159,7 @@ class Psvd:
         for number, handle in enumerate(self._fleet.line.in_order()):
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
-            has_waited = handle.life.state is State.FAILED and handle.reason == Reason.DEPENDENCY
+            has_waited = handle.life.state is State.FAILED and handle.reason in (Reason.DEPENDENCY, Reason.BUDGET)
             if (handle.life.state is State.INITIALIZING and handle.next_start_mono is None) or has_waited:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()

@@ -30,7 +30,7 @@ from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
-from processsupervisor.supervisor.runs import RunState
+from processsupervisor.supervisor.runs import Run, RunState
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
@@ -276,7 +276,7 @@ class Manager:
 
     def task(self, name: str) -> dict[str, object] | None:
         """See FleetPort."""
-        return self._fleet.tasks.describe(name) if self._is_task(name) else None
+        return self._fleet.tasks.describe(name)
 
     def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""
@@ -288,11 +288,21 @@ class Manager:
         refuse_wrong(self._fleet, handle)
         if not self._is_task(name):
             raise Refused(f"{name} is no task", hint=f"give it a schedule in fleet.toml; psv start {name} starts a bot")
-        run = self._fleet.tasks.call(handle)
-        if wait and not await self._fleet.tasks.wait_for(run, timeout_s):
-            return self._result(handle, False, "did not end in time; it goes on", "timeout")
+        return await self._outcome(handle, self._fleet.tasks.call(handle), timeout_s if wait else 0.0)
+
+    async def task_outcome(self, name: str, number: int, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        run = self._fleet.tasks.find(name, number) if self._is_task(name) else None
+        if run is None:
+            raise Refused(f"of this run of {name} nothing is kept any more", hint=f"see psv task history {name}")
+        return await self._outcome(self._fleet.handles[name], run, timeout_s)
+
+    async def _outcome(self, handle: BotHandle, run: Run, timeout_s: float) -> dict[str, object]:
+        """Wait for the end of a run, and say what came of it; 0 s: say how it is."""
+        if timeout_s and not await self._fleet.tasks.wait_for(run, timeout_s):
+            return self._result(handle, False, "did not end in time; it goes on", "timeout") | {"run": run.id}
         is_ok = run.reason in (None, Reason.CLEAN) and run.state is not RunState.SKIPPED
-        return self._result(handle, is_ok, run.message or (str(run.reason or run.state)))
+        return self._result(handle, is_ok, run.message or (str(run.reason or run.state))) | {"run": run.id}
 
     def _is_task(self, name: str) -> bool:
         return self._fleet.tasks.get(name) is not None

@@ -24,6 +24,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import owners
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
+from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.gates import RECOVER, RETRY
 
@@ -41,6 +42,7 @@ class Reconcile:
 
     def __init__(self, fleet: Fleet, *, is_cold: bool) -> None:
         self._fleet = fleet
+        self._failures = Failures(fleet)
         self._is_cold = is_cold
         self._waiting: dict[str, Finding] = {}
         self._ended = journal_by_identity(fleet.paths)
@@ -96,7 +98,7 @@ class Reconcile:
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(facts.get("restarts") or 0), int(facts.get("quick") or 0)
         if not self._is_cold:
-            self._fleet.alerts.recall(handle.name, facts.get("reason"))
+            self._failures.recall(handle, facts)
             handle.reason = Reason.CRASH_LOOP if facts.get("reason") == Reason.CRASH_LOOP else handle.reason
         if facts.get("state") not in RESTING:
             self._fleet.zygotes.recall(handle.name, str(facts.get("via") or ""))

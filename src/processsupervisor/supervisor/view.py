@@ -30,11 +30,15 @@ _ADVICE = {
     Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
     Reason.HANG: "read what the last exit says, its dump and psv logs {name}; it comes back by itself (see hang_after and health)",
-    Reason.START_FAILED: "read psv logs {name}",
+    Reason.START_FAILED: "correct what the last exit names; {name} comes back by itself, or at once by psv restart {name}",
     Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
 _UNHEALTHY = "it did not pass the checks that the last exit names: read psv logs {name}; it comes back by itself (see health)"
+_HOOK_FAILED = (
+    "correct its before_start in fleet.toml or what that runs (what it printed is in .psv/logs/psv/psvd.log); {name} comes back by itself, "
+    "or at once by psv restart {name}"
+)
 _CANNOT_TELL = (
     "cannot tell whether {name} still runs, so nothing is signalled and nothing started: see who holds .psv/run/bots/{name}/lock "
     "(lsof, also in other containers) and end it; {name} goes on by itself as soon as that is clear"
@@ -124,6 +128,8 @@ def what_to_do(handle: BotHandle) -> str:
         return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
     if reason == Reason.HANG and last is not None and last.message.startswith("unhealthy: "):
         return _UNHEALTHY.format(name=name)
+    if reason == Reason.START_FAILED and last is not None and last.message.startswith("before_start"):
+        return _HOOK_FAILED.format(name=name)
     return _ADVICE[Reason(reason)].format(name=name)
 
 
