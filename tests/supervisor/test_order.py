@@ -128,6 +128,50 @@ def test_a_command_on_a_bot_whose_dependency_is_stopped_says_what_to_do(stamps: 
     assert again["ok"] and stamps.bot("app")["generation"] == 3, "who ran without it goes on without it"
 
 
+def test_who_crashes_while_its_dependency_rests_comes_back_without_it(stamps: LiveFleet) -> None:
+    """Stopped, failed, psvd killed while it waits: none of it takes a bot down that went on; one that is on its way is waited for."""
+    stamps.write("db.env", "")
+    stamps.configure(
+        f'[global]\n{_PROGRAM}[bots.app]\ndepends_on = ["db"]\nrestart = {{ initial = "0s", base = "0.1s", max = "0.1s" }}\n[bots.db]\nenv_file = "db.env"\n'
+    )
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    os.kill(stamps.bot("app")["pid"], signal.SIGKILL)
+    found = stamps.until("app", state="RUNNING", generation=2)
+    stamps.write("db.env", "CODE=77\n")
+    stamps.call("bot.start", names=["db"])
+    stamps.until("db", state="FAILED", reason="auth")
+    os.kill(found["pid"], signal.SIGKILL)
+    found = stamps.until("app", state="RUNNING", generation=3)
+    stamps.write("db.env", "")
+    _close(stamps, "db")
+    stamps.call("bot.restart", names=["db"], wait=False)
+    os.kill(found["pid"], signal.SIGKILL)
+    stamps.until("app", state="RECOVERING", reason="dependency")
+    assert stamps.detail("app")["waits_for"] == "waits for db to be ready"
+    stamps.kill_role("psvd")
+    stamps.until("app", state="INITIALIZING", reason="dependency")
+    stamps.call("bot.stop", names=["db"])
+    stamps.until("app", state="RUNNING", generation=4)
+
+
+def test_a_restart_by_command_asks_for_nobody_who_is_stopped(stamps: LiveFleet) -> None:
+    """Whether the bot runs or has failed; a start does ask."""
+    stamps.write("app.env", "")
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\ndepends_on = ["db"]\nenv_file = "app.env"\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.write("app.env", "CODE=77\n")
+    os.kill(stamps.bot("app")["pid"], signal.SIGKILL)
+    stamps.until("app", state="FAILED", reason="auth")
+    stamps.write("app.env", "")
+    assert _results(stamps.call("bot.start", names=["app"]))["app"]["code"] == "refused"
+    again = _results(stamps.call("bot.restart", names=["app"]))["app"]
+    assert again["ok"] and again["state"] == "RUNNING"
+    rows = [row for row in stamps.call("bot.history", names=["app"]) if row.get("reason") == "anew"]
+    assert len(rows) == 1 and rows[0]["by"], "who asked for it is known"
+
+
 def test_a_job_that_has_completed_opens_the_way(stamps: LiveFleet) -> None:
     """`completed` is met by an end for good with code 0 only."""
     stamps.configure(

@@ -24,7 +24,6 @@ from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import Fleet
-from processsupervisor.supervisor.gates import WANTED
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.settings import take_settings
@@ -69,7 +68,7 @@ class Psvd:
         reach(CrashPoint.PSVD_LISTENS)
         self._fleet.keeper.tell("serving")
         _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})
-        await self._start_wanted()
+        await self._start_wanted(reconcile)
         reach(CrashPoint.PSVD_WANTED_STARTED)
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
@@ -152,7 +151,7 @@ class Psvd:
         except (OSError, ValueError):
             return False
 
-    async def _start_wanted(self) -> None:
+    async def _start_wanted(self, reconcile: Reconcile) -> None:
         self._fleet.companions.follow_all()
         for number, handle in enumerate(self._fleet.line.in_order()):
             if number % _BATCH == 0:
@@ -162,7 +161,7 @@ class Psvd:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()
                 else:
-                    self._fleet.start(handle, WANTED)
+                    self._fleet.start(handle, reconcile.how(handle.name))
 
     async def _settle(self) -> None:
         """Tell the keeper, and through it systemd, when all that is wanted is ready, has failed, or has to wait."""

@@ -40,7 +40,7 @@ from processsupervisor.supervisor.companions import Companions
 from processsupervisor.supervisor.dependencies import Dependencies
 from processsupervisor.supervisor.doubts import Doubts
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.gates import COMPANION, RECOVER
+from processsupervisor.supervisor.gates import ANEW, COMPANION, RECOVER
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.line import Line
@@ -345,5 +345,5 @@ class Fleet:
 
 def asked_by_of(transition: Transition) -> str | None:
     """Return who asked for a transition by a command that is being carried out now."""
-    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", Reason.ADMIN)
+    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", ANEW, Reason.ADMIN)
     return ASKING.get() if is_asked else None

@@ -27,6 +27,7 @@ from processsupervisor.supervisor import view
 from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
@@ -194,11 +195,11 @@ class Manager:
         if self._is_task(name):
             refuse_wrong(self._fleet, handle)
             return self._schedule(handle)  # each run takes the code on disk by itself
-        await want_up(self._fleet, handle, no_deps=no_deps)
+        await want_up(self._fleet, handle, no_deps=no_deps, is_restart=True)
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
-            self._fleet.start(handle, "command")
+            self._fleet.start(handle, ANEW)
         if handle.life.state in HAS_PROCESS and handle.generation == before:  # it runs, or was found to run after all
             handle.stop(is_restart=True)
         deadline = mono() + timeout_s
