@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
 
 _STAMP = """
@@ -53,6 +54,12 @@ def notes(fleet: LiveFleet) -> list[tuple[str, str]]:
     path = fleet.folder / "notes"
     lines = path.read_text().splitlines() if path.exists() else []
     return [(line.split()[0], line.split()[1]) for line in lines]
+
+
+def events(fleet: LiveFleet) -> list[dict[str, Any]]:
+    """Return all events of the fleet so far."""
+    with ControlClient(fleet.paths, timeout_s=30) as client:
+        return list(client.stream("fleet.events", {}))
 
 
 def _close(fleet: LiveFleet, bot: str) -> None:
@@ -257,6 +264,49 @@ def test_a_follower_is_restarted_once_after_each_end_of_its_companion(stamps: Li
     assert found["restarts"] == 0 and stamps.bot("other")["generation"] == 1
     ready = [name for name, word in notes(stamps) if word == "ready" and name != "other"]
     assert ready[-2:] == ["db", "app"]
+
+
+def test_a_restart_with_a_companion_names_it_and_nobody_else(stamps: LiveFleet) -> None:
+    """The event, the transition and the exit say why; who commanded the companion did not command the follower."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.call("bot.start", names=["db"])
+    stamps.until("app", state="RUNNING", generation=2)
+    rows = [row for row in stamps.call("bot.history", names=["app"]) if row["kind"] != "uptime" and row["generation"] == 1][-3:]
+    assert [(r["kind"], r["to"], r["reason"]) for r in rows[:2]] == [("transition", "RESTARTING", "dependency"), ("exit", None, "dependency")]
+    assert not any(row["by"] for row in rows) and "restarted with db" in rows[1]["message"]
+    told = [event for event in events(stamps) if event["kind"] == "restart"]
+    assert [(e["bot"], e["by"]) for e in told] == [("app", "policy")] and "with db" in told[0]["message"]
+
+
+def test_who_was_started_while_its_companion_was_away_is_restarted_too(stamps: LiveFleet) -> None:
+    """It lacks the companion as well as one that lived through the end; a fleet that comes up again restarts nobody."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.call("bot.restart", names=["app"])
+    stamps.call("bot.start", names=["db"])
+    stamps.until("app", state="RUNNING", generation=3)
+    stamps.down()
+    _close(stamps, "db")
+    stamps.up(wait=False)
+    stamps.until("app", state="RUNNING", generation=4)
+    _open(stamps, "db")
+    stamps.until("db", state="RUNNING")
+    assert stamps.bot("app")["state"] == "RUNNING" and stamps.bot("app")["generation"] == 4
+
+
+def test_a_restart_with_a_companion_that_the_budget_forbids_is_told(stamps: LiveFleet) -> None:
+    """It stays as it is, and psv status says so."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\nlogin_budget = {{ count = 1, within = "1h" }}\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.restart", names=["db"])
+    stamps.until("db", state="RUNNING", generation=2)
+    assert (stamps.bot("app")["state"], stamps.bot("app")["generation"]) == ("RUNNING", 1)
+    assert [n["subject"] for n in stamps.call("fleet.status")["notes"] if "not restarted with db" in n["message"]] == ["app"]
+    told = [event for event in events(stamps) if event["kind"] == "alert"]
+    assert [(e["bot"], e["what"]) for e in told] == [("app", "budget")]
 
 
 def test_a_waiting_bot_without_its_dependency_in_the_fleet_is_refused(stamps: LiveFleet) -> None:
