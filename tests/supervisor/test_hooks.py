@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,19 @@ def test_the_end_of_the_fleet_waits_for_hooks_within_its_time(fleet: LiveFleet) 
     fleet.up()
     fleet.down()
     assert _names(fleet) == ["after_exit"]
+
+
+def test_a_hook_that_the_end_of_the_fleet_cuts_off_is_told(fleet: LiveFleet) -> None:
+    """Those that run and those that wait: as an event before the last one, and in the log; nothing of them is left."""
+    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    fleet.configure(BOT + _hooks(after_stop='["./hang.sh"]', after_exit='["./hang.sh"]'))
+    fleet.up()
+    fleet.down()
+    rows = sqlite3.connect(fleet.paths.database).execute("SELECT event FROM events ORDER BY id").fetchall()
+    told = [event for (row,) in rows if (event := json.loads(row))["kind"] in ("hook", "down")]
+    assert sorted((e.get("hook"), e.get("outcome")) for e in told[:-1]) == [("after_exit", "let-go"), ("after_stop", "let-go")]
+    assert told[-1]["kind"] == "down" and "let-go" in (fleet.paths.own_logs / "psvd.log").read_text()
+    eventually(lambda: not _marked(fleet), "nothing of it is left")
 
 
 def test_pause_and_resume_have_hooks_on_both_sides(fleet: LiveFleet) -> None:

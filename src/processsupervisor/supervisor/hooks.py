@@ -24,6 +24,7 @@ from processsupervisor.supervisor.events import Events
 
 RUNNING_MOST = 4
 WAITING_MOST = 500
+_LET_GO_S = 0.5
 _log = logging.getLogger("psv.hooks")
 
 
@@ -121,9 +122,12 @@ class HookRunner:
         self._begin(self._follow(bot, name, hook, facts, wall()))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until no hook runs or waits, at most for `timeout_s`."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=max(0.0, timeout_s))
+        """Wait until no hook runs or waits, at most for `timeout_s`; those that are left are let go, and told."""
+        left = set(self._tasks)
+        for wait_s in (max(0.0, timeout_s), _LET_GO_S):
+            left = (await asyncio.wait(left, timeout=wait_s))[1] if left else left
+            for task in left:
+                task.cancel()
 
     def close(self) -> None:
         """Let go of all hooks: the processes between end them."""
@@ -149,10 +153,14 @@ class HookRunner:
             return {"outcome": "timed-out", "code": None, "tail": []}
 
     async def _follow(self, bot: str, name: str, hook: HookSpec, facts: Mapping[str, object], at: float) -> None:
+        began = mono()
         try:
             async with self._turns.setdefault(bot, asyncio.Lock()), self._after:
                 began = mono()
                 self._tell(bot, name, await self._run(bot, name, hook, facts, at, None), mono() - began)
+        except asyncio.CancelledError:
+            self._tell(bot, name, {"outcome": "let-go", "code": None, "tail": ["psvd ended before it was done"]}, mono() - began)
+            raise
         finally:
             self._waiting -= 1
 
