@@ -134,7 +134,7 @@ def test_a_stop_does_not_wait_for_the_hook_of_a_start(fleet: LiveFleet) -> None:
 
 def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     """A hook that hangs has half of stop.timeout, a bot that ignores SIGTERM the rest: the whole is not longer than said."""
-    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    _script(fleet, "hang.sh", "#!/bin/sh\necho it hangs here\nsleep 777\n")
     toml = BOT.replace('["sleep", "1000"]', """["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]""")
     fleet.configure(toml + '    stop = { timeout = "2s" }\n' + _hooks(before_stop='{ command = ["./hang.sh"], timeout = "10m" }'))
     fleet.up()
@@ -142,6 +142,7 @@ def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     assert fleet.call("bot.stop", names=["x"])[0]["state"] == "STOPPED"
     assert 1.5 < time.monotonic() - began < 6.0
     assert fleet.detail("x")["last_exit"]["signal"] == "SIGKILL"
+    assert "it hangs here" in (fleet.paths.own_logs / "psvd.log").read_text(), "what it printed is told"
     began = time.monotonic()
     fleet.call("bot.start", names=["x"])
     fleet.down()

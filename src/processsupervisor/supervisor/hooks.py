@@ -25,6 +25,7 @@ from processsupervisor.supervisor.events import Events
 RUNNING_MOST = 4
 WAITING_MOST = 500
 _LET_GO_S = 0.5
+_LATE_S = 1.0
 _log = logging.getLogger("psv.hooks")
 
 
@@ -146,9 +147,14 @@ class HookRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def _in_turn(self, bot: str, name: str, hook: HookSpec, limit_s: float | None) -> Result:
+        # The process between ends the hook at the limit and brings what it printed; it is let go only if it is late itself.
+        until = mono() + limit_s if limit_s is not None else None
         try:
-            async with asyncio.timeout(limit_s), self._before:
-                return await self._run(bot, name, hook, {}, wall(), limit_s)
+            async with asyncio.timeout(None if limit_s is None else limit_s + _LATE_S):
+                async with asyncio.timeout(limit_s) as patience, self._before:
+                    patience.reschedule(None)
+                    left_s = None if until is None else max(0.0, until - mono())
+                    return await self._run(bot, name, hook, {}, wall(), left_s)
         except TimeoutError:
             return {"outcome": "timed-out", "code": None, "tail": []}
 
@@ -168,7 +174,7 @@ class HookRunner:
         """Run one hook; returns what the process between says. Cancelled, it lets go of that, which ends the hook."""
         spec = self._spec_of(bot)
         assert spec is not None
-        timeout_s = min(float(hook["timeout_s"]), limit_s or float("inf"))
+        timeout_s = min(float(hook["timeout_s"]), float("inf") if limit_s is None else limit_s)
         event = {"hook": name, "bot": bot, "at": at, "fleet": str(self._paths.folder), **facts}
         return await run_job(self._paths, spec, hook["command"], timeout_s, env=hook["env"], event=event)
 
