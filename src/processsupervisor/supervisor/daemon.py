@@ -44,7 +44,7 @@ class Psvd:
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
         self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
