@@ -329,7 +329,7 @@ def test_who_waits_for_a_healthy_bot_is_started_when_its_checks_pass(fleet: Live
         [bots.db]
         command = ["sleep", "1000"]
         ready = { after = "0s" }
-        health = { exec = ["test", "-e", "well"], every = "1s", timeout = "0.9s", fail_after = 1000, settle = "0.1s" }
+        health = { exec = ["test", "-e", "well"], every = "1s", timeout = "0.9s", fail_after = 1, action = "none", settle = "0.1s" }
         [bots.app]
         command = ["sleep", "1000"]
         ready = { after = "0s" }
@@ -339,6 +339,9 @@ def test_who_waits_for_a_healthy_bot_is_started_when_its_checks_pass(fleet: Live
     fleet.until("db", state="RUNNING")
     waiting = eventually(lambda: (found := fleet.detail("app"))["waits_for"] and found, "app waits")
     assert "db" in waiting["waits_for"] and waiting["pid"] is None
+    waiting = eventually(lambda: "unhealthy" in (found := fleet.detail("app"))["waits_for"] and found, "it says how db is")
+    assert "waits for db to be healthy (unhealthy now: " in waiting["waits_for"] and "exit code 1" in waiting["waits_for"]
+    assert waiting["waits_on"] == fleet.bot("app")["waits_on"] == ["db"]
     fleet.write("well", "")
     fleet.until("app", state="RUNNING", generation=1)
     assert fleet.bot("db")["health"] == "healthy"

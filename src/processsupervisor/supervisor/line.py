@@ -70,6 +70,10 @@ class Line:
             self._leave(name)
         self.wake(name)
 
+    def waits_on(self, bot: str) -> list[str]:
+        """Return the bots that `bot` waits for, in the order of their names."""
+        return sorted(self._waiting[bot][1].bots) if bot in self._waiting else []
+
     def wake(self, bot: str) -> None:
         """Ask again about those that wait for `bot`."""
         if woken := self._by_bot.get(bot):

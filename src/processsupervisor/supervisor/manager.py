@@ -150,13 +150,14 @@ class Manager:
     def describe(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
-        return view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
+        shown = view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
+        return shown | {"waits_on": self._fleet.line.waits_on(name)}
 
     def detail(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
         sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
-        return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
+        return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle) | {"waits_on": self._fleet.line.waits_on(name)}
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
