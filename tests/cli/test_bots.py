@@ -44,6 +44,13 @@ def test_list_says_for_whom_a_bot_waits_and_which_check_it_fails(psv: Psv, fleet
     assert shown[2].endswith("xxx…") and "exec ./check.sh: exit code 1" in shown[2]
 
 
+def test_status_of_a_stopped_process_says_so(psv: Psv, fleet: FakeFleet) -> None:
+    """No check has failed yet, and it does nothing all the same: neither healthy nor in time."""
+    fleet.facts = {"alice": {"stopped": "stopped by a signal (SIGSTOP or the like)", "beat_age_s": 10.1, "lag_s": 0.002}}
+    shown = psv("bot", "status", "alice").stdout
+    assert "stopped, up" in shown and "stopped by a signal" in shown and "turned 10.1 s ago\n" in shown and "healthy" not in shown
+
+
 def test_list_says_that_the_keeper_is_gone(psv: Psv, fleet: FakeFleet, folder: Path) -> None:
     """The bots of such a fleet run, but nothing would be started again."""
     assert "the keeper is gone" in psv("ls").stderr

@@ -135,7 +135,8 @@ def _unwell(row: Row) -> str:
 
 def _details(row: Row) -> list[tuple[str, str]]:
     uptime, memory = _number(row.get("uptime_s")), _number(row.get("memory_bytes"))
-    health = [_text(row.get("health"), ""), f"up {format_duration(uptime)}" if uptime is not None else "",
+    health = ["stopped" if row.get("stopped") else _text(row.get("health"), ""),
+              f"up {format_duration(uptime)}" if uptime is not None else "",
               format_bytes(memory) if memory is not None else ""]
     lines = [
         (_text(row.get("name")), f"{_text(row.get('state'))}  (wanted {_text(row.get('wanted'))})"),
@@ -144,6 +145,8 @@ def _details(row: Row) -> list[tuple[str, str]]:
         ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
         ("  health", ", ".join(filter(None, health)) or "-"),
     ]
+    if row.get("stopped"):
+        lines.append(("", str(row["stopped"])))
     if row.get("health_message"):
         lines.append(("", str(row["health_message"])))
     proof_s = _number(row.get("connected_age_s"))
@@ -152,7 +155,8 @@ def _details(row: Row) -> list[tuple[str, str]]:
         lines.append(("  network", ("connected" if row["connected"] else "not connected") + said))
     beat_s, lag_s = _number(row.get("beat_age_s")), _number(row.get("lag_s"))
     if beat_s is not None:
-        lines.append(("  event loop", f"turned {beat_s:.1f} s ago, {1000 * (lag_s or 0.0):.0f} ms late"))
+        late = "" if row.get("stopped") else f", {1000 * (lag_s or 0.0):.0f} ms late"
+        lines.append(("  event loop", f"turned {beat_s:.1f} s ago{late}"))
     if summary(row):
         lines.append(("  reason", summary(row)))
     last = row.get("last_exit")
