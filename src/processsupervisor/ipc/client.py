@@ -40,7 +40,10 @@ def connect_unix(path: str | os.PathLike[str], timeout_s: float | None) -> socke
 def _absence(paths: FleetPaths) -> NoSupervisor:
     """Return the error for a fleet whose psvd cannot be reached; bots that live on without one are told of."""
     command = f"psv -C {shlex.quote(str(paths.folder))} up"
-    living = sum(_is_held(lock) for lock in paths.run.glob("bots/*/lock"))
+    try:
+        living = sum(_is_held(lock) for lock in paths.run.glob("bots/*/lock"))
+    except OSError:  # somebody brings the fleet up, or the machine has just booted: the keeper clears run/ in this moment
+        living = 0
     if not living:
         return NoSupervisor(f"no supervisor runs for {paths.folder}", hint=f"start it with: {command}")
     bots = "1 bot runs" if living == 1 else f"{living} bots run"
