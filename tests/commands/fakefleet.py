@@ -22,7 +22,7 @@ def bot_object(name: str, kind: str, state: str) -> dict[str, object]:
         "exited_at": None if running else 1700000000.25, "uptime_s": 12.5 if running else None, "restarts": 0,
         "memory_bytes": 3 << 20 if running else None,
         "memory_age_s": 0.5 if running else None, "cpu_percent": 0.1 if running else None, "reason": None if running else "code",
-        "exit_code": None if running else 3, "next_start_in_s": None, "next_run_at": None,
+        "exit_code": None if running else 3, "next_start_in_s": None, "next_run_at": None, "waits_on": [],
     }
 
 

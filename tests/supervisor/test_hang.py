@@ -163,7 +163,9 @@ def test_a_stopped_process_is_recorded_and_replaced_and_never_continued(fleet: L
     program = 'script = "main.py"' if kind == "script" else 'command = ["python", "main.py"]'
     fleet.configure(f'[bots.old]\n{program}\nhang_after = "2s"\nready = {{ log = "^up$" }}\n')
     fleet.up()
+    assert fleet.detail("old")["stopped"] is None
     os.kill(fleet.bot("old")["pid"], signal.SIGSTOP)
+    assert "stopped by a signal" in eventually(lambda: fleet.detail("old")["stopped"], "status says it at once", 1.5)
     last = exit_after_hang(fleet, "old")
     assert last["reason"] == "hang" and "stopped by a signal" in last["message"]
     assert last["dump"]["process"]["State"].startswith("T") and last["dump"]["process"]["wchan"]

@@ -101,10 +101,10 @@ class BotHandle:
         self._chores.begin(self._launch(secret))
         return True
 
-    def stop(self, *, is_restart: bool = False, within_s: float = float("inf")) -> bool:
+    def stop(self, *, is_restart: bool = False, reason: Reason = Reason.ADMIN, within_s: float = float("inf")) -> bool:
         """Begin to stop, within `within_s` if that is less than its own time, to rest or start again; False when the state forbids it."""
         is_climbing = self.life.state in (State.STOPPING, State.RESTARTING)
-        if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
+        if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=reason):
             return False
         self._alarm.clear()
         self.next_start_mono = None
@@ -117,7 +117,7 @@ class BotHandle:
         if not self.life.can(Trigger.RESTART if is_restart else Trigger.STOP):
             return False
         self.override, self.notes = reason, [why, *self.notes]
-        return self.stop(is_restart=is_restart)
+        return self.stop(is_restart=is_restart, reason=reason)
 
     @property
     def next_generation(self) -> int:

@@ -22,7 +22,7 @@ from processsupervisor.process.record import override_of
 from processsupervisor.supervisor.alerts import Alerts, loop_message
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART, RETRY
+from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
@@ -177,7 +177,7 @@ class Aftermath:
             if record.reason is Reason.LOCK_HELD and self._fleet.take_back(handle):
                 return
             if decision.delay_s is not None:
-                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RETRY))
+                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RECOVER))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from processsupervisor.config.spec import DependencySpec
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
+from processsupervisor.process.condition import Health
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.gates import SECOND_HALF, Hold
-from processsupervisor.supervisor.healthof import is_healthy
+from processsupervisor.supervisor.healthof import health_of, is_healthy
 
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
@@ -116,4 +117,6 @@ def _words(other: BotHandle | None, entry: DependencySpec) -> str:
         return f"{name}, a task that has not run yet"
     if _is_resting(other):
         return f"{name}, which is {other.life.state} ({other.reason or 'no reason'})"
+    if entry["until"] == "healthy" and health_of(other) == Health.UNHEALTHY:
+        return f"{name} {_GOALS['healthy']} (unhealthy now: {other.condition.why})"
     return f"{name} {_GOALS[entry['until']]}"

@@ -125,7 +125,7 @@ class Fleet:
         self.dependencies = Dependencies(self.handles)
         self.slots = Slots(self.handles)
         self.line = Line(self.handles, (self.budgets, self.dependencies, self.slots), self.start)
-        self.companions = Companions(self.handles, self.store, self._may_restart)
+        self.companions = Companions(self)
         self.unwinding = Unwinding(self.handles, self.dependencies, lambda: self.is_going_down)
         self.slots.on_free = self.line.on_free
         self.dependencies.learn()

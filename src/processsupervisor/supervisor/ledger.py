@@ -12,6 +12,7 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.process.lifecycle import Transition
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.store import Store
 
 _ASKED = frozenset({Trigger.LAUNCH, Trigger.STOP, Trigger.RESTART, Trigger.PAUSE, Trigger.RESUME})
@@ -54,5 +55,5 @@ class Ledger:
 
 def asked_by_of(transition: Transition) -> str | None:
     """Return who asked for a transition by a command that is being carried out now."""
-    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", Reason.ADMIN)
+    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", ANEW, Reason.ADMIN)
     return ASKING.get() if is_asked else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.kernel.states import HAS_PROCESS, State, Wanted
 from processsupervisor.kernel.units import short_duration
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
@@ -196,3 +196,10 @@ def why_not_ready(handle: BotHandle) -> str:
     elif last is not None and last.log_tail and last.exit_code:
         text += f": {last.log_tail[-1].strip()[:200]}"
     return f"{handle.reason}: {text}" if text else handle.reason
+
+
+def words_of_running(handle: BotHandle) -> str:
+    """Return what a start says of a bot that it leaves as it is."""
+    if handle.wanted is Wanted.PAUSED:
+        return f"is paused; psv bot resume {handle.name} lets it go on"
+    return "already runs" if handle.life.state in _READY else "is on its way"
