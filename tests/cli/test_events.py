@@ -75,12 +75,6 @@ def test_following_ends_with_the_fleet(psv: Psv, fleet: FakeFleet) -> None:
     assert done.stderr == ""
 
 
-def test_the_newest_few_and_all_that_came_after_exclude_each_other(psv: Psv, fleet: FakeFleet) -> None:
-    """Neither is left out in silence."""
-    done = psv("events", "--after", "4", "-n", "2")
-    assert (done.returncode, done.stdout) == (2, "") and "found -n and --after" in done.stderr
-
-
 def test_without_a_fleet_it_says_so(psv: Psv) -> None:
     """Nothing to begin with: status 3, with and without --follow."""
     assert psv("events").returncode == 3

@@ -50,8 +50,8 @@ def test_a_bot_at_its_budget_is_held_until_a_start_is_due(fleet: LiveFleet) -> N
     fleet.kill_role("psvd")
     again = fleet.until("a", state="FAILED", reason="budget")
     assert again["generation"] == 3 and 3000 < again["next_start_in_s"] <= 3602 and len(_notes(fleet, "a")) == 1
-    eventually(lambda: "budget of 3 starts in 60 min" in _notes(fleet, "a")[0] and "due in" in _notes(fleet, "a")[0], "the note is as before")
-    assert "budget of 3 starts in 60 min" in fleet.detail("a")["what_to_do"]
+    eventually(lambda: "budget of 3 starts in 1h" in _notes(fleet, "a")[0] and "due in" in _notes(fleet, "a")[0], "the note is as before")
+    assert "budget of 3 starts in 1h" in fleet.detail("a")["what_to_do"]
     for verb in ("start", "restart"):
         refused = _results(fleet.call(f"bot.{verb}", names=["a"]))["a"]
         assert refused["code"] == "refused" and "login budget of 3 starts" in refused["message"]
@@ -67,7 +67,7 @@ def test_it_is_started_by_itself_when_the_time_has_come(fleet: LiveFleet) -> Non
     fleet.configure(f'[bots.a]\n{_DIES}login_budget = {{ count = 2, within = "3s" }}\n')
     fleet.up()
     fleet.until("a", state="FAILED", reason="budget")
-    assert "login budget of 2 starts in 3 s is used up" in _notes(fleet, "a")[0]
+    assert "login budget of 2 starts in 3s is used up" in _notes(fleet, "a")[0]
     eventually(lambda: fleet.bot("a")["generation"] >= 4, "it was started again, twice")
     began = time.monotonic()
     fleet.until("a", state="FAILED", reason="budget")

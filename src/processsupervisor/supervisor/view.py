@@ -185,11 +185,11 @@ def why_not_ready(handle: BotHandle) -> str:
     """Return why a bot is not ready, in one line."""
     if handle.waits_for:
         return f"{handle.reason}: {handle.waits_for}" if handle.reason else handle.waits_for
+    last = handle.last_exit
+    if (last is None or not handle.reason) and (goal := _goal(handle)):
+        return goal
     if not handle.reason:
         return ""  # nothing went wrong: how an earlier generation ended has nothing to do with it
-    last = handle.last_exit
-    if last is None and (goal := _goal(handle)):
-        return goal
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:
         text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
