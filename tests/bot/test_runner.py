@@ -68,7 +68,12 @@ def test_kill_nine_in_mid_load_loses_and_doubles_nothing(start_bot):
     visitors = [Visitor(bot, f"c{number}", over) for number in range(4)]
     for visitor in visitors:
         visitor.start()
-    for _ in range(10):
+    for life in range(10):
+        # What waited for this life is answered before it ends: a message that meets three deaths would be given up.
+        probe = bot.client()
+        probe.subscribe(f"probe-{life}", after=0)
+        probe.post("m", "are you there", f"probe-{life}")
+        probe.read_until(lambda line: line["op"] == "event" and line["reply_to"] == "m" and line["final"])
         time.sleep(random.uniform(0.02, 0.3))
         bot.kill()
         bot.start()

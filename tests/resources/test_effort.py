@@ -54,8 +54,8 @@ def test_children_that_ended_count_for_their_parent() -> None:
     code = "import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', 'import time\\nwhile time.process_time() < 0.3: pass'])\nprint('+', end='', flush=True); time.sleep(1000)"
     with _running(code) as process:
         used = used_s(process.pid)
-        assert used is not None and used >= 0.3
-        assert eventually(lambda: 0.3 <= effort_s([process.pid]) < float("inf"), "it sleeps, and its effort is known")
+        assert used is not None and used >= 0.25  # counted in ticks of 10 ms, user and system each
+        assert eventually(lambda: 0.25 <= effort_s([process.pid]) < float("inf"), "it sleeps, and its effort is known")
 
 
 def test_who_is_gone_makes_none() -> None:
