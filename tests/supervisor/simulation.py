@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -320,6 +320,20 @@ async def _die(psvd: daemon.Psvd | None) -> None:
         for handle in psvd._fleet.handles.values():
             handle._watch.end()
             handle._record.close()
+
+
+def worlds(folder: Path, patch: pytest.MonkeyPatch, head: str) -> Iterator[Callable[[str], Simulation]]:
+    """The body of a fixture: what makes the simulation of one fleet from the text that follows `head`; all are closed at its end."""
+    made: list[Simulation] = []
+
+    def make(toml: str) -> Simulation:
+        made.append(Simulation(folder / "fleet", head + toml))
+        made[-1].install(patch)
+        return made[-1]
+
+    yield make
+    for simulation in made:
+        simulation.close()
 
 
 async def _prepare(*_: object, **__: object) -> list[str]:

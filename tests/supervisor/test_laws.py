@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.supervisor.simulation import Life, Simulation
+from tests.supervisor.simulation import Life, Simulation, worlds
 
 from processsupervisor.kernel.states import State
 from processsupervisor.process.exits import ExitRecord
@@ -32,16 +32,7 @@ World = Callable[..., Simulation]
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Makes the simulation of one fleet."""
-    made: list[Simulation] = []
-
-    def make(toml: str) -> Simulation:
-        made.append(Simulation(tmp_path / "fleet", HEAD + toml))
-        made[-1].install(monkeypatch)
-        return made[-1]
-
-    yield make
-    for simulation in made:
-        simulation.close()
+    yield from worlds(tmp_path, monkeypatch, HEAD)
 
 
 def test_a_bot_that_dies_31_s_after_each_start_is_started_less_than_250_times_a_day(world: World) -> None:

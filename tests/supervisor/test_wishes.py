@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.supervisor.simulation import Life, Simulation
+from tests.supervisor.simulation import Life, Simulation, worlds
 
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.supervisor.daemon import Psvd
@@ -29,16 +29,7 @@ World = Callable[[str], Simulation]
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Makes the simulation of one fleet."""
-    made: list[Simulation] = []
-
-    def make(toml: str) -> Simulation:
-        made.append(Simulation(tmp_path / "fleet", HEAD + toml))
-        made[-1].install(monkeypatch)
-        return made[-1]
-
-    yield make
-    for simulation in made:
-        simulation.close()
+    yield from worlds(tmp_path, monkeypatch, HEAD)
 
 
 def where(simulation: Simulation, bot: str, after_s: float = 60.0) -> tuple[State, Wanted]:
@@ -53,10 +44,8 @@ def where(simulation: Simulation, bot: str, after_s: float = 60.0) -> tuple[Stat
     return found
 
 
-@pytest.mark.parametrize("wanted", [Wanted.PAUSED, Wanted.UP])
-def test_a_wish_that_psvd_died_over_is_carried_out_by_the_next(world: World, wanted: Wanted) -> None:
-    """Killed when it was on disk that the bot is to pause, or to go on, and nobody had asked the bot yet."""
-    simulation = world(NATIVE)
+def note_wish(simulation: Simulation, wanted: Wanted) -> None:
+    """Live until it is on disk that n is to pause, or to go on after a pause, and nobody has asked it yet."""
 
     async def note(psvd: Psvd) -> None:
         await asyncio.sleep(5.0)
@@ -65,6 +54,14 @@ def test_a_wish_that_psvd_died_over_is_carried_out_by_the_next(world: World, wan
         psvd._fleet.want(psvd._fleet.handles["n"], wanted)
 
     simulation.live(note)
+
+
+@pytest.mark.parametrize("wanted", [Wanted.PAUSED, Wanted.UP])
+def test_a_wish_that_psvd_died_over_is_carried_out_by_the_next(world: World, wanted: Wanted) -> None:
+    """Killed when it was on disk that the bot is to pause, or to go on, and nobody had asked the bot yet."""
+    simulation = world(NATIVE)
+
+    note_wish(simulation, wanted)
     assert where(simulation, "n") == (State.PAUSED if wanted is Wanted.PAUSED else State.RUNNING, wanted)
     assert len(simulation.starts["n"]) == 1
 
@@ -74,19 +71,13 @@ def test_a_newer_command_wins_over_a_wish_that_waits_for_the_bots_link(world: Wo
     """psvd was killed over a pause, or a resume, and the bot has not come back to the next one: it is already where the newer command wants it."""
     simulation = world(NATIVE)
 
-    async def note(psvd: Psvd) -> None:
-        await asyncio.sleep(5.0)
-        if wanted is Wanted.UP:
-            assert (await psvd._manager.pause("n", True, 30.0))["ok"]
-        psvd._fleet.want(psvd._fleet.handles["n"], wanted)
-
     async def take_back(psvd: Psvd) -> None:
         assert psvd._fleet.handles["n"].link is None
         verb = psvd._manager.resume if wanted is Wanted.PAUSED else psvd._manager.pause
         assert (await verb("n", False, 30.0))["ok"]
         await asyncio.sleep(60.0)
 
-    simulation.live(note)
+    note_wish(simulation, wanted)
     simulation.live(take_back)
     assert where(simulation, "n") == ((State.RUNNING, Wanted.UP) if wanted is Wanted.PAUSED else (State.PAUSED, Wanted.PAUSED))
 

@@ -96,27 +96,9 @@ class Fleet:
         self._told_problem = ""
         self.launcher = Launcher(paths, self.keeper, self.zygotes, self.groups, str(self.settings["name"]), self.breaker.admits)
         self.hooks = HookRunner(paths, lambda name: self.handles[name].spec if name in self.handles else None, self.events)
-        around = Surroundings(
-            paths=paths,
-            launcher=self.launcher,
-            keeper=self.keeper,
-            on_transition=self._on_transition,
-            on_end=self._on_end,
-            on_born=self._on_born,
-            on_refused=self._on_refused,
-            known_pids=self.first_pids,
-            hooks=self.hooks,
-        )
-        wanted = self.store.wanted()
         self.handles: dict[str, BotHandle] = {}
         self.misnamed: dict[str, str] = {}
-        for spec in applied["bots"]:
-            if re.fullmatch(BOT_NAME_PATTERN, spec["name"]) is None:
-                self.misnamed[spec["name"]] = str(spec["error"])  # it has no place on disk, so it can have no handle
-                continue
-            handle = BotHandle(spec, around)
-            handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
-            self.handles[handle.name] = handle
+        self._make_handles(applied)
         self.tasks = Tasks(self, self.handles.values())
         self.recycling = Recycling(self.events, self.handles.values(), self._may_restart)
         self.aftermath = Aftermath(self, on_essential_end)
@@ -132,6 +114,27 @@ class Fleet:
         self.companions.learn()
         for part in (self.alerts, self.slots, self.line, self.companions, self.unwinding):
             self.events.listen(part.on_event)
+
+    def _make_handles(self, applied: Applied) -> None:
+        around = Surroundings(
+            paths=self.paths,
+            launcher=self.launcher,
+            keeper=self.keeper,
+            on_transition=self._on_transition,
+            on_end=self._on_end,
+            on_born=self._on_born,
+            on_refused=self._on_refused,
+            known_pids=self.first_pids,
+            hooks=self.hooks,
+        )
+        wanted = self.store.wanted()
+        for spec in applied["bots"]:
+            if re.fullmatch(BOT_NAME_PATTERN, spec["name"]) is None:
+                self.misnamed[spec["name"]] = str(spec["error"])  # it has no place on disk, so it can have no handle
+                continue
+            handle = BotHandle(spec, around)
+            handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
+            self.handles[handle.name] = handle
 
     # -- facts
 
