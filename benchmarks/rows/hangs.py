@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from processsupervisor.health.verdict import SWEEP_S, Sweep
 from processsupervisor.kernel.identity import Identity
 
 CAUSES = ("block", "deadlock", "busy", "stop", "leak")
+OUTSIDE = {"busy": "sum(range(10**15))", "leak": "import time\nx = []\nwhile True: x.append(bytearray(b'x' * 5_000_000)); time.sleep(0.02)"}
+_OUTSIDE_S = 3.0  # about what a cause lasts: hang_after, the saving of stacks, the successor's start
 _SWEEPS = 20
 _SETTLE_S = 5.0
 _QUIET_S = 6.0
@@ -92,7 +95,7 @@ def others(bench: Bench) -> Row:
 async def _others(system: Psv, rounds: int) -> dict[str, float]:
     pollster = Pollster(system.paths, [f"b{n:04}" for n in range(_OTHERS)])
     await pollster.begin()
-    samples: dict[str, list[float]] = {"quiet": []} | {cause: [] for cause in CAUSES}
+    samples: dict[str, list[float]] = {"quiet": []} | {cause: [] for cause in CAUSES} | {f"outside_{name}": [] for name in OUTSIDE}
     await asyncio.sleep(_SETTLE_S)
     for _ in range(rounds):
         for cause in CAUSES:
@@ -101,10 +104,24 @@ async def _others(system: Psv, rounds: int) -> dict[str, float]:
             samples["quiet"] += pollster.take()
             await _hang(system, cause)
             samples[cause] += pollster.take()
+        for name, program in OUTSIDE.items():
+            await asyncio.sleep(_QUIET_S)
+            pollster.take()
+            await _burden(program, 0.7 if name == "leak" else _OUTSIDE_S)
+            samples[f"outside_{name}"] += pollster.take()
     await pollster.end()
     p99 = {name: measure.Spread.of(found).p99 for name, found in samples.items()}
     found = {"quiet_p50_ms": measure.Spread.of(samples["quiet"]).p50} | {f"{name}_p99_ms": value for name, value in p99.items()}
     return found | {"worst_ratio": max(p99[cause] for cause in CAUSES) / p99["quiet"], "samples": sum(map(len, samples.values()))}
+
+
+async def _burden(program: str, seconds: float) -> None:
+    """Run a program that belongs to no fleet for some seconds and kill it."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    await asyncio.sleep(seconds)
+    process.kill()
+    await process.wait()
+    await asyncio.sleep(_OUTSIDE_S - seconds)
 
 
 async def _hang(system: Psv, cause: str) -> None:
