@@ -84,7 +84,7 @@ def test_a_renamed_bot_is_renamed_where_others_name_it() -> None:
 def test_what_is_written_without_a_table_is_left_to_a_person(text: str) -> None:
     """A bot without a table of its own is neither renamed nor taken out, and the line is named."""
     for edit in (lambda: rename_bot(text, "a", "b"), lambda: remove_bot(text, "a")):
-        with pytest.raises(CannotEdit, match="line [12] "):
+        with pytest.raises(CannotEdit, match=r"line [12] "):
             edit()
 
 

@@ -38,6 +38,11 @@ async def rollout(port: FleetPort, emit: Emit, *, names: list[str], type: str | 
     return await port.rollout(port.select(names, type), batch, emit)
 
 
+async def hand_over(port: FleetPort, emit: Emit, *, names: list[str]) -> object:
+    """Let a new psvd read the applied settings, if the bots `names` rest."""
+    return port.hand_over(names)
+
+
 async def wait(port: FleetPort, emit: Emit, *, timeout_s: float) -> object:
     """Wait until every wanted bot is ready or has failed."""
     return await port.wait(timeout_s)
@@ -78,6 +83,9 @@ COMMANDS = (
         Arg("type", "text", None, "Only bots of this type"),
         Arg("batch", "integer", None, "Bots a batch after the first (default: a tenth of them)", least=1, most=10_000),
     ), "admin", rollout, stream=True),
+    Command("fleet.hand-over", "Take over the settings in data/fleet.json: psvd ends, and the next one reads them and adopts every bot", (
+        Arg("names", "names", (), "Only if these bots do not run"),
+    ), "admin", hand_over),
     Command("fleet.wait", "Wait until all wanted bots are ready or have failed", (
         Arg("timeout_s", "duration", 60.0, "How long", most=86400.0),
     ), "view", wait),

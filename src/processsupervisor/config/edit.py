@@ -155,7 +155,8 @@ def _proved(before: str, after: str, expect: Callable[[Values], object]) -> str:
     except ValueError:
         is_meant = False
     if not is_meant:
-        raise CannotEdit("fleet.toml is written in a way that psv does not change by itself", hint="change it by hand; psv check finds mistakes")
+        what = "fleet.toml is written in a way that psv does not change by itself"
+        raise CannotEdit(what, hint="change it by hand; psv check finds mistakes")
     return after
 
 
