@@ -96,7 +96,7 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
             _replace(paths, before, after)
         if running is not None and running.is_current and after != before:
             write_applied(paths, loaded)
-            _hand_over(session, change.resting)
+            hand_over(session, change.resting)
     except PsvError:
         if after != before:
             with contextlib.suppress(SystemRefused, Refused):
@@ -111,7 +111,7 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
         return Taken.DOWN if running is None else Taken.NOW
     if not running.is_current:
         return Taken.LATER
-    _wait_for_successor(session, running.pid)
+    wait_for_successor(session, running.pid)
     return Taken.NOW
 
 
@@ -120,12 +120,13 @@ def _finish(paths: FleetPaths, loaded: Applied) -> None:
         raise SystemRefused(why, hint="psv up tries it again")
 
 
-def _hand_over(session: Session, resting: Sequence[str]) -> None:
+def hand_over(session: Session, resting: Sequence[str]) -> int:
+    """Have a new psvd read the applied settings, and return the pid of the one that ends. Raises Refused when one of `resting` runs."""
     with session.client() as client:
-        client.call("fleet.hand-over", {"names": list(resting)})
+        return int(client.call("fleet.hand-over", {"names": list(resting)})["pid"])
 
 
-def _wait_for_successor(session: Session, pid: int) -> None:
+def wait_for_successor(session: Session, pid: int) -> None:
     """Return when another psvd than `pid` answers, with all bots adopted."""
     deadline = time.monotonic() + HAND_OVER_S
     while time.monotonic() < deadline:

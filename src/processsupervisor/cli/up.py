@@ -101,10 +101,10 @@ def _wait(session: Session, client: ControlClient, timeout_s: float) -> dict[str
     return result
 
 
-def become_keeper(session: Session, code: Code) -> NoReturn:
-    """Start the progress printer beside this process and exec the keeper; does not return."""
+def become_keeper(session: Session, code: Code, printer: str = "processsupervisor.cli.progress") -> NoReturn:
+    """Start the module `printer` beside this process and exec the keeper; does not return."""
     keeper = os.getpid()
-    argv = [sys.executable, "-P", "-m", "processsupervisor.cli.progress", str(session.paths.folder), str(keeper)]
+    argv = [sys.executable, "-P", "-m", printer, str(session.paths.folder), str(keeper), f"{time.time():.3f}"]
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()

@@ -33,6 +33,8 @@ VERBS: dict[str, str] = {
     "task.history": "tasks:history",
     "fleet.init": "init:init",
     "fleet.up": "up:up",
+    "fleet.run": "run:run",
+    "fleet.dev": "dev:dev",
     "fleet.down": "fleet:down",
     "fleet.status": "fleet:status",
     "fleet.check": "check:check",

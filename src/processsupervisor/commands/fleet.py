@@ -57,6 +57,17 @@ COMMANDS = (
         Arg("wait", "flag", False, "With --detach: return when all bots are ready", option=("--wait",)),
         Arg("timeout_s", "duration", 60.0, "With --detach: how long to wait", most=86400.0),
     ), "admin", place="client", stream=True, verbs=("up",)),
+    Command("fleet.run", "Run one Python file in the foreground, supervised; or the fleet beside it", (
+        Arg("file", "text", None, "The file (default: main.py)", positional=True),
+        Arg("words", "names", (), "Arguments of the program, behind --"),
+        Arg("mode", "text", "single", "single: this file alone; multi: the fleet.toml beside it; auto: multi where there is one",
+            choices=("auto", "single", "multi")),
+        Arg("fallback", "flag", False, "With --mode auto: when fleet.toml cannot be used, run the file alone, and say so",
+            option=("--fallback",)),
+    ), "admin", place="client", stream=True, verbs=("run",)),
+    Command("fleet.dev", "Work on a bot, or on the fleet of a folder: it runs in the foreground, and what you save is restarted", (
+        Arg("path", "text", None, "A Python file, or a folder with a fleet.toml (default: here)", positional=True),
+    ), "admin", place="client", stream=True, verbs=("dev",)),
     Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up. Given again, it hastens the first", (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
