@@ -28,6 +28,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.config.spec import Applied
+from processsupervisor.config.watch import moments
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_OK, ConfigError, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.paths import FleetPaths, find_fleet_folder
@@ -36,8 +37,8 @@ from processsupervisor.launch.code import Code, install, prune
 STATE = ".psv-dev"
 KEEPER = "processsupervisor.process.keeper"
 _START_S, _END_S = 60.0, 20.0
-_DEBOUNCE_MS, _STEP_MS, _LOOK_AGAIN_MS = 60, 10, 1000
-"""An editor writes a file in several steps; after 10 ms without another one, it is saved."""
+_LOOK_AGAIN_MS = 1000
+_READY_AFTER_S = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
@@ -54,7 +55,7 @@ def dev(session: Session, command: Command, *, path: str | None) -> int:
         paths.folder.mkdir(mode=0o700, exist_ok=True)
     else:
         paths, applied = make_single(target, STATE)
-        _write_no_bytecode(applied)
+        _quicken(applied)
         folder = target.absolute().parent
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
@@ -68,16 +69,21 @@ def _for_dev(applied: Applied, folder: Path) -> Applied:
         spec["essential"] = False
         if spec["kind"] == "native":
             spec["env"]["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), spec["env"].get("PYTHONPATH"))))
-    _write_no_bytecode(applied)
+    _quicken(applied)
     applied["web"]["next_free"] = True
     applied["source_digest"] = ""  # there is no fleet.toml in its own folder
     return applied
 
 
-def _write_no_bytecode(applied: Applied) -> None:
-    """Two saves within one second may have the same size, and then the compiled file of the first is taken for that of the second."""
+def _quicken(applied: Applied) -> None:
+    """Let programs that are ready after a time be so at once, and no bot write compiled files.
+
+    Two saves within one second may have the same size, and then the compiled file of the first is taken for that of the second.
+    """
     for spec in applied["bots"]:
         spec["env"].setdefault("PYTHONDONTWRITEBYTECODE", "1")
+        if spec["ready"]["kind"] == "after" and isinstance(spec["ready"]["value"], float):
+            spec["ready"]["value"] = min(spec["ready"]["value"], _READY_AFTER_S)
 
 
 class _Workshop:
@@ -115,13 +121,9 @@ class _Workshop:
             self._end(keeper)
 
     def _watch(self, rehearsals: Rehearsals, keeper: subprocess.Popen[bytes]) -> None:
-        from watchfiles import watch
-
         while keeper.poll() is None:
             folders = self._files.folders
-            events = watch(*folders, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False,
-                           rust_timeout=_LOOK_AGAIN_MS, yield_on_timeout=True)  # fmt: skip
-            for _ in events:
+            for _ in moments(folders, _LOOK_AGAIN_MS):
                 changed = self._files.changed()
                 if changed:
                     self._on_save(changed, rehearsals)

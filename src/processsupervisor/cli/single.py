@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from processsupervisor.cli.init import fleet_name
+from processsupervisor.config.edit import document
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.load import load_fleet
 from processsupervisor.config.spec import Applied
@@ -31,8 +32,6 @@ def make_single(file: Path, state: str, args: Sequence[str] = (), *, is_essentia
 
     Raises UsageError for what is no Python file, ConfigError for one that cannot be run.
     """
-    import tomlkit
-
     if not file.is_file():
         raise UsageError(f"{file} is not a file" if file.exists() else f"{file} does not exist", hint="name a Python file, such as main.py")
     file = file.absolute()
@@ -54,7 +53,7 @@ def make_single(file: Path, state: str, args: Sequence[str] = (), *, is_essentia
         bot["preload"] = [library for library in scan_script(file, file.parent).libraries if not library.startswith("processsupervisor")]
     if is_essential:
         bot["essential"] = True
-    text = _HEAD.format(file=file.name) + tomlkit.dumps({"fleet": {"name": fleet_name(Path(file.stem))}, "bots": {name: bot}})
+    text = _HEAD.format(file=file.name) + document({"fleet": {"name": fleet_name(Path(file.stem))}, "bots": {name: bot}})
     return _write(file.parent / state / name, text)
 
 

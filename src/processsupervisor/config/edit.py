@@ -27,6 +27,13 @@ class CannotEdit(Refused):
     code = "cannot-edit"
 
 
+def document(values: Mapping[str, object]) -> str:
+    """Return a whole new file that says `values`."""
+    import tomlkit
+
+    return tomlkit.dumps(values)
+
+
 def add_bot(text: str, name: str, settings: Mapping[str, object]) -> str:
     """Return `text` with a table [bots.NAME] at its end. Raises CannotEdit."""
     import tomlkit
