@@ -13,7 +13,7 @@ from tests.cli.test_up import end, pid_of
 from tests.supervisor.live import eventually
 
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.supervisor.moves import finish_moves, note_move
+from processsupervisor.supervisor.moves import drop_unfit, finish_moves, note_move
 
 SLEEPS = "import time\nprint('here', flush=True)\ntime.sleep(3600)\n"
 
@@ -95,7 +95,7 @@ def test_a_link_and_its_mode_stay(psv: Psv, scripts: Path, tmp_path: Path) -> No
 
 
 def test_a_move_that_was_killed_is_gone_on_with(folder: Path) -> None:
-    """Whichever folders were moved already, the next try moves the rest; a move that fleet.toml does not say is dropped."""
+    """Whichever folders were moved already, the next try moves the rest; a move that the settings do not say yet waits, until it is dropped."""
     paths = FleetPaths(folder)
     for made in (paths.bot_data("new"), paths.bot_logs("old"), paths.bot_run("old"), paths.bot_data("kept")):
         made.mkdir(parents=True)
@@ -106,6 +106,8 @@ def test_a_move_that_was_killed_is_gone_on_with(folder: Path) -> None:
     assert finish_moves(paths, {"new", "kept"}) == {}
     assert all((of("new") / "what").is_file() for of in (paths.bot_data, paths.bot_logs, paths.bot_run))
     assert (paths.bot_data("kept") / "what").is_file()
+    assert json.loads((paths.data / "moves.json").read_text()) == [{"old": "kept", "new": "other"}]
+    drop_unfit(paths, {"new", "kept"})
     assert not (paths.data / "moves.json").exists()
 
 

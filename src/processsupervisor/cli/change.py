@@ -23,7 +23,7 @@ from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import ConfigError, NoSupervisor, PsvError, Refused, SystemRefused
 from processsupervisor.kernel.files import is_flocked, write_atomic
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.supervisor.moves import Move, drop_move, finish_moves, note_move
+from processsupervisor.supervisor.moves import Move, drop_move, drop_unfit, finish_moves, note_move
 from processsupervisor.version import __version__
 
 HAND_OVER_S = 30.0
@@ -116,7 +116,9 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
 
 
 def _finish(paths: FleetPaths, loaded: Applied) -> None:
-    for why in finish_moves(paths, {spec["name"] for spec in loaded["bots"]}).values():
+    bots = {spec["name"] for spec in loaded["bots"]}
+    drop_unfit(paths, bots)
+    for why in finish_moves(paths, bots).values():
         raise SystemRefused(why, hint="psv up tries it again")
 
 

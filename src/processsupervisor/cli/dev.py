@@ -135,7 +135,10 @@ class _Workshop:
     def _on_save(self, changed: set[Path], rehearsals: Rehearsals) -> None:
         at = saved_at(changed)
         if self._config in changed:
-            self._reconfigure()
+            try:
+                self._reconfigure()
+            except PsvError as err:
+                self._screen.tell(f"{err}\nthe old settings stay")
         specs = {spec["name"]: spec for spec in self._applied["bots"]}
         for bot in self._files.bots_of(changed):
             error = rehearsals.error_of(specs[bot])

@@ -24,6 +24,7 @@ from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
+from processsupervisor.supervisor.moves import drop_unfit
 
 KEEPER = "processsupervisor.process.keeper"
 _SILENT_S = 2.0
@@ -50,6 +51,7 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     if loaded.applied is None:
         return EXIT_USAGE
     write_applied(session.paths, loaded.applied)
+    drop_unfit(session.paths, {spec["name"] for spec in loaded.applied["bots"]})
     code = install(session.paths)
     prune(session.paths, code)
     if detach:

@@ -46,17 +46,30 @@ def finish_moves(paths: FleetPaths, bots: Collection[str]) -> dict[str, str]:
     failed: dict[str, str] = {}
     left: list[Move] = []
     for move in _noted(paths):
-        if move["old"] in bots or (move["new"] is not None and move["new"] not in bots):
-            continue  # fleet.toml was not changed after all, or was changed back
+        if not _fits(move, bots):
+            left.append(move)
+            continue
         try:
             _carry_out(paths, move)
         except (OSError, sqlite3.Error) as err:
             failed[move["new"] or move["old"]] = f"what is kept of {move['old']} could not be moved: {err}"
             left.append(move)
-    if failed or _file(paths).exists():
+    if _file(paths).exists():
         with contextlib.suppress(OSError):  # done twice, it changes nothing
             _write(paths, left)
     return failed
+
+
+def drop_unfit(paths: FleetPaths, bots: Collection[str]) -> None:
+    """Drop what does not fit `bots`, the names of the present fleet.toml: it was not changed after all, or was changed back."""
+    noted = _noted(paths)
+    fit = [move for move in noted if _fits(move, bots)]
+    if fit != noted:
+        _write(paths, fit)
+
+
+def _fits(move: Move, bots: Collection[str]) -> bool:
+    return move["old"] not in bots and (move["new"] is None or move["new"] in bots)
 
 
 def mark_unmoved(applied: Applied, failed: dict[str, str]) -> None:
