@@ -152,8 +152,8 @@ def test_what_cannot_be_worked_on_is_said(tmp_path: Path, start: Callable[..., D
     """No file, no fleet, a broken fleet: one line each, and nothing is left behind."""
     folder = tmp_path / "work"
     folder.mkdir()
-    for args, said in ((("none.py",), "none.py does not exist"), ((), "does not exist")):
+    for args, said in ((("none.py",), "none.py does not exist"), ((), "no fleet.toml here"), ((str(tmp_path),), "does not exist")):
         dev = start(folder, *args)
         assert dev.process.wait(30) == 2
-        assert said in dev.text
+        assert said in dev.text, dev.text
     assert list(folder.iterdir()) == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import FLEET, Psv
+from tests.cli.conftest import FLEET, PSV, Psv, environment
 from tests.cli.test_up import end, pid_of
 from tests.supervisor.live import eventually
 
@@ -175,6 +178,56 @@ def test_a_running_fleet_takes_a_bot_in_renames_it_and_lets_it_go(psv: Psv, runn
     assert not any(of("new").exists() for of in (paths.bot_data, paths.bot_logs, paths.bot_run))
     assert bot("echo")["pid"] == echo and os.path.isdir(f"/proc/{echo}")
     assert text(running).startswith("# mine\n") and "bots.new" not in text(running)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["write_applied", "hand_over"])
+def test_a_rename_killed_at_any_step_loses_nothing(psv: Psv, scripts: Path, tmp_path: Path, step: str) -> None:
+    """The command is killed with -9 before that step, and psvd after it: what is kept of the bot is found under the name that fleet.toml says."""
+    (scripts / "fleet.toml").write_text('[fleet]\nname = "demo"\n\n[bots.old]\nscript = "main.py"\nautostart = false\n')
+    paths = FleetPaths(scripts)
+    paths.bot_data("old").mkdir(parents=True)
+    (paths.bot_data("old") / "kept").write_text("mine")
+    try:
+        assert psv("up", "--detach", "--wait").returncode == 0
+        killed = (
+            "import os, sys, processsupervisor.cli.change as change\n"
+            f"change.{step} = lambda *_: os.kill(os.getpid(), 9)\n"
+            "from processsupervisor.cli.main import main\nmain(['bot', 'rename', 'old', 'new'])\n"
+        )
+        env = environment(PSV_RUNTIME_DIR=str(tmp_path / "runtime"))
+        assert subprocess.run([sys.executable, "-c", killed], cwd=scripts, env=env, timeout=60, check=False).returncode == -signal.SIGKILL
+        psvd = pid_of(psv, scripts, "psvd")
+        os.kill(psvd, signal.SIGKILL)
+        eventually(lambda: psv("status").returncode == 0 and pid_of(psv, scripts, "psvd") != psvd, "the next psvd")
+        assert psv("down").returncode == 0
+        assert psv("up", "--detach", "--wait").returncode == 0
+
+        assert json.loads(psv("bot", "list", "--json").stdout)[0]["name"] == "new"
+        assert (paths.bot_data("new") / "kept").read_text() == "mine"
+        assert not (paths.data / "moves.json").exists()
+    finally:
+        end(scripts, psv)
+
+
+@pytest.mark.parametrize(("answer", "is_deleted"), [("echo\n", True), ("y\n", False), ("\n", False)])
+def test_purge_asks_on_a_terminal(scripts: Path, tmp_path: Path, answer: str, is_deleted: bool) -> None:
+    """Only the bot's name, typed, deletes it; everything that goes is listed before."""
+    import pty
+
+    kept = FleetPaths(scripts).bot_data("echo") / "bot.db"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x" * 2048)
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    env = environment(PSV_RUNTIME_DIR=str(tmp_path / "runtime"))
+    done = subprocess.run([*PSV, "bot", "purge", "echo"], cwd=scripts, env=env, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(ours)
+    os.close(theirs)
+
+    assert (done.returncode, kept.exists()) == ((0, False) if is_deleted else (5, True)), done.stderr
+    assert "[bots.echo] of fleet.toml" in done.stdout and str(kept.parent) in done.stdout
+    assert ("[bots.echo]" in text(scripts)) is not is_deleted
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from processsupervisor.config.spec import Applied
 from processsupervisor.config.watch import moments
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_OK, ConfigError, NoSupervisor, PsvError, Refused
-from processsupervisor.kernel.paths import FleetPaths, find_fleet_folder
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code, install, prune
 
 STATE = ".psv-dev"
@@ -45,7 +45,7 @@ _PR_SET_PDEATHSIG = 1
 def dev(session: Session, command: Command, *, path: str | None) -> int:
     """Run until Ctrl-C."""
     machine.require_linux()
-    target = Path(path) if path is not None else find_fleet_folder(Path.cwd()) or Path.cwd()
+    target = session.beside(path) if path is not None else session.paths.folder
     if target.is_dir():
         loaded = load_fleet(target.absolute())
         print_problems(session, loaded.problems)
@@ -112,7 +112,7 @@ class _Workshop:
         try:
             _wait_until_it_answers(self._paths, keeper)
             self._screen.start()
-            self._screen.tell(f"{self._folder}: watching {self._files.count} files; Ctrl-C ends")
+            self._screen.tell(f"{self._folder}: watching {self._files.count} file{'' if self._files.count == 1 else 's'}; Ctrl-C ends")
             for spec in self._applied["bots"]:
                 rehearsals.warm(spec)
             self._watch(rehearsals, keeper)

@@ -26,7 +26,7 @@ _PRINTER = "processsupervisor.cli.output"
 
 def run(session: Session, command: Command, *, file: str | None, words: list[str], mode: str, fallback: bool) -> int:
     """Run one file, or the fleet beside it."""
-    path = Path(file or "main.py")
+    path = session.beside(file or "main.py")
     config = path.parent / "fleet.toml"
     if fallback and mode != "auto":
         raise UsageError("--fallback goes with --mode auto", hint="psv run --mode auto --fallback main.py")
