@@ -13,7 +13,7 @@ from tests.cli.conftest import PSV, environment
 from tests.cli.test_up import left_over
 from tests.supervisor.live import eventually
 
-from processsupervisor.cli.single import bot_attribute, bot_name
+from processsupervisor.cli.single import bot_attribute, bot_name, make_single
 from processsupervisor.kernel.paths import FleetPaths
 
 MAIN = """\
@@ -128,6 +128,20 @@ def test_a_native_bot_is_known_by_reading(tmp_path: Path, text: str, attribute: 
     """A file is native when a Bot of ours stands at its top; it is never imported to find out."""
     (tmp_path / "b.py").write_text(text)
     assert bot_attribute(tmp_path / "b.py") == attribute
+
+
+def test_the_environment_is_named_and_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values stay out of the made fleet.toml, but for variables that only a new interpreter reads: such a file is not forked."""
+    monkeypatch.setenv("MY_TOKEN", "hidden")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.setenv("PYTHONPATH", "/some/where")
+    (tmp_path / "main.py").write_text("print()\n")
+    paths, applied = make_single(tmp_path / "main.py", ".psv-run")
+
+    (spec,) = applied["bots"]
+    assert spec["env"] == {"PYTHONHASHSEED": "7", "PYTHONPATH": "/some/where"}
+    assert "MY_TOKEN" in spec["inherit"] and "PYTHONPATH" not in spec["inherit"]
+    assert "hidden" not in paths.config.read_text()
 
 
 def test_a_file_gives_its_name() -> None:

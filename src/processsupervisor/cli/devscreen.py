@@ -70,15 +70,17 @@ class Screen:
 
     def _follow_bots(self) -> None:
         """Tell of every bot that becomes ready or ends, over every psvd that there is."""
+        is_first = True
         while True:
             try:
                 with ControlClient(self._paths) as client:
                     for event in client.stream("fleet.watch", {}, timeout_s=0):
-                        if event.get("kind") == "transition":
+                        if event.get("kind") == "transition" and not event.get("is_restored"):
                             self._take(event)
-                        for bot in event.get("bots", ()) if event.get("kind") == "snapshot" else ():
-                            if bot["state"] == "RUNNING" and bot["name"] in self._bots:
-                                self._ready(bot["name"])
+                        elif event.get("kind") == "snapshot" and is_first:
+                            is_first = False
+                            for bot in event["bots"]:
+                                self._take({"bot": bot["name"], "to": bot["state"], "reason": bot.get("reason")})
             except (PsvError, OSError):
                 time.sleep(_RETRY_S)
 

@@ -1,7 +1,7 @@
 """One Python file as a fleet of its own: `psv run main.py` and `psv dev bots.py`. The fleet lies beside the file, in a hidden folder.
 
 The file is a native bot when a `Bot()` stands at its top, else a script. It sees what `python main.py` would see: the same working
-folder and environment; only names of variables are written into the made fleet.toml, no values.
+folder and environment. Of variables only the names are written into the made fleet.toml, but for those that steer Python's own start.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import ConfigError, SystemRefused, UsageError
 from processsupervisor.kernel.files import write_atomic
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.process.launcher import STARTUP_VARIABLES
 
 _HEAD = "# Made by psv for {file}, and made anew each time. To change settings, write a fleet.toml beside that file.\n"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -45,8 +46,11 @@ def make_single(file: Path, state: str, args: Sequence[str] = (), *, is_essentia
     if args:
         bot["args"] = list(args)
     bot |= {"cwd": str(Path.cwd()), "inherit": sorted(n for n in os.environ if _VARIABLE.fullmatch(n) and n not in _NOT_INHERITED)}
+    env = {name: os.environ[name] for name in sorted(STARTUP_VARIABLES & os.environ.keys())}  # so that it is known that it cannot be forked
     if python_path:
-        bot["env"] = {"PYTHONPATH": os.pathsep.join(python_path)}
+        env["PYTHONPATH"] = os.pathsep.join(python_path)
+    if env:
+        bot["env"] = env
     if python := _active_venv():
         bot["python"] = python
     if "run" in bot:
