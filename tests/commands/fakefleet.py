@@ -71,6 +71,9 @@ class FakeFleet:
         await emit({"kind": "plan", "bots": dict.fromkeys(names, 1), "batches": [list(names)], "left_alone": {}})
         return {"ok": True, "message": "", "rolled": list(names), "not_rolled": [], "let_go": [], "left_alone": {}}
 
+    def hand_over(self, resting: Sequence[str]) -> dict[str, object]:
+        return {"pid": 2}
+
     async def wait(self, timeout_s: float) -> dict[str, object]:
         late = [name for name, state in self.state.items() if state != "RUNNING"]
         ready = [name for name in self.bots if name not in late]

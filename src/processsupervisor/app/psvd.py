@@ -18,6 +18,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.observe.logging import setup
 from processsupervisor.observe.title import set_title
 from processsupervisor.supervisor.daemon import Psvd
+from processsupervisor.supervisor.moves import finish_moves, mark_unmoved
 
 _log = logging.getLogger("psv.psvd")
 
@@ -35,7 +36,9 @@ def main(argv: list[str]) -> int:
     set_title("psv: psvd")
     _raise_open_files()
     try:
-        return _run(Psvd(paths, read_applied(paths)))
+        applied = read_applied(paths)
+        mark_unmoved(applied, finish_moves(paths, {spec["name"] for spec in applied["bots"]}))
+        return _run(Psvd(paths, applied))
     except (PsvError, OSError) as err:
         _log.error("psvd ends", extra={"error": str(err)})
         print(f"psv: psvd ends: {err}", file=sys.stderr)

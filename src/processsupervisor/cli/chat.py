@@ -34,7 +34,8 @@ def chat(session: Session, command: Command, *, name: str, text: list[str], conv
         if not said:
             raise PsvError("nothing to say: standard input is empty", hint=f"psv chat {name} TEXT")
     if said:
-        return _say_once(session, name, said, conversation, timeout_s)
+        session.say_text(ask_once(session.paths, name, said, conversation, timeout_s))
+        return EXIT_OK
     from processsupervisor.cli.converse import Conversation  # readline and threading only for who talks
 
     return Conversation(session, name, conversation).run()
@@ -55,23 +56,23 @@ def require_chat(paths: FleetPaths, name: str) -> None:
         raise Refused(f"{name} is a {kind} and has no chat of psv's", hint="only native bots (run = …) can be talked to; see psv logs")
 
 
-def _say_once(session: Session, name: str, text: str, conversation: str, timeout_s: float) -> int:
+def ask_once(paths: FleetPaths, name: str, text: str, conversation: str, timeout_s: float) -> str:
+    """Say `text` to a bot and return its reply; a bot that is just restarted is waited for. Raises PsvError when none comes."""
     question = Question(name, text, conversation)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         link = None
         try:
-            link = BotLink(session.paths, name)
+            link = BotLink(paths, name)
             reply = question.ask(link, deadline)
         except (FileNotFoundError, ConnectionError, TimeoutError):
-            _pause_before_retry(session.paths, name, deadline)
+            _pause_before_retry(paths, name, deadline)
             continue
         finally:
             if link is not None:
                 link.close()
         if reply is not None:
-            session.say_text(reply)
-            return EXIT_OK
+            return reply
     if question.is_accepted:
         raise PsvError(f"{name} has taken the message and not answered within {timeout_s:g} s", hint=f"see psv bot status {name}")
     raise PsvError(f"{name} took no message within {timeout_s:g} s", hint=f"see psv bot status {name}")

@@ -34,7 +34,7 @@ name = "{name}"
 run = "bots:bot"      # bots.py beside this file, its attribute bot
 '''
 
-IGNORE = ".psv/\n.env\n__pycache__/\n"
+IGNORE = ".psv/\n.psv-*/\n.env\n__pycache__/\n"
 
 
 def init(session: Session, command: Command, *, folder: str | None) -> int:

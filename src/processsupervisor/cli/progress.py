@@ -30,6 +30,9 @@ _SETTLED = frozenset({"RUNNING", "PAUSED", "STOPPED", "FAILED", "TERMINATED", "R
 _WORDS = {"RUNNING": "ready", "PAUSED": "paused", "STOPPED": "stopped", "FAILED": "FAILED", "RECOVERING": "restarts",
           "TERMINATED": "ended", "UNKNOWN": "UNKNOWN"}
 
+prefix, command = "", "psv"
+"""What stands before each line, and how `psv` is to be called for this fleet; output.py has others."""
+
 _TASK_WORDS = {"RUNNING": "runs", "TERMINATED": "waits for its time"}
 
 Event = dict[str, object]
@@ -73,7 +76,7 @@ class Progress:
             name, state = str(bot.get("name")), str(bot.get("state"))
             if is_first and bot.get("wanted") != "up" and state == "STOPPED":
                 self._state[name] = state
-                say(f"{name}  stopped (not wanted; psv start {name})")
+                say(f"{name}  stopped (not wanted; {command} start {name})")
             else:
                 self._change(name, state, bot.get("reason"), None)
 
@@ -86,7 +89,7 @@ class Progress:
         if state == "RUNNING" and name not in self._tasks and not self._is_announced:
             line += f" after {format_duration(time.monotonic() - self._start_mono)}"
         elif state in ("FAILED", "RECOVERING", "UNKNOWN") and reason:
-            line += f": {message or reason}" + (f"; see psv bot status {name}" if state == "FAILED" else "")
+            line += f": {message or reason}" + (f"; see {command} bot status {name}" if state == "FAILED" else "")
         say(line)
 
     @property
@@ -129,11 +132,18 @@ def read_hints(paths: FleetPaths) -> list[str]:
     return [str(hint) for hint in hints] if isinstance(hints, list) else []
 
 
+def read_names(paths: FleetPaths) -> list[str]:
+    """Return the bots of the applied configuration."""
+    applied = read_json(paths.applied)
+    bots = applied.get("bots") if isinstance(applied, dict) else None
+    return [str(bot["name"]) for bot in bots if isinstance(bot, dict)] if isinstance(bots, list) else []
+
+
 def say(line: str) -> None:
     """Print one line at once; nobody reading any more is not this process's concern."""
     try:
         # Not through sys.stdout: a signal handler prints too, and a buffered stream refuses to be entered twice.
-        os.write(1, (safe(line) + "\n").encode(errors="backslashreplace"))
+        os.write(1, (prefix + safe(line) + "\n").encode(errors="backslashreplace"))
     except OSError:
         os._exit(0)
 
@@ -213,7 +223,7 @@ def main(argv: list[str]) -> int:
     elif progress.is_stopping:
         say(f"stopped {count(progress.at_stop)}")
     else:
-        say("the keeper is gone; bots go on without it: bring it back with psv up")
+        say(f"the keeper is gone; bots go on without it: bring it back with {command} up")
     return 0
 
 

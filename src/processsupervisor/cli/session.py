@@ -57,6 +57,10 @@ class Session:
             raise UsageError(f"there is no fleet.toml in {named}", hint=f"make one: psv init {named}")
         return folder
 
+    def beside(self, path: str) -> Path:
+        """Return a path of the command line: relative to -C DIR when that was given."""
+        return Path(self._folder or "") / path
+
     def client(self, timeout_s: float = 10.0) -> ControlClient:
         """Connect to psvd; raises NoSupervisor."""
         from processsupervisor.ipc.client import ControlClient

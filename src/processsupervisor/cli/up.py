@@ -24,6 +24,7 @@ from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
+from processsupervisor.supervisor.moves import drop_unfit
 
 KEEPER = "processsupervisor.process.keeper"
 _SILENT_S = 2.0
@@ -50,6 +51,7 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     if loaded.applied is None:
         return EXIT_USAGE
     write_applied(session.paths, loaded.applied)
+    drop_unfit(session.paths, {spec["name"] for spec in loaded.applied["bots"]})
     code = install(session.paths)
     prune(session.paths, code)
     if detach:
@@ -101,10 +103,10 @@ def _wait(session: Session, client: ControlClient, timeout_s: float) -> dict[str
     return result
 
 
-def become_keeper(session: Session, code: Code) -> NoReturn:
-    """Start the progress printer beside this process and exec the keeper; does not return."""
+def become_keeper(session: Session, code: Code, printer: str = "processsupervisor.cli.progress") -> NoReturn:
+    """Start the module `printer` beside this process and exec the keeper; does not return."""
     keeper = os.getpid()
-    argv = [sys.executable, "-P", "-m", "processsupervisor.cli.progress", str(session.paths.folder), str(keeper)]
+    argv = [sys.executable, "-P", "-m", printer, str(session.paths.folder), str(keeper), f"{time.time():.3f}"]
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()

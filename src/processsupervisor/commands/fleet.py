@@ -38,6 +38,11 @@ async def rollout(port: FleetPort, emit: Emit, *, names: list[str], type: str | 
     return await port.rollout(port.select(names, type), batch, emit)
 
 
+async def hand_over(port: FleetPort, emit: Emit, *, names: list[str]) -> object:
+    """Let a new psvd read the applied settings, if the bots `names` rest."""
+    return port.hand_over(names)
+
+
 async def wait(port: FleetPort, emit: Emit, *, timeout_s: float) -> object:
     """Wait until every wanted bot is ready or has failed."""
     return await port.wait(timeout_s)
@@ -52,6 +57,17 @@ COMMANDS = (
         Arg("wait", "flag", False, "With --detach: return when all bots are ready", option=("--wait",)),
         Arg("timeout_s", "duration", 60.0, "With --detach: how long to wait", most=86400.0),
     ), "admin", place="client", stream=True, verbs=("up",)),
+    Command("fleet.run", "Run one Python file in the foreground, supervised; or the fleet beside it", (
+        Arg("file", "text", None, "The file (default: main.py)", positional=True),
+        Arg("words", "names", (), "Arguments of the program, behind --"),
+        Arg("mode", "text", "single", "single: this file alone; multi: the fleet.toml beside it; auto: multi where there is one",
+            choices=("auto", "single", "multi")),
+        Arg("fallback", "flag", False, "With --mode auto: when fleet.toml cannot be used, run the file alone, and say so",
+            option=("--fallback",)),
+    ), "admin", place="client", stream=True, verbs=("run",)),
+    Command("fleet.dev", "Work on a bot, or on the fleet of a folder: it runs in the foreground, and what you save is restarted", (
+        Arg("path", "text", None, "A Python file, or a folder with a fleet.toml (default: here)", positional=True),
+    ), "admin", place="client", stream=True, verbs=("dev",)),
     Command("fleet.down", "Stop all bots and the fleet; what is wanted stays, for the next up. Given again, it hastens the first", (
         Arg("timeout_s", "duration", None, "How long bots may take before they are killed (default: [fleet] down_timeout)", most=86400.0),
     ), "admin", down, stream=True, verbs=("down",)),
@@ -78,6 +94,9 @@ COMMANDS = (
         Arg("type", "text", None, "Only bots of this type"),
         Arg("batch", "integer", None, "Bots a batch after the first (default: a tenth of them)", least=1, most=10_000),
     ), "admin", rollout, stream=True),
+    Command("fleet.hand-over", "Take over the settings in data/fleet.json: psvd ends, and the next one reads them and adopts every bot", (
+        Arg("names", "names", (), "Only if these bots do not run"),
+    ), "admin", hand_over),
     Command("fleet.wait", "Wait until all wanted bots are ready or have failed", (
         Arg("timeout_s", "duration", 60.0, "How long", most=86400.0),
     ), "view", wait),

@@ -51,6 +51,13 @@ class FleetPort(Protocol):
         """
         ...
 
+    def hand_over(self, resting: Sequence[str]) -> dict[str, object]:
+        """End this psvd in favour of one that reads the applied settings anew; return `{pid}` of the one that ends.
+
+        Raises Refused while a rollout is under way, or when one of the bots `resting` does not rest.
+        """
+        ...
+
     async def wait(self, timeout_s: float) -> dict[str, object]:
         """Return `{ready, not_ready, web}` when all that is wanted is ready or has failed, at the latest after `timeout_s`.
 

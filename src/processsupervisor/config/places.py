@@ -17,6 +17,15 @@ _DEEPEST = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A line `[path]` or `[[path]]`: its keys, and the offsets of its first bracket and behind its last."""
+
+    keys: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """A key or table given twice: where first and where again, as (line, column)."""
 
@@ -35,6 +44,7 @@ class Places:
         self._explicit: dict[KeyPath, int] = {}
         self._arrays: dict[KeyPath, int] = {}
         self.repeats: list[Repeat] = []
+        self.headers: list[Header] = []
         self._scan()
 
     def find(self, path: KeyPath) -> tuple[int, int]:
@@ -72,6 +82,7 @@ class Places:
         keys, position = self._keys(start + (2 if is_array else 1))
         if not keys:
             return outer, position
+        self.headers.append(Header(tuple(keys), start, position + (2 if is_array else 1)))
         path: KeyPath = ()
         for index, key in enumerate(keys):
             path = (*path, key)

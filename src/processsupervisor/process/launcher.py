@@ -28,7 +28,7 @@ from processsupervisor.launch.locks import reserve_note
 from processsupervisor.resources.cgroups import Groups
 
 # These steer the interpreter itself and are read only while it starts: a forked child could not honour them.
-_STARTUP_VARIABLES = frozenset(
+STARTUP_VARIABLES = frozenset(
     {
         "LD_LIBRARY_PATH",
         "LD_PRELOAD",
@@ -182,7 +182,7 @@ class Launcher:
     async def _preload_set(self, spec: BotSpec) -> list[str]:
         if spec["kind"] == "native":
             return spec["preload"]
-        steering = sorted(_STARTUP_VARIABLES & set(spec["env"]))
+        steering = sorted(STARTUP_VARIABLES & set(spec["env"]))
         if steering:
             raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")
         # Reading a few files, but off the loop: a script may have many modules beside it.

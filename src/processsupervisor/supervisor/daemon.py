@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+from typing import Any
 
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.clock import mono
@@ -35,6 +36,15 @@ _PRUNE_EVERY_S = 3600.0
 _BATCH = 20
 _SETTLED_AFTER_S = 60.0
 """systemd waits 90 s by default: one bot that does not become ready must not end the fleet."""
+
+
+def _pass_over_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio complains of, but for connections that are cut off at the end.
+
+    CPython 3.11 asks the task of a stream for its exception without looking whether it was cancelled.
+    """
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 class Psvd:
@@ -91,6 +101,7 @@ class Psvd:
                 task.cancel()
         # The listening sockets are the keeper's: closing a server would remove their files under the next psvd.
         self._fleet.close()
+        loop.set_exception_handler(_pass_over_cancelled)
         return 0
 
     def _take_welcome(self) -> None:

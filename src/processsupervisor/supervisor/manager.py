@@ -28,6 +28,7 @@ from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.gates import ANEW
+from processsupervisor.supervisor.handover import hand_over
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
@@ -105,6 +106,10 @@ class Manager:
     async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
         """See FleetPort."""
         return await self._rollouts.run([self._act(name) for name in names], batch, emit)
+
+    def hand_over(self, resting: Sequence[str]) -> dict[str, object]:
+        """See FleetPort."""
+        return hand_over(self._fleet, resting, is_rolling=self.is_rolling)
 
     async def wait(self, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""

@@ -47,6 +47,7 @@ def run(folder: str, bot: str, generation: int, secret_fd: int, *, is_in_group: 
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))  # as a fresh interpreter would have taken it
     _reseed()
     _open_streams(context.spec)
     gc.enable()
@@ -79,18 +80,22 @@ def _flush_files() -> None:
 
 
 def _run_native(context: LaunchContext) -> int:
-    sys.path.insert(0, str(context.paths.folder))
+    sys.path[:0] = [str(context.paths.folder), *_python_path()]
     sys.argv = [f"psv: bot {context.bot}"]
     runner = importlib.import_module(RUNNER_MODULE)
     return int(runner.main(context))
+
+
+def _python_path() -> list[str]:
+    """Return what the bot's PYTHONPATH names; the interpreter read that variable long before it was the bot's."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def _run_script(context: LaunchContext) -> int:
     """Run an unmodified program as `python main.py ARGS` would: same __main__, argv, path, and exit status."""
     path = str(context.spec["script"])
     sys.argv = [path, *map(str, context.spec.get("args") or [])]
-    extra = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    sys.path[:0] = [os.path.dirname(os.path.realpath(path)), *extra]
+    sys.path[:0] = [os.path.dirname(os.path.realpath(path)), *_python_path()]
     module = type(sys)("__main__")
     module.__dict__.update(__file__=path, __builtins__=builtins, __spec__=None, __loader__=None, __cached__=None)
     sys.modules["__main__"] = module
