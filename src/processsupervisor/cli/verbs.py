@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "bot.dump": "dumps:dump",
     "bot.history": "history:history",
     "bot.logs": "logs:logs",
+    "bot.errors": "errors:errors",
     "bot.chat": "chat:chat",
     "task.list": "tasks:list_tasks",
     "task.run": "tasks:run",
