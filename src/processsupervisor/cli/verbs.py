@@ -37,6 +37,8 @@ VERBS: dict[str, str] = {
     "fleet.doctor": "doctor:doctor",
     "fleet.list": "fleets:fleets",
     "fleet.upgrade": "upgrade:upgrade",
+    "service.install": "service:install",
+    "service.remove": "service:remove",
 }
 
 
