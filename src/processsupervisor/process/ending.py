@@ -10,6 +10,7 @@ import os
 import select
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -17,7 +18,9 @@ from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import read_holder
-from processsupervisor.process.roles import Roles
+
+if TYPE_CHECKING:
+    from processsupervisor.process.roles import Roles
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLITE_S = 2.0
