@@ -136,7 +136,7 @@ def test_a_renamed_fleet_has_one_unit(folder: Path, with_systemd: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [
     lambda path, text: path.write_text("[Service]\nExecStart=/bin/true\n"),
-    lambda path, text: path.write_text(text.replace("RestartSec=1s", "RestartSec=9s")),
+    lambda path, text: path.write_text(text.replace("RestartSec=2s", "RestartSec=9s")),
     lambda path, text: path.write_text(re.sub(r"fleet /.*", "fleet /srv/another", text)),
     lambda path, text: (path.unlink(), path.symlink_to("/dev/null")),
     lambda path, text: (path.unlink(), path.mkdir()),

@@ -68,7 +68,7 @@ def render(service: Service) -> str:
 
 def _unit(service: Service) -> list[str]:
     network = [] if service.is_user else ["Wants=network-online.target", "After=network-online.target"]  # a user's manager has none
-    # A psv that cannot start is tried for ever: what keeps it from that (a disk, a name server) may come back.
+    # A psv that cannot start is tried for ever: what keeps it from that (a disk, a mistake in fleet.toml) may go away.
     return ["[Unit]", f"Description=Fleet of bots {_specifiers(service.fleet)}", *network, "StartLimitIntervalSec=0"]
 
 
@@ -84,10 +84,8 @@ def _service(service: Service) -> list[str]:
         "TimeoutStartSec=10min",
         f"TimeoutStopSec={int(service.down_timeout_s) + _STOP_SPARE_S}s",
         "WatchdogSec=60s",
-        # After `psv down` (status 0) it stays down, and a fleet.toml that cannot be used (2) is not made better by another try.
-        "Restart=on-failure",
-        "RestartSec=1s",
-        "RestartPreventExitStatus=2",
+        "Restart=on-failure",  # after `psv down` (status 0) it stays down
+        "RestartSec=2s",
         "Delegate=yes",
     ]
 
