@@ -132,3 +132,48 @@ def test_bots_live_in_a_scope_and_outlive_a_killed_keeper_and_an_upgrade(fleet: 
     assert inside("systemctl", "show", "-P", "Result", "-P", "SubState", "psv-test.service").split() == ["success", "dead"], "no restart is due"
     psv("service", "remove")
     assert inside("ls", "/etc/systemd/system") == "", "nothing is left"
+
+
+def test_a_users_own_manager_keeps_the_bots_as_well(fleet: LiveFleet, inside: Inside, tmp_path: Path) -> None:
+    """psv service install --user under a manager of a user's own: a scope there, and kill -9 of the main process restarts no bot."""
+    fleet.configure('[bots.one]\ncommand = ["sleep", "1000"]\nready = { after = "0s" }\n')
+    runtime, config = "/run/user/0", tmp_path / "config"
+    (tmp_path / "manager.service").write_text(f"""
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=notify
+Environment=XDG_RUNTIME_DIR={runtime} XDG_CONFIG_HOME={config} HOME={tmp_path} SYSTEMD_UNIT_PATH={config}/systemd/user:
+ExecStart=/lib/systemd/systemd --user --unit=psvtest.target --log-target=null
+Delegate=yes
+KillMode=mixed
+""")
+    (config / "systemd/user").mkdir(parents=True)
+    (config / "systemd/user/psvtest.target").write_text("[Unit]\nDefaultDependencies=no\n")
+    inside("mkdir", "-p", "-m", "700", runtime)
+    inside("cp", str(tmp_path / "manager.service"), "/run/systemd/system/user@0.service")
+    inside("systemctl", "daemon-reload")
+    inside("systemctl", "start", "user@0.service")
+
+    def user(*words: str, fails: bool = False) -> str:
+        return inside("env", f"XDG_RUNTIME_DIR={runtime}", f"XDG_CONFIG_HOME={config}", *words, fails=fails)
+
+    def main_pid() -> str:
+        return user("systemctl", "--user", "show", "-P", "MainPID", "psv-test.service").strip()
+
+    def pids() -> list[int]:
+        shown = user(sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "ls", "--json", fails=True)
+        return [bot["pid"] for bot in json.loads(shown or "[]") if bot["state"] == "RUNNING"]
+
+    user(sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "service", "install", "--user", "--now")
+    before = pids()
+    assert len(before) == 1
+    assert ".scope/" in inside("cat", f"/proc/{before[0]}/cgroup")
+    keeper = main_pid()
+    inside("kill", "-9", keeper)
+    eventually(lambda: main_pid() not in ("0", keeper), "the user's manager starts a keeper")
+    eventually(lambda: user("systemctl", "--user", "is-active", "psv-test.service", fails=True).strip() == "active", "it says READY")
+    assert pids() == before
+    user(sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "service", "remove", "--user", "--now")
+    assert [path.name for path in (config / "systemd/user").iterdir()] == ["psvtest.target"]
+    assert fleet.processes() == []
