@@ -14,7 +14,8 @@ from processsupervisor.process.logreader import LogLine
 
 LONGEST_MESSAGE = 500
 
-_HEADER = re.compile(r"(?:Exception Group )?Traceback \(most recent call last\):$")
+_HEADER_WORDS = "Traceback (most recent call last):"
+_HEADER = re.compile(rf"(?:Exception Group )?{re.escape(_HEADER_WORDS)}$")
 _MARGIN = re.compile(r" *[|+](?: |(?=-)|$)")
 _FRAME = re.compile(r' +File "(?P<file>.{1,4096}?)", line (?P<line>\d{1,9})(?:, in (?P<function>.{1,500}))?$')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_](?:[\w.]|<locals>){0,300})(?:: ?(?P<message>.*))?$")
@@ -76,7 +77,7 @@ class Finder:
             if line.is_gap:
                 return done
         text = line.text
-        if (header := _HEADER.search(text)) is not None:
+        if _HEADER_WORDS in text and (header := _HEADER.search(text)) is not None:  # most lines cost no pattern
             if self._pending is not None and not self._is_chained:
                 done.append(self._pending)
             self._pending, self._is_chained = None, False
@@ -123,11 +124,11 @@ class Finder:
         self._pending, self._is_chained = None, False
         if self._script is not None and (frame := _SCRIPT_FRAME.match(text)) is not None:
             done.append(self._error(line, *self._script, _place(frame)))
-        script = _SCRIPT_ERROR.match(text)
-        self._script = (script["type"], script["message"] or "") if script is not None else None
-        frame = _FRAME.match(text)
-        if frame is not None and not frame["function"]:  # a script that cannot be compiled has no header
-            self._is_inside, self._is_bare, self._place = True, True, _place(frame)
+        self._script = None
+        if text.startswith("  File ") and (frame := _FRAME.match(text)) is not None and not frame["function"]:
+            self._is_inside, self._is_bare, self._place = True, True, _place(frame)  # a script that cannot be compiled has no header
+        elif ("Error" in text or "Exception" in text) and (script := _SCRIPT_ERROR.match(text)) is not None:
+            self._script = script["type"], script["message"] or ""
         return done
 
     def _error(self, line: LogLine, type_name: str, message: str | None, place: Place) -> Raised:
