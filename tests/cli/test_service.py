@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Psv, environment
+from tests.cli.conftest import Psv, environment, keeper_socket
 
 from processsupervisor.cli import service, unit
 from processsupervisor.cli.crontab import line_for, mark_of, with_line
@@ -95,7 +95,7 @@ def test_systemd_takes_the_unit(tmp_path: Path, is_user: bool) -> None:
         pytest.skip("needs systemd-analyze")
     target = tmp_path / ODD
     target.mkdir()
-    user = None if is_user else pwd.getpwuid(os.geteuid()).pw_name
+    user = None if is_user else pwd.getpwuid(1).pw_name
     text = unit.render(unit.Service(target, "demo", is_user, user, 8.0, {"PATH": "/bin:/odd $x %h \"q\"", "LANG": "C.UTF-8"}))
     path = tmp_path / "psv-demo.service"
     path.write_text(text)
@@ -162,6 +162,15 @@ def test_a_systemd_that_refuses_leaves_nothing(folder: Path, with_systemd: Path,
     assert os.listdir(with_systemd) == []
 
 
+def test_a_fleet_that_runs_outside_of_the_unit_is_not_started_twice(folder: Path, with_systemd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--now is refused with the way out, before anything is written; without it the unit waits for the next boot."""
+    with keeper_socket(folder):
+        assert run(folder, "install", "--user", "--now") == 5
+        assert "psv down first" in capsys.readouterr().err
+        assert not with_systemd.exists()
+        assert run(folder, "install", "--user") == 0
+
+
 def test_a_broken_fleet_is_not_installed(psv: Psv, folder: Path) -> None:
     """A fleet.toml that psv up would not take: status 2 and the places."""
     (folder / "fleet.toml").write_text("[fleet]\nnome = 1\n")
@@ -226,9 +235,10 @@ def test_cron_starts_the_fleet(folder: Path, no_systemd: Path, psv: Psv, tmp_pat
     try:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert keeper_runs(FleetPaths(odd))
+        assert run(odd, "remove", "--now") == 0
+        assert not keeper_runs(FleetPaths(odd))
     finally:
         psv("-C", str(odd), "down", cwd=tmp_path)
-    assert run(odd, "remove") == 0
     assert no_systemd.read_bytes() == FOREIGN
 
 

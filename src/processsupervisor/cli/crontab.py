@@ -31,7 +31,7 @@ def mark_of(folder: Path) -> str:
 def line_for(folder: Path, environment: Mapping[str, str]) -> str:
     """Return the line that starts the fleet with these variables; `fits` tells whether cron takes it."""
     settings = "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(environment.items()))
-    command = f"{settings}{shlex.join(psv_argv(folder, '--detach'))} >/dev/null"
+    command = f"{settings}{shlex.join(psv_argv(folder, 'up', '--detach'))} >/dev/null"
     # Percent signs are line ends to cron; what is printed on stderr is mailed by it.
     return "@reboot " + command.replace("%", "\\%") + " " + mark_of(folder)
 

@@ -71,7 +71,7 @@ def remove(session: Session, command: Command, *, user: bool | None, now: bool) 
     if not found and not is_line:
         session.say(f"nothing starts the fleet in {folder} at boot")
     if now and is_line and keeper_runs(session.paths):
-        raise Refused("the fleet runs on: crontab started it, psv stops it", hint=f"psv -C {folder} down")
+        return _psv(folder, "down")
     return EXIT_OK
 
 
@@ -243,9 +243,13 @@ def _install_line(session: Session, service: Service, *, now: bool, is_print: bo
     what = "is there already" if after == before else "was added"
     session.say(f"crontab{whose}: the line {what}; it starts the fleet at boot (there is no systemd here)")
     if now and not keeper_runs(FleetPaths(service.folder)):
-        command = psv_argv(service.folder, "--detach")
-        return subprocess.run(command, stdin=subprocess.DEVNULL, timeout=_START_PATIENCE_S, check=False).returncode
+        return _psv(service.folder, "up", "--detach")
     return EXIT_OK
+
+
+def _psv(folder: Path, *words: str) -> int:
+    """Run psv on the fleet as a process of its own, as cron does, and return its status."""
+    return subprocess.run(psv_argv(folder, *words), stdin=subprocess.DEVNULL, timeout=_START_PATIENCE_S, check=False).returncode
 
 
 def _remove_line(session: Session, paths: FleetPaths) -> bool:

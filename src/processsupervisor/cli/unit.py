@@ -56,7 +56,7 @@ def unit_name(fleet: str) -> str:
 
 def psv_argv(folder: Path, *words: str) -> list[str]:
     """Return the command line that runs this very psv on the fleet; -P: no file in the fleet folder stands for a module."""
-    return [sys.executable, "-P", "-m", "processsupervisor", "-C", str(folder), "up", *words]
+    return [sys.executable, "-P", "-m", "processsupervisor", "-C", str(folder), *words]
 
 
 def render(service: Service) -> str:
@@ -79,7 +79,7 @@ def _service(service: Service) -> list[str]:
         *([f"User={service.user}"] if service.user else []),
         f"WorkingDirectory={_specifiers(str(service.folder))}",
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in sorted(service.environment.items())),
-        "ExecStart=" + " ".join(_quoted(word).replace("$", "$$") for word in psv_argv(service.folder)),
+        "ExecStart=" + " ".join(_quoted(word).replace("$", "$$") for word in psv_argv(service.folder, "up")),
         "KillMode=mixed",
         "TimeoutStartSec=10min",
         f"TimeoutStopSec={int(service.down_timeout_s) + _STOP_SPARE_S}s",
