@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from tests.bot.running import Client, wait_for
+from tests.bot.running import Client, Supervisor, wait_for
 
 from processsupervisor.bot.pump import APOLOGY
 
@@ -114,6 +114,10 @@ def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start
     client.post("m2", "hi")
     assert client.reply_to("m2")["text"] == "echo hi"
     assert lives == 4
+    supervisor = Supervisor(bot.paths)  # no psvd was there when it was given up: the next one hears of it
+    supervisor.welcome()
+    assert supervisor.expect("given-up")["messages"] == 1
+    supervisor.close()
 
 
 def test_a_start_hook_that_hangs_does_not_hold_up_a_stop(start_bot):

@@ -11,7 +11,7 @@ from tests.commands.fakefleet import FakeFleet
 
 KEYS = (
     "name type kind state wanted health health_message connected connected_age_s pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
-    "cpu_percent reason exit_code next_start_in_s next_run_at"
+    "cpu_percent reason exit_code next_start_in_s next_run_at waits_on"
 ).split()
 
 
@@ -31,6 +31,24 @@ def test_list_plain(psv: Psv, fleet: FakeFleet) -> None:
     assert [line.split()[0] for line in shown[1:]] == ["alice", "bob", "legacy"]
     assert "code 3" in shown[2]
     assert all(line == line.rstrip() for line in shown)
+
+
+def test_list_says_for_whom_a_bot_waits_and_which_check_it_fails(psv: Psv, fleet: FakeFleet) -> None:
+    """The word alone would send the reader to psv bot status; a long message is cut."""
+    fleet.facts = {
+        "alice": {"reason": "dependency", "exit_code": None, "waits_on": ["db", "slow"]},
+        "bob": {"health": "unhealthy", "health_message": "exec ./check.sh: exit code 1: " + 60 * "x", "reason": None, "exit_code": None},
+    }
+    shown = psv("ls").stdout.splitlines()
+    assert shown[1].endswith("dependency: db, slow")
+    assert shown[2].endswith("xxx…") and "exec ./check.sh: exit code 1" in shown[2]
+
+
+def test_status_of_a_stopped_process_says_so(psv: Psv, fleet: FakeFleet) -> None:
+    """No check has failed yet, and it does nothing all the same: neither healthy nor in time."""
+    fleet.facts = {"alice": {"stopped": "stopped by a signal (SIGSTOP or the like)", "beat_age_s": 10.1, "lag_s": 0.002}}
+    shown = psv("bot", "status", "alice").stdout
+    assert "stopped, up" in shown and "stopped by a signal" in shown and "turned 10.1 s ago\n" in shown and "healthy" not in shown
 
 
 def test_list_says_that_the_keeper_is_gone(psv: Psv, fleet: FakeFleet, folder: Path) -> None:
@@ -89,6 +107,7 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
     """`bot status` names exception, place, what to do, and the last lines without terminal escapes."""
     fleet.state["alice"] = "FAILED"
     shown = psv("bot", "status", "alice").stdout
+    assert "  code 3; ValueError: no token" in shown and "code code" not in shown
     assert "ValueError: no token (bots.py:7)" in shown
     assert "read the log" in shown
     assert "  | boom\\x1b[31m" in shown

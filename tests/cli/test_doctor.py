@@ -52,3 +52,9 @@ def test_tells_what_the_running_fleet_notes(psv: Psv, fleet: FakeFleet) -> None:
 def test_outside_of_a_fleet(psv: Psv, tmp_path: Path) -> None:
     """Without a fleet the machine alone is looked at."""
     assert "none here" in psv("doctor", cwd=tmp_path).stdout
+
+
+def test_a_time_zone_that_does_not_exist_is_noted(psv: Psv) -> None:
+    """Whoever starts a fleet here gets tasks by UTC."""
+    (found,) = [f for f in json.loads(psv("doctor", "--json", env={"TZ": "CEST"}).stdout) if f["check"] == "time zone"]
+    assert (found["level"], found["found"]) == ("note", "CEST") and "UTC" in found["instead"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.cli.conftest import Psv
 from tests.commands.fakefleet import FakeFleet
 
@@ -50,6 +51,21 @@ def test_people_see_a_line_an_event(psv: Psv, fleet: FakeFleet) -> None:
     assert lines[5].endswith('detail {"a": 1}')
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"state": "running", "message": "command"}, "running; by command; due 2023-11-14 22:13:20"),
+        ({"state": "running", "message": "schedule"}, "running; its time has come; due 2023-11-14 22:13:20"),
+        ({"state": "ended", "reason": "code", "message": "exited with 7"}, "ended; code; exited with 7; due 2023-11-14 22:13:20"),
+        ({"state": "skipped", "message": "the run before went on"}, "skipped; the run before went on; due 2023-11-14 22:13:20"),
+    ],
+)
+def test_a_run_of_a_task_is_told_in_words(psv: Psv, fleet: FakeFleet, facts: dict[str, object], words: str) -> None:
+    """What it was begun for and when it was due, as a person reads it."""
+    fleet.told = [{"seq": 1, "kind": "task", "at": 1700000001.0, "bot": "job", "due_at": 1700000000.5, **facts}]
+    assert psv("events", env={"TZ": "UTC"}).stdout.rstrip("\n").endswith(f"job           {words}")
+
+
 def test_following_ends_with_the_fleet(psv: Psv, fleet: FakeFleet) -> None:
     """Status 0, without another try."""
     fleet.told = [event for event in TOLD if "seq" in event]
@@ -57,12 +73,6 @@ def test_following_ends_with_the_fleet(psv: Psv, fleet: FakeFleet) -> None:
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == ""
-
-
-def test_the_newest_few_and_all_that_came_after_exclude_each_other(psv: Psv, fleet: FakeFleet) -> None:
-    """Neither is left out in silence."""
-    done = psv("events", "--after", "4", "-n", "2")
-    assert (done.returncode, done.stdout) == (2, "") and "found -n and --after" in done.stderr
 
 
 def test_without_a_fleet_it_says_so(psv: Psv) -> None:

@@ -325,7 +325,7 @@ def test_follow(psv: Psv, home: Path) -> None:
     while len(seen) < 2 and time.monotonic() < deadline:
         seen.add(follow.stdout.readline().rstrip("\n").split(" ", 2)[2])
     follow.send_signal(signal.SIGINT)
-    assert follow.wait(10) == 0
+    assert follow.wait(10) == 130
     follow.stdout.close()
     assert seen == {"one | tick one", "two | tick two"}
 

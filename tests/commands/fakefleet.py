@@ -22,7 +22,7 @@ def bot_object(name: str, kind: str, state: str) -> dict[str, object]:
         "exited_at": None if running else 1700000000.25, "uptime_s": 12.5 if running else None, "restarts": 0,
         "memory_bytes": 3 << 20 if running else None,
         "memory_age_s": 0.5 if running else None, "cpu_percent": 0.1 if running else None, "reason": None if running else "code",
-        "exit_code": None if running else 3, "next_start_in_s": None, "next_run_at": None,
+        "exit_code": None if running else 3, "next_start_in_s": None, "next_run_at": None, "waits_on": [],
     }
 
 
@@ -151,7 +151,7 @@ class FakeFleet:
         run = {"bot": name, "due_at": 1700000000.0, "why": "schedule", "state": "ended", "generation": 1, "started_at": 1700000000.5,
                "ended_at": 1700000002.5, "duration_s": 2.0, "reason": "code", "exit_code": 3, "signal": None, "message": "exited with 3"}
         schedule = {"cron": "0 4 * * *", "every_s": None, "at": None, "tz": "Europe/Berlin"}
-        return {"name": name, "schedule": schedule, "state": "FAILED", "wanted": "up", "next_run_at": 1700000100.0, "queued": 0, "running": None, "last": run}
+        return {"name": name, "schedule": schedule, "state": "FAILED", "wanted": "up", "next_run_at": 1700000100.0, "queued": 0, "running": None, "last": run, "error": None}
 
     def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
         task = self.task(name)
@@ -160,7 +160,10 @@ class FakeFleet:
     async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         if self.task(name) is None:
             raise Refused(f"{name} is no task", hint="give it a schedule")
-        return {"name": name, "ok": True, "state": "STARTING", "message": "running", "code": ""}
+        return {"name": name, "ok": True, "state": "STARTING", "message": "running", "code": "", "run": 7}
+
+    async def task_outcome(self, name: str, number: int, timeout_s: float) -> dict[str, object]:
+        return {"name": name, "ok": True, "state": "TERMINATED", "message": f"run {number} is clean", "code": "", "run": number}
 
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:
         self.audited.append((caller.name, op))

@@ -46,6 +46,18 @@ def test_a_probe_that_is_not_there_is_told_before_the_bot_is_restarted_for_it(lo
     assert problem.code == "probe-missing" and "chmod +x" in problem.hint
 
 
+def test_a_probe_is_looked_for_on_the_path_that_it_will_have(load, folder):
+    """The bot's own PATH counts only when `env` names it; a file beside fleet.toml is not on any."""
+    problem = only(load(f"{HEAD}health = {{ exec = ['nosuchprogram'] }}"))
+    assert (problem.code, problem.severity) == ("probe-missing", "bot") and 'exec of health: "nosuchprogram" is not on PATH' in problem.message
+    assert 'write "./run.sh"' in only(load(f"{HEAD}health = {{ exec = ['run.sh'] }}")).hint
+    own = f"{HEAD}env = {{ PATH = '{folder}' }}\n"
+    assert only(load(f"{own}health = {{ exec = ['run.sh'] }}")).code == "probe-missing"
+    assert load(f"{own}health = {{ exec = ['run.sh'], env = ['PATH'] }}").problems == ()
+    for there in ("true", "python"):
+        assert load(f"{HEAD}health = {{ exec = ['{there}'] }}").problems == ()
+
+
 def test_without_a_table_there_is_nothing_to_check(load):
     """psvd sees at once that a bot has no checks."""
     assert bot(load(HEAD), "a")["health"] is None

@@ -51,7 +51,14 @@ def test_a_wrong_hook_is_named_with_its_place(load, hooks, code, words):
     assert words in f"{problem.message}; {problem.hint}"
 
 
-@pytest.mark.parametrize(("program", "words"), [("./rum.sh", 'does not exist; did you mean "run.sh"?'), ("./main.py", "is not executable; chmod +x")])
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("./rum.sh", 'does not exist; did you mean "run.sh"?'),
+        ("./main.py", "is not executable; chmod +x"),
+        ("run.sh", '"run.sh" is not on PATH; for a file beside fleet.toml write "./run.sh"'),
+    ],
+)
 def test_a_hook_that_cannot_run_is_a_warning(load, program, words):
     """The bot runs all the same; psv check says it."""
     loaded = load(f"[bots.a]\nscript = 'main.py'\nhooks.after_exit = ['{program}']")

@@ -281,3 +281,16 @@ def test_a_relative_folder_gives_absolute_paths(folder, monkeypatch):
     monkeypatch.chdir(folder)
     spec = bot(load_fleet(Path(".")), "a")
     assert os.path.isabs(spec["cwd"]) and spec["script"] == str(folder / "main.py")
+
+
+def test_a_faulty_bot_is_of_the_kind_that_its_scopes_say(load):
+    """What it runs and that it is a task is shown also when its own table cannot be read."""
+    loaded = load(
+        '[fleet]\nname = "f"\n[global]\ncommand = ["echo", "hi"]\n[types.s]\nscript = "a.py"\n'
+        '[bots.a]\nnonsense = 1\n[bots.b]\ntype = "s"\nnonsense = 1\nschedule = { every = "1h" }\n[bots.c]\nrun = "m:b"\nnonsense = 1\n'
+    )
+    found = {name: (spec["kind"], spec["command"], spec["run"], spec["schedule"] is not None) for name in "abc" if (spec := bot(loaded, name))}
+    assert found == {
+        "a": ("command", ["echo", "hi"], None, False), "b": ("script", None, None, True), "c": ("native", None, "m:b", False),
+    }  # fmt: skip
+    assert bot(loaded, "b")["script"].endswith("/a.py") and all(bot(loaded, name)["error"] for name in "abc")

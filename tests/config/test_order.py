@@ -23,13 +23,22 @@ def test_a_name_that_is_nobodys_is_told_with_the_nearest(load, key):
 
 
 @pytest.mark.parametrize("key", ["depends_on", "restart_with"])
-def test_a_circle_is_spelled_out_at_each_bot_of_it(load, key):
-    """The shortest way round, from the bot that the line belongs to; who only leads into it is not at fault."""
-    loaded = load("".join(f'[bots.{n}]\n{_COMMAND}{key} = ["{m}"]\n' for n, m in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))))
-    circles = _problems(loaded, "circular-order")
-    assert [p.message.rpartition(": ")[2] for p in circles] == ["a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"]
-    assert [p.line for p in circles] == [5, 8, 11] and all(p.severity == "bot" for p in circles)
-    assert not bot(loaded, "d")["error"]
+def test_a_circle_is_spelled_out_once(load, key):
+    """The shortest way round, at the first of its bots, all of which are left out; who only leads into it is not at fault."""
+    loaded = load("".join(f'[bots.{n}]\n{_COMMAND}{key} = ["{m}"]\n' for n, m in (("d", "a"), ("a", "b"), ("b", "c"), ("c", "a"))))
+    problem = only(loaded)
+    assert (problem.code, problem.line, problem.severity, problem.bots) == ("circular-order", 8, "bot", ("a", "b", "c"))
+    assert problem.message == f'{key} of bot "a" leads back to it: a -> b -> c -> a'
+    assert all(bot(loaded, name)["error"] for name in "abc") and not bot(loaded, "d")["error"]
+
+
+def test_two_circles_are_two_problems(load):
+    """A bot of both is told of one; each bot is left out."""
+    loaded = load("".join(f"[bots.{n}]\n{_COMMAND}depends_on = {m}\n" for n, m in (("a", ["b"]), ("b", ["a", "c"]), ("c", ["b"]))))
+    assert [(p.line, p.bots, p.message.rpartition(": ")[2]) for p in _problems(loaded, "circular-order")] == [
+        (5, ("a", "b"), "a -> b -> a"),
+        (8, ("c",), "b -> c -> b"),
+    ]
 
 
 def test_nobody_waits_for_himself(load):
@@ -38,6 +47,17 @@ def test_nobody_waits_for_himself(load):
     loaded = load(f'[global]\n{_COMMAND}depends_on = ["db", {{ bot = "a", until = "started" }}]\n[bots.a]\n[bots.db]\ndepends_on = []\n')
     assert loaded.problems == ()
     assert bot(loaded, "a")["depends_on"] == [{"bot": "db", "until": "ready"}] and bot(loaded, "db")["depends_on"] == []
+
+
+def test_who_depends_on_a_task_is_told_when_it_starts(load):
+    """A warning: between its runs a task is TERMINATED. Who writes `completed` has seen it."""
+    job = f'[bots.job]\n{_COMMAND}schedule = {{ every = "1h" }}\n'
+    loaded = load(f'[bots.app]\n{_COMMAND}depends_on = ["job"]\n{job}')
+    problem = only(loaded)
+    assert (problem.code, problem.line, problem.severity) == ("depends-on-task", 5, "warning")
+    assert '"job" is a task' in problem.message and 'until = "completed"' in problem.hint
+    assert bot(loaded, "app")["error"] is None
+    assert load(f'[bots.app]\n{_COMMAND}depends_on = [{{ bot = "job", until = "completed" }}]\n{job}').problems == ()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +70,7 @@ def test_nobody_waits_for_the_completion_of_a_bot_that_is_always_started_again(l
     assert bool(bot(loaded, "a")["error"]) is is_refused and not bot(loaded, "b")["error"]
     if is_refused:
         problem = only(loaded)
-        assert (problem.code, problem.line) == ("never-completed", 5) and 'policy = "on-failure"' in problem.hint
+        assert (problem.code, problem.line) == ("never-completes", 5) and 'policy = "on-failure"' in problem.hint
 
 
 @pytest.mark.parametrize(

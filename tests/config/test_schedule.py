@@ -13,19 +13,28 @@ TASK = "[bots.a]\ncommand = ['sh']\nschedule = {{ {} }}"
     [
         ("cron = '0 4 * *'", 'found "0 4 * *" for schedule.cron', "of five fields; minute, hour"),
         ("cron = '0 0 4 * * *'", "schedule.cron", "of five fields"),
-        ("cron = '61 * * * *'", "schedule.cron", "out of range"),
-        ("cron = '0 4 31 2 *'", "schedule.cron", "can never occur"),
+        ("cron = '61 * * * *'", "schedule.cron", 'whose minute is of 0 to 59, not "61"; minute, hour'),
+        ("cron = '0 22-25 * * *'", "schedule.cron", 'whose hour is of 0 to 23, not "22-25"'),
+        ("cron = '0 0 * * 1-8'", "schedule.cron", 'whose day of the week is of 0 to 7 or sun to sat, not "1-8"'),
+        ("cron = '0 0 * foo *'", "schedule.cron", 'whose month is of 1 to 12 or jan to dec, not "foo"'),
+        ("cron = '0 4 31 2 *'", "schedule.cron", "with a day that comes in its month"),
         ("cron = 'R 4 * * *'", "schedule.cron", "means the same each time; jitter"),
-        ("cron = '@reboot'", "schedule.cron", "expected a cron expression"),
+        ("cron = '@reboot'", "schedule.cron", "or a word for one; known words: @annually, @daily"),
+        ("cron = '@dayly'", "schedule.cron", 'did you mean "@daily"?'),
         ("cron = ''", "schedule.cron", "of five fields"),
         ("cron = 5", "found 5 for schedule.cron", "a text"),
         ("cron = '@daily', tz = 'Europe/Berln'", 'found "Europe/Berln" for schedule.tz', 'did you mean "Europe/Berlin"?'),
+        ("cron = '@daily', tz = 'CEST'", 'found "CEST" for schedule.tz', "do not say when the clocks change: name a place"),
+        ("cron = '@daily', tz = 'GMT+2'", "schedule.tz", "name a place"),
+        ("cron = '@daily', tz = 'utc'", "schedule.tz", 'did you mean "UTC"?'),
         ("cron = '@daily', tz = 'Europe'", "schedule.tz", "IANA database"),
         ("cron = '@daily', tz = '../../etc/passwd'", "schedule.tz", "IANA database"),
         ("every = '0.5s'", 'found "0.5s" for schedule.every', "at least 1s"),
         ("at = 'tomorrow'", 'found "tomorrow" for schedule.at', "2026-12-24T18:00:00"),
         ("at = []", "schedule.at", "the list is empty"),
-        ("at = ['2026-12-24T18:00:00', 3]", "schedule.at", "or a list of them"),
+        ("at = ['2026-12-24T18:00:00', 3]", "schedule.at", "or a list of them; look at entry 2, 3"),
+        ("at = ['tomorrow', '2026-12-24']", "schedule.at", 'look at entry 1, "tomorrow"'),
+        ("at = ['2026-12-24', '9999-12-31']", "schedule.at", 'the year is out of range: look at entry 2, "9999-12-31"'),
         ("at = '9999-12-31T23:59:59'", "schedule.at", "out of range"),
         ("every = '1m', cron = '@daily'", "found cron and every in schedule", "exactly one of cron, every, at"),
         ("tz = 'UTC'", "found none in schedule", "exactly one of cron, every, at"),
@@ -108,3 +117,33 @@ schedule = { at = [2026-12-24T18:00:00, "2027-01-01"] }
     schedule = bot(loaded, "b")["schedule"]
     assert schedule is not None and schedule["at"] == ["2026-12-24T18:00:00", "2027-01-01T00:00:00"]
     assert (schedule["cron"], schedule["tz"], schedule["missed"], schedule["keep"]) == (None, None, "once", 100)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "words"),
+    [
+        ("at = ['2021-01-01T00:00:00', '2020-01-01T00:00:00']", "schedule-past", "the last was 2021-01-01T00:00:00; a new task never runs"),
+        ("at = '2021-06-01T00:00:00', tz = 'Asia/Tokyo'", "schedule-past", "the last was 2021-06-01T00:00:00+09:00"),
+        ("every = '1m', jitter = '61s'", "schedule-jitter", "found jitter 1m01s for runs that are due every 1m00s"),
+    ],
+)
+def test_a_schedule_that_is_hardly_meant_gets_a_warning(load, keys, code, words):
+    """It is allowed, and the bot is not left out."""
+    loaded = load(TASK.format(keys))
+    problem = only(loaded)
+    assert (problem.code, problem.severity, problem.line) == (code, "warning", 5) and words in problem.text()
+    assert bot(loaded, "a")["error"] is None
+
+
+@pytest.mark.parametrize("keys", ["at = ['2021-01-01', '8999-01-01']", "every = '1m', jitter = '1m'", "cron = '@daily', jitter = '2h'"])
+def test_a_schedule_that_has_runs_to_come_gets_none(load, keys):
+    """One time to come is enough, and jitter up to the interval keeps the order."""
+    assert load(TASK.format(keys)).problems == ()
+
+
+def test_a_machine_without_a_usable_time_zone_is_a_warning_for_who_goes_by_it(load, monkeypatch):
+    """The task is not refused: it runs, by UTC."""
+    monkeypatch.setenv("TZ", "Nowhere/City")
+    problem = only(load("[fleet]\nname = 'f'\n" + TASK.format("cron = '@daily'")))
+    assert (problem.code, problem.severity, problem.line) == ("time-zone", "warning", 5) and "Nowhere/City" in problem.message
+    assert not load("[fleet]\nname = 'f'\n" + TASK.format("every = '1h'")).problems

@@ -110,6 +110,16 @@ async def test_a_bot_is_healthy_when_its_checks_have_passed_and_unhealthy_after_
     assert [health for _, health, _ in world.told] == ["healthy", "unhealthy", "healthy"]
 
 
+async def test_everything_that_fails_is_named(world: World, unused_tcp_port: int) -> None:
+    """Not only the first: whoever mends that would find the next."""
+    bot = world.bot(http=f"http://127.0.0.1:{unused_tcp_port}/", fail_after=1)
+    await world.close()
+    verdict = await world.sweep(bot, 4)
+    assert verdict is not None
+    both = f"http http://127.0.0.1:{unused_tcp_port}/: connection refused; tcp {world.port}: connection refused"
+    assert verdict.message == f"unhealthy: {both}" and bot.condition.why == both
+
+
 async def test_failures_between_stalls_count_nothing_however_many(world: World) -> None:
     """A probe that was asked before a stall, or is counted in the sweep after it, is void if it failed."""
     bot = world.bot()

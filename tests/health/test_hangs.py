@@ -142,7 +142,7 @@ def test_no_number_that_is_none_comes_out_of_a_pulse(world: World, number: float
     for name in ("at_mono", "lag_s", "worst_lag_s"):
         world.beat(**{"at_mono": mono(), "lag_s": 0.0, "worst_lag_s": 0.0, name: number})
         assert world.sweep(2 * SILENT) is None
-        assert world.hangs.vitals(world.bot) == dict.fromkeys(("beat_age_s", "lag_s", "worst_lag_s"))
+        assert world.hangs.vitals(world.bot) == dict.fromkeys(("beat_age_s", "lag_s", "worst_lag_s", "stopped"))
 
 
 def test_a_bot_that_cannot_beat_for_want_of_disk_is_not_blamed(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processsupervisor.kernel.units import format_bytes, format_duration, parse_duration, parse_size
+from processsupervisor.kernel.units import format_bytes, format_duration, parse_duration, parse_size, short_duration
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_everything_can_be_shown(seconds: float, size: int) -> None:
     """Tables never fail on a number."""
     assert format_duration(seconds)
     assert format_bytes(size)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1s"), (37.6, "38s"), (60, "1m"), (65, "1m05s"), (3600, "1h"), (5400, "1h30m"), (86400, "1d"), (129600, "1d12h")]
+)
+def test_in_a_sentence_a_duration_is_short_and_not_rounded_away(seconds: float, text: str) -> None:
+    """What is written as "1h" is read as "1h"; less than a minute is told in seconds."""
+    assert short_duration(seconds) == text

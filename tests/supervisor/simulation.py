@@ -259,7 +259,7 @@ class Simulation:
         psvd._take_welcome()
         reconcile = await psvd._adopt_all()
         psvd._fleet.is_adopted.set()
-        await psvd._start_wanted()
+        await psvd._start_wanted(reconcile)
         for born in self.born.values():
             self._plan_hello(born, 0.2)
         settling = asyncio.ensure_future(reconcile.settle())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,15 @@ def test_a_start_that_meets_an_own_generation_takes_it_at_once(fleet: LiveFleet)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_the_time_until_ready_goes_on_over_a_kill_of_psvd(fleet: LiveFleet) -> None:
+    """`ready = { after = … }` counts from the start of the process, not from the psvd that looks."""
+    fleet.configure('[bots.x]\ncommand = ["sleep", "1000"]\nready = { after = "6s" }\n')
+    fleet.up(wait=False)
+    pid = eventually(lambda: fleet.bot("x")["pid"], "it runs")
+    began_at = Path(f"/proc/{pid}").stat().st_ctime
+    eventually(lambda: time.time() - began_at > 3, "half of the time has passed")
+    fleet.kill_role("psvd")
+    bot = fleet.until("x", state="RUNNING")
+    assert bot["pid"] == pid and bot["ready_at"] - began_at < 8.8, "6 s from its start, not from the kill"

@@ -219,7 +219,7 @@ async def _live(psvd: daemon.Psvd, world: World) -> None:
     asyncio.get_running_loop().call_later(0.002, world.sign_late)
     found = await psvd._adopt_all()
     settling = asyncio.create_task(found.settle())
-    await psvd._start_wanted()
+    await psvd._start_wanted(found)
     handles = psvd._fleet.handles.values()
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline and not all(_rests(handle) for handle in handles):

@@ -46,10 +46,12 @@ def test_a_bot_at_its_budget_is_held_until_a_start_is_due(fleet: LiveFleet) -> N
     fleet.up()
     held = fleet.until("a", state="FAILED", reason="budget")
     assert held["generation"] == 3 and 3000 < held["next_start_in_s"] <= 3602
-    assert "budget of 3 starts in 60 min" in fleet.detail("a")["what_to_do"] and "budget" in _notes(fleet, "a")[0]
+    assert "budget of 3 starts in 1h is used up" in fleet.detail("a")["what_to_do"] and "budget" in _notes(fleet, "a")[0]
     fleet.kill_role("psvd")
     again = fleet.until("a", state="FAILED", reason="budget")
     assert again["generation"] == 3 and 3000 < again["next_start_in_s"] <= 3602 and len(_notes(fleet, "a")) == 1
+    eventually(lambda: "budget of 3 starts in 1h" in _notes(fleet, "a")[0] and "due in" in _notes(fleet, "a")[0], "the note is as before")
+    assert "budget of 3 starts in 1h" in fleet.detail("a")["what_to_do"]
     for verb in ("start", "restart"):
         refused = _results(fleet.call(f"bot.{verb}", names=["a"]))["a"]
         assert refused["code"] == "refused" and "login budget of 3 starts" in refused["message"]
@@ -65,7 +67,7 @@ def test_it_is_started_by_itself_when_the_time_has_come(fleet: LiveFleet) -> Non
     fleet.configure(f'[bots.a]\n{_DIES}login_budget = {{ count = 2, within = "3s" }}\n')
     fleet.up()
     fleet.until("a", state="FAILED", reason="budget")
-    assert "login budget of 2 starts in 3 s is used up" in _notes(fleet, "a")[0]
+    assert "login budget of 2 starts in 3s is used up" in _notes(fleet, "a")[0]
     eventually(lambda: fleet.bot("a")["generation"] >= 4, "it was started again, twice")
     began = time.monotonic()
     fleet.until("a", state="FAILED", reason="budget")
@@ -131,11 +133,13 @@ def test_a_full_window_is_told_once(fleet: LiveFleet) -> None:
     fleet.up()
     told = _alerts(fleet, lambda: fleet.bot("a")["generation"] >= 5, start="a")
     assert [(a["bot"], a["what"]) for a in told] == [("a", "crash-loop")]
-    assert [n for n in _notes(fleet, "a") if "again and again" in n]
+    note = _notes(fleet, "a")
+    assert note == ["ends again and again (code); it is tried once each 1 s"]
     fleet.until("a", state="FAILED", reason="crash-loop")
     generation = fleet.bot("a")["generation"]
     fleet.kill_role("psvd")
     eventually(fleet.answers, "the next psvd")
+    assert _notes(fleet, "a") == note, "as it was before psvd was killed"
     assert _alerts(fleet, lambda: fleet.bot("a")["generation"] >= generation + 2) == [], "told before psvd was killed"
     fleet.write("good", "")
     fleet.until("a", state="RUNNING")
@@ -173,3 +177,30 @@ def test_a_ledger_is_bounded_and_counts_by_the_right_clock(tmp_path: Path, monke
     assert min(ages_of_starts(paths, "a")) >= logins.boottime() - 1
     monkeypatch.setattr(logins, "wall", lambda: now + 5 * 86400)
     assert 5 * 86400 - 60 < max(ages_of_starts(paths, "a")) < 5 * 86400 + logins.boottime() + 60
+
+
+def test_a_failure_that_only_a_person_can_end_is_told_once(fleet: LiveFleet) -> None:
+    """auth, conflict and config: one alert and a note with what to do, no second one by a new psvd, over when the bot runs."""
+    codes = {"auth": 77, "config": 78, "conflict": 79}
+    dies = "".join(f'[bots.{name}]\ncommand = ["sh", "-c", "test -e good && exec sleep 1000; exit {code}"]\n' for name, code in codes.items())
+    fleet.configure(f'{dies}[bots.wrong]\ncommand = ["./missing"]\n')
+    fleet.up()
+
+    def told() -> list[tuple[str, str]]:
+        with ControlClient(fleet.paths) as client:
+            return sorted((e["bot"], e["what"]) for e in client.stream("fleet.events", {"names": []}) if e["kind"] == "alert")
+
+    expected = [("auth", "auth"), ("config", "config"), ("conflict", "conflict"), ("wrong", "config")]
+    for name in (*codes, "wrong"):
+        fleet.until(name, state="FAILED")
+    assert told() == expected
+    notes = {name: _notes(fleet, name) for name in (*codes, "wrong")}
+    assert all(len(found) == 1 for found in notes.values())
+    assert "FAILED (auth): exited with 77; the network refused the token" in notes["auth"][0]
+    fleet.kill_role("psvd")
+    eventually(fleet.answers, "the next psvd")
+    assert {name: _notes(fleet, name) for name in codes} == {name: notes[name] for name in codes} and told() == expected
+    assert len(_notes(fleet, "wrong")) == 1 and "/missing" in _notes(fleet, "wrong")[0]
+    fleet.write("good", "")
+    fleet.call("bot.restart", names=["auth"])
+    assert _notes(fleet, "auth") == [] and told() == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -79,6 +80,9 @@ async def test_events_are_kept_numbered_and_found_by_bot(path: Path) -> None:
     assert _n(await life.read(after="7")) == [7, 8, 9]
     assert _n(await life.read(after="7", bots={"b"})) == [7, 9]
     assert [event["seq"] for event in await life.read(limit=20)] == list(range(1, 11))
+    assert _n(await life.read(after="3", limit=2)) == [8, 9] and _n(await life.read(after="10")) == []
+    with pytest.raises(UsageError, match="the newest event has seq 10"):
+        await life.read(after="11")
     for nonsense in ("soon", "", "-5", "²", "1" * 19):
         with pytest.raises(UsageError):
             await life.read(after=nonsense)
@@ -316,3 +320,84 @@ def test_another_version_of_psvd_is_told(fleet: LiveFleet) -> None:
     eventually(lambda: fleet.answers() and len(_events(fleet, "psvd")) == 3, "a new psvd of the same copy")
     assert _events(fleet, "upgrade") == first
     assert [event["is_cold"] for event in _events(fleet, "psvd")] == [True, True, False]
+
+
+RESTING = """
+    [global]
+    ready = { after = "0s" }
+    restart = { policy = "on-failure", initial = "0s" }
+    [bots.x]
+    command = ["sleep", "1000"]
+    [bots.done]
+    command = ["true"]
+    ready = { after = "60s" }
+    [bots.auth]
+    command = ["sh", "-c", "exit 77"]
+    ready = { after = "60s" }
+    [bots.off]
+    command = ["sleep", "1000"]
+    [bots.waits]
+    command = ["sleep", "1000"]
+    depends_on = ["auth"]
+    [bots.good]
+    command = ["true"]
+    schedule = { every = "1h" }
+"""
+
+
+def test_what_a_new_psvd_only_restores_is_no_news(fleet: LiveFleet) -> None:
+    """After kill -9 of psvd neither history nor events have a transition that did not happen; what happens then is in both."""
+    fleet.configure(RESTING)
+    fleet.up()
+    fleet.call("bot.stop", names=["off"])
+    fleet.until("done", state="TERMINATED")
+    before, shown = _transitions(fleet), _told(fleet)
+    for _ in range(2):
+        fleet.kill_role("psvd")
+        eventually(fleet.answers, "a new psvd answers")
+        fleet.call("fleet.wait", timeout_s=30.0)
+        states = {bot["name"]: bot["state"] for bot in fleet.call("bot.list")}
+        assert states == {"x": "RUNNING", "done": "TERMINATED", "auth": "FAILED", "off": "STOPPED", "waits": "FAILED", "good": "TERMINATED"}
+        assert (_transitions(fleet), _told(fleet)) == (before, shown)
+    fleet.call("bot.restart", names=["x"])
+    fleet.call("bot.stop", names=["auth"])
+    new = [(row["bot"], row["from"], row["to"]) for row in _transitions(fleet) if row not in before]
+    steps = ["RUNNING", "RESTARTING", "INITIALIZING", "STARTING", "RUNNING"]
+    assert new == [*(("x", *pair) for pair in itertools.pairwise(steps)), ("auth", "FAILED", "STOPPED")]
+    before = _transitions(fleet)
+    fleet.down()
+    fleet.up()
+    assert not [row for row in _transitions(fleet) if row not in before and row["bot"] in ("off", "good")]
+
+
+def _transitions(fleet: LiveFleet) -> list[dict[str, object]]:
+    return [row for row in fleet.call("bot.history", names=["*"]) if row["kind"] == "transition"]
+
+
+def _told(fleet: LiveFleet) -> list[object]:
+    with ControlClient(fleet.paths) as client:
+        return [event["seq"] for event in client.stream("fleet.events", {"names": []}) if event["kind"] == "transition"]
+
+
+async def test_a_follower_hears_nothing_that_is_only_restored(tmp_path: Path) -> None:
+    """It is told to psvd's own parts, takes no number, and is not kept."""
+    life = Life(tmp_path / "psv.db")
+    heard: list[Event] = []
+    life.events.listen(heard.append)
+    life.events.tell("transition", bot="x", is_restored=True)
+    life.events.tell("exit", bot="x")
+    assert [(event["kind"], event["seq"]) for event in heard] == [("transition", 0), ("exit", 1)]
+    assert [event["kind"] for event in await life.read()] == ["exit"]
+
+
+@pytest.mark.parametrize("verb", ["events", "logs"])
+def test_ctrl_c_ends_a_follow_with_130(fleet: LiveFleet, verb: str) -> None:
+    """As it ends every other command, and without a traceback."""
+    fleet.configure('[bots.x]\ncommand = ["sh", "-c", "echo hello; exec sleep 1000"]\n')
+    fleet.up()
+    argv = [*PSV, "-C", str(fleet.folder), verb, "-f"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True) as following:
+        assert following.stdout is not None and following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        _, said = following.communicate(timeout=30)
+    assert (following.returncode, said) == (130, "")

@@ -56,6 +56,27 @@ def test_no_sign_of_readiness_within_its_timeout_is_said_so(fleet: LiveFleet) ->
     bot = fleet.until("x", state="RECOVERING")
     assert bot["reason"] == "start-timeout"
     assert bot["next_start_in_s"] > 30
+    assert fleet.detail("x")["last_exit"]["message"] == "not ready within 0.5 s: waited for a line of its output that matches never"
+
+
+def test_a_bot_that_starts_says_what_it_waits_for(fleet: LiveFleet) -> None:
+    """First its hook, then the sign that it is ready; who waits for the fleet in vain is told it too."""
+    fleet.configure("""
+        [bots.x]
+        command = ["sleep", "600"]
+        ready = { tcp = 1 }
+        start_timeout = "1m"
+        hooks = { before_start = ["sh", "-c", "until test -e go; do sleep 0.05; done"] }
+    """)
+    fleet.up(wait=False)
+    waits = "waits for its hook before_start to end"
+    eventually(lambda: fleet.detail("x")["what_to_do"] == waits, "the hook runs")
+    fleet.write("go", "")
+    waits = "waits for port 1 of 127.0.0.1 to accept, at most 1m (start_timeout)"
+    eventually(lambda: fleet.detail("x")["what_to_do"] == waits, "it was born")
+    assert fleet.detail("x")["waits_for"] is None, "nothing keeps its start back"
+    found = fleet.call("fleet.wait", timeout_s=0.0)["not_ready"]
+    assert [(row["name"], row["message"]) for row in found] == [("x", waits)]
 
 
 def test_a_program_that_cannot_be_executed_names_the_way_out(fleet: LiveFleet) -> None:

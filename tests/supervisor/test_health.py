@@ -151,6 +151,24 @@ def test_a_command_that_fails_or_hangs_is_ended_with_all_of_it(fleet: LiveFleet,
     eventually(lambda: not sleepers(fleet), "nobody of the probe is left")
 
 
+def test_a_command_that_cannot_be_run_says_so_and_so_does_the_bot(fleet: LiveFleet) -> None:
+    """What is wrong with it, not the code 126; and what to do about the bot speaks of its checks, not of its event loop."""
+    fleet.write("check.sh", "#!/nowhere/sh\n").chmod(0o755)
+    fleet.configure(f"""
+        [bots.a]
+        command = ["sh", "-c", "echo up; sleep 1000"]
+        {READY}
+        restart = {{ policy = "never" }}
+        health = {{ exec = ["./check.sh"], every = 2, timeout = 1.5, fail_after = 1 }}
+    """)
+    fleet.up()
+    fleet.until("a", state="FAILED", reason="hang")
+    found = fleet.detail("a")
+    check = fleet.folder / "check.sh"
+    assert found["last_exit"]["message"] == f"unhealthy: exec {check}: cannot run {check}: No such file or directory"
+    assert "did not pass the checks that the last exit names" in found["what_to_do"]
+
+
 def sleepers(fleet: LiveFleet) -> list[int]:
     """Return the processes of this fleet's folder that a probe left."""
     return [pid for pid, text in fleet._scan() if b"sleep\x001000" in text]

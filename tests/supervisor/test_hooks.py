@@ -9,6 +9,7 @@ import pwd
 import resource
 import shutil
 import signal
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def test_a_stop_does_not_wait_for_the_hook_of_a_start(fleet: LiveFleet) -> None:
 
 def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     """A hook that hangs has half of stop.timeout, a bot that ignores SIGTERM the rest: the whole is not longer than said."""
-    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    _script(fleet, "hang.sh", "#!/bin/sh\necho it hangs here\nsleep 777\n")
     toml = BOT.replace('["sleep", "1000"]', """["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]""")
     fleet.configure(toml + '    stop = { timeout = "2s" }\n' + _hooks(before_stop='{ command = ["./hang.sh"], timeout = "10m" }'))
     fleet.up()
@@ -148,6 +149,7 @@ def test_before_stop_delays_a_stop_within_its_timeout(fleet: LiveFleet) -> None:
     assert fleet.call("bot.stop", names=["x"])[0]["state"] == "STOPPED"
     assert 1.5 < time.monotonic() - began < 6.0
     assert fleet.detail("x")["last_exit"]["signal"] == "SIGKILL"
+    assert "it hangs here" in (fleet.paths.own_logs / "psvd.log").read_text(), "what it printed is told"
     began = time.monotonic()
     fleet.call("bot.start", names=["x"])
     fleet.down()
@@ -355,6 +357,19 @@ def test_the_end_of_the_fleet_waits_for_hooks_within_its_time(fleet: LiveFleet) 
     assert _names(fleet) == ["after_exit"]
 
 
+def test_a_hook_that_the_end_of_the_fleet_cuts_off_is_told(fleet: LiveFleet) -> None:
+    """Those that run and those that wait: as an event before the last one, and in the log; nothing of them is left."""
+    _script(fleet, "hang.sh", "#!/bin/sh\nsleep 777\n")
+    fleet.configure(BOT + _hooks(after_stop='["./hang.sh"]', after_exit='["./hang.sh"]'))
+    fleet.up()
+    fleet.down()
+    rows = sqlite3.connect(fleet.paths.database).execute("SELECT event FROM events ORDER BY id").fetchall()
+    told = [event for (row,) in rows if (event := json.loads(row))["kind"] in ("hook", "down")]
+    assert sorted((e.get("hook"), e.get("outcome")) for e in told[:-1]) == [("after_exit", "let-go"), ("after_stop", "let-go")]
+    assert told[-1]["kind"] == "down" and "let-go" in (fleet.paths.own_logs / "psvd.log").read_text()
+    eventually(lambda: not _marked(fleet), "nothing of it is left")
+
+
 def test_pause_and_resume_have_hooks_on_both_sides(fleet: LiveFleet) -> None:
     """psvd's before_ hooks, the bot's own, psvd's after_ hooks, in this order."""
     fleet.write("bots.py", """
@@ -382,3 +397,14 @@ def test_pause_and_resume_have_hooks_on_both_sides(fleet: LiveFleet) -> None:
     assert fleet.call("bot.resume", names=["x"])[0]["state"] == "RUNNING"
     eventually(lambda: "after_resume" in _names(fleet), "the resume is told")
     assert _names(fleet) == ["before_pause", "on_pause", "after_pause", "before_resume", "on_resume", "after_resume"]
+
+
+def test_who_reads_why_a_before_start_failed_is_sent_to_where_that_is(fleet: LiveFleet) -> None:
+    """The log of a bot that was never born is empty; what its hook printed is in psvd's."""
+    _script(fleet, "fail.sh", "#!/bin/sh\necho first; echo last; exit 3\n")
+    fleet.configure(BOT.replace('"0s" }\n    restart = { initial = "0s" }', '"0s" }\n    restart = { policy = "never" }') + _hooks(before_start='["./fail.sh"]'))
+    fleet.up()
+    fleet.until("x", state="FAILED", reason="start-failed")
+    advice = fleet.detail("x")["what_to_do"]
+    assert "psv logs" not in advice and "before_start" in advice and ".psv/logs/psv/psvd.log" in advice
+    assert "first\\nlast" in (fleet.folder / ".psv" / "logs" / "psv" / "psvd.log").read_text()

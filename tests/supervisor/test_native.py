@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import Any
 
 from tests.supervisor.live import LiveFleet, eventually
 
-from processsupervisor.ipc.client import connect_unix
+from processsupervisor.ipc.client import ControlClient, connect_unix
 
 ECHO = """
     import asyncio, os
@@ -188,6 +189,32 @@ def test_mistakes_at_import_fail_their_bot_with_place_and_leave_the_others(fleet
         tail = eventually(lambda n=name: fleet.detail(n)["last_exit"]["log_tail"], f"the log of {name}")
         assert any(f"{name}.py" in line or name in line for line in tail), (name, tail)
         assert bad["restarts"] == 0
+
+
+def test_a_message_that_is_given_up_is_told(fleet: LiveFleet) -> None:
+    """One event alert, beside the apology: a message that was accepted has no reply."""
+    fleet.write("bots.py", """
+        import os, signal
+        from processsupervisor import Bot, Message
+        bot = Bot()
+
+        @bot.on_message
+        async def answer(message: Message) -> str:
+            os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    fleet.configure('[bots.a]\nrun = "bots:bot"\nrestart = { initial = "0s", base = "0.1s", max = "0.1s" }\n')
+    fleet.up()
+    with contextlib.suppress(OSError, ValueError):  # it may die before it has acknowledged
+        Visitor(fleet, "a").post("m1", "poison")
+
+    def alerts() -> list[dict[str, Any]]:
+        with ControlClient(fleet.paths, timeout_s=30) as client:
+            return [event for event in client.stream("fleet.events", {"names": ["a"]}) if event["kind"] == "alert"]
+
+    told = eventually(alerts, "it is told")
+    assert [(event["bot"], event["what"]) for event in told] == [("a", "given-up")] and "a message given up" in told[0]["message"]
+    assert fleet.until("a", state="RUNNING")["restarts"] == 3
+    assert "went wrong" in Visitor(fleet, "a").replies()["m1"][0]
 
 
 def test_preloaded_libraries_are_there_and_the_fleet_folder_is_not(fleet: LiveFleet) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
 
 _STAMP = """
@@ -53,6 +54,12 @@ def notes(fleet: LiveFleet) -> list[tuple[str, str]]:
     path = fleet.folder / "notes"
     lines = path.read_text().splitlines() if path.exists() else []
     return [(line.split()[0], line.split()[1]) for line in lines]
+
+
+def events(fleet: LiveFleet) -> list[dict[str, Any]]:
+    """Return all events of the fleet so far."""
+    with ControlClient(fleet.paths, timeout_s=30) as client:
+        return list(client.stream("fleet.events", {}))
 
 
 def _close(fleet: LiveFleet, bot: str) -> None:
@@ -128,6 +135,50 @@ def test_a_command_on_a_bot_whose_dependency_is_stopped_says_what_to_do(stamps: 
     assert again["ok"] and stamps.bot("app")["generation"] == 3, "who ran without it goes on without it"
 
 
+def test_who_crashes_while_its_dependency_rests_comes_back_without_it(stamps: LiveFleet) -> None:
+    """Stopped, failed, psvd killed while it waits: none of it takes a bot down that went on; one that is on its way is waited for."""
+    stamps.write("db.env", "")
+    stamps.configure(
+        f'[global]\n{_PROGRAM}[bots.app]\ndepends_on = ["db"]\nrestart = {{ initial = "0s", base = "0.1s", max = "0.1s" }}\n[bots.db]\nenv_file = "db.env"\n'
+    )
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    os.kill(stamps.bot("app")["pid"], signal.SIGKILL)
+    found = stamps.until("app", state="RUNNING", generation=2)
+    stamps.write("db.env", "CODE=77\n")
+    stamps.call("bot.start", names=["db"])
+    stamps.until("db", state="FAILED", reason="auth")
+    os.kill(found["pid"], signal.SIGKILL)
+    found = stamps.until("app", state="RUNNING", generation=3)
+    stamps.write("db.env", "")
+    _close(stamps, "db")
+    stamps.call("bot.restart", names=["db"], wait=False)
+    os.kill(found["pid"], signal.SIGKILL)
+    stamps.until("app", state="RECOVERING", reason="dependency")
+    assert stamps.detail("app")["waits_for"] == "waits for db to be ready"
+    stamps.kill_role("psvd")
+    stamps.until("app", state="INITIALIZING", reason="dependency")
+    stamps.call("bot.stop", names=["db"])
+    stamps.until("app", state="RUNNING", generation=4)
+
+
+def test_a_restart_by_command_asks_for_nobody_who_is_stopped(stamps: LiveFleet) -> None:
+    """Whether the bot runs or has failed; a start does ask."""
+    stamps.write("app.env", "")
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\ndepends_on = ["db"]\nenv_file = "app.env"\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.write("app.env", "CODE=77\n")
+    os.kill(stamps.bot("app")["pid"], signal.SIGKILL)
+    stamps.until("app", state="FAILED", reason="auth")
+    stamps.write("app.env", "")
+    assert _results(stamps.call("bot.start", names=["app"]))["app"]["code"] == "refused"
+    again = _results(stamps.call("bot.restart", names=["app"]))["app"]
+    assert again["ok"] and again["state"] == "RUNNING"
+    rows = [row for row in stamps.call("bot.history", names=["app"]) if row.get("reason") == "anew"]
+    assert len(rows) == 1 and rows[0]["by"], "who asked for it is known"
+
+
 def test_a_job_that_has_completed_opens_the_way(stamps: LiveFleet) -> None:
     """`completed` is met by an end for good with code 0 only."""
     stamps.configure(
@@ -143,6 +194,16 @@ def test_a_job_that_has_completed_opens_the_way(stamps: LiveFleet) -> None:
     found = stamps.call("fleet.wait", timeout_s=10.0)
     assert (found["ready"], found["not_ready"]) == (["app"], []), "a job that is done does not fail the fleet"
     assert notes(stamps)[:3] == [("migrate", "began"), ("migrate", "ended"), ("app", "began")]
+
+
+def test_who_waits_for_a_task_is_told_so_and_started_after_a_run(stamps: LiveFleet) -> None:
+    """Before its first run a task has not failed: it only was not run yet."""
+    stamps.configure(f'[bots.app]\n{_PROGRAM}depends_on = [{{ bot = "job", until = "completed" }}]\n[bots.job]\ncommand = ["true"]\nschedule = {{ every = "1h" }}\n')
+    stamps.up()
+    stamps.until("app", state="FAILED", reason="dependency")
+    assert stamps.detail("app")["waits_for"] == "waits for job, a task that has not run yet"
+    assert stamps.call("task.run", names=["job"], wait=True, timeout_s=20.0)[0]["ok"]
+    stamps.until("app", state="RUNNING")
 
 
 def test_the_fleet_is_stopped_in_reverse(stamps: LiveFleet) -> None:
@@ -215,6 +276,49 @@ def test_a_follower_is_restarted_once_after_each_end_of_its_companion(stamps: Li
     assert ready[-2:] == ["db", "app"]
 
 
+def test_a_restart_with_a_companion_names_it_and_nobody_else(stamps: LiveFleet) -> None:
+    """The event, the transition and the exit say why; who commanded the companion did not command the follower."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.call("bot.start", names=["db"])
+    stamps.until("app", state="RUNNING", generation=2)
+    rows = [row for row in stamps.call("bot.history", names=["app"]) if row["kind"] != "uptime" and row["generation"] == 1][-3:]
+    assert [(r["kind"], r["to"], r["reason"]) for r in rows[:2]] == [("transition", "RESTARTING", "dependency"), ("exit", None, "dependency")]
+    assert not any(row["by"] for row in rows) and "restarted with db" in rows[1]["message"]
+    told = [event for event in events(stamps) if event["kind"] == "restart"]
+    assert [(e["bot"], e["by"]) for e in told] == [("app", "policy")] and "with db" in told[0]["message"]
+
+
+def test_who_was_started_while_its_companion_was_away_is_restarted_too(stamps: LiveFleet) -> None:
+    """It lacks the companion as well as one that lived through the end; a fleet that comes up again restarts nobody."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.stop", names=["db"])
+    stamps.call("bot.restart", names=["app"])
+    stamps.call("bot.start", names=["db"])
+    stamps.until("app", state="RUNNING", generation=3)
+    stamps.down()
+    _close(stamps, "db")
+    stamps.up(wait=False)
+    stamps.until("app", state="RUNNING", generation=4)
+    _open(stamps, "db")
+    stamps.until("db", state="RUNNING")
+    assert stamps.bot("app")["state"] == "RUNNING" and stamps.bot("app")["generation"] == 4
+
+
+def test_a_restart_with_a_companion_that_the_budget_forbids_is_told(stamps: LiveFleet) -> None:
+    """It stays as it is, and psv status says so."""
+    stamps.configure(f'[global]\n{_PROGRAM}[bots.app]\nrestart_with = ["db"]\nlogin_budget = {{ count = 1, within = "1h" }}\n[bots.db]\n')
+    stamps.up()
+    stamps.call("bot.restart", names=["db"])
+    stamps.until("db", state="RUNNING", generation=2)
+    assert (stamps.bot("app")["state"], stamps.bot("app")["generation"]) == ("RUNNING", 1)
+    assert [n["subject"] for n in stamps.call("fleet.status")["notes"] if "not restarted with db" in n["message"]] == ["app"]
+    told = [event for event in events(stamps) if event["kind"] == "alert"]
+    assert [(e["bot"], e["what"]) for e in told] == [("app", "budget")]
+
+
 def test_a_waiting_bot_without_its_dependency_in_the_fleet_is_refused(stamps: LiveFleet) -> None:
     """What check refuses is FAILED config, and nobody else is touched."""
     stamps.configure(f'[global]\n{_PROGRAM}[bots.a]\ndepends_on = ["b"]\n[bots.b]\ndepends_on = ["a"]\n[bots.c]\n')
@@ -235,7 +339,7 @@ def test_who_waits_for_a_healthy_bot_is_started_when_its_checks_pass(fleet: Live
         [bots.db]
         command = ["sleep", "1000"]
         ready = { after = "0s" }
-        health = { exec = ["test", "-e", "well"], every = "1s", timeout = "0.9s", fail_after = 1000, settle = "0.1s" }
+        health = { exec = ["test", "-e", "well"], every = "1s", timeout = "0.9s", fail_after = 1, action = "none", settle = "0.1s" }
         [bots.app]
         command = ["sleep", "1000"]
         ready = { after = "0s" }
@@ -245,6 +349,9 @@ def test_who_waits_for_a_healthy_bot_is_started_when_its_checks_pass(fleet: Live
     fleet.until("db", state="RUNNING")
     waiting = eventually(lambda: (found := fleet.detail("app"))["waits_for"] and found, "app waits")
     assert "db" in waiting["waits_for"] and waiting["pid"] is None
+    waiting = eventually(lambda: "unhealthy" in (found := fleet.detail("app"))["waits_for"] and found, "it says how db is")
+    assert "waits for db to be healthy (unhealthy now: " in waiting["waits_for"] and "exit code 1" in waiting["waits_for"]
+    assert waiting["waits_on"] == fleet.bot("app")["waits_on"] == ["db"]
     fleet.write("well", "")
     fleet.until("app", state="RUNNING", generation=1)
     assert fleet.bot("db")["health"] == "healthy"

@@ -71,7 +71,7 @@ def test_every_reason_ever_shown_is_of_the_closed_list(fleet: LiveFleet) -> None
     found = {b["name"]: b["reason"] for b in fleet.call("bot.list")}
     assert found == {"a": "signal", "b": "clean", "c": "code"}
     assert fleet.detail("a")["last_exit"]["signal"] == signal.Signals.SIGSEGV.name
-    allowed = {"", "wanted", "restart", "recover", "retry", "command", "adopted", *Reason}
+    allowed = {"", "wanted", "restart", "recover", "retry", "command", "anew", "adopted", *Reason}
     assert {h["reason"] for h in fleet.call("bot.history", names=["*"]) if h["kind"] != "uptime"} <= allowed
 
 

@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from contextlib import closing
 from typing import Any
@@ -14,7 +17,8 @@ from typing import Any
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.ipc.client import ControlClient
+from processsupervisor.kernel.errors import AnswerLost, PsvError
 
 NOTE = 'command = ["sh", "-c", "echo ran $$ >> runs.txt; echo said $$"]'
 
@@ -112,6 +116,18 @@ def test_queued_runs_follow_one_another(fleet: LiveFleet) -> None:
     for _ in range(3):
         assert fleet.call("task.run", names=["job"])[0]["ok"]
     assert [run["reason"] for run in ended(fleet, "job", 3)] == ["clean"] * 3
+
+
+@pytest.mark.parametrize(("schedule", "words"), [('every = "1h"', "the next one begins when its time comes"), ('at = "2020-01-01"', "no other is to come")])
+def test_a_restart_leaves_a_run_alone_and_says_so(fleet: LiveFleet, schedule: str, words: str) -> None:
+    """Each run takes the code on disk by itself; the one that goes on is not cut off."""
+    fleet.configure(f'[bots.job]\ncommand = ["sleep", "1000"]\nschedule = {{ {schedule} }}')
+    fleet.up()
+    fleet.call("task.run", names=["job"])
+    pid = fleet.until("job", state="RUNNING")["pid"]
+    for verb in ("restart", "start"):
+        assert fleet.call(f"bot.{verb}", names=["job"])[0]["message"] == f"its run goes on; {words}"
+    assert fleet.bot("job")["pid"] == pid
 
 
 def test_a_run_that_takes_too_long_is_ended(fleet: LiveFleet) -> None:
@@ -289,3 +305,60 @@ def test_a_run_by_command_waits_for_what_it_depends_on_and_a_stop_ends_the_wait(
     assert fleet.until("job", state="INITIALIZING")["reason"] == "dependency"
     fleet.write("go", "")
     assert ended(fleet, "job", 2)[1]["reason"] == "clean" and len(runs(fleet)) == 1
+
+
+def test_who_waits_for_a_run_learns_its_end_though_psvd_is_killed(fleet: LiveFleet) -> None:
+    """`psv task run --wait` goes on with the next psvd, says how the run ended, and nothing runs twice."""
+    fleet.configure('[bots.job]\ncommand = ["sh", "-c", "echo ran >> runs.txt; while [ ! -e go ]; do sleep 0.05; done; exit 4"]\nschedule = { every = "1h" }')
+    fleet.up()
+    argv = [sys.executable, "-m", "processsupervisor", "-C", str(fleet.folder), "task", "run", "job", "--wait"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+        fleet.until("job", state="RUNNING")
+        fleet.kill_role("psvd")
+        assert waiting.stderr is not None and "waiting for the next one" in waiting.stderr.readline()
+        fleet.write("go", "")
+        _, said = waiting.communicate(timeout=30)
+    assert (waiting.returncode, said) == (1, "psv: job: exited with 4 (FAILED)\n")
+    assert runs(fleet) == ["ran"] and len(history(fleet, "job")) == 1
+
+
+def test_an_answer_that_is_lost_is_not_the_absence_of_a_supervisor(fleet: LiveFleet) -> None:
+    """It may have been done, so nobody is told to do it again."""
+    fleet.configure('[bots.x]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]\nstop = { timeout = "20s" }')
+    fleet.up()
+    with ControlClient(fleet.paths, timeout_s=30.0) as client:
+        answers = client.stream("bot.restart", {"names": ["x"]})
+        waiting = threading.Timer(0.0, lambda: (fleet.until("x", state="RESTARTING"), fleet.kill_role("psvd")))
+        waiting.start()
+        with pytest.raises(AnswerLost) as caught:
+            next(answers)
+    waiting.join()
+    assert caught.value.exit_status == 1 and "may have been done" in caught.value.hint
+
+
+def test_a_task_with_a_mistake_in_its_schedule_is_a_task_all_the_same(fleet: LiveFleet) -> None:
+    """It is listed with what is wrong, its results stay to be seen, and it runs when it is corrected; the mark of before is kept."""
+    toml = f'[bots.job]\n{NOTE}\nschedule = {{ cron = "0 5 * * *" }}'
+    fleet.configure(toml)
+    fleet.up()
+    fleet.call("task.run", names=["job"], wait=True, timeout_s=20.0)
+    fleet.down()
+    fleet.configure(toml.replace("0 5", "0 25"))
+    fleet.up()
+    found = task(fleet, "job")
+    assert (found["state"], found["next_run_at"], found["last"]["reason"]) == ("FAILED", None, "clean") and "0 25" in found["error"]
+    assert [run["generation"] for run in history(fleet, "job")] == [1]
+    assert "cannot be started" in fleet.call("task.run", names=["job"])[0]["message"]
+    fleet.down()
+    fleet.configure(toml)
+    fleet.up()
+    assert task(fleet, "job")["error"] is None and task(fleet, "job")["next_run_at"]
+
+
+def test_a_time_zone_that_does_not_exist_is_noted(fleet: LiveFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psvd itself says that its tasks go by UTC."""
+    monkeypatch.setenv("TZ", "Nowhere/City")
+    fleet.configure(f'[bots.job]\n{NOTE}\nschedule = {{ cron = "0 5 * * *" }}')
+    fleet.up()
+    (note,) = [note["message"] for note in fleet.call("fleet.status")["notes"] if note["subject"] == "time zone"]
+    assert "Nowhere/City" in note and "UTC" in note

@@ -47,6 +47,8 @@ class Link:
         """What is true now, by topic, in the order in which a new psvd must hear it."""
         self._peer: _Peer | None = None
         self._proved_mono = float("-inf")
+        self._given_up = 0
+        """Messages that were given up, until a psvd hears of them."""
 
     def ready(self) -> None:
         """Say that the bot is ready; said again to every new psvd."""
@@ -79,6 +81,16 @@ class Link:
         """Say how many messages were handled in this life, and how many are not through yet; only when psvd asks."""
         if self._peer is not None:
             self._write({"op": "work", "handled": handled, "running": running})
+
+    def give_up(self) -> None:
+        """Say that a message was given up; told once, as soon as a psvd is there."""
+        self._given_up += 1
+        self._tell_given_up()
+
+    def _tell_given_up(self) -> None:
+        if self._peer is not None and self._given_up:
+            self._write({"op": "given-up", "messages": self._given_up})
+            self._given_up = 0
 
     def _say(self, topic: str, line: dict[str, object]) -> None:
         self._holds[topic] = line
@@ -129,6 +141,7 @@ class Link:
         self._peer = peer
         for line in tuple(self._holds.values()):
             self._write(line)
+        self._tell_given_up()
         has_proof = self._holds.get("proof", {}).get("at_mono") is not None
         self._proved_mono = mono() if has_proof else float("-inf")
 

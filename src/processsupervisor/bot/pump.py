@@ -52,6 +52,8 @@ class Pump:
         """Shows a handler's whole exception; only where the author is the one who reads it."""
         self.proved: Callable[[str], None] = lambda _network: None
         """Hears each proof of a network."""
+        self.gave_up: Callable[[], None] = lambda: None
+        """Hears each message that is given up because the bot died, or was killed, again and again while it ran."""
         self._closed: Refused | None = Refused("the bot is starting", code="starting")
         """Why nothing is taken, apart from a pause: starting, storage, stopping."""
         self._is_paused = False
@@ -181,6 +183,7 @@ class Pump:
                     await self._begin_again(row)
                 if row.attempts >= MAX_LIVES - 1:  # and once in the life that accepted it
                     _log.error("message given up: the bot died %d times while it ran", row.attempts + 1)
+                    self.gave_up()
                     return APOLOGY, Changes()
                 return await self._run(row, work), work.changes
             except StorageError as err:

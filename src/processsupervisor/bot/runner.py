@@ -120,6 +120,7 @@ class _Life:
             "work": lambda _: self._link.work(self._service.pump.handled, self._service.pump.unfinished),
         }
         self._link = Link(paths, name, context.generation, secret, commands)
+        self._service.pump.gave_up = self._link.give_up
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
         self._ending = asyncio.Event()

@@ -11,6 +11,7 @@ from processsupervisor.kernel.errors import EXIT_OK
 from processsupervisor.kernel.units import format_bytes, format_duration
 
 Row = dict[str, object]
+_REASON_CHARACTERS = 60
 GRACE_S = 10.0
 """What the client waits beyond the operation's own deadline, so that psvd's answer and not ours is seen."""
 
@@ -72,9 +73,18 @@ def when(at: object) -> str:
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
 
 
-def moment(at: object) -> str:
-    """Return an epoch time as local time to the second, or "-"."""
-    return when(at)[:19]
+def moment(at: object, zone: object = None) -> str:
+    """Return an epoch time as local time to the second, or "-"; where the clock of `zone` shows another, by that one, with its name."""
+    if not isinstance(at, (int, float)) or not isinstance(zone, str):
+        return when(at)[:19]
+    import zoneinfo  # here: few tasks have a zone of their own
+
+    try:
+        there = datetime.fromtimestamp(at, zoneinfo.ZoneInfo(zone))
+    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        return when(at)[:19]
+    is_same = there.utcoffset() == datetime.fromtimestamp(at).astimezone().utcoffset()
+    return when(at)[:19] if is_same else f"{there:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def summary(row: Row) -> str:
@@ -82,6 +92,8 @@ def summary(row: Row) -> str:
     reason = _text(row.get("reason"), "")
     if reason in ("code", "signal") or row.get("exit_code") not in (None, 0):
         reason = f"{reason or 'code'} {_text(row.get('exit_code'), '')}".strip()
+    if reason == "dependency" and isinstance(names := row.get("waits_on"), list) and names:
+        reason = f"{reason}: {', '.join(map(str, names))}"
     next_start = row.get("next_start_in_s")
     if isinstance(next_start, (int, float)):
         reason = f"{reason}, next start in {format_duration(next_start)}".lstrip(", ")
@@ -119,13 +131,21 @@ def _line(row: Row) -> list[str]:
     return [
         _text(row.get("name")), _text(row.get("type")), _text(row.get("kind")), _text(row.get("state")), health, _text(row.get("pid")),
         _text(row.get("generation")), format_duration(_number(row.get("uptime_s"))), _text(row.get("restarts")),
-        format_bytes(_number(row.get("memory_bytes"))), f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-", summary(row),
+        format_bytes(_number(row.get("memory_bytes"))), f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-",
+        summary(row) or _unwell(row),
     ]
+
+
+def _unwell(row: Row) -> str:
+    """Return which check a bot that runs fails, short enough for a line of a table."""
+    message = _text(row.get("health_message"), "") if row.get("health") == "unhealthy" else ""
+    return message if len(message) <= _REASON_CHARACTERS else message[: _REASON_CHARACTERS - 1] + "…"
 
 
 def _details(row: Row) -> list[tuple[str, str]]:
     uptime, memory = _number(row.get("uptime_s")), _number(row.get("memory_bytes"))
-    health = [_text(row.get("health"), ""), f"up {format_duration(uptime)}" if uptime is not None else "",
+    health = ["stopped" if row.get("stopped") else _text(row.get("health"), ""),
+              f"up {format_duration(uptime)}" if uptime is not None else "",
               format_bytes(memory) if memory is not None else ""]
     lines = [
         (_text(row.get("name")), f"{_text(row.get('state'))}  (wanted {_text(row.get('wanted'))})"),
@@ -134,6 +154,8 @@ def _details(row: Row) -> list[tuple[str, str]]:
         ("  process", f"pid {_text(row.get('pid'))}, generation {_text(row.get('generation'))}, restarts {_text(row.get('restarts'))}"),
         ("  health", ", ".join(filter(None, health)) or "-"),
     ]
+    if row.get("stopped"):
+        lines.append(("", str(row["stopped"])))
     if row.get("health_message"):
         lines.append(("", str(row["health_message"])))
     proof_s = _number(row.get("connected_age_s"))
@@ -142,7 +164,8 @@ def _details(row: Row) -> list[tuple[str, str]]:
         lines.append(("  network", ("connected" if row["connected"] else "not connected") + said))
     beat_s, lag_s = _number(row.get("beat_age_s")), _number(row.get("lag_s"))
     if beat_s is not None:
-        lines.append(("  event loop", f"turned {beat_s:.1f} s ago, {1000 * (lag_s or 0.0):.0f} ms late"))
+        late = "" if row.get("stopped") else f", {1000 * (lag_s or 0.0):.0f} ms late"
+        lines.append(("  event loop", f"turned {beat_s:.1f} s ago{late}"))
     if summary(row):
         lines.append(("  reason", summary(row)))
     last = row.get("last_exit")
@@ -167,7 +190,8 @@ def _program(summary: object) -> str:
 
 def _exit_line(last: Row) -> str:
     how = _text(last.get("signal"), "") or (f"code {last['exit_code']}" if last.get("exit_code") is not None else "")
-    line = f"{when(last.get('at'))}  {_text(last.get('reason'))} {how}".rstrip()
+    reason = _text(last.get("reason"))
+    line = f"{when(last.get('at'))}  {how if how.startswith(f'{reason} ') else f'{reason} {how}'.rstrip()}"
     raised = last.get("exception")
     if isinstance(raised, dict):
         line += f"; {raised.get('type')}: {raised.get('message')} ({raised.get('file')}:{raised.get('line')})"

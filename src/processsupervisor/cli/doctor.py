@@ -24,6 +24,7 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.identity import runtime_folder
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.units import format_bytes
+from processsupervisor.kernel.zone import local_zone_problem
 
 FILES_PER_BOT = 4
 OWN_FILES = 128
@@ -177,6 +178,13 @@ def _folder(patient: Patient) -> Iterator[Finding]:
         yield Finding("disk", "ok", free)
 
 
+def _zone(patient: Patient) -> Iterator[Finding]:
+    problem = local_zone_problem()
+    name = os.environ.get("TZ") or "that of /etc/localtime"
+    instead = f"{problem}; give schedules a tz, or correct TZ" if problem else ""
+    yield Finding("time zone", "note" if problem else "ok", name, instead)
+
+
 def _online(paths: FleetPaths, base_url: str | None, timeout_s: float) -> list[Finding]:
     from processsupervisor.cli.online import ask_all  # here, because it loads TLS, HTTP and pydantic
 
@@ -193,7 +201,7 @@ def _running(session: Session) -> list[Finding]:
     return [Finding(str(note.get("subject")), "note", str(note.get("message"))) for note in notes if isinstance(note, dict)]
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_python, _kernel, _cgroups, _limits, _folder)
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_python, _kernel, _cgroups, _limits, _folder, _zone)
 
 
 def _read(path: str | Path) -> str:

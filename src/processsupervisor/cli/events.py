@@ -9,14 +9,15 @@ import json
 import time
 from typing import TypedDict, Unpack
 
-from processsupervisor.cli.bots import when
+from processsupervisor.cli.bots import moment, when
 from processsupervisor.cli.session import Session, json_text
 from processsupervisor.commands.command import Command
-from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, UsageError
+from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor
 from processsupervisor.kernel.units import format_duration
 
 _RETRY_S = 0.1
 _BETWEEN = "; "
+_WHY = {"schedule": "its time has come", "missed": "its time was missed", "command": "by command"}
 _SHOWN_ELSEWHERE = frozenset({"seq", "kind", "at", "bot"})
 
 Event = dict[str, object]
@@ -33,15 +34,8 @@ class Wish(TypedDict):
 
 
 def events(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
-    """Print kept events, and with --follow what comes until the fleet is down. Raises UsageError for -n beside --after."""
-    if wish["after"] is not None and wish["limit"] is not None:
-        raise UsageError("found -n and --after, expected one of them", hint="--after shows all that came after that event")
-    follower = _Follower(session, command, wish)
-    try:
-        follower.run()
-    except KeyboardInterrupt:
-        if not wish["follow"]:
-            raise
+    """Print kept events, and with --follow what comes until the fleet is down."""
+    _Follower(session, command, wish).run()
     return EXIT_OK
 
 
@@ -76,7 +70,7 @@ class _Follower:
         """Follow one psvd to its end."""
         args = dict(self._wish)
         if self._shown is not None:
-            args["after"] = f"{self._shown}-{self._life}"
+            args["after"], args["limit"] = f"{self._shown}-{self._life}", None
         with self._session.client() as client:
             try:
                 for event in client.stream(self._command.name, args, timeout_s=0 if self._wish["follow"] else None):
@@ -123,6 +117,10 @@ def _words(event: Event) -> str:
         case "hook":
             took = event.get("took_s")
             return str(event.get("message") or f"{event.get('hook')} ok in {format_duration(float(str(took or 0)))}")
+        case "task":
+            message = str(event.get("message") or "")
+            due = f"due {moment(event['due_at'])}" if isinstance(event.get("due_at"), (int, float)) else ""
+            return _joined(str(event.get("state")), _reason(event), _WHY.get(message, message), due)
         case "health":
             return _joined(str(event.get("health")), str(event.get("message") or ""))
         case "hang":

@@ -58,13 +58,10 @@ def logs(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
         secrets=secrets_of(specs, chosen),
     )  # fmt: skip
     show = _json if session.as_json else _Text(chosen)
-    try:
-        for line in found:
-            sys.stdout.write(show(line) + "\n")
-            if follow:
-                sys.stdout.flush()
-    except KeyboardInterrupt:
-        return EXIT_OK  # the way to end a follow
+    for line in found:
+        sys.stdout.write(show(line) + "\n")
+        if follow:
+            sys.stdout.flush()
     return EXIT_OK
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from processsupervisor.cli.bots import GRACE_S, Row, ask, moment, print_results
-from processsupervisor.cli.session import Session
+from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
-from processsupervisor.kernel.errors import EXIT_OK
+from processsupervisor.kernel.errors import EXIT_OK, AnswerLost, NoSupervisor
 from processsupervisor.kernel.units import format_duration
+
+_RETRY_S = 0.1
 
 
 def list_tasks(session: Session, command: Command, *, names: list[str], type: str | None) -> int:
@@ -17,6 +21,8 @@ def list_tasks(session: Session, command: Command, *, names: list[str], type: st
         session.print_json(rows)
     elif rows:
         print_table(("NAME", "STATE", "SCHEDULE", "NEXT RUN", "LAST RUN", "TOOK", "RESULT"), [_line(row) for row in rows], right=("TOOK",))
+    elif names or type:
+        session.note("none of these is a task; psv task list shows all")
     else:
         session.note("no bot is a task; give one a schedule in fleet.toml")
     return EXIT_OK
@@ -24,7 +30,28 @@ def list_tasks(session: Session, command: Command, *, names: list[str], type: st
 
 def run(session: Session, command: Command, *, names: list[str], wait: bool, timeout_s: float) -> int:
     """Run tasks now; one line a task."""
-    return print_results(session, ask(session, command, {"names": names, "wait": wait, "timeout_s": timeout_s}, timeout_s + GRACE_S))
+    rows = ask(session, command, {"names": names, "wait": False, "timeout_s": timeout_s}, GRACE_S)
+    deadline = time.monotonic() + timeout_s
+    if wait:  # by the number of each run: it is known to the next psvd too, and asking again runs nothing twice
+        rows = [_outcome(session, row, deadline) if row.get("run") else row for row in rows]
+    return print_results(session, rows)
+
+
+def _outcome(session: Session, row: Row, deadline: float) -> Row:
+    """Return what came of a run that has begun, over the death of any psvd. Raises NoSupervisor when the keeper is gone too."""
+    while True:
+        left_s = max(0.001, deadline - time.monotonic())
+        args = {"name": row["name"], "run": row["run"], "timeout_s": left_s}
+        try:
+            with session.client() as client:
+                found: Row = client.call("task.outcome", args, timeout_s=left_s + GRACE_S)
+            return found
+        except AnswerLost:
+            session.note("psvd is away; the run goes on, waiting for the next one")
+        except NoSupervisor:
+            if not keeper_runs(session.paths) or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def history(session: Session, command: Command, *, names: list[str], limit: int) -> int:
@@ -41,9 +68,11 @@ def history(session: Session, command: Command, *, names: list[str], limit: int)
 def _line(row: Row) -> list[str]:
     last = row.get("running") or row.get("last")
     run: Row = last if isinstance(last, dict) else {}
-    begins = moment(row.get("next_run_at")) if row.get("wanted") != "down" else "stopped"
-    return [str(row.get("name")), str(row.get("state")), _schedule(row.get("schedule")), begins, moment(run.get("started_at")),
-            _took(run), _result(run) if run else "-"]
+    schedule = row.get("schedule")
+    zone = schedule.get("tz") if isinstance(schedule, dict) else None
+    begins = moment(row.get("next_run_at"), zone) if row.get("wanted") != "down" else "stopped"
+    return [str(row.get("name")), str(row.get("state")), _schedule(schedule), begins, moment(run.get("started_at"), zone),
+            _took(run), f"config: {row['error']}" if row.get("error") else _result(run) if run else "-"]
 
 
 def _schedule(schedule: object) -> str:
@@ -60,8 +89,9 @@ def _schedule(schedule: object) -> str:
 
 
 def _run_line(row: Row) -> list[str]:
-    return [moment(row.get("due_at")), str(row.get("bot")), str(row.get("why")), str(row.get("state")), moment(row.get("started_at")),
-            _took(row), _result(row), str(row.get("generation") or "-")]
+    zone = row.get("tz")
+    return [moment(row.get("due_at"), zone), str(row.get("bot")), str(row.get("why")), str(row.get("state")),
+            moment(row.get("started_at"), zone), _took(row), _result(row), str(row.get("generation") or "-")]
 
 
 def _took(run: Row) -> str:

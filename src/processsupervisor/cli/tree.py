@@ -48,6 +48,15 @@ def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit()
 
 
+class Word(click.Choice[str]):
+    """One of some words, in letters of any case; messages show them as they are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word as it is known."""
+        known = {str(choice).casefold(): choice for choice in self.choices}
+        return super().convert(known.get(str(value).casefold(), value), param, ctx)
+
+
 class Branch(click.Group):
     """A group whose children are the verbs below `prefix`."""
 
@@ -132,7 +141,7 @@ def _parameter(arg: Arg) -> click.Parameter:
     elif arg.kind == "duration":
         kind = Duration()
     elif arg.choices:
-        kind = click.Choice(arg.choices, case_sensitive=False)
+        kind = Word(arg.choices)
     if arg.required:  # without a default: to click, None is a value too
         return click.Option(flags, type=kind, required=True, help=arg.help, metavar=_metavar(arg))
     default = f"{float(str(arg.default)):g}s" if arg.kind == "duration" and arg.default is not None else arg.default

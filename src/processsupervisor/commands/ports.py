@@ -133,7 +133,14 @@ class FleetPort(Protocol):
         ...
 
     async def run_task(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
-        """Run a task now and return `{name, ok, state, message, code}`, with `wait` after its end. Raises Refused."""
+        """Run a task now and return `{name, ok, state, message, code, run}`, with `wait` after its end. Raises Refused.
+
+        `run` is the number by which `task_outcome` knows the run.
+        """
+        ...
+
+    async def task_outcome(self, name: str, number: int, timeout_s: float) -> dict[str, object]:
+        """Wait for the end of a run that is under way and return as `run_task`. Raises Refused when the run is not kept."""
         ...
 
     def audit(self, caller: Caller, op: str, args: Mapping[str, object]) -> None:

@@ -20,15 +20,26 @@ async def run(port: FleetPort, emit: Emit, *, names: list[str], wait: bool, time
     return await for_each(port, port.run_task, port.select(names, None), wait, timeout_s)
 
 
+async def outcome(port: FleetPort, emit: Emit, *, name: str, run: int, timeout_s: float) -> object:
+    """Wait for the end of one run, whichever psvd began it."""
+    (bot,) = port.select([name], None)[:1]
+    return await port.task_outcome(bot, run, timeout_s)
+
+
 async def history(port: FleetPort, emit: Emit, *, names: list[str], limit: int) -> object:
     """Return the newest `limit` runs of the tasks together, oldest first."""
     chosen = port.select(names, None)
-    found = [name for name in chosen if port.task(name) is not None]
+    found = {name: _zone(task) for name in chosen if (task := port.task(name)) is not None}
     if names and not found:
         raise Refused(f"{chosen[0]} is no task", hint="psv task list shows all")
-    rows = [(str(row["due_at"]), row) for name in found for row in port.task_history(name, limit)]
+    rows = [(str(row["due_at"]), row | {"tz": zone}) for name, zone in found.items() for row in port.task_history(name, limit)]
     rows.sort(key=lambda pair: float(pair[0]))
     return [row for _, row in rows][-limit:]
+
+
+def _zone(task: dict[str, object]) -> object:
+    schedule = task.get("schedule")
+    return schedule.get("tz") if isinstance(schedule, dict) else None
 
 
 COMMANDS = (
@@ -36,6 +47,10 @@ COMMANDS = (
     Command("task.run", "Run tasks now, as well as when their time comes", (
         NAMES, Arg("wait", "flag", False, "Wait until the run has ended", option=("--wait",)), TIMEOUT,
     ), "operate", run, verbs=("task run",), json=True),
+    Command("task.outcome", "Wait for the end of a run that task.run has begun", (
+        Arg("name", "text", None, "The task", required=True),
+        Arg("run", "integer", None, "Its number, as task.run gave it", required=True), TIMEOUT,
+    ), "view", outcome),
     Command("task.history", "List the runs of tasks: when they were due, how long they took, how they ended", (
         NAMES, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
     ), "view", history, verbs=("task history",), json=True),

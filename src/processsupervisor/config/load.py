@@ -16,13 +16,14 @@ from processsupervisor.config.logins import default_budget
 from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
-from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, guess_kind, web_spec
+from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, web_spec
 from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
 from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, Table, WebTable
 from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
 from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec
+from processsupervisor.config.taskrules import zone_warnings
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
 T = TypeVar("T", bound=Table)
@@ -162,8 +163,10 @@ class _Check:
             specs[name] = self._bot(name, table, scope, types, site)
         for name, warning in shared_lock_files({n: s for n, s in specs.items() if n not in self.faulty}):
             self._report(warning, ("bots", name, *warning.path), name)
-        for name, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
+        for name, finding in zone_warnings({n: spec for n, (_, spec) in self.merged.items()}):
             self._report(finding, self.merged[name][0].place(finding.path), name)
+        for name, where, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
+            self._report(finding, self.merged[where][0].place(finding.path), name)
         return specs
 
     def _bot(self, name: str, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None], site: Site) -> BotSpec:
@@ -177,7 +180,7 @@ class _Check:
         if type_name is not None and type_name not in types:
             text = f"found the unknown type {quoted(type_name)} of bot {quoted(name)}"
             self._report(Finding((), "unknown-type", text, did_you_mean(type_name, types, "types")), (*at, "type"), name)
-        broken = broken_spec(name, guess_kind(raw), type_name, self.paths.folder)
+        broken = broken_spec(name, [raw, *self._scopes_of(type_name)], type_name, self.paths.folder)
         if table is None or scope is None or (type_name is not None and types.get(type_name) is None):
             return broken
         layers = [Layer(("global",), scope.model_dump(exclude_unset=True))]
@@ -195,6 +198,12 @@ class _Check:
         for finding in findings or ([] if self.source.problems else check_bot(spec, site)):
             self._report(finding, merged.place(finding.path), name)
         return spec
+
+    def _scopes_of(self, type_name: str | None) -> list[Any]:
+        """Return the tables of a type and [global] as they stand in the file."""
+        values = self.source.values or {}
+        types = values.get("types")
+        return [types.get(type_name) if isinstance(types, dict) else None, values.get("global")]
 
 
 def _merged(problems: list[Problem]) -> tuple[Problem, ...]:

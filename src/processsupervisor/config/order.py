@@ -29,29 +29,43 @@ def leave_out_itself(spec: BotSpec, key: Key) -> None:
         spec["restart_with"] = [name for name in spec["restart_with"] if name != spec["name"]]
 
 
-def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterator[tuple[str, Finding]]:
-    """Yield `(bot, finding)` for every name that is nobody's, leads back to the bot, or is waited for in vain; `known` are all bots."""
-    for name, spec in specs.items():
-        for other in (d["bot"] for d in spec["depends_on"] if d["until"] == "completed"):
-            if other in specs and _never_completes(specs[other]):
-                text = f'found until = "completed" for bot {quoted(other)}, which is started again after every end'
-                yield name, Finding(("depends_on",), "never-completed", text, f'give {other} restart = {{ policy = "on-failure" }}')
+def check_order(specs: Mapping[str, BotSpec], known: Collection[str]) -> Iterator[tuple[str, str, Finding]]:
+    """Yield `(bot, where, finding)` for every name that is nobody's, or leads back to the bot; `known` are all bots of the file.
+
+    `where` is the bot whose key the finding is at: a circle stands once, at the first of its bots, for each of them.
+    """
     for key in _KEYS:
         graph = {name: companions(spec, key) for name, spec in specs.items()}
+        order = {name: number for number, name in enumerate(graph)}
         for name, named in graph.items():
             for other in named:
                 if other not in known:
                     text = f"found the unknown bot {quoted(other)} in {key} of bot {quoted(name)}"
-                    yield name, Finding((key,), "unknown-bot", text, did_you_mean(other, known, "bots"))
-            circle = _circle(graph, name)
+                    yield name, name, Finding((key,), "unknown-bot", text, did_you_mean(other, known, "bots"))
+            circle = _circle(graph, name)[:-1]
             if circle:
-                hint = "take one of these out" if len(circle) > 2 else "take it out"
-                yield name, Finding((key,), "circular-order", f"{key} of bot {quoted(name)} leads back to it: {' -> '.join(circle)}", hint)
+                first = min(circle, key=order.__getitem__)
+                at = circle.index(first)
+                way = " -> ".join([*circle[at:], *circle[:at], first])
+                hint = "take one of these out" if len(circle) > 1 else "take it out"
+                yield name, first, Finding((key,), "circular-order", f"{key} of bot {quoted(first)} leads back to it: {way}", hint)
+    for name, spec in specs.items():
+        for entry in spec["depends_on"]:
+            if (needed := specs.get(entry["bot"])) is not None:
+                yield from ((name, name, finding) for finding in _waits_in_vain(entry["until"], needed))
 
 
-def _never_completes(spec: BotSpec) -> bool:
-    """Tell whether the bot never ends for good with code 0; what is wrong itself is told of already."""
-    return not spec["error"] and spec["schedule"] is None and spec["restart"]["policy"] == "always"
+def _waits_in_vain(until: str, other: BotSpec) -> Iterator[Finding]:
+    """Find a wait that cannot end, or only by a run of a task."""
+    name = quoted(other["name"])
+    if other["schedule"] is not None:
+        if until != "completed":
+            text = f"{name} is a task: who depends on it is started only when a run of it goes on, or has gone well"
+            hint = f'write {{ bot = {name}, until = "completed" }} if that is meant'
+            yield Finding(("depends_on",), "depends-on-task", text, hint, warning=True)
+    elif until == "completed" and other["restart"]["policy"] == "always":
+        text = f"{name} never completes: it is started again after every end"
+        yield Finding(("depends_on",), "never-completes", text, f'give {name} restart = {{ policy = "on-failure" }}')
 
 
 def _circle(graph: Mapping[str, list[str]], start: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,14 +98,24 @@ def _slow_probe(health: HealthTable) -> list[Finding]:
     return [Finding(("health", "timeout"), "probe-timeout", text, "lower health.timeout, or raise health.every")]
 
 
-def broken_spec(name: str, kind: Kind, type_name: str | None, folder: Path) -> BotSpec:
-    """Return a spec that only serves to report the bot `name`, whose table cannot be read."""
-    return {**_spec(name, BotTable(), kind, folder), "type": type_name}
+def broken_spec(name: str, layers: Sequence[Any], type_name: str | None, folder: Path) -> BotSpec:
+    """Return a spec that only serves to report the bot `name`, whose table cannot be read.
 
-
-def guess_kind(raw: Any) -> Kind:
-    """Return the kind that a faulty table most likely means."""
-    return next((kind for key, kind in _KINDS.items() if isinstance(raw, dict) and key in raw), "native")
+    `layers` are the tables that it is made of as they stand in the file, its own first: what it runs is said as far as that can be
+    read, and a schedule without any time says that it is a task.
+    """
+    tables = [table for table in layers if isinstance(table, dict)]
+    key, value = next(((key, table[key]) for table in tables for key in _KINDS if key in table), ("run", None))
+    spec: BotSpec = {**_spec(name, BotTable(), _KINDS[key], folder), "type": type_name}
+    if any("schedule" in table for table in tables):
+        spec["schedule"] = _schedule(ScheduleTable.model_construct())
+    if key == "command" and isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        spec["command"] = value
+    elif key == "script" and isinstance(value, str):
+        spec["script"] = absolute(folder, value)
+    elif key == "run" and isinstance(value, str):
+        spec["run"] = value
+    return spec
 
 
 def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:

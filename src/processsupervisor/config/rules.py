@@ -1,4 +1,4 @@
-"""Rules on resolved bots that look outside fleet.toml (files, programs, users), and those between bots.
+"""Rules on resolved bots that look outside fleet.toml (files, programs, users, the clock), and those between bots.
 
 Standard library only, so that psvd can ask again before a start (`recheck`). Each rule is a small function that yields
 findings at keys of the bot; none raises, none imports or runs anything of the fleet.
@@ -6,6 +6,7 @@ findings at keys of the bot; none raises, none imports or runs anything of the f
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import os
 import shutil
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.units import format_duration
 from processsupervisor.launch.envfile import parse_env_file
 
 
@@ -178,24 +181,65 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
 
 
 def probe_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
-    """The program of an exec probe that is named by a path exists and may be executed: else the bot would be restarted for it."""
+    """The program of an exec probe exists and may be executed: else the bot would be restarted for it."""
     health = spec.get("health")  # settings that an older psv applied have none
-    program = health["exec"][0] if health and health["exec"] else ""
-    if "/" in program and not _is_executable(path := Path(program)):
-        what = "is not executable" if path.exists() else "does not exist"
-        hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
-        yield _outside(("health", "exec"), "probe-missing", f"exec of health: {path} {what}", hint)
+    wrong = _why_not(spec, site, health["exec"][0], health["env"]) if health and health["exec"] else None
+    if wrong is not None:
+        yield _outside(("health", "exec"), "probe-missing", f"exec of health: {wrong[0]}", wrong[1])
 
 
 def hooks_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
-    """The programs of hooks that are named by a path exist and may be executed; a bot runs without, so it is a warning."""
+    """The programs of hooks exist and may be executed; a bot runs without, so it is a warning."""
     for name, hook in (spec.get("hooks") or {}).items():  # settings that an older psv applied have none
-        path = Path(hook["command"][0])
-        if "/" in hook["command"][0] and not _is_executable(path):
-            what = "is not executable" if path.exists() else "does not exist"
-            hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
-            message = f"{name} of hooks: {path} {what}"
+        wrong = _why_not(spec, site, hook["command"][0], hook["env"])
+        if wrong is not None:
+            message, hint = f"{name} of hooks: {wrong[0]}", wrong[1]
             yield Finding(("hooks", name), "hook-missing", printable(message), printable(hint), outside=True, warning=True)
+
+
+def _why_not(spec: BotSpec, site: Site, program: str, named: list[str]) -> tuple[str, str] | None:
+    """Return why a command that psv runs as the bot cannot be run, and the way out; it sees of the bot's variables those `named`."""
+    path = Path(program)
+    if "/" in program:
+        if _is_executable(path):
+            return None
+        hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
+        return f"{path} {'is not executable' if path.exists() else 'does not exist'}", hint
+    if program == "python" or ("PATH" in named and spec["env_files"]):  # an env file may say another PATH
+        return None
+    search = (spec["env"].get("PATH") if "PATH" in named else None) or (os.environ.get("PATH") if "PATH" in spec["inherit"] else None)
+    if shutil.which(program, path=search or os.defpath) is not None:
+        return None
+    beside = f'for a file beside fleet.toml write "./{program}"' if (site.folder / program).is_file() else ""
+    return f"{quoted(program)} is not on PATH", beside or "install it, or give its path"
+
+
+def runs_are_to_come(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """One of the times of a task is still to come: a task that is new makes up for none."""
+    schedule = spec.get("schedule")  # settings that an older psv applied have none
+    if not schedule or not schedule["at"]:
+        return
+    import zoneinfo  # here, so that psvd does not pay for it
+
+    try:
+        zone = zoneinfo.ZoneInfo(schedule["tz"]) if schedule["tz"] else None
+    except (OSError, zoneinfo.ZoneInfoNotFoundError):
+        return  # it went from this machine since it was read
+    moments = [datetime.datetime.fromisoformat(text) for text in schedule["at"]]
+    last = max((m if m.tzinfo or zone is None else m.replace(tzinfo=zone) for m in moments), key=datetime.datetime.timestamp)
+    if last.timestamp() < wall():
+        text = f"every time of schedule.at is past, the last was {last.isoformat()}"
+        hint = f"a new task never runs by it: write a time to come, or psv task run {spec['name']}"
+        yield Finding(("schedule", "at"), "schedule-past", text, hint, outside=True, warning=True)
+
+
+def jitter_is_within(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """The runs of a task keep their order."""
+    schedule = spec.get("schedule")
+    if schedule and schedule["every_s"] is not None and schedule["jitter_s"] > schedule["every_s"]:
+        jitter, every = format_duration(schedule["jitter_s"]), format_duration(schedule["every_s"])
+        text = f"found jitter {jitter} for runs that are due every {every}: several come together, and all but one are left out"
+        yield Finding(("schedule", "jitter"), "schedule-jitter", text, "lower schedule.jitter, or raise schedule.every", warning=True)
 
 
 RULES: tuple[Rule, ...] = (
@@ -208,6 +252,8 @@ RULES: tuple[Rule, ...] = (
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,
+    runs_are_to_come,
+    jitter_is_within,
 )
 
 

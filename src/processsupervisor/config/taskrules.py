@@ -1,15 +1,18 @@
-"""Which settings do not go together with `schedule` and `recycle`, in one bot after its scopes are merged. Pure.
+"""Which settings do not go together with `schedule` and `recycle`, in one bot after its scopes are merged; and what is
+wrong with the time zone of the machine. Touches no file but that of the zone.
 
 What [global] says is meant for all those that need it: there it is passed over in silence, anywhere else it is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from processsupervisor.config.problem import Finding
 from processsupervisor.config.scopes import Merged
+from processsupervisor.config.spec import BotSpec
+from processsupervisor.kernel.zone import goes_by_local_time, local_zone_problem
 
 _NOT_OF_A_TASK = {
     "ready": "a task runs from its first moment: remove this ready",
@@ -23,6 +26,14 @@ _LIMITS = ("max_age", "max_memory", "max_memory_hard", "max_messages")
 def task_findings(values: dict[str, Any], merged: Merged) -> list[Finding]:
     """Return what is refused; `values` (of `merged`) loses what [global] says for other bots only."""
     return [*_of_task(values, merged), *_of_recycle(values, merged)]
+
+
+def zone_warnings(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:
+    """Yield (bot, warning) for each task that goes by the time zone of the machine, where that cannot be used."""
+    for name, spec in specs.items():
+        schedule = spec["schedule"]
+        if schedule is not None and goes_by_local_time(schedule["cron"], schedule["at"], schedule["tz"]) and (why := local_zone_problem()):
+            yield name, Finding(("schedule",), "time-zone", why, "give the schedule a tz, or correct TZ where psv up is run", warning=True)
 
 
 def _is_own(merged: Merged, key: str, inner: str | None = None) -> bool:

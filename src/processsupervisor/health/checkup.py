@@ -60,9 +60,9 @@ class _Case:
     is_resting: bool = True
 
     @property
-    def failed(self) -> _Probe | None:
-        """The first probe that has failed often enough."""
-        return next((probe for probe in self.probes if probe.streak.has_failed), None)
+    def failed(self) -> list[_Probe]:
+        """The probes that have failed often enough."""
+        return [probe for probe in self.probes if probe.streak.has_failed]
 
     def rest(self) -> None:
         """Ask nothing while the bot is not RUNNING, and count anew afterwards."""
@@ -122,7 +122,7 @@ class Checkups:
     def still_holds(self, bot: Watched) -> bool:
         """Tell whether a bot that was judged has passed no check since that would acquit it."""
         case = self._cases.get(bot.name)
-        return case is not None and case.process == bot.process and (case.failed is not None or case.is_silent)
+        return case is not None and case.process == bot.process and bool(case.failed or case.is_silent)
 
     def _open(self, bot: Watched, process: Identity, health: HealthSpec | None) -> _Case:
         probes = []
@@ -206,14 +206,14 @@ def _look_at_connection(bot: Watched, health: HealthSpec | None) -> None:
 
 
 def _trouble(case: _Case, health: HealthSpec | None) -> str:
-    """Return what a check found, in words; empty when nothing has failed."""
+    """Return what the checks found, in words; empty when none has failed."""
     if health is None:
         return ""
-    probe = case.failed
-    if probe is not None:
-        times = f" ({health['fail_after']} times in a row)" if health["fail_after"] > 1 else ""
-        return f"{shown(probe.kind, health)}: {probe.why}{times}"
-    return f"log_silence: no output for {health['log_silence_s']:g} s" if case.is_silent else ""
+    times = f" ({health['fail_after']} times in a row)" if health["fail_after"] > 1 else ""
+    found = [f"{shown(probe.kind, health)}: {probe.why}{times}" for probe in case.failed]
+    if case.is_silent:
+        found.append(f"log_silence: no output for {health['log_silence_s']:g} s")
+    return "; ".join(found)
 
 
 def _offline(case: _Case, bot: Watched, health: HealthSpec | None) -> str:

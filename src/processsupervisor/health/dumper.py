@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ _SETTLES_S = 0.05
 _MOST_BYTES = 160 * 1024
 _BEFORE_THE_PROGRAM = ("/processsupervisor/zygote/", "/processsupervisor/boot.py")
 """Frames of ours below the bot's first one; they are the same in every bot."""
+_THREAD = re.compile(r"\n(?=(?:Current thread|Thread) 0x)")
 _TAKEN_AWAY = "the program has taken the signal away that asks for it"
 _NO_ANSWER = f"no answer within {ANSWER_S:g} s"
 _NOT_WHOLE = f"not whole within {ANSWER_S:g} s"
@@ -92,7 +94,8 @@ class Dumper:
             return
         finally:
             os.close(descriptor)
-        dump.stacks, dump.tasks = _current_first(_text(stacks.content)), _text(tasks.content.removesuffix(TASKS_END))
+        told = _text(stacks.content)
+        dump.stacks, dump.tasks = told if is_both else main_first(told), _text(tasks.content.removesuffix(TASKS_END))
         for name, answer in (("stacks", stacks), ("tasks", tasks)):
             if answer.why_not:
                 dump.lack(answer.why_not, name)
@@ -161,12 +164,18 @@ class _Settled:
         return size > 0 and mono() - self._since_mono >= _SETTLES_S
 
 
+def main_first(stacks: str) -> str:
+    """Return faulthandler's stacks with the main thread's before all others: the loop turns there, so what hangs does it there.
+
+    The interpreter lists its threads from the youngest to the oldest. Beyond 100 it leaves the oldest out, with three dots in their place.
+    """
+    threads = _THREAD.split(stacks)
+    if len(threads) < 2 or not threads[-1].strip() or threads[-1].rstrip().endswith("\n..."):
+        return stacks
+    return "\n\n".join(thread.strip("\n") for thread in (threads[-1], *threads[:-1]) if thread.strip())
+
+
 def _text(content: bytes) -> str:
     lines = content.decode("utf-8", "replace").splitlines()
     return redact("\n".join(line for line in lines if not any(place in line for place in _BEFORE_THE_PROGRAM)))
 
-
-def _current_first(stacks: str) -> str:
-    """Return the stacks with that of the thread that answered, the first one as a rule, before all others: it is what hangs."""
-    threads = stacks.split("\n\n")
-    return "\n\n".join(sorted(threads, key=lambda thread: not thread.startswith("Current thread")))

@@ -89,12 +89,16 @@ class Hangs:
         return self._pulses.read(bot)
 
     def vitals(self, bot: Watched) -> dict[str, object]:
-        """Return what status shows: the age of the last beat and the loop's lag; None for a bot of which no loop beats."""
+        """Return what status shows: who holds the process, if it is stopped, the age of the last beat and the loop's lag.
+
+        None where it does not apply: the process is not stopped, no loop of the bot beats.
+        """
+        stopped: dict[str, object] = {"stopped": _why_stopped(bot.process) if bot.process is not None and is_stopped(bot.process) else None}
         pulse, case = self._pulses.read(bot), self._cases.get(bot.name)
         if pulse is None or pulse.turn is not Turn.TURNING or (case is not None and case.is_mute):
-            return {"beat_age_s": None, "lag_s": None, "worst_lag_s": None}
+            return stopped | {"beat_age_s": None, "lag_s": None, "worst_lag_s": None}
         age_s = max(0.0, mono() - pulse.at_mono)
-        return {"beat_age_s": round(age_s, 3), "lag_s": round(pulse.lag_s, 4), "worst_lag_s": round(pulse.worst_lag_s, 4)}
+        return stopped | {"beat_age_s": round(age_s, 3), "lag_s": round(pulse.lag_s, 4), "worst_lag_s": round(pulse.worst_lag_s, 4)}
 
     def _listen(self, case: _Case, bot: Watched, sweep: Sweep, limit_s: float) -> None:
         pulse = self._pulses.read(bot) if not case.is_mute else None

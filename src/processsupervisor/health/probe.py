@@ -12,6 +12,7 @@ from processsupervisor.config.spec import BotSpec, HealthSpec
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import is_exhausted
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.hookjob import run_job
 from processsupervisor.process.reach import accept, answer
@@ -50,11 +51,14 @@ async def ask(paths: FleetPaths, spec: BotSpec, kind: Kind) -> str | None:
 async def _execute(paths: FleetPaths, spec: BotSpec, health: HealthSpec) -> str | None:
     event = {"hook": "probe", "bot": spec["name"], "at": wall(), "fleet": str(paths.folder)}
     result = await run_job(paths, spec, health["exec"] or [], health["timeout_s"], env=health["env"], event=event)
-    tail = f": {redact(str(result['tail'][-1])).strip()[:_SHOWN_CHARACTERS]}" if result["tail"] else ""
+    last = redact(str(result["tail"][-1])).strip()[:_SHOWN_CHARACTERS] if result["tail"] else ""
+    tail = f": {last}" if last else ""
     if result["outcome"] == "timed-out":
         return f"not done within {health['timeout_s']:g} s{tail}"
     if result["outcome"] == "ok":
         return ""
+    if result["code"] == EXIT_LAUNCH_FAILED and last:
+        return last  # it never began, and the line says why
     # Without a code it never ran, or somebody ended what ran it: that is not the bot's doing.
     return None if result["code"] is None else f"exit code {result['code']}{tail}"
 

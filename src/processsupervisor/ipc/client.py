@@ -14,9 +14,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from processsupervisor.kernel.errors import NoSupervisor, ProtocolError, PsvError, from_wire
+from processsupervisor.kernel.errors import AnswerLost, NoSupervisor, ProtocolError, PsvError, from_wire
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
+
+_LOOK_FIRST = "what was asked may have been done all the same: see psv ls and psv events before you ask again"
 
 
 def connect_unix(path: str | os.PathLike[str], timeout_s: float | None) -> socket.socket:
@@ -60,7 +62,7 @@ def _is_held(lock: Path) -> bool:
 class ControlClient:
     """One connection to the psvd of a fleet; use as a context manager or call close().
 
-    Raises NoSupervisor on construction when nothing answers at the socket.
+    Raises NoSupervisor on construction when nothing answers at the socket, AnswerLost when psvd ends while it is asked.
     """
 
     def __init__(self, paths: FleetPaths, timeout_s: float = 10.0) -> None:
@@ -125,9 +127,9 @@ class ControlClient:
             message = f"no answer from the supervisor within {wait_s:g} s"
             raise PsvError(message, hint="see psv status and psv doctor", code="timeout") from err
         except OSError as err:
-            raise NoSupervisor("the connection to the supervisor broke", hint="try again; see psv status") from err
+            raise AnswerLost("the connection to the supervisor broke", hint=_LOOK_FIRST) from err
         if not line.endswith(b"\n"):
-            raise NoSupervisor("the supervisor ended before it answered", hint="try again; see psv status")
+            raise AnswerLost("the supervisor ended before it answered", hint=_LOOK_FIRST)
         try:
             answer = json.loads(line)
         except ValueError as err:

@@ -60,6 +60,14 @@ class NoSupervisor(PsvError):
     retryable = True
 
 
+class AnswerLost(NoSupervisor):
+    """psvd ended while it was asked something: that may have been done all the same, and another psvd is about to answer."""
+
+    code = "answer-lost"
+    exit_status = EXIT_FAILED
+    retryable = False
+
+
 class NoSuchBot(PsvError):
     """A name or pattern matches no bot of the fleet."""
 

@@ -64,6 +64,12 @@ def format_bytes(size: int | float | None) -> str:
     raise AssertionError("unreachable")
 
 
+def short_duration(seconds: float) -> str:
+    """Return a duration for a sentence, rounded to seconds and without a zero at the end: "40s", "1m05s", "1h", "1d12h"."""
+    whole = max(1, round(seconds))
+    return f"{whole}s" if whole < 60 else re.sub(r"(?<=[mhd])00[smh]$", "", format_duration(whole))
+
+
 def format_duration(seconds: float | None) -> str:
     """Return a short duration for tables: "3.2s", "5m10s", "2h05m", "3d04h", "-" for None."""
     if seconds is None:

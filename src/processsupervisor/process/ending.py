@@ -20,7 +20,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import read_holder
 
 if TYPE_CHECKING:
-    from processsupervisor.process.roles import Roles
+    from processsupervisor.process.roles import Roles  # which only Linux has
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLITE_S = 2.0

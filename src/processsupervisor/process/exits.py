@@ -21,7 +21,7 @@ from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_
 from processsupervisor.launch.context import failure_path
 
 TAIL_LINES = 20
-OF_POLICY = frozenset({Reason.ADMIN, Reason.MEMORY_POLICY, Reason.TIMEOUT})
+OF_POLICY = frozenset({Reason.ADMIN, Reason.MEMORY_POLICY, Reason.TIMEOUT, Reason.DEPENDENCY})
 """Reasons with which psv itself ends a process that may be well; such an end is asked for and fills no restart window."""
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Group)?)(?:: (?P<message>.*))?$")

@@ -18,7 +18,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import boottime, mono, wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import LockHeld, SystemRefused, is_exhausted
-from processsupervisor.kernel.identity import Identity, read_stat, send_signal
+from processsupervisor.kernel.identity import Identity, read_stat, send_signal, start_boottime
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
 from processsupervisor.process.chores import Chores
@@ -29,7 +29,7 @@ from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
 from processsupervisor.process.patience import Alarm, Countdown, wait_patiently
 from processsupervisor.process.pausing import Pausing
-from processsupervisor.process.readiness import Readiness
+from processsupervisor.process.readiness import Readiness, too_late
 from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
@@ -101,10 +101,10 @@ class BotHandle:
         self._chores.begin(self._launch(secret))
         return True
 
-    def stop(self, *, is_restart: bool = False, within_s: float = float("inf")) -> bool:
+    def stop(self, *, is_restart: bool = False, reason: Reason = Reason.ADMIN, within_s: float = float("inf")) -> bool:
         """Begin to stop, within `within_s` if that is less than its own time, to rest or start again; False when the state forbids it."""
         is_climbing = self.life.state in (State.STOPPING, State.RESTARTING)
-        if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=Reason.ADMIN):
+        if not self.life.fire(Trigger.RESTART if is_restart else Trigger.STOP, generation=self.generation, reason=reason):
             return False
         self._alarm.clear()
         self.next_start_mono = None
@@ -117,7 +117,7 @@ class BotHandle:
         if not self.life.can(Trigger.RESTART if is_restart else Trigger.STOP):
             return False
         self.override, self.notes = reason, [why, *self.notes]
-        return self.stop(is_restart=is_restart)
+        return self.stop(is_restart=is_restart, reason=reason)
 
     @property
     def next_generation(self) -> int:
@@ -207,7 +207,7 @@ class BotHandle:
         elif not facts.get("is_ready"):
             left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
             self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
-            self._watch_readiness()
+            self._watch_readiness(boottime() - start_boottime(identity))
 
     def learn_secret(self, digest: str) -> None:
         """Take the digest of this generation's secret, lost with its record."""
@@ -284,13 +284,13 @@ class BotHandle:
     def _is_of_present_keeper(self) -> bool:
         return self._around.keeper.pid is not None and self._around.keeper.pid == self._reaper
 
-    def _watch_readiness(self) -> None:
+    def _watch_readiness(self, age_s: float = 0.0) -> None:
         if self.process is not None:
-            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready)
+            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready, age_s)
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:
-            self.put_down(Reason.START_TIMEOUT)
+            self.put_down(Reason.START_TIMEOUT, too_late(self.spec["ready"], float(self.spec["start_timeout_s"])))
 
     async def _stop_ladder(self, generation: int, within_s: float = float("inf")) -> None:
         """Climb until the process is gone; a launch that is under way ends first, by its own deadline."""

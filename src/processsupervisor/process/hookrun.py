@@ -161,6 +161,9 @@ def _be_hook(job: dict[str, Any], output: int) -> None:
         os.execvpe(job["command"][0], job["command"], environment)
     except PsvError as err:
         os.write(2, f"{err}\n".encode())
+    except OSError as err:  # exec names the last folder of PATH, which says nothing
+        is_lost = isinstance(err, FileNotFoundError) and "/" not in job["command"][0]
+        os.write(2, f"cannot run {job['command'][0]}: {'it is not on PATH' if is_lost else err.strerror}\n".encode())
     except BaseException as err:  # noqa: BLE001 - a forked child must never return
         os.write(2, f"cannot run {job['command'][0]}: {err}\n".encode())
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from processsupervisor.config.spec import ReadySpec
+from processsupervisor.observe.redact import redact
 from processsupervisor.process.reach import accept, answer
 from processsupervisor.process.tree import descendants_of
 
@@ -33,6 +34,27 @@ async def _until(probe: Callable[[], Awaitable[None]]) -> None:
                 return
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+
+
+def goal_of(ready: ReadySpec) -> str:
+    """Return what a bot that is STARTING waits for, in words; an address without a password in it."""
+    match ready["kind"]:
+        case "log":
+            return f"a line of its output that matches {ready['value']}"
+        case "tcp":
+            return f"port {ready['value']} of 127.0.0.1 to accept"
+        case "http":
+            return redact(f"{ready['value']} to answer 2xx or 3xx")
+        case "notify":
+            return "READY=1 by sd_notify"
+        case "after":
+            return f"it to have run for {float(ready['value'] or 0.0):g} s"
+    return "it to say that it is ready"
+
+
+def too_late(ready: ReadySpec, timeout_s: float) -> str:
+    """Return why a start was given up."""
+    return f"not ready within {timeout_s:g} s: waited for {goal_of(ready)}"
 
 
 class NotifySocket:
@@ -83,20 +105,20 @@ class Readiness:
         self._notify = NotifySocket()
         return self._notify.address
 
-    def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None]) -> None:
-        """Begin to probe the process `pid` as the `ready` table of its spec says."""
-        probe = self._probe(ready, pid)
+    def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None], age_s: float = 0.0) -> None:
+        """Begin to probe the process `pid`, which has run for `age_s` unwatched, as the `ready` table of its spec says."""
+        probe = self._probe(ready, pid, age_s)
         if probe is None:
             return
         task = asyncio.get_running_loop().create_task(probe)
         self._task = task
         task.add_done_callback(lambda done: self._on_done(done, on_ready))
 
-    def _probe(self, ready: ReadySpec, pid: int) -> Coroutine[Any, Any, None] | None:
+    def _probe(self, ready: ReadySpec, pid: int, age_s: float) -> Coroutine[Any, Any, None] | None:
         value = ready.get("value")
         match ready["kind"]:
             case "after":
-                return asyncio.sleep(max(0.0, float(value or 0.0)))
+                return asyncio.sleep(max(0.0, float(value or 0.0) - age_s))
             case "tcp":
                 return _until(lambda: accept(int(value or 0)))
             case "http":

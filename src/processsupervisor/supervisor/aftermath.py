@@ -19,10 +19,10 @@ from processsupervisor.process.exits import OF_POLICY, TAIL_LINES, ExitRecord, e
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.process.record import override_of
-from processsupervisor.supervisor.alerts import Alerts
+from processsupervisor.supervisor.alerts import Alerts, loop_message
 from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
-from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART, RETRY
+from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, read_rate_until
 from processsupervisor.supervisor.store import Store
@@ -150,8 +150,7 @@ class Aftermath:
         if decision.what is Next.START:
             handle.quick += 1
         if decision.reason == Reason.CRASH_LOOP:
-            retry_s = round(float(policy["retry_failed_s"]))
-            alerts.tell(name, Reason.CRASH_LOOP, f"ends again and again ({record.reason}); it is tried once each {retry_s} s")
+            alerts.tell(name, Reason.CRASH_LOOP, loop_message(record.reason, policy))
         return decision
 
     def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:
@@ -178,7 +177,7 @@ class Aftermath:
             if record.reason is Reason.LOCK_HELD and self._fleet.take_back(handle):
                 return
             if decision.delay_s is not None:
-                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RETRY))
+                handle.plan_start(decision.delay_s, lambda: self._fleet.start(handle, RECOVER))
         if handle.spec["essential"] and is_final:
             self._on_essential_end(process_status(record))
 

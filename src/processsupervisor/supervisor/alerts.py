@@ -1,15 +1,18 @@
 """What somebody should look at, told once: an event when it begins, a note in status for as long as it lasts.
 
-Kept in memory; a new psvd finds in the bots' records what its predecessor had told.
+Kept in memory; a new psvd finds in the bots' records what its predecessor had told (failures.py).
 """
 
 from __future__ import annotations
 
-from processsupervisor.kernel.reasons import Reason
+from processsupervisor.config.spec import RestartSpec
 from processsupervisor.kernel.states import State
 from processsupervisor.supervisor.events import Event, Events
 
-_LASTING = frozenset({Reason.CRASH_LOOP, Reason.BUDGET})
+
+def loop_message(reason: str, policy: RestartSpec) -> str:
+    """Return what is told of a crash loop whose last exit had this reason."""
+    return f"ends again and again ({reason}); it is tried once each {round(float(policy['retry_failed_s']))} s"
 
 
 class Alerts:
@@ -26,10 +29,9 @@ class Alerts:
         if is_new:
             self._events.tell("alert", bot=bot, what=what, message=message)
 
-    def recall(self, bot: str, reason: object) -> None:
-        """Open again, without an event, what an earlier psvd told of a bot whose record gives `reason`."""
-        if reason in _LASTING:
-            self._open[bot, str(reason)] = f"told before psvd was restarted: {reason}"
+    def recall(self, bot: str, what: str, message: str) -> None:
+        """Open again, without an event, what an earlier psvd told."""
+        self._open[bot, what] = message
 
     def bots(self, what: str) -> list[str]:
         """Return the bots for which it is open."""

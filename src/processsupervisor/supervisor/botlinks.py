@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import socket
 import sys
 from collections.abc import Callable
@@ -19,8 +20,10 @@ from typing import Any
 from processsupervisor.ipc.lines import MAX_LINE_BYTES
 from processsupervisor.kernel.states import Trigger
 from processsupervisor.process.handle import BotHandle
+from processsupervisor.supervisor.events import Events
 from processsupervisor.version import PROTOCOL
 
+_log = logging.getLogger("psv.botlinks")
 HELLO_TIMEOUT_S = 10.0
 MAX_OUTGOING_BYTES = 1 << 20
 
@@ -42,9 +45,10 @@ class BotLink:
 class BotLinks:
     """The server of bot.sock; `find` gives the handle of a name, or None. `hear_work` takes `(bot, handled, running)` messages."""
 
-    def __init__(self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None]) -> None:
+    def __init__(self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None], events: Events) -> None:
         self._find = find
         self._hear_work = hear_work
+        self._events = events
         self._server: asyncio.Server | None = None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -110,8 +114,16 @@ class BotLinks:
                 handle.condition.prove(message.get("at_mono"))
             case "work":
                 self._hear_work(handle.name, int(message.get("handled") or 0), int(message.get("running") or 0))
+            case "given-up":
+                self._tell_given_up(handle.name, int(message.get("messages") or 1))
             case _:
                 pass  # a newer bot may say more than this psvd knows
+
+    def _tell_given_up(self, bot: str, count: int) -> None:
+        which = "a message" if count == 1 else f"{count} messages"
+        why = f"{which} given up, with an apology to the contact: the bot died again and again while it was handled; see psv logs {bot}"
+        _log.warning("a bot gave a message up", extra={"bot": bot, "messages": count})
+        self._events.tell("alert", bot=bot, what="given-up", message=why)
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:

@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
+from processsupervisor.kernel.units import short_duration
 from processsupervisor.launch.logins import ages_of_starts
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.alerts import Alerts
 from processsupervisor.supervisor.gates import Hold
 
 _MARGIN_S = 1.0
-
-
-def _words(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
 
 
 class Budgets:
@@ -45,8 +39,8 @@ class Budgets:
         """Return what an operator is told of a budget that is used up."""
         budget = handle.spec["login_budget"]
         assert budget is not None
-        used = f"its login budget of {budget['count']} starts in {_words(budget['within_s'])} is used up"
-        return f"{used}; the next start is due in {_words(wait_s)}"
+        used = f"its login budget of {budget['count']} starts in {short_duration(budget['within_s'])} is used up"
+        return f"{used}; the next start is due in {short_duration(wait_s)}"
 
     def look(self, handle: BotHandle, how: str) -> Hold | None:
         """See Gate."""

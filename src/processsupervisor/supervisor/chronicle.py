@@ -42,22 +42,23 @@ class Chronicle:
         return next((event for row in rows if (event := json.loads(row[0])).get("kind") == kind), None)
 
     async def tell(self, emit: Emit, *, after: str | None, bots: Collection[str] | None, limit: int | None, is_followed: bool) -> None:
-        """Emit kept events, the newest `limit` or all that came `after` one, and with `is_followed` what happens from now on.
+        """Emit kept events, all or the newest `limit`, only those `after` one if it is given; with `is_followed` what happens from now on.
 
         First comes `{kind: "begin", life, seq}`. Where events are missing, `{kind: "lost", count}` stands in their place. `bots` None =
         everything, else only what is about these. Ends with the fleet. Raises UsageError for an `after` that is none.
         """
 
         def concerns(event: Event) -> bool:
-            return bots is None or event.get("bot") in bots or event.get("kind") == "down"
+            return not event.get("is_restored") and (bots is None or event.get("bot") in bots or event.get("kind") == "down")
 
         begin = self._begin(after, limit)
         with self._events.queue(concerns) as queue:  # before reading: nothing falls in between
             self._store.flush()
             last = self._events.seq
             await emit({"kind": "begin", "life": self._events.life, "seq": last})
-            kept = self._kept(begin, last, bots, limit if after is None else None)
-            for number, event in enumerate(_with_gaps(kept, begin) if bots is None else kept):
+            kept = self._kept(begin, last, bots, limit)
+            is_all = bots is None and (after is None or limit is None)
+            for number, event in enumerate(_with_gaps(kept, begin) if is_all else kept):
                 if number % _CHUNK == 0:
                     await asyncio.sleep(0)  # a follower that reads as fast as we tell keeps nobody else waiting
                 await emit(event)
@@ -102,6 +103,8 @@ class Chronicle:
             self.prune()
 
     def _take(self, event: Event) -> None:
+        if event.get("is_restored"):
+            return
         self._pending.append(event)
         del self._pending[:-PENDING_EVENTS]
 
@@ -128,8 +131,11 @@ class Chronicle:
         number, _, life = after.partition("-")
         if not (number.isascii() and number.isdigit()) or len(number) > 18:
             raise UsageError(f'found --after "{after[:40]}", expected the seq of an event')
-        if life != self._events.life and (life or int(number) > self._events.seq):
+        if life and life != self._events.life:
             return min(int(number), self.begun)
+        if int(number) > self._events.seq:
+            hint = "is it of another fleet, or was psv.db replaced? Without --after the newest are shown"
+            raise UsageError(f"found --after {number}, and the newest event has seq {self._events.seq}", hint=hint)
         return int(number)
 
     def _kept(self, begin: int, last: int, bots: Collection[str] | None, limit: int | None) -> Iterator[Event]:

@@ -23,8 +23,8 @@ from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
+from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
-from processsupervisor.supervisor.gates import WANTED
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.settings import take_settings
@@ -45,7 +45,8 @@ class Psvd:
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
         self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
+        self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -69,7 +70,7 @@ class Psvd:
         reach(CrashPoint.PSVD_LISTENS)
         self._fleet.keeper.tell("serving")
         _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})
-        await self._start_wanted()
+        await self._start_wanted(reconcile)
         reach(CrashPoint.PSVD_WANTED_STARTED)
         self._fleet.web.start()
         async with asyncio.TaskGroup() as tasks:
@@ -152,17 +153,17 @@ class Psvd:
         except (OSError, ValueError):
             return False
 
-    async def _start_wanted(self) -> None:
+    async def _start_wanted(self, reconcile: Reconcile) -> None:
         self._fleet.companions.follow_all()
         for number, handle in enumerate(self._fleet.line.in_order()):
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
-            has_waited = handle.life.state is State.FAILED and handle.reason == Reason.DEPENDENCY
+            has_waited = handle.life.state is State.FAILED and handle.reason in (Reason.DEPENDENCY, Reason.BUDGET)
             if (handle.life.state is State.INITIALIZING and handle.next_start_mono is None) or has_waited:
                 if handle.wanted is Wanted.DOWN:
                     handle.stop()
                 else:
-                    self._fleet.start(handle, WANTED)
+                    self._fleet.start(handle, reconcile.how(handle.name))
 
     async def _settle(self) -> None:
         """Tell the keeper, and through it systemd, when all that is wanted is ready, has failed, or has to wait."""

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from processsupervisor.config.spec import DependencySpec
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
+from processsupervisor.process.condition import Health
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.gates import SECOND_HALF, Hold
-from processsupervisor.supervisor.healthof import is_healthy
+from processsupervisor.supervisor.healthof import health_of, is_healthy
 
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
@@ -112,6 +113,10 @@ def _words(other: BotHandle | None, entry: DependencySpec) -> str:
         return f"{name}, which this fleet does not run"
     if other.life.state in (State.STOPPED, State.TERMINATED) and other.wanted is Wanted.DOWN:
         return f"{name}, which is stopped (psv start {name})"
+    if other.spec.get("schedule") and other.life.state is State.TERMINATED:
+        return f"{name}, a task that has not run yet"
     if _is_resting(other):
         return f"{name}, which is {other.life.state} ({other.reason or 'no reason'})"
+    if entry["until"] == "healthy" and health_of(other) == Health.UNHEALTHY:
+        return f"{name} {_GOALS['healthy']} (unhealthy now: {other.condition.why})"
     return f"{name} {_GOALS[entry['until']]}"

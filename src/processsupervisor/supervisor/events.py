@@ -40,8 +40,11 @@ class Events:
         self._listeners: dict[Callable[[Event], None], None] = {}  # in the order in which they came
 
     def tell(self, kind: str, **fields: object) -> None:
-        """Tell all listeners; `at` is now unless given."""
-        self.seq += 1
+        """Tell all listeners; `at` is now unless given.
+
+        With `is_restored=True` it is no news: it has no number of its own and is not kept (see ledger.py).
+        """
+        self.seq += not fields.get("is_restored")
         event: Event = {"seq": self.seq, "kind": kind, "at": wall(), **fields}
         for listener in list(self._listeners):
             listener(event)

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from processsupervisor.commands.ports import ASKING
 from processsupervisor.config.rules import recheck
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.anchor import Anchor
@@ -43,6 +42,7 @@ from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.gates import COMPANION, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
+from processsupervisor.supervisor.ledger import Ledger
 from processsupervisor.supervisor.line import Line
 from processsupervisor.supervisor.recycling import Recycling
 from processsupervisor.supervisor.sampler import Sampler
@@ -60,7 +60,6 @@ _log = logging.getLogger("psv.fleet")
 _FLUSH_AFTER_S = 0.2
 _NO_KEEPER_RETRY_S = 1.0
 RESTING = frozenset({State.STOPPED, State.FAILED, State.TERMINATED})
-_ASKED = frozenset({Trigger.LAUNCH, Trigger.STOP, Trigger.RESTART, Trigger.PAUSE, Trigger.RESUME})
 
 
 class Fleet:
@@ -78,6 +77,7 @@ class Fleet:
         self.is_going_down = False
         self.events = Events()
         self.chronicle = Chronicle(self.store, self.events)
+        self._ledger = Ledger(self.store, self.events)
         self.events.listen(lambda _event: self._plan_flush())
         self.uptime = Uptime(self.store, lambda: self.is_going_down)
         self.alerts = Alerts(self.events)
@@ -87,6 +87,7 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.is_adopted = asyncio.Event()
         self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
+        self.on_changed: Callable[[Transition], object] = lambda _transition: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
         self._doubts = Doubts(self.take_back, lambda: self.keeper.pid is not None)
@@ -124,7 +125,7 @@ class Fleet:
         self.dependencies = Dependencies(self.handles)
         self.slots = Slots(self.handles)
         self.line = Line(self.handles, (self.budgets, self.dependencies, self.slots), self.start)
-        self.companions = Companions(self.handles, self.store, self._may_restart)
+        self.companions = Companions(self)
         self.unwinding = Unwinding(self.handles, self.dependencies, lambda: self.is_going_down)
         self.slots.on_free = self.line.on_free
         self.dependencies.learn()
@@ -304,8 +305,6 @@ class Fleet:
 
     def _on_transition(self, transition: Transition) -> None:
         handle = self.handles[transition.bot]
-        asked_by = asked_by_of(transition)
-        self.store.add_transition(transition, asked_by)
         is_end = handle.last_exit is not None and transition.before in HAS_PROCESS and handle.last_exit.generation == transition.generation
         self.uptime.note(handle, handle.exited_at if is_end else None)
         self.tasks.on_transition(transition)
@@ -314,7 +313,8 @@ class Fleet:
         if transition.after in RESTING:
             self.zygotes.pins.drop(transition.bot)
         self.hooks.on_transition(transition)
-        self.events.tell("transition", **transition.facts(), **({"by": asked_by} if asked_by else {}))
+        self._ledger.note(transition)
+        self.on_changed(transition)
 
     def _plan_flush(self, delay_s: float = _FLUSH_AFTER_S) -> None:
         if self._flush is None:
@@ -342,9 +342,3 @@ class Fleet:
         for handle in self.handles.values():
             handle.close()
         self.store.close()
-
-
-def asked_by_of(transition: Transition) -> str | None:
-    """Return who asked for a transition by a command that is being carried out now."""
-    is_asked = transition.trigger in _ASKED and transition.reason in ("", "command", Reason.ADMIN)
-    return ASKING.get() if is_asked else None

@@ -16,10 +16,12 @@ WANTED = "wanted"
 """The fleet comes up."""
 RECOVER, RETRY, COMPANION = "recover", "retry", "companion"
 """After an exit; after a longer wait; after a bot that it is restarted with."""
-RESTART, BACK = "restart", "back"
-"""It ran, and was stopped to be started again; it did not become ready on a new zygote. All other starts come from a command."""
+RESTART, BACK, ANEW = "restart", "back", "anew"
+"""It ran, and was stopped to be started again; it did not become ready on a new zygote; a command restarts it, and it does not run.
+All other starts come from a command."""
 BY_ITSELF = frozenset({WANTED, RECOVER, RETRY, COMPANION})
-SECOND_HALF = frozenset({RESTART, BACK, COMPANION})
+SECOND_HALF = frozenset({RECOVER, RESTART, BACK, ANEW, COMPANION})
+"""Restarts: who went on without a bot that it depends on comes back without it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from processsupervisor.supervisor.events import Events
 
 RUNNING_MOST = 4
 WAITING_MOST = 500
+_LET_GO_S = 0.5
+_LATE_S = 1.0
 _log = logging.getLogger("psv.hooks")
 
 
@@ -71,6 +73,10 @@ class HookRunner:
         if step == "start" and result["outcome"] == "exhausted":
             raise Exhausted(why)
         return why
+
+    def is_before_start(self, bot: str) -> bool:
+        """Tell whether the hook before the start of a bot runs, or waits for its turn."""
+        return bot in self._starting
 
     def turn(self, bot: str, step: Before, act: Callable[[], None]) -> None:
         """See process.hooks.Hooks."""
@@ -126,9 +132,12 @@ class HookRunner:
         self._begin(self._follow(bot, name, hook, facts, wall()))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until no hook runs or waits, at most for `timeout_s`."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=max(0.0, timeout_s))
+        """Wait until no hook runs or waits, at most for `timeout_s`; those that are left are let go, and told."""
+        left = set(self._tasks)
+        for wait_s in (max(0.0, timeout_s), _LET_GO_S):
+            left = (await asyncio.wait(left, timeout=wait_s))[1] if left else left
+            for task in left:
+                task.cancel()
 
     def close(self) -> None:
         """Let go of all hooks: the processes between end them."""
@@ -147,17 +156,26 @@ class HookRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def _in_turn(self, bot: str, name: str, hook: HookSpec, limit_s: float | None) -> Result:
+        # The process between ends the hook at the limit and brings what it printed; it is let go only if it is late itself.
+        until = mono() + limit_s if limit_s is not None else None
         try:
-            async with asyncio.timeout(limit_s), self._before:
-                return await self._run(bot, name, hook, {}, wall(), limit_s)
+            async with asyncio.timeout(None if limit_s is None else limit_s + _LATE_S):
+                async with asyncio.timeout(limit_s) as patience, self._before:
+                    patience.reschedule(None)
+                    left_s = None if until is None else max(0.0, until - mono())
+                    return await self._run(bot, name, hook, {}, wall(), left_s)
         except TimeoutError:
             return {"outcome": "timed-out", "code": None, "tail": []}
 
     async def _follow(self, bot: str, name: str, hook: HookSpec, facts: Mapping[str, object], at: float) -> None:
+        began = mono()
         try:
             async with self._turns.setdefault(bot, asyncio.Lock()), self._after:
                 began = mono()
                 self._tell(bot, name, await self._run(bot, name, hook, facts, at, None), mono() - began)
+        except asyncio.CancelledError:
+            self._tell(bot, name, {"outcome": "let-go", "code": None, "tail": ["psvd ended before it was done"]}, mono() - began)
+            raise
         finally:
             self._waiting -= 1
 
@@ -165,7 +183,7 @@ class HookRunner:
         """Run one hook; returns what the process between says. Cancelled, it lets go of that, which ends the hook."""
         spec = self._spec_of(bot)
         assert spec is not None
-        timeout_s = min(float(hook["timeout_s"]), limit_s or float("inf"))
+        timeout_s = min(float(hook["timeout_s"]), float("inf") if limit_s is None else limit_s)
         event = {"hook": name, "bot": bot, "at": at, "fleet": str(self._paths.folder), **facts}
         return await run_job(self._paths, spec, hook["command"], timeout_s, env=hook["env"], event=event)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from processsupervisor.kernel.states import State, Trigger
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.events import Event
-from processsupervisor.supervisor.gates import RETRY, Gate, Hold
+from processsupervisor.supervisor.gates import RECOVER, RETRY, SECOND_HALF, Gate, Hold
 
 _AT_A_TIME = 20
 """Starts of one turn of the loop: in between, commands and pings are answered."""
@@ -52,7 +52,8 @@ class Line:
             self._by_bot.setdefault(bot, set()).add(handle.name)
         handle.waits_for = hold.message
         if hold.delay_s is not None:
-            handle.plan_start(hold.delay_s, lambda: self._start(handle, RETRY))
+            later = RECOVER if how in SECOND_HALF else RETRY
+            handle.plan_start(hold.delay_s, lambda: self._start(handle, later))
         elif not hold.bots:
             insort(self._for_slot, (self._place(handle.name), handle.name))
         handle.note()
@@ -68,6 +69,10 @@ class Line:
         if name in self._waiting:
             self._leave(name)
         self.wake(name)
+
+    def waits_on(self, bot: str) -> list[str]:
+        """Return the bots that `bot` waits for, in the order of their names."""
+        return sorted(self._waiting[bot][1].bots) if bot in self._waiting else []
 
     def wake(self, bot: str) -> None:
         """Ask again about those that wait for `bot`."""

@@ -27,10 +27,11 @@ from processsupervisor.supervisor import view
 from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.notes import notes_of
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
-from processsupervisor.supervisor.runs import RunState
+from processsupervisor.supervisor.runs import Run, RunState
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.manager")
@@ -150,13 +151,15 @@ class Manager:
     def describe(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
-        return view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
+        shown = view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
+        return shown | {"waits_on": self._fleet.line.waits_on(name)}
 
     def detail(self, name: str) -> dict[str, object]:
         """See FleetPort."""
         handle = self._fleet.handles[name]
         sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
-        return view.detail(handle, sample, next_run_at) | self._fleet.care.vitals(handle)
+        more = {"waits_on": self._fleet.line.waits_on(name)} | self._fleet.care.vitals(handle)
+        return view.detail(handle, sample, next_run_at, is_hooked=self._fleet.hooks.is_before_start(name)) | more
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
@@ -169,7 +172,7 @@ class Manager:
             if handle.wanted is Wanted.DOWN:
                 self._fleet.want(handle, Wanted.UP)
                 handle.pausing.follow()
-            return self._result(handle, True, _words_of_running(handle))
+            return self._result(handle, True, view.words_of_running(handle))
         await want_up(self._fleet, handle, no_deps=no_deps)
         if handle.wanted is Wanted.DOWN:
             return self._result(handle, False, _WANTED_DOWN, "superseded")
@@ -199,13 +202,13 @@ class Manager:
         if self._is_task(name):
             refuse_wrong(self._fleet, handle)
             return self._schedule(handle)  # each run takes the code on disk by itself
-        await want_up(self._fleet, handle, no_deps=no_deps)
+        await want_up(self._fleet, handle, no_deps=no_deps, is_restart=True)
         if handle.wanted is Wanted.DOWN:
             return self._result(handle, False, _WANTED_DOWN, "superseded")
         before = handle.generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
-            self._fleet.start(handle, "command")
+            self._fleet.start(handle, ANEW)
         if handle.life.state in HAS_PROCESS and handle.generation == before:  # it runs, or was found to run after all
             handle.stop(is_restart=True)
         deadline = mono() + timeout_s
@@ -275,7 +278,7 @@ class Manager:
 
     def task(self, name: str) -> dict[str, object] | None:
         """See FleetPort."""
-        return self._fleet.tasks.describe(name) if self._is_task(name) else None
+        return self._fleet.tasks.describe(name)
 
     def task_history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""
@@ -287,11 +290,21 @@ class Manager:
         refuse_wrong(self._fleet, handle)
         if not self._is_task(name):
             raise Refused(f"{name} is no task", hint=f"give it a schedule in fleet.toml; psv start {name} starts a bot")
-        run = self._fleet.tasks.call(handle)
-        if wait and not await self._fleet.tasks.wait_for(run, timeout_s):
-            return self._result(handle, False, "did not end in time; it goes on", "timeout")
+        return await self._outcome(handle, self._fleet.tasks.call(handle), timeout_s if wait else 0.0)
+
+    async def task_outcome(self, name: str, number: int, timeout_s: float) -> dict[str, object]:
+        """See FleetPort."""
+        run = self._fleet.tasks.find(name, number) if self._is_task(name) else None
+        if run is None:
+            raise Refused(f"of this run of {name} nothing is kept any more", hint=f"see psv task history {name}")
+        return await self._outcome(self._fleet.handles[name], run, timeout_s)
+
+    async def _outcome(self, handle: BotHandle, run: Run, timeout_s: float) -> dict[str, object]:
+        """Wait for the end of a run, and say what came of it; 0 s: say how it is."""
+        if timeout_s and not await self._fleet.tasks.wait_for(run, timeout_s):
+            return self._result(handle, False, "did not end in time; it goes on", "timeout") | {"run": run.id}
         is_ok = run.reason in (None, Reason.CLEAN) and run.state is not RunState.SKIPPED
-        return self._result(handle, is_ok, run.message or (str(run.reason or run.state)))
+        return self._result(handle, is_ok, run.message or (str(run.reason or run.state))) | {"run": run.id}
 
     def _is_task(self, name: str) -> bool:
         return self._fleet.tasks.get(name) is not None
@@ -330,10 +343,3 @@ class Manager:
     @staticmethod
     def _result(handle: BotHandle, ok: bool, message: str, code: str = "failed") -> dict[str, object]:
         return {"name": handle.name, "ok": ok, "state": handle.life.state, "message": message, "code": "" if ok else code}
-
-
-def _words_of_running(handle: BotHandle) -> str:
-    """Return what a start says of a bot that it leaves as it is."""
-    if handle.wanted is Wanted.PAUSED:
-        return f"is paused; psv bot resume {handle.name} lets it go on"
-    return "already runs" if handle.life.state in _READY else "is on its way"

@@ -37,6 +37,7 @@ def _problems(fleet: Fleet) -> dict[str, str]:
         "web": fleet.web.problem,
         "psv.db": fleet.store.problem,
         "starts": fleet.breaker.problem,
+        "time zone": fleet.tasks.zone_problem(),
         "fleet folder": _MOVED.format(folder=moved) if moved is not None else "",
         "exits.journal": "" if moved is not None or fleet.paths.journal.is_file() else _NO_JOURNAL,
         "keeper": _keeper(fleet),

@@ -24,8 +24,11 @@ def refuse_wrong(fleet: Fleet, handle: BotHandle) -> None:
         raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
 
 
-async def want_up(fleet: Fleet, handle: BotHandle, *, no_deps: bool) -> None:
-    """Want a bot up, together with all others of the same command; raises Refused, and leaves what was wanted."""
+async def want_up(fleet: Fleet, handle: BotHandle, *, no_deps: bool, is_restart: bool = False) -> None:
+    """Want a bot up, together with all others of the same command; raises Refused, and leaves what was wanted.
+
+    A restart asks for no bot that is stopped: who ran without it comes back without it.
+    """
     refuse_wrong(fleet, handle)
     name, before, budgets = handle.name, handle.wanted, fleet.budgets
     if wait_s := budgets.wait_s(handle):
@@ -36,7 +39,7 @@ async def want_up(fleet: Fleet, handle: BotHandle, *, no_deps: bool) -> None:
     (fleet.dependencies.waived.add if no_deps else fleet.dependencies.waived.discard)(name)
     for _ in range(1 + fleet.dependencies.depth(handle)):
         await asyncio.sleep(0)  # what the same command says of those before it is done then
-    if (off := fleet.dependencies.switched_off(handle)) and handle.life.state not in HAS_PROCESS:
+    if not is_restart and (off := fleet.dependencies.switched_off(handle)) and handle.life.state not in HAS_PROCESS:
         if handle.wanted is Wanted.UP:
             fleet.want(handle, before)
         hint = f"psv start {' '.join([*off, name])} starts both; --no-deps starts it without"

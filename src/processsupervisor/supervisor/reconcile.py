@@ -24,8 +24,9 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.tree import owners
 from processsupervisor.resources.cgroups import Groups
 from processsupervisor.supervisor.adoption import Finding, Outcome, examine, journal_by_identity
+from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import RESTING, Fleet
-from processsupervisor.supervisor.gates import RECOVER, RETRY
+from processsupervisor.supervisor.gates import RECOVER, RETRY, WANTED
 
 _log = logging.getLogger("psv.adoption")
 ADOPT_TIMEOUT_S = 30.0
@@ -41,8 +42,11 @@ class Reconcile:
 
     def __init__(self, fleet: Fleet, *, is_cold: bool) -> None:
         self._fleet = fleet
+        self._failures = Failures(fleet)
         self._is_cold = is_cold
         self._waiting: dict[str, Finding] = {}
+        self._midway: set[str] = set()
+        """Bots whose last psvd died between their end, or the gates of a start, and the start itself."""
         self._ended = journal_by_identity(fleet.paths)
 
     async def run(self) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Reconcile:
         if not (self._is_cold and finding.outcome is Outcome.FRESH):
             handle.restarts, handle.quick = int(facts.get("restarts") or 0), int(facts.get("quick") or 0)
         if not self._is_cold:
-            self._fleet.alerts.recall(handle.name, facts.get("reason"))
+            self._failures.recall(handle, facts)
             handle.reason = Reason.CRASH_LOOP if facts.get("reason") == Reason.CRASH_LOOP else handle.reason
         if facts.get("state") not in RESTING:
             self._fleet.zygotes.recall(handle.name, str(facts.get("via") or ""))
@@ -117,6 +121,8 @@ class Reconcile:
                 handle.rest(Trigger.LOSE, Reason.CONFLICT if finding.outcome is Outcome.LEFTOVERS else Reason.UNKNOWN)
             case Outcome.FRESH if not self._is_cold:
                 self._go_on_resting(handle, facts)
+            case Outcome.UNBORN if not self._is_cold:
+                self._midway.add(handle.name)
             case _:
                 pass  # still INITIALIZING: started if it is wanted
         self._fleet.tasks.recall(handle, finding.outcome, facts)
@@ -143,10 +149,17 @@ class Reconcile:
             handle.rest(Trigger.GIVE_UP, reason or Reason.UNKNOWN)
         elif state == State.TERMINATED:
             handle.rest(Trigger.COMPLETE, reason)
+        else:
+            self._midway.add(handle.name)
+        ran = state == State.RECOVERING or (handle.last_exit is not None and handle.last_exit.reason is not Reason.ADMIN)
         due = facts.get("next_start_boottime")
         if isinstance(due, float) and state != State.TERMINATED:
             handle.reason = reason
-            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, RETRY))
+            handle.plan_start(max(0.0, due - boottime()), lambda: self._fleet.start(handle, RECOVER if ran else RETRY))
+
+    def how(self, bot: str) -> str:
+        """Return how a bot that is wanted and does not run is started now."""
+        return RECOVER if bot in self._midway else WANTED
 
     def _hear_what_was_missed(self) -> None:
         """Count the ready lines that logd saw while no psvd listened."""

@@ -117,6 +117,11 @@ class Runs:
         """Return what is queued or running, oldest first."""
         return self._select("bot = ? AND state IN ('queued', 'running') ORDER BY due_at, id", (bot,))
 
+    def get(self, bot: str, number: int) -> Run | None:
+        """Return one run of a task, None when it is not kept."""
+        found = self._select("bot = ? AND id = ?", (bot, number))
+        return found[0] if found else None
+
     def newest(self, bot: str, limit: int) -> list[Run]:
         """Return the newest runs, oldest first."""
         return self._select("bot = ? ORDER BY id DESC LIMIT ?", (bot, limit))[::-1]

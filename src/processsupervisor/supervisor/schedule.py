@@ -11,11 +11,11 @@ import datetime
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from processsupervisor.config.spec import ScheduleSpec
+from processsupervisor.kernel.zone import goes_by_local_time, local_zone, local_zone_problem
 
 _FIRST_LOOK_S = 3600.0
 _WIDEN = 8.0
@@ -28,18 +28,9 @@ def spread(seed: str) -> float:
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") / 2.0**64
 
 
-def local_zone() -> datetime.tzinfo:
-    """Return the time zone of the machine: `TZ` (a name or a file), else /etc/localtime, else UTC."""
-    import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
-
-    name = os.environ.get("TZ", "").removeprefix(":") or "/etc/localtime"
-    try:
-        if not name.startswith("/"):
-            return zoneinfo.ZoneInfo(name)
-        with open(name, "rb") as file:
-            return zoneinfo.ZoneInfo.from_file(file, "localtime")
-    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
-        return datetime.UTC
+def zone_problem(spec: ScheduleSpec) -> str:
+    """Return what is wrong with the machine's time zone, empty when all is well or the schedule does not go by it."""
+    return local_zone_problem() if goes_by_local_time(spec["cron"], spec["at"], spec["tz"]) else ""
 
 
 def schedule_key(spec: ScheduleSpec) -> str:
@@ -110,7 +101,7 @@ def _following(spec: ScheduleSpec, anchor_at: float) -> Following:
 
 
 def _zone(name: str | None) -> datetime.tzinfo:
-    import zoneinfo
+    import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
 
     return zoneinfo.ZoneInfo(name) if name is not None else local_zone()
 

@@ -211,6 +211,11 @@ class Store:
         query = f"SELECT bot, max(generation) FROM ({both}) GROUP BY bot"
         return {bot: int(highest) for bot, highest in self._rows(query)}
 
+    def last_transitions(self) -> dict[str, tuple[str, int, str]]:
+        """Return `{bot: (state, generation, reason)}` of the newest transition of each."""
+        query = "SELECT bot, after, generation, reason FROM history WHERE id IN (SELECT max(id) FROM history GROUP BY bot)"
+        return {bot: (state, int(generation), reason) for bot, state, generation, reason in self._rows(query)}
+
     def counted_exits(self, bot: str, within_s: float) -> list[float]:
         """Return the CLOCK_BOOTTIME seconds of this boot's counted exits of the last `within_s`, those that the disk refused included.
 

@@ -26,6 +26,7 @@ from processsupervisor.supervisor.adoption import Outcome
 from processsupervisor.supervisor.due import MAX_MISSED, Why, plan
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.runs import Run, Runs, RunState
+from processsupervisor.supervisor.schedule import zone_problem
 from processsupervisor.supervisor.store import Store
 from processsupervisor.supervisor.task import Task
 
@@ -63,11 +64,15 @@ class Tasks:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
         self._tasks: dict[str, Task] = {}
+        self._named: dict[str, BotHandle] = {}
+        """All bots that are meant to be tasks, also those whose schedule cannot be used."""
         known = {handle.name: handle for handle in handles}
         self.runs.forget_others(known)
         for handle in known.values():
             if (spec := handle.spec.get("schedule")) is not None:
-                self._add(handle, spec)
+                self._named[handle.name] = handle
+                if spec["cron"] or spec["every_s"] or spec["at"]:  # else its table cannot be read: it is FAILED, and says so
+                    self._add(handle, spec)
         self._look = asyncio.Event()
 
     def _add(self, handle: BotHandle, spec: ScheduleSpec) -> None:
@@ -80,6 +85,10 @@ class Tasks:
     def get(self, name: str) -> Task | None:
         """Return the task of a bot, None when it is none."""
         return self._tasks.get(name)
+
+    def zone_problem(self) -> str:
+        """Return what is wrong with the machine's time zone, if a task goes by it."""
+        return next((problem for task in self._tasks.values() if (problem := zone_problem(task.spec))), "")
 
     def next_run_at(self, name: str) -> float | None:
         """Return when a bot's next run begins, None when none is to come."""
@@ -261,6 +270,8 @@ class Tasks:
         if handle.wanted is Wanted.DOWN:
             task.anew(self.runs)
             self._look.set()
+        if task.running is not None and handle.life.state in HAS_PROCESS - {State.STOPPING}:
+            return f"its run goes on; {'the next one begins when its time comes' if task.next is not None else 'no other is to come'}"
         return "runs when its time comes" if task.next is not None else "no run is to come"
 
     def unschedule(self, handle: BotHandle) -> None:
@@ -286,6 +297,12 @@ class Tasks:
         self._launch(task)
         return run
 
+    def find(self, name: str, number: int) -> Run | None:
+        """Return one run of a task by its number, None when it is not kept."""
+        task = self._tasks[name]
+        is_open = [run for run in (task.running, *task.queue) if run is not None and run.id == number]
+        return is_open[0] if is_open else self.runs.get(name, number)
+
     async def wait_for(self, run: Run, timeout_s: float) -> bool:
         """Wait until a run is over, one way or the other; False at the deadline."""
         with self._fleet.events.queue() as queue, contextlib.suppress(TimeoutError):
@@ -294,13 +311,15 @@ class Tasks:
                     await queue.get()
         return run.state in (RunState.ENDED, RunState.SKIPPED)
 
-    def describe(self, name: str) -> dict[str, object]:
-        """Return the object of `psv task list --json`."""
-        task = self._tasks[name]
+    def describe(self, name: str) -> dict[str, object] | None:
+        """Return the object of `psv task list --json`, None for what is no task."""
+        if (handle := self._named.get(name)) is None:
+            return None
+        task = self._tasks.get(name)
         newest = [run for run in self.runs.newest(name, 20) if run.state is RunState.ENDED]
         return {
-            "name": name, "schedule": dict(task.spec), "state": task.handle.life.state, "wanted": task.handle.wanted,
-            "next_run_at": self.next_run_at(name), "queued": len(task.queue),
-            "running": task.running.to_json() if task.running is not None else None,
-            "last": newest[-1].to_json() if newest else None,
+            "name": name, "schedule": dict(handle.spec["schedule"] or {}), "state": handle.life.state, "wanted": handle.wanted,
+            "next_run_at": self.next_run_at(name), "queued": len(task.queue) if task is not None else 0,
+            "running": task.running.to_json() if task is not None and task.running is not None else None,
+            "last": newest[-1].to_json() if newest else None, "error": handle.spec["error"],
         }  # fmt: skip

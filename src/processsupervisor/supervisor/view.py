@@ -8,9 +8,11 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.reasons import Reason
-from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.kernel.states import HAS_PROCESS, State, Wanted
+from processsupervisor.kernel.units import short_duration
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
+from processsupervisor.process.readiness import goal_of
 from processsupervisor.supervisor.fleet import RESTING
 from processsupervisor.supervisor.healthof import health_of
 from processsupervisor.supervisor.sampler import Sample
@@ -28,10 +30,15 @@ _ADVICE = {
     Reason.CRASH_LOOP: "read psv logs {name}; it is tried again now and then, or at once by psv restart {name}",
     Reason.START_TIMEOUT: "read psv logs {name}; raise start_timeout, or correct ready",
     Reason.HANG: "read what the last exit says, its dump and psv logs {name}; it comes back by itself (see hang_after and health)",
-    Reason.START_FAILED: "read psv logs {name}",
+    Reason.START_FAILED: "correct what the last exit names; {name} comes back by itself, or at once by psv restart {name}",
     Reason.UNKNOWN: "its end was seen, how it ended was not: read psv logs {name}, then psv restart {name} if it does not come back",
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
+_UNHEALTHY = "it did not pass the checks that the last exit names: read psv logs {name}; it comes back by itself (see health)"
+_HOOK_FAILED = (
+    "correct its before_start in fleet.toml or what that runs (what it printed is in .psv/logs/psv/psvd.log); {name} comes back by itself, "
+    "or at once by psv restart {name}"
+)
 _CANNOT_TELL = (
     "cannot tell whether {name} still runs, so nothing is signalled and nothing started: see who holds .psv/run/bots/{name}/lock "
     "(lsof, also in other containers) and end it; {name} goes on by itself as soon as that is clear"
@@ -80,16 +87,27 @@ def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None
     }
 
 
-def detail(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None) -> dict[str, object]:
-    """Return describe() with what the bot is, its last exit, notes, and what to do."""
+def detail(
+    handle: BotHandle, sample: Sample | None, next_run_at: float | None = None, *, is_hooked: bool = False
+) -> dict[str, object]:
+    """Return describe() with what the bot is, its last exit, notes, and what to do; `is_hooked`: its hook before the start runs."""
     return describe(handle, sample, next_run_at) | {
         "spec_summary": _summary(handle.spec),
         "via": handle.via,
         "last_exit": handle.last_exit.to_json() if handle.last_exit else None,
         "waits_for": handle.waits_for or None,
         "notes": list(handle.notes),
-        "what_to_do": what_to_do(handle),
+        "what_to_do": what_to_do(handle) or _goal(handle, is_hooked=is_hooked),
     }
+
+
+def _goal(handle: BotHandle, *, is_hooked: bool = False) -> str:
+    """Return what a bot that is STARTING waits for; empty for any other."""
+    if handle.life.state is not State.STARTING:
+        return ""
+    if handle.process is None:
+        return "waits for its hook before_start to end" if is_hooked else "waits for its process to be born"
+    return f"waits for {goal_of(handle.spec['ready'])}, at most {short_duration(float(handle.spec['start_timeout_s']))} (start_timeout)"
 
 
 def what_to_do(handle: BotHandle) -> str:
@@ -108,6 +126,10 @@ def what_to_do(handle: BotHandle) -> str:
         return _LOCK_STAYS_HELD.format(name=name)
     if reason == Reason.CONFIG and handle.spec["error"]:
         return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
+    if reason == Reason.HANG and last is not None and last.message.startswith("unhealthy: "):
+        return _UNHEALTHY.format(name=name)
+    if reason == Reason.START_FAILED and last is not None and last.message.startswith("before_start"):
+        return _HOOK_FAILED.format(name=name)
     return _ADVICE[Reason(reason)].format(name=name)
 
 
@@ -163,12 +185,21 @@ def why_not_ready(handle: BotHandle) -> str:
     """Return why a bot is not ready, in one line."""
     if handle.waits_for:
         return f"{handle.reason}: {handle.waits_for}" if handle.reason else handle.waits_for
+    last = handle.last_exit
+    if (last is None or not handle.reason) and (goal := _goal(handle)):
+        return goal
     if not handle.reason:
         return ""  # nothing went wrong: how an earlier generation ended has nothing to do with it
-    last = handle.last_exit
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:
         text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
     elif last is not None and last.log_tail and last.exit_code:
         text += f": {last.log_tail[-1].strip()[:200]}"
     return f"{handle.reason}: {text}" if text else handle.reason
+
+
+def words_of_running(handle: BotHandle) -> str:
+    """Return what a start says of a bot that it leaves as it is."""
+    if handle.wanted is Wanted.PAUSED:
+        return f"is paused; psv bot resume {handle.name} lets it go on"
+    return "already runs" if handle.life.state in _READY else "is on its way"
