@@ -1,6 +1,6 @@
 """`psv doctor`: what this machine lacks for the fleet, each with what happens instead. It changes nothing.
 
-A finding is ok, a note (psv copes, and says how) or bad (fleets cannot run, or not this one): only bad makes the status 1.
+Only a bad finding makes the status 1. What is asked with --online is online's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from processsupervisor.cli import machine
+from processsupervisor.cli.finding import Finding
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
@@ -31,15 +32,6 @@ PIPE_PAGES_PER_BOT = 8
 """Two FIFOs of 16 KiB."""
 
 
-class Finding(NamedTuple):
-    """One thing looked at; `instead` says what happens without it and what would change that."""
-
-    check: str
-    level: str
-    found: str
-    instead: str = ""
-
-
 class Patient(NamedTuple):
     """The fleet that is looked at: its paths (None outside of a fleet) and how many bots it has."""
 
@@ -47,12 +39,15 @@ class Patient(NamedTuple):
     bots: int
 
 
-def doctor(session: Session, command: Command) -> int:
+def doctor(session: Session, command: Command, *, online: bool, base_url: str | None, timeout_s: float) -> int:
     """Print all findings."""
+    if base_url is not None and not online:
+        raise UsageError("--base-url goes with --online", hint="psv doctor --online --base-url telegram=URL")
     patient = _patient(session)
     findings = [finding for check in CHECKS for finding in check(patient)]
     if patient.paths is not None:
         findings += _running(session)
+        findings += _online(patient.paths, base_url, timeout_s) if online else []
     if session.as_json:
         session.print_json([finding._asdict() for finding in findings])
     else:
@@ -188,6 +183,12 @@ def _zone(patient: Patient) -> Iterator[Finding]:
     name = os.environ.get("TZ") or "that of /etc/localtime"
     instead = f"{problem}; give schedules a tz, or correct TZ" if problem else ""
     yield Finding("time zone", "note" if problem else "ok", name, instead)
+
+
+def _online(paths: FleetPaths, base_url: str | None, timeout_s: float) -> list[Finding]:
+    from processsupervisor.cli.online import ask_all  # here, because it loads TLS, HTTP and pydantic
+
+    return ask_all(paths, base_url, timeout_s)
 
 
 def _running(session: Session) -> list[Finding]:

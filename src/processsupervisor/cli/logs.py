@@ -55,7 +55,7 @@ def logs(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
     follow = wish["follow"]
     found = read(
         session.paths, chosen, since_s=since_s, tail=tail, grep=wish["grep"], generation=wish["generation"], follow=follow,
-        secrets=_secrets(specs, chosen),
+        secrets=secrets_of(specs, chosen),
     )  # fmt: skip
     show = _json if session.as_json else _Text(chosen)
     for line in found:
@@ -137,7 +137,7 @@ def parse_since(text: str, now: float) -> float:
     raise UsageError(f'found --since "{text}", expected a duration such as "10m" or a time such as "14:30" or "2026-01-31T14:30"')
 
 
-def _secrets(specs: dict[str, Spec], bots: Sequence[str]) -> list[str]:
+def secrets_of(specs: dict[str, Spec], bots: Sequence[str]) -> list[str]:
     """Return the values of the bots' settings that are secrets by their name: never shown, whatever they look like."""
     found = []
     for bot in bots:

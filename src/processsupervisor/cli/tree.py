@@ -19,7 +19,11 @@ from processsupervisor.kernel.units import parse_duration
 from processsupervisor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-GROUPS = {"bot": "Work on bots: NAME… are names or globs such as 'shop-*'", "task": "Work on tasks: bots that run when their time comes"}
+GROUPS = {
+    "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
+    "task": "Work on tasks: bots that run when their time comes",
+    "service": "Have the machine start the fleet at boot",
+}
 
 LISTED = {"text": "TEXT", "words": "WORD"}
 
@@ -132,7 +136,7 @@ def _parameter(arg: Arg) -> click.Parameter:
         return click.Argument([arg.name], required=arg.required, metavar=_metavar(arg) if arg.required else f"[{_metavar(arg)}]")
     flags = [*arg.flags, arg.name]
     if arg.kind == "flag":
-        return click.Option(flags, is_flag=True, default=bool(arg.default), help=arg.help)
+        return click.Option(flags, is_flag=True, default=None if arg.default is None else bool(arg.default), help=arg.help)
     kind: click.ParamType[Any] = click.STRING
     if arg.kind == "integer":
         kind = click.INT

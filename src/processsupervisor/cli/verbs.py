@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "bot.dump": "dumps:dump",
     "bot.history": "history:history",
     "bot.logs": "logs:logs",
+    "bot.errors": "errors:errors",
     "bot.chat": "chat:chat",
     "bot.add": "edits:add",
     "bot.rename": "edits:rename",
@@ -42,6 +43,8 @@ VERBS: dict[str, str] = {
     "fleet.doctor": "doctor:doctor",
     "fleet.list": "fleets:fleets",
     "fleet.upgrade": "upgrade:upgrade",
+    "service.install": "service:install",
+    "service.remove": "service:remove",
 }
 
 

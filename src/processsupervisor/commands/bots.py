@@ -160,6 +160,9 @@ COMMANDS = (
         Arg("grep", "text", None, "Only lines that match this regular expression"),
         Arg("generation", "integer", None, "Only lines of this generation (one run of a task)", least=1, most=1 << 53),
     ), "view", place="client", stream=True, verbs=("bot logs", "logs"), json=True),
+    Command("bot.errors", "List the tracebacks in the logs of bots, grouped by type and place", (
+        NAMES, TYPE, Arg("since", "text", "24h", "Only what is newer: a duration such as 10m, or a time"),
+    ), "view", place="client", verbs=("bot errors", "errors"), json=True),
     Command("bot.signal", "Send a signal to bots", (
         Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS), NAMES, TYPE,
     ), "operate", signal, verbs=("bot signal",), json=True),

@@ -78,8 +78,11 @@ COMMANDS = (
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
     Command("fleet.check", "Check fleet.toml and name every mistake with its place", (), "view", place="client",
             verbs=("check",), json=True),
-    Command("fleet.doctor", "Name what this machine lacks for the fleet and what happens instead", (), "view", place="client",
-            verbs=("doctor",), json=True),
+    Command("fleet.doctor", "Name what this machine lacks for the fleet and what happens instead", (
+        Arg("online", "flag", False, "Try every network token and model key of the bots at its server too"),
+        Arg("base_url", "text", None, "With --online: ask elsewhere, as in telegram=http://127.0.0.1:8081,openai=http://127.0.0.1:8000/v1"),
+        Arg("timeout_s", "duration", 10.0, "With --online: how long a server may take for an answer", most=600.0),
+    ), "view", place="client", verbs=("doctor",), json=True),
     Command("fleet.list", "List the fleets of this user that run", (), "view", place="client", verbs=("fleets",), json=True),
     Command("fleet.watch", "Stream every state change", (), "view", watch, stream=True),
     Command("fleet.events", "List what happened in the fleet, and follow what happens", (

@@ -1,0 +1,106 @@
+"""Tracebacks are found as real interpreters print them, whatever stands around them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from processsupervisor.process.logreader import LogLine
+from processsupervisor.process.tracebacks import LONGEST_MESSAGE, Raised, find_all
+
+
+def printed(tmp_path: Path, program: str) -> list[str]:
+    """Run a program and return what it wrote on stderr."""
+    (tmp_path / "main.py").write_text(program)
+    done = subprocess.run([sys.executable, str(tmp_path / "main.py")], capture_output=True, text=True, timeout=60, check=False)
+    return done.stderr.splitlines()
+
+
+def lines(texts: list[str], *, generation: int = 1, stream: str = "stderr") -> Iterator[LogLine]:
+    for number, text in enumerate(texts):
+        yield LogLine(float(number), "ann", stream, 1, generation, text)
+
+
+def found(texts: list[str]) -> list[tuple[str, str, int]]:
+    return [(raised.type, raised.message, raised.place.line) for raised in find_all(lines(texts))]
+
+
+def test_the_innermost_frame_is_the_place(tmp_path: Path) -> None:
+    """Type, first line of the message, file, line and function; a module's own type has its module before it."""
+    program = "class Odd(Exception): pass\nOdd.__module__ = 'shop'\ndef inner():\n    raise Odd('no\\nuse')\ninner()\n"
+    raised = next(find_all(lines([*printed(tmp_path, program), "next line"])))
+    assert raised[1:] == ("ann", 1, "shop.Odd", "no", (str(tmp_path / "main.py"), 4, "inner"))
+
+
+def test_of_a_chain_the_last_one_counts(tmp_path: Path) -> None:
+    """One error, whether it was raised from the other or while that was handled; a second, later one is another."""
+    program = "try:\n    try:\n        1 / 0\n    except ZeroDivisionError as e:\n        raise KeyError('a') from e\nexcept KeyError:\n    raise ValueError('b')\n"
+    chain = printed(tmp_path, program)
+    assert found(chain) == [("ValueError", "b", 7)]
+    assert found([*chain, *chain]) == [("ValueError", "b", 7)] * 2
+    assert found([*chain, "", *chain]) == [("ValueError", "b", 7)] * 2
+
+
+def test_groups_and_what_is_in_them(tmp_path: Path) -> None:
+    """A group of a TaskGroup counts, and so does each exception in it."""
+    program = """
+import asyncio
+async def one(): raise OSError("first")
+async def two(): raise KeyError("second")
+async def main():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one())
+        group.create_task(two())
+asyncio.run(main())
+"""
+    assert [kind for kind, _, _ in found(printed(tmp_path, program))] == ["ExceptionGroup", "OSError", "KeyError"]
+
+
+def test_recursion_syntax_logging_and_no_message(tmp_path: Path) -> None:
+    """Repeated frames, a script that cannot be compiled, logging.exception, an exception without a text."""
+    assert [kind for kind, _, _ in found(printed(tmp_path, "def f(): f()\nf()\n"))] == ["RecursionError"]
+    assert [(kind, line) for kind, _, line in found(printed(tmp_path, "x = 1\ny = = 2\n"))] == [("SyntaxError", 2)]
+    logged = "import logging\ntry:\n    raise TimeoutError\nexcept TimeoutError:\n    logging.exception('poll failed: %s', 1)\nlogging.warning('going on')\n"
+    assert found(printed(tmp_path, logged)) == [("TimeoutError", "", 3)]
+
+
+def test_what_only_looks_like_one() -> None:
+    """Ordinary lines, a header without frames, a traceback that the end of a generation cut off."""
+    assert found(["INFO: started", "ValueError: said by somebody", '  File "a.py", line 3, in f', "KeyError: quoted"]) == []
+    assert found(["Traceback (most recent call last):", "INFO: on we go"]) == []
+    cut = lines(["Traceback (most recent call last):", '  File "a.py", line 3, in f', "    x()"])
+    following = lines(["INFO: started"], generation=2)
+    assert list(find_all([*cut, *following])) == []
+
+
+def test_streams_are_told_apart() -> None:
+    """A line of stdout between two of stderr does not break a traceback."""
+    frames = ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "    x()", "KeyError: 'k'"]
+    mixed = [line for pair in zip(lines(frames), lines(["out"] * 4, stream="stdout"), strict=True) for line in pair]
+    assert [raised.type for raised in find_all(mixed)] == ["KeyError"]
+
+
+def test_node() -> None:
+    """The stack of an uncaught error of Node.js as version 20 prints it."""
+    text = """/srv/bot.js:2
+  throw new TypeError("no token");
+  ^
+
+TypeError: no token
+    at start (/srv/bot.js:2:9)
+    at Object.<anonymous> (/srv/bot.js:4:1)
+    at Module._compile (node:internal/modules/cjs/loader:1356:14)
+
+Node.js v20.11.0
+Error: connect ECONNREFUSED 127.0.0.1:5432
+    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1555:16)"""
+    assert found(text.splitlines()) == [("TypeError", "no token", 2), ("Error", "connect ECONNREFUSED 127.0.0.1:5432", 1555)]
+
+
+def test_a_message_is_cut() -> None:
+    """However long it is, LONGEST_MESSAGE characters are kept."""
+    texts = ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "ValueError: " + "x" * 60_000]
+    raised: Raised = next(find_all(lines(texts)))
+    assert raised.message == "x" * LONGEST_MESSAGE
