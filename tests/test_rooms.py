@@ -28,6 +28,7 @@ OWNERS = {
     "sqlalchemy": {"storage"}, "alembic": {"storage"}, "asyncpg": {"storage"},
     "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config", "supervisor"},
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
+    "yaml": {"adopt"},
     "aiogram": {"connectors"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
 }
