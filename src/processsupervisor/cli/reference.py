@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from processsupervisor.cli.tree import verbs
+from processsupervisor.cli.tree import BARE, verbs
 from processsupervisor.commands.command import Arg, Command
 from processsupervisor.kernel.units import format_duration
 
@@ -64,7 +64,7 @@ def _section(command: Command, forms: list[str]) -> str:
 
 def _bare(arg: Arg) -> str:
     if arg.kind == "names":
-        return "[TEXT]..." if arg.name == "text" else "[NAME]..."
+        return f"[{BARE.get(arg.name, 'NAME')}]..."
     return arg.name.upper() if arg.required else f"[{arg.name.upper()}]"
 
 

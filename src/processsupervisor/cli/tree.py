@@ -21,6 +21,9 @@ from processsupervisor.version import __version__
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {"bot": "Work on bots: NAME… are names or globs such as 'shop-*'", "task": "Work on tasks: bots that run when their time comes"}
 
+BARE = {"text": "TEXT", "paths": "PATH"}
+"""How an argument that takes many is shown, by its name; all others are NAME."""
+
 
 def verbs() -> dict[str, Command]:
     """Return every form of every command on the command line, in the order of the registry."""
@@ -116,7 +119,7 @@ def make_command(command: Command, name: str) -> click.Command:
 
 def _parameter(arg: Arg) -> click.Parameter:
     if arg.kind == "names":
-        return click.Argument([arg.name], nargs=-1, metavar=f"[{'TEXT' if arg.name == 'text' else 'NAME'}]...")
+        return click.Argument([arg.name], nargs=-1, metavar=f"[{BARE.get(arg.name, 'NAME')}]...")
     if arg.positional:
         return click.Argument([arg.name], required=arg.required, metavar=_metavar(arg) if arg.required else f"[{_metavar(arg)}]")
     flags = [*arg.flags, arg.name]

@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "task.run": "tasks:run",
     "task.history": "tasks:history",
     "fleet.init": "init:init",
+    "fleet.adopt": "adopt:adopt",
     "fleet.up": "up:up",
     "fleet.down": "fleet:down",
     "fleet.status": "fleet:status",

@@ -6,7 +6,7 @@ seconds, sizes bytes, paths absolute.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 APPLIED_VERSION = 1
 
@@ -178,6 +178,8 @@ class BotSpec(TypedDict):
     options: dict[str, object]
     error: str | None
     error_rechecks: bool
+    is_elsewhere: NotRequired[bool]
+    """`error` says that the program runs under something else; set by `psv up`."""
 
 
 class FleetSpec(TypedDict):
