@@ -97,7 +97,7 @@ def test_every_library_is_declared() -> None:
     pinned = {line.split("==")[0].strip().lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
               if "==" in line}
     assert declared <= pinned, f"not in constraints.txt: {sorted(declared - pinned)}"
-    distribution = {"markdown_it": "markdown-it-py"}
+    distribution = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
     used = {top for path in PACKAGE.rglob("*.py") for top, _line in imported_libraries(path)}
     missing = {top for top in used if distribution.get(top, top.replace("_", "-")) not in declared}
     assert not missing, f"imported, but not in pyproject.toml: {sorted(missing)}"

@@ -6,7 +6,7 @@ seconds, sizes bytes, paths absolute.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 APPLIED_VERSION = 1
 
@@ -178,7 +178,7 @@ class BotSpec(TypedDict):
     options: dict[str, object]
     error: str | None
     error_rechecks: bool
-    is_elsewhere: NotRequired[bool]
+    is_elsewhere: bool
     """`error` says that the program runs under something else; set by `psv up`."""
 
 
