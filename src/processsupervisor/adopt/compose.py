@@ -18,6 +18,7 @@ from processsupervisor.adopt.documents import Document, read_yaml
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.shells import unwrap_shell
 from processsupervisor.adopt.supervisord import signal_name
+from processsupervisor.adopt.table import absolute
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import parse_size
 from processsupervisor.launch.envfile import parse_env_file
@@ -138,7 +139,7 @@ class _Service:
             mounts.setdefault(image.workdir, context)
         for source, target in self._volumes():
             if source.startswith((".", "/", "~")):
-                mounts[posixpath.normpath(target)] = Path(os.path.normpath(self._folder / Path(source).expanduser()))
+                mounts[posixpath.normpath(target)] = absolute(self._folder, source)
         return mounts
 
     def _volumes(self) -> list[tuple[str, str]]:
@@ -161,7 +162,7 @@ class _Service:
             if path.is_file() or needed:
                 found.env_files.append(path)
         for key, value in list_or_table(self._table.get("environment"), self._place("environment")):
-            if value is None:
+            if value is None or (key not in self._variables and value in (f"${key}", f"${{{key}}}")):
                 if key in self._variables and key not in os.environ:
                     found.env[key] = self._variables[key]
                 else:

@@ -47,18 +47,21 @@ def python_script(argv: list[str], cwd: Path, env: Mapping[str, str]) -> Script 
 
 def named_python(interpreter: str, cwd: Path, env: Mapping[str, str]) -> str | None:
     """Return how fleet.toml names an interpreter: the folder of its venv, its path, or None for the one that psv runs on."""
+    path = executable(interpreter, cwd, env)
+    if path is None:
+        return None
+    folder = Path(path).parent.parent
+    return str(folder) if "/" in path and (folder / "pyvenv.cfg").is_file() else path
+
+
+def executable(interpreter: str, cwd: Path, env: Mapping[str, str]) -> str | None:
+    """Return the path of an interpreter, looked up as the program's supervisor would; None for the one that psv runs on."""
     if "/" in interpreter:
         path = str(_absolute(cwd, interpreter))
     else:
-        path = shutil.which(interpreter, path=env.get("PATH") or os.environ.get("PATH") or os.defpath) or ""
-        if not path:
-            return interpreter
-    folder = Path(path).parent
-    if folder == Path(sys.executable).parent and os.path.realpath(path) == os.path.realpath(sys.executable):
-        return None
-    if (folder.parent / "pyvenv.cfg").is_file():
-        return str(folder.parent)
-    return path
+        path = shutil.which(interpreter, path=env.get("PATH") or os.environ.get("PATH") or os.defpath) or interpreter
+    is_own = Path(path).parent == Path(sys.executable).parent and os.path.realpath(path) == os.path.realpath(sys.executable)
+    return None if is_own else path
 
 
 def venv_beside(folder: Path) -> Path | None:

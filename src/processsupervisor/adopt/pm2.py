@@ -18,6 +18,7 @@ from processsupervisor.adopt.line import read_line
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.text import read_text
 from processsupervisor.kernel.units import parse_size
+from processsupervisor.observe.redact import redact
 
 NODE_TIMEOUT_S = 10.0
 _STOP_SIGNAL = "INT"
@@ -105,7 +106,7 @@ def _run_node(path: Path, *, allow_js: bool) -> Any:
         lines = done.stderr.decode(errors="replace").splitlines()
         reason = next((line for line in lines if re.match(r"\w*Error\b", line)), "it ended with an error")
         line = re.match(r"^.*?:(\d+)$", lines[0]) if lines else None
-        raise CannotRead(f"{Place(path, int(line[1]) if line else 0)}: node says {reason[:120]}", hint="correct the file")
+        raise CannotRead(f"{Place(path, int(line[1]) if line else 0)}: node says {redact(reason[:120])}", hint="correct the file")
     try:
         return json.loads(done.stdout.rpartition(b"\n\0")[2])
     except ValueError as err:

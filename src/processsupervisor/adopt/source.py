@@ -121,7 +121,7 @@ class _Walk:
         if name == "load_dotenv":
             self._reading.loads_dotenv = True
         given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-        if name == "basicConfig" and _last(given.get("level")) in ("INFO", "DEBUG"):
+        if name == "basicConfig" and _last(given.get("level")) in ("INFO", "DEBUG") and not {"filename", "handlers"} & set(given):
             self._reading.logs_info = True
         if name in _TOKEN_TAKERS:
             self._taken += [*node.args, *(value for key, value in given.items() if "token" in key)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from processsupervisor.adopt.ini import Entry, Section, read_supervisord_ini
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.shells import unwrap_shell
+from processsupervisor.adopt.table import absolute
 from processsupervisor.adopt.text import read_text
 from processsupervisor.config.problem import did_you_mean
 
@@ -151,7 +152,7 @@ class _Reader:
         directory = section.get("directory") or self.daemon.get("directory")
         base = section.place.path.parent
         if directory is not None:
-            found.cwd = Path(os.path.normpath(base / Path(_expand(directory.value, values, directory.place)).expanduser()))
+            found.cwd = absolute(base, _expand(directory.value, values, directory.place))
         else:
             found.cwd = base
             why = f"supervisord ran it where it was started itself; psv runs it in {base}"

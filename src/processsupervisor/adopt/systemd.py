@@ -13,6 +13,7 @@ from processsupervisor.adopt.ini import Entry, Section, read_systemd_ini
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.shells import unwrap_shell
 from processsupervisor.adopt.supervisord import signal_name
+from processsupervisor.adopt.table import absolute
 from processsupervisor.adopt.text import read_text
 from processsupervisor.adopt.unitvalues import Specifiers, exec_words, list_of, seconds_of, size_of, words_of
 
@@ -173,7 +174,7 @@ class _Unit:
 
     def _settings(self, found: Found, service: Section) -> None:
         if entry := service.get("WorkingDirectory"):
-            found.cwd = Path(self._value(entry).removeprefix("-")).expanduser()
+            found.cwd = absolute(Path("/"), self._value(entry).removeprefix("-"))
         if (entry := service.get("User")) and entry.value:
             found.user = self._value(entry)
         if entry := service.get("Restart"):

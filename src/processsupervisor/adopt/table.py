@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processsupervisor.adopt.interpreter import python_script
+from processsupervisor.adopt.interpreter import executable, python_script
 from processsupervisor.adopt.program import Found, LeftOut
 from processsupervisor.observe.redact import MARK, redact
 
@@ -41,6 +41,11 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds == int(seconds) else f"{round(seconds * 1000)}ms"
 
 
+def absolute(folder: Path, text: str) -> Path:
+    """Return a path that stands in a file of `folder`; `~` is the home folder."""
+    return Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111 - the Path method raises for unknown users
+
+
 def beside(folder: Path, path: str | Path) -> str:
     """Return a path as fleet.toml in `folder` names it: relative where it lies inside."""
     plain = os.path.normpath(path)
@@ -55,6 +60,9 @@ def make_table(found: Found, folder: Path) -> Made:
     table = made.table
     if os.path.normpath(cwd) != os.path.normpath(folder):
         table["cwd"] = beside(folder, cwd)
+    if any(MARK in redact(word) for word in [" ".join(found.argv), found.shell]):
+        told = "stands in its command line, where every user of the machine sees it: give it by env_file"
+        made.left_out.append(LeftOut(found.place, f"a secret of {found.name}", told))
     _environment(found, folder, made)
     if found.locks:
         table["lock"] = [{"env": lock.env} if lock.env else {"file": beside(folder, lock.file or "")} for lock in found.locks]
@@ -71,6 +79,8 @@ def _program(found: Found, cwd: Path, folder: Path) -> dict[str, object]:
     script = None if found.keep_command else python_script(found.argv, cwd, found.env)
     if script is None:
         program, *args = found.argv
+        if program == "python":  # to psv that is its own interpreter, there it was the first on PATH
+            program = executable(program, cwd, found.env) or program
         return {"command": [_program_text(program, cwd, folder), *args]}
     table: dict[str, object] = {"script": beside(folder, script.path)}
     if script.args:

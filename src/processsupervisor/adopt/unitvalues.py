@@ -6,7 +6,8 @@ import getpass
 import re
 import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from processsupervisor.adopt.ini import Entry, Section
@@ -21,6 +22,7 @@ _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)B?")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'", "s": " "}
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\$))")
+_FOLDERS = {"t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "E": "/etc", "T": "/tmp", "V": "/var/tmp"}
 _PREFIXES = "@-:+!|"
 
 
@@ -29,11 +31,19 @@ class Specifiers:
 
     def __init__(self, prefix: str, instance: str) -> None:
         full = f"{prefix}@{instance}" if instance else prefix
-        self._known = {
-            "i": instance, "I": instance.replace("-", "/"), "p": prefix, "P": prefix.replace("-", "/"), "n": f"{full}.service", "N": full,
-            "H": socket.gethostname(), "h": str(Path.home()), "u": getpass.getuser(), "t": "/run", "S": "/var/lib", "C": "/var/cache",
-            "L": "/var/log", "E": "/etc", "T": "/tmp", "V": "/var/tmp", "j": prefix.rpartition("-")[2],
-        }  # fmt: skip
+        self._known: dict[str, Callable[[], str]] = {
+            "i": lambda: instance,
+            "I": lambda: instance.replace("-", "/"),
+            "p": lambda: prefix,
+            "P": lambda: prefix.replace("-", "/"),
+            "n": lambda: f"{full}.service",
+            "N": lambda: full,
+            "j": lambda: prefix.rpartition("-")[2],
+            "H": socket.gethostname,
+            "h": lambda: str(Path.home()),
+            "u": getpass.getuser,
+            **{letter: partial(str, folder) for letter, folder in _FOLDERS.items()},
+        }
 
     def expand(self, text: str, place: Place) -> str:
         """Replace specifiers; raises CannotRead for one that only systemd knows."""
@@ -45,7 +55,7 @@ class Specifiers:
                 raise CannotRead(
                     f"{place}: found %{match[1]}, which only systemd can fill in", hint="write the value itself; %% is a percent sign"
                 )
-            return self._known[match[1]]
+            return self._known[match[1]]()
 
         return re.sub(r"%(.)", replaced, text)
 

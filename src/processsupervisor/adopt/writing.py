@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,10 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import ConfigError, PsvError
 from processsupervisor.kernel.files import write_atomic
 from processsupervisor.launch.envfile import EnvFileError, parse_env_file
+from processsupervisor.observe.redact import redact
 
 _DOWN_S = 8.0
-_ORIGIN = re.compile(r"^# adopted: (.+?)(?:, line \d+)?$", re.MULTILINE)
+_ORIGIN = re.compile(r"^# adopted: (.+?)(?:, line \d+)?\n(?:#.*\n)*\[bots\.\"?([a-z0-9_-]+)\"?\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,14 @@ class Plan:
 
 def make_plan(folder: Path, fleet_name: str, sources: Iterable[Source]) -> Plan:
     """Return what fleet.toml in `folder` becomes; raises ConfigError when the one that is there is faulty, CannotRead for other names."""
+    sources = list(sources)
+    try:
+        return _planned(folder, fleet_name, sources)
+    except UnicodeEncodeError as err:
+        raise CannotRead("a name or path is not UTF-8, and a TOML file must be; nothing was written", hint="rename the file") from err
+
+
+def _planned(folder: Path, fleet_name: str, sources: list[Source]) -> Plan:
     plan = Plan(folder / "fleet.toml")
     existing = _existing(plan.config)
     known = _Known(folder, existing)
@@ -91,7 +99,8 @@ def write_plan(plan: Plan) -> None:
                 made.append(path)
                 file.write(text)
         before = config.stat() if config.exists() else None
-        write_atomic(config, plan.text.encode(), mode=0o644, durable=True)
+        is_open = redact(plan.text) == plan.text
+        write_atomic(config, plan.text.encode(), mode=0o644 if is_open else 0o600, durable=True)
         if before is not None:
             with contextlib.suppress(OSError):
                 config.chmod(before.st_mode & 0o7777)
@@ -110,18 +119,19 @@ class _Known:
     def __init__(self, folder: Path, existing: str | None) -> None:
         self.loaded = load_text(folder, existing.encode()) if existing is not None else None
         specs = self.loaded.applied["bots"] if self.loaded is not None and self.loaded.applied is not None else []
-        self._origins = set(_ORIGIN.findall(existing or ""))
-        self._programs = Counter(map(_program_key, specs))
+        self._origins = dict(_ORIGIN.findall(existing or ""))
+        self._programs: dict[tuple[object, ...], list[str]] = {}
+        for spec in specs:
+            self._programs.setdefault(_program_key(spec), []).append(spec["name"])
         self._taken = {spec["name"] for spec in specs}
 
     def name_for(self, found: Found, folder: Path) -> tuple[str, bool]:
         """Return the bot's name and whether it is there already."""
-        if origin_of(found, folder) in self._origins:
-            return found.name, True
+        if known := self._origins.get(origin_of(found, folder)):
+            return known, True
         key = _key_of(found, folder)
-        if key is not None and self._programs[key] > 0:
-            self._programs[key] -= 1
-            return found.name, True
+        if key is not None and self._programs.get(key):
+            return self._programs[key].pop(0), True
         plain = re.sub(r"[^a-z0-9_-]+", "-", found.name.lower()).strip("-_")[:56] or "bot"
         name, number = plain, 1
         while name in self._taken:
@@ -213,11 +223,7 @@ def _quoted(value: str) -> str:
 
 def _check(plan: Plan, folder: Path) -> None:
     """Load what would be written; what would make it unusable as a whole is an error, what concerns one bot is told."""
-    try:
-        content = plan.text.encode()
-    except UnicodeEncodeError as err:
-        raise CannotRead("a name or path is not UTF-8, and a TOML file must be; nothing was written", hint="rename the file") from err
-    loaded = load_text(folder, content)
+    loaded = load_text(folder, plan.text.encode())
     pending = tuple(map(str, plan.files))
     added = {bot.name for bot in plan.added}
     if loaded.fatal:

@@ -55,7 +55,7 @@ def _tell(session: Session, plan: Plan, *, is_written: bool) -> None:
             session.say(f"  {bot.name}: {bot.kind}, from {_shown(bot.place)}")
     if plan.kept:
         session.say(f"there already, left as they are: {', '.join(plan.kept)}")
-    if plan.left_out and plan.added:
+    if plan.left_out and (plan.added or not plan.kept):
         session.say("not carried over, or otherwise:")
         for left in plan.left_out:
             session.say(f"  {_left_line(left)}")

@@ -31,8 +31,8 @@ def report_elsewhere(session: Session) -> int:
 
 
 def hold_back(session: Session, applied: Applied) -> None:
-    """Mark the bots that run elsewhere, so that `psv up` starts no second copy; `psv start` looks again."""
-    specs = {spec["name"]: spec for spec in applied["bots"] if not spec["error"] and spec["kind"] != "native"}
+    """Mark the bots that run elsewhere, so that `psv up` starts no second copy; `psv start` looks again. Tasks are left alone."""
+    specs = {spec["name"]: spec for spec in applied["bots"] if not spec["error"] and spec["schedule"] is None}
     for one in find_elsewhere(list(specs.values())):
         spec = specs[one.bot]
         spec["error"] = f"{one.text}, then psv start {one.bot}"
