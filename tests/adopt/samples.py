@@ -67,7 +67,7 @@ SUPERVISORD = [
             "[unix_http_server]\nfile=%(here)s/sup.sock\n[supervisord]\nlogfile=%(here)s/sup.log\n[supervisorctl]\nserverurl=unix://%(here)s/sup.sock\n"
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\n"
             "[program:echo]\ncommand={python} echo.py --fast ; the bot\ndirectory=%(here)s\nautostart=true\nautorestart=true\nstartsecs=2\n"
-            "stopsignal=INT\nstopwaitsecs=20\nstdout_logfile=/var/log/echo.log\nredirect_stderr=true\n"
+            "stopsignal=INT\nstopwaitsecs=20\nstdout_logfile=/var/log/echo.log\nstdout_logfile_maxbytes=50MB\nstdout_logfile_backups=3\nredirect_stderr=true\n"
         ),
         "echo.py": LOOP,
     }, {"echo"}),

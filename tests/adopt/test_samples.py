@@ -80,7 +80,7 @@ def test_main_py_gets_its_lock_and_readiness(tmp_path: Path) -> None:
         "cwd": "shop",
         "env_file": "shop/.env",
         "lock": [{"env": "BOT_TOKEN"}],
-        "ready": {"log": "Run polling for bot|Start polling"},
+        "ready": {"log": "Run polling for bot"},
     }
 
 
@@ -120,6 +120,7 @@ def test_supervisord_settings(tmp_path: Path) -> None:
         "args": ["--fast"],
         "ready": {"after": "2s"},
         "stop": {"signal": "INT", "timeout": "20s"},
+        "logs": {"max": 50 << 20, "keep": 4},
     }
     assert tomllib.loads((tmp_path / "fleet.toml").read_text())["fleet"]["down_timeout"] == "20s"
     assert any(left.what == "stdout_logfile=/var/log/echo.log" and left.place.line == 18 for left in plan.left_out)

@@ -87,6 +87,8 @@ class Found:
     nofile: int | None = None
     logs: list[Path] = field(default_factory=list)
     """Where its output went until now; psv keeps it in .psv/logs."""
+    log_max_bytes: int | None = None
+    log_keep: int | None = None
     locks: list[Lock] = field(default_factory=list)
     schedule: dict[str, object] = field(default_factory=dict)
     keep_command: bool = False

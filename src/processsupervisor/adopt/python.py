@@ -131,7 +131,7 @@ def _lock(source: Source, found: Found, reading: Reading, given: set[str], scrip
 def _ready(reading: Reading) -> dict[str, object]:
     """Return the line or port by which the program shows that it is connected; only what its own source makes certain."""
     if "aiogram" in reading.libraries and reading.logs_info:
-        return {"log": "Run polling for bot|Start polling"}
+        return {"log": "Start polling" if "executor" in reading.calls else "Run polling for bot"}  # aiogram 2, and 3
     if "telegram" in reading.libraries and reading.logs_info:
         return {"log": "Application started"}
     if len(set(reading.ports)) == 1 and reading.libraries & {"flask", "uvicorn", "aiohttp", "quart", "sanic"}:

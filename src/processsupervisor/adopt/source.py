@@ -94,6 +94,8 @@ class _Walk:
             match node:
                 case ast.Call():
                     self._call(node)
+                case ast.ImportFrom(module="aiogram", names=names) if any(alias.name == "executor" for alias in names):
+                    self._reading.calls.add("executor")
                 case ast.Subscript(value=value, slice=ast.Constant(value=str(name))) if _last(value) == "environ":
                     self._variable(name, needed=isinstance(node.ctx, ast.Load))
                 case ast.Assign(targets=[target], value=value) if variable := _variable_of(value):

@@ -20,6 +20,7 @@ from processsupervisor.adopt.shells import unwrap_shell
 from processsupervisor.adopt.table import absolute
 from processsupervisor.adopt.text import read_text
 from processsupervisor.config.problem import did_you_mean
+from processsupervisor.kernel.units import parse_size
 
 _FIRST = 999
 """supervisord's own priority of a program that names none; theirs counts up, psv's down."""
@@ -27,15 +28,12 @@ _READ = frozenset({
     "command", "process_name", "numprocs", "numprocs_start", "priority", "autostart", "startsecs", "autorestart", "exitcodes", "stopsignal",
     "stopwaitsecs", "user", "environment", "directory", "umask",
 })  # fmt: skip
-_SILENT = frozenset({"stopasgroup", "killasgroup", "redirect_stderr", "stdout_syslog", "stderr_syslog", "serverurl"})
+_LOG_LIMITS = {f"{stream}_logfile_{what}" for stream in ("stdout", "stderr") for what in ("maxbytes", "backups")}
+_SILENT = _LOG_LIMITS | {"stopasgroup", "killasgroup", "redirect_stderr", "stdout_syslog", "stderr_syslog", "serverurl"}
 _LEFT = {
     "startretries": "psv waits longer from try to try, and after 10 in 10 minutes tries once each 10 minutes: see restart",
     "stdout_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
     "stderr_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
-    "stdout_logfile_maxbytes": "logs = { max = ... } of the bot (default 10MB)",
-    "stderr_logfile_maxbytes": "logs = { max = ... } of the bot (default 10MB)",
-    "stdout_logfile_backups": "logs = { keep = ... } of the bot (default 5)",
-    "stderr_logfile_backups": "logs = { keep = ... } of the bot (default 5)",
     "stdout_capture_maxbytes": "psv has no capture mode", "stderr_capture_maxbytes": "psv has no capture mode",
     "stdout_events_enabled": "see psv events", "stderr_events_enabled": "see psv events",
 }  # fmt: skip
@@ -206,6 +204,7 @@ class _Reader:
             found.stop_signal = signal_name(signal.value, signal.place)
         if section.get("stopwaitsecs"):
             found.stop_timeout_s = float(_whole(section, "stopwaitsecs", 10))
+        _log_limits(found, section)
         if section.get("startsecs") and (seconds := _whole(section, "startsecs", 1)) != 1:
             found.ready = {"after": f"{seconds}s"}
 
@@ -221,6 +220,18 @@ class _Reader:
         if key not in self.noted:
             self.noted.add(key)
             self.source.left_out.append(left)
+
+
+def _log_limits(found: Found, section: Section) -> None:
+    """Take the limits of the log file; supervisord's 0, which is without end, stays psv's own limit."""
+    for stream in ("stderr", "stdout"):
+        if entry := section.get(f"{stream}_logfile_maxbytes"):
+            try:
+                found.log_max_bytes = parse_size(entry.value) or None
+            except ValueError as err:
+                raise CannotRead(f"{entry.place}: {err}", hint="correct the line") from err
+        if section.get(f"{stream}_logfile_backups"):
+            found.log_keep = _whole(section, f"{stream}_logfile_backups", 10) + 1
 
 
 def signal_name(text: str, place: Place) -> str:

@@ -150,6 +150,13 @@ def _rest(found: Found, table: dict[str, object]) -> None:
         table["umask"] = f"{found.umask:03o}"
     if found.recycle_bytes:
         table["recycle"] = {"max_memory_hard": max(found.recycle_bytes, 1 << 20)}
+    logs: dict[str, object] = {}
+    if found.log_max_bytes:
+        logs["max"] = max(found.log_max_bytes, 4096)
+    if found.log_keep:
+        logs["keep"] = min(found.log_keep, 1000)
+    if logs:
+        table["logs"] = logs
     limits: dict[str, object] = {}
     if found.memory_bytes:
         limits["memory"] = max(found.memory_bytes, 1 << 20)
