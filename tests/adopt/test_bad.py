@@ -182,3 +182,13 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "a.env").exists() and not (tmp_path / "fleet.toml").exists()
 
 
+
+
+def test_ecosystem_program_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that runs for ever is ended at the deadline."""
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    monkeypatch.setattr("processsupervisor.adopt.pm2.NODE_TIMEOUT_S", 1.0)
+    (tmp_path / "ecosystem.config.js").write_text("while (true) {}\n")
+    with pytest.raises(CannotRead, match="did not end within 1 s"):
+        read_paths([str(tmp_path / "ecosystem.config.js")], allow_js=True)

@@ -25,7 +25,6 @@ class Image:
     env: dict[str, str] = field(default_factory=dict)
     copied: dict[str, str] = field(default_factory=dict)
     stop_signal: str = ""
-    user: str = ""
 
 
 def read_dockerfile(path: Path) -> Image:
@@ -51,8 +50,6 @@ def read_dockerfile(path: Path) -> Image:
                 _copy(image, rest)
             case "STOPSIGNAL":
                 image.stop_signal = rest
-            case "USER":
-                image.user = rest
     return image
 
 

@@ -85,12 +85,9 @@ class Found:
     """As psv's table `ready`: {"after": "1s"}, {"notify": True}, {"log": "..."}."""
     memory_bytes: int | None = None
     nofile: int | None = None
-    logs: list[Path] = field(default_factory=list)
-    """Where its output went until now; psv keeps it in .psv/logs."""
     log_max_bytes: int | None = None
     log_keep: int | None = None
     locks: list[Lock] = field(default_factory=list)
-    schedule: dict[str, object] = field(default_factory=dict)
     keep_command: bool = False
     """It looks like a Python file, but must be run as the command it was."""
 

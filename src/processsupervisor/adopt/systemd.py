@@ -132,7 +132,7 @@ class _Unit:
         self._environment(found, service)
         self._command(found, service)
         self._settings(found, service)
-        self._left(found, sections)
+        self._left(sections)
         return found, sections
 
     def _value(self, entry: Entry) -> str:
@@ -206,16 +206,14 @@ class _Unit:
         if entry := service.get("MemoryMax") or service.get("MemoryLimit"):
             found.memory_bytes = size_of(entry)
 
-    def _left(self, found: Found, sections: list[Section]) -> None:
+    def _left(self, sections: list[Section]) -> None:
         for section in sections:
             if section.name not in ("Unit", "Service", "Install") and not section.name.startswith("X-"):
                 self._source.left_out.append(LeftOut(section.place, f"[{section.name}]", "systemd knows no such section in a service"))
                 continue
             for entry in section.entries:
                 if entry.key in ("StandardOutput", "StandardError"):
-                    _, colon, file = entry.value.partition(":")
-                    if colon:
-                        found.logs.append(Path(file))
+                    if ":" in entry.value:
                         told = LeftOut(entry.place, f"{entry.key}={entry.value}", "psv keeps its output in .psv/logs: psv logs NAME")
                         self._source.left_out.append(told)
                 elif entry.key == "KillMode" and entry.value not in ("control-group", "mixed"):

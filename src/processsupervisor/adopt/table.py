@@ -136,8 +136,6 @@ def _ends(found: Found, table: dict[str, object]) -> None:
 
 
 def _rest(found: Found, table: dict[str, object]) -> None:
-    if found.schedule:
-        table["schedule"] = found.schedule
     if found.depends_on:
         table["depends_on"] = found.depends_on
     if found.priority:
