@@ -28,6 +28,7 @@ OWNERS = {
     "sqlalchemy": {"storage"}, "alembic": {"storage"}, "asyncpg": {"storage"},
     "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config", "supervisor"},
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
+    "yaml": {"adopt"},
     "aiogram": {"connectors"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
 }
@@ -96,7 +97,7 @@ def test_every_library_is_declared() -> None:
     pinned = {line.split("==")[0].strip().lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
               if "==" in line}
     assert declared <= pinned, f"not in constraints.txt: {sorted(declared - pinned)}"
-    distribution = {"markdown_it": "markdown-it-py"}
+    distribution = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
     used = {top for path in PACKAGE.rglob("*.py") for top, _line in imported_libraries(path)}
     missing = {top for top in used if distribution.get(top, top.replace("_", "-")) not in declared}
     assert not missing, f"imported, but not in pyproject.toml: {sorted(missing)}"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import EXIT_USAGE, PsvError
 
 
 class CannotRead(PsvError):
     """A file that cannot be adopted: the message has the place, what was found and what was expected."""
 
     code = "cannot-adopt"
+    exit_status = EXIT_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,19 @@ class Found:
     stop_timeout_s: float | None = None
     restart: str | None = None
     """"always", "on-failure" or "never"."""
+    restart_delay_s: float | None = None
     restart_max_s: float | None = None
+    recycle_bytes: int | None = None
+    """Started anew at this much memory."""
     ready: dict[str, object] = field(default_factory=dict)
     """As psv's table `ready`: {"after": "1s"}, {"notify": True}, {"log": "..."}."""
     memory_bytes: int | None = None
     nofile: int | None = None
-    logs: list[Path] = field(default_factory=list)
-    """Where its output went until now; psv keeps it in .psv/logs."""
+    log_max_bytes: int | None = None
+    log_keep: int | None = None
     locks: list[Lock] = field(default_factory=list)
-    schedule: dict[str, object] = field(default_factory=dict)
+    keep_command: bool = False
+    """It looks like a Python file, but must be run as the command it was."""
 
 
 @dataclass(slots=True)

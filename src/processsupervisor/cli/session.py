@@ -61,6 +61,15 @@ class Session:
         """Return a path of the command line: relative to -C DIR when that was given."""
         return Path(self._folder or "") / path
 
+    def new_folder(self) -> Path:
+        """Return the folder in which a fleet.toml is made or added to: as `paths`, but with none there the named or the working folder."""
+        named = self._folder or os.environ.get("PSV_DIR") or None
+        if named is None:
+            return find_fleet_folder(Path.cwd()) or Path.cwd()
+        if not Path(named).is_dir():
+            raise UsageError(f"{named} is not a folder", hint="make it, or give another: psv -C DIR adopt ...")
+        return FleetPaths(named).folder
+
     def client(self, timeout_s: float = 10.0) -> ControlClient:
         """Connect to psvd; raises NoSupervisor."""
         from processsupervisor.ipc.client import ControlClient

@@ -25,7 +25,8 @@ GROUPS = {
     "service": "Have the machine start the fleet at boot",
 }
 
-LISTED = {"text": "TEXT", "words": "WORD"}
+LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}
+"""How an argument that takes many is shown, by its name; all others are NAME."""
 
 
 def verbs() -> dict[str, Command]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from processsupervisor.cli import machine
 from processsupervisor.cli.check import print_problems, status_of
 from processsupervisor.cli.detach import Started, start_detached
+from processsupervisor.cli.elsewhere import hold_back
 from processsupervisor.cli.fleet import CHANGED
 from processsupervisor.cli.progress import count, read_hints
 from processsupervisor.cli.session import Session, keeper_runs
@@ -50,6 +51,7 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     print_problems(session, loaded.problems)
     if loaded.applied is None:
         return EXIT_USAGE
+    hold_back(session, loaded.applied)
     write_applied(session.paths, loaded.applied)
     drop_unfit(session.paths, {spec["name"] for spec in loaded.applied["bots"]})
     code = install(session.paths)

@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "task.run": "tasks:run",
     "task.history": "tasks:history",
     "fleet.init": "init:init",
+    "fleet.adopt": "adopt:adopt",
     "fleet.up": "up:up",
     "fleet.run": "run:run",
     "fleet.dev": "dev:dev",

@@ -52,6 +52,12 @@ COMMANDS = (
     Command("fleet.init", "Make a small fleet with one bot that answers", (
         Arg("folder", "text", None, "Where (default: here)", positional=True),
     ), "admin", place="client", verbs=("init",)),
+    Command("fleet.adopt", "Carry what runs elsewhere (main.py, supervisord, pm2, systemd, Procfile, compose) over into fleet.toml", (
+        Arg("paths", "names", (), "Files, or folders that hold one"),
+        Arg("dry_run", "flag", False, "Print what would be written", option=("--dry-run",)),
+        Arg("allow_js", "flag", False, "Let node run an ecosystem file that is a program, to read it", option=("--allow-js",)),
+        Arg("check", "flag", False, "Find the fleet's programs that run elsewhere, and how to stop them there", option=("--check",)),
+    ), "admin", place="client", verbs=("adopt",), json=True),
     Command("fleet.up", "Start the fleet and every bot that is wanted", (
         Arg("detach", "flag", False, "Return when the fleet answers; it goes on in the background", option=("-d", "--detach")),
         Arg("wait", "flag", False, "With --detach: return when all bots are ready", option=("--wait",)),

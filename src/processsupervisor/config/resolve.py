@@ -164,6 +164,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "options": dict(table.options),
         "error": None,
         "error_rechecks": False,
+        "is_elsewhere": False,
     }
 
 

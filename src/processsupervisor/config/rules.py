@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from processsupervisor.config.elsewhere import elsewhere_now
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
@@ -272,6 +273,8 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
     if not spec["error_rechecks"]:
         return spec["error"]
+    if spec.get("is_elsewhere") and (why := elsewhere_now(spec)):
+        return why
     findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 

@@ -178,6 +178,8 @@ class BotSpec(TypedDict):
     options: dict[str, object]
     error: str | None
     error_rechecks: bool
+    is_elsewhere: bool
+    """`error` says that the program runs under something else; set by `psv up`."""
 
 
 class FleetSpec(TypedDict):

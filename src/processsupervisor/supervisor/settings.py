@@ -14,7 +14,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.supervisor.store import Store
 
 _WHOLE = "*"
-_NOT_SETTINGS = frozenset({"name", "error", "error_rechecks"})
+_NOT_SETTINGS = frozenset({"name", "error", "error_rechecks", "is_elsewhere"})
 
 
 def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[str]]:

@@ -1,0 +1,35 @@
+"""Commands that go through a shell: `sh -c "exec python bot.py"` is unwrapped to what it runs, a real shell line stays one and is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from processsupervisor.adopt.line import read_line, take_assignments
+from processsupervisor.adopt.program import Found, LeftOut, Place, Source
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
+_OPERATORS = ("|", "||", "&&", "&", ">", ">>", "<", "2>&1", ";")
+
+
+def unwrap_shell(source: Source, found: Found, place: Place) -> None:
+    """Take `env` off the front, and replace `sh -c LINE` by its program where no shell is needed; else say what psv does with it."""
+    if found.argv and Path(found.argv[0]).name == "env":
+        found.env = {**found.env, **take_assignments(found.argv)}
+    argv = found.argv
+    if len(argv) >= 3 and Path(argv[0]).name in _SHELLS and argv[1] in ("-c", "-lc", "-ec"):
+        try:
+            line = read_line(argv[2])
+        except ValueError:
+            line = None
+        if line is not None and line.argv and argv[1] == "-c" and len(argv) == 3:
+            found.argv = line.argv
+            found.env = {**found.env, **line.env}
+            return
+        why = f" ({line.why})" if line is not None and line.why else ""
+        told = f"a shell line{why}: run by {Path(argv[0]).name} as a command; name the program itself for a fast start and its own signals"
+        source.left_out.append(LeftOut(place, f"the command of {found.name or place.path.name}", told))
+        return
+    operator = next((word for word in argv[1:] if word in _OPERATORS), None)
+    if operator is not None:
+        told = f'`{operator}` is handed to the program as an argument, there and here: no shell reads it; write ["sh", "-c", "..."] for one'
+        source.left_out.append(LeftOut(place, f"the command of {found.name or place.path.name}", told))

@@ -1,0 +1,284 @@
+"""supervisord.conf with what it includes: each process of each [program:x] becomes a bot.
+
+Read as Supervisor 4 does: expansions %(...)s, numprocs, groups; its defaults are psv's unless they differ, then they are written
+(autorestart=unexpected is `on-failure`). Event listeners and FastCGI programs are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processsupervisor.adopt.ini import Entry, Section, read_supervisord_ini
+from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
+from processsupervisor.adopt.shells import unwrap_shell
+from processsupervisor.adopt.table import absolute
+from processsupervisor.adopt.text import read_text
+from processsupervisor.config.problem import did_you_mean
+from processsupervisor.kernel.units import parse_size
+
+_FIRST = 999
+"""supervisord's own priority of a program that names none; theirs counts up, psv's down."""
+_READ = frozenset({
+    "command", "process_name", "numprocs", "numprocs_start", "priority", "autostart", "startsecs", "autorestart", "exitcodes", "stopsignal",
+    "stopwaitsecs", "user", "environment", "directory", "umask",
+})  # fmt: skip
+_LOG_LIMITS = {f"{stream}_logfile_{what}" for stream in ("stdout", "stderr") for what in ("maxbytes", "backups")}
+_SILENT = _LOG_LIMITS | {"stopasgroup", "killasgroup", "redirect_stderr", "stdout_syslog", "stderr_syslog", "serverurl"}
+_LEFT = {
+    "startretries": "psv waits longer from try to try, and after 10 in 10 minutes tries once each 10 minutes: see restart",
+    "stdout_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
+    "stderr_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
+    "stdout_capture_maxbytes": "psv has no capture mode", "stderr_capture_maxbytes": "psv has no capture mode",
+    "stdout_events_enabled": "see psv events", "stderr_events_enabled": "see psv events",
+}  # fmt: skip
+_RESTART = {"true": "always", "1": "always", "yes": "always", "on": "always", "unexpected": "on-failure",
+            "false": "never", "0": "never", "no": "never", "off": "never"}  # fmt: skip
+_EXPANSION = re.compile(r"%(?:\(([^)]*)\)([-#0 +]*\d*(?:\.\d+)?[sdxi])|(.?))", re.DOTALL)
+
+
+def read_supervisord(path: Path) -> Source:
+    """Read a configuration; raises CannotRead with the place of what cannot be understood."""
+    source = Source("supervisord", path)
+    sections = _included(source, path)
+    reader = _Reader(source, next((s for s in sections if s.name == "supervisord"), Section("supervisord", Place(path))), sections)
+    for section in sections:
+        kind, _, name = section.name.partition(":")
+        if kind == "program":
+            reader.program(name.strip(), section)
+        elif kind in ("eventlistener", "fcgi-program"):
+            why = "speaks supervisord's event protocol: see hooks" if kind == "eventlistener" else "FastCGI sockets are supervisord's own"
+            source.left_out.append(LeftOut(section.place, f"[{section.name}]", why))
+        elif kind == "inet_http_server":
+            source.left_out.append(
+                LeftOut(section.place, "[inet_http_server]", "psv is commanded by psv on this machine; see [web] for a page")
+            )
+        elif kind == "group":
+            why = "psv has no groups: name bots by a glob (psv restart 'shop-*') or give them a type"
+            source.left_out.append(LeftOut(section.place, f"[{section.name}]", why))
+    if not source.programs:
+        raise CannotRead(f"{path}: no [program:NAME] is in it or in what it includes", hint="name the file that has the programs")
+    return source
+
+
+def _included(source: Source, path: Path) -> list[Section]:
+    sections = read_supervisord_ini(read_text(path), path)
+    files = next((entry for section in sections if section.name == "include" for entry in section.entries if entry.key == "files"), None)
+    for pattern in files.value.split() if files else []:
+        pattern = _expand(
+            pattern, {"here": str(path.parent), "host_node_name": socket.gethostname()}, files.place if files else Place(path)
+        )
+        full = Path(os.path.normpath(path.parent / pattern))
+        matches = sorted(Path(full.anchor).glob(str(full.relative_to(full.anchor))))
+        if not matches and files is not None:
+            source.left_out.append(LeftOut(files.place, f"files = {pattern}", "no such file"))
+        for match in matches:
+            sections += read_supervisord_ini(read_text(match), match)
+    return sections
+
+
+def _expand(text: str, values: Mapping[str, object], place: Place) -> str:
+    """Do what supervisord does with %(name)s; an unknown name is an error there too."""
+
+    def replaced(match: re.Match[str]) -> str:
+        name, form, other = match.groups()
+        if name is None:
+            if other != "%":
+                raise CannotRead(f"{place}: found a single %, expected %% or %(name)s", hint="supervisord refuses it too")
+            return "%"
+        value = os.environ.get(name[4:]) if name.startswith("ENV_") else values.get(name)
+        if value is None:
+            variable = name[4:] if name.startswith("ENV_") else ""
+            hint = (
+                f"export {variable} before psv adopt, as supervisord has it" if variable else did_you_mean(name, map(str, values), "names")
+            )
+            raise CannotRead(f"{place}: %({name})s has no value", hint=hint)
+        try:
+            return ("%" + form) % (value if form[-1] == "s" else int(str(value)))
+        except ValueError as err:
+            raise CannotRead(f"{place}: %({name}){form} is no number", hint=f"write %({name})s") from err
+
+    return _EXPANSION.sub(replaced, text)
+
+
+@dataclass(slots=True)
+class _Reader:
+    source: Source
+    daemon: Section
+    sections: list[Section]
+    noted: set[str] = field(default_factory=set)
+
+    def program(self, name: str, section: Section) -> None:
+        command = section.get("command")
+        if command is None or not command.value:
+            raise CannotRead(f"{section.place}: [program:{name}] has no command", hint="supervisord refuses it too")
+        self._left(section)
+        count = _whole(section, "numprocs", 1)
+        first = _whole(section, "numprocs_start", 0)
+        process_name = section.text("process_name", "%(program_name)s")
+        if count > 1 and "process_num" not in process_name:
+            entry = section.get("process_name") or section.get("numprocs")
+            place = entry.place if entry else section.place
+            raise CannotRead(f"{place}: numprocs is {count}, but process_name has no %(process_num)s", hint="supervisord refuses it too")
+        group = self._group(name)
+        values: dict[str, object] = {
+            "program_name": name, "group_name": group.name.partition(":")[2] if group else name, "numprocs": count,
+            "here": str(section.place.path.parent), "host_node_name": socket.gethostname(),
+        }  # fmt: skip
+        taken = {found.name for found in self.source.programs}
+        for number in range(first, first + count):
+            values["process_num"] = number
+            found = self._process(section, command, {**values}, group)
+            found.name = _expand(process_name, values, section.place)
+            if found.name in taken:
+                found.name = f"{name}-{found.name}"
+            self.source.programs.append(found)
+
+    def _group(self, name: str) -> Section | None:
+        for section in self.sections:
+            if section.name.startswith("group:") and name in re.split(r"[,\s]+", section.text("programs")):
+                return section
+        return None
+
+    def _process(self, section: Section, command: Entry, values: dict[str, object], group: Section | None) -> Found:
+        found = Found("", section.place)
+        directory = section.get("directory") or self.daemon.get("directory")
+        base = section.place.path.parent
+        if directory is not None:
+            found.cwd = absolute(base, _expand(directory.value, values, directory.place))
+        else:
+            found.cwd = base
+            why = f"supervisord ran it where it was started itself; psv runs it in {base}"
+            self._once("directory", LeftOut(section.place, "no directory=", why))
+        for owner in (self.daemon, section):
+            if entry := owner.get("environment"):
+                self._environment(found, entry, values)
+        values = {**values, **{f"ENV_{key}": value for key, value in found.env.items()}}
+        self._command(found, _expand(command.value, values, command.place), command.place)
+        self._ends(found, section)
+        user = section.get("user") or self.daemon.get("user")
+        found.user = user.value if user else None
+        umask = section.get("umask") or self.daemon.get("umask")
+        if umask:
+            found.umask = _octal(umask)
+        if group is not None and group.get("priority"):
+            found.priority = _FIRST - _whole(group, "priority", _FIRST)
+        else:
+            found.priority = _FIRST - _whole(section, "priority", _FIRST)
+        found.autostart = _RESTART.get(section.text("autostart", "true").lower()) != "never"
+        return found
+
+    def _command(self, found: Found, text: str, place: Place) -> None:
+        try:
+            found.argv = shlex.split(text)
+        except ValueError as err:
+            raise CannotRead(f"{place}: command: {str(err).lower()}", hint="close the quote; nothing was written") from err
+        if not found.argv:
+            raise CannotRead(f"{place}: command is empty", hint="supervisord refuses it too")
+        unwrap_shell(self.source, found, place)
+
+    def _environment(self, found: Found, entry: Entry, values: dict[str, object]) -> None:
+        for key, raw in _pairs(entry):
+            if raw == f"%(ENV_{key})s" and key not in os.environ:
+                found.inherit.append(key)
+            else:
+                found.env[key] = _expand(raw, values, entry.place)
+
+    def _ends(self, found: Found, section: Section) -> None:
+        restart = section.get("autorestart")
+        word = restart.value.lower() if restart else "unexpected"
+        if restart and word not in _RESTART:
+            hint = "expected true, false or unexpected"
+            raise CannotRead(f"{restart.place}: autorestart={restart.value}", hint=hint)
+        found.restart = _RESTART[word]
+        codes = section.get("exitcodes")
+        if codes and found.restart == "on-failure" and set(re.split(r"[,\s]+", codes.value)) != {"0"}:
+            why = "psv takes only 0 as an end in order: other codes are restarted (75 to 80 have meanings of their own)"
+            self._once(f"{codes.place}", LeftOut(codes.place, f"exitcodes={codes.value}", why))
+        if signal := section.get("stopsignal"):
+            found.stop_signal = signal_name(signal.value, signal.place)
+        if section.get("stopwaitsecs"):
+            found.stop_timeout_s = float(_whole(section, "stopwaitsecs", 10))
+        _log_limits(found, section)
+        if section.get("startsecs") and (seconds := _whole(section, "startsecs", 1)) != 1:
+            found.ready = {"after": f"{seconds}s"}
+
+    def _left(self, section: Section) -> None:
+        for entry in section.entries:
+            if entry.key in _LEFT and entry.value.upper() not in ("NONE", "AUTO"):
+                self.source.left_out.append(LeftOut(entry.place, f"{entry.key}={entry.value}", _LEFT[entry.key]))
+            elif entry.key not in _READ | _SILENT | _LEFT.keys():
+                why = f"supervisord knows no such key; {did_you_mean(entry.key, [*_READ, *_SILENT, *_LEFT], 'keys')}"
+                self.source.left_out.append(LeftOut(entry.place, entry.key, why))
+
+    def _once(self, key: str, left: LeftOut) -> None:
+        if key not in self.noted:
+            self.noted.add(key)
+            self.source.left_out.append(left)
+
+
+def _log_limits(found: Found, section: Section) -> None:
+    """Take the limits of the log file; supervisord's 0, which is without end, stays psv's own limit."""
+    for stream in ("stderr", "stdout"):
+        if entry := section.get(f"{stream}_logfile_maxbytes"):
+            try:
+                found.log_max_bytes = parse_size(entry.value) or None
+            except ValueError as err:
+                raise CannotRead(f"{entry.place}: {err}", hint="correct the line") from err
+        if section.get(f"{stream}_logfile_backups"):
+            found.log_keep = _whole(section, f"{stream}_logfile_backups", 10) + 1
+
+
+def signal_name(text: str, place: Place) -> str:
+    """Return a signal's name without SIG; raises CannotRead for what is none."""
+    import signal
+
+    name = text.strip().upper().removeprefix("SIG")
+    try:
+        found = signal.Signals(int(name)) if name.isdigit() else signal.Signals[f"SIG{name}"]
+    except (KeyError, ValueError) as err:
+        raise CannotRead(f"{place}: found the signal {text}, expected one such as TERM or INT", hint="correct the line") from err
+    return found.name.removeprefix("SIG")
+
+
+def _pairs(entry: Entry) -> Iterable[tuple[str, str]]:
+    """Yield the variables of KEY="value",KEY2=value, split as supervisord does."""
+    lexer = shlex.shlex(entry.value, posix=False)
+    lexer.wordchars += "/.+-():%@!^*~"
+    lexer.commenters = ""
+    try:
+        tokens = list(lexer)
+    except ValueError as err:
+        raise CannotRead(f"{entry.place}: environment: {str(err).lower()}", hint='expected KEY="value",KEY2="value"') from err
+    at = 0
+    while at < len(tokens):
+        if at + 2 >= len(tokens) or tokens[at + 1] != "=" or (at + 3 < len(tokens) and tokens[at + 3] != ","):
+            raise CannotRead(f'{entry.place}: environment is not well formed, expected KEY="value",KEY2="value"', hint="quote the values")
+        value = tokens[at + 2]
+        yield tokens[at], value[1:-1] if value[:1] in "\"'" and value[-1:] == value[:1] and len(value) > 1 else value
+        at += 4
+
+
+def _whole(section: Section, key: str, default: int) -> int:
+    entry = section.get(key)
+    if entry is None:
+        return default
+    try:
+        number = int(entry.value)
+        if number < 0 or (key == "numprocs" and not 1 <= number <= 1000):
+            raise ValueError
+    except ValueError as err:
+        raise CannotRead(f"{entry.place}: found {key}={entry.value}, expected a whole number", hint="correct the line") from err
+    return number
+
+
+def _octal(entry: Entry) -> int:
+    try:
+        return int(entry.value, 8) & 0o777
+    except ValueError as err:
+        raise CannotRead(f"{entry.place}: found umask={entry.value}, expected octal digits", hint="correct the line") from err

@@ -1,0 +1,40 @@
+"""`psv adopt --check`: the bots of this fleet that run under something else, each with the command that stops it there.
+
+Exit 0 = none, 1 = some, 2 = fleet.toml cannot be used. `psv up` asks the same, and starts none of them.
+"""
+
+from __future__ import annotations
+
+from processsupervisor.cli.check import print_problems
+from processsupervisor.cli.session import Session
+from processsupervisor.config.elsewhere import find_elsewhere
+from processsupervisor.config.load import load_fleet
+from processsupervisor.config.spec import Applied
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+
+
+def report_elsewhere(session: Session) -> int:
+    """Print what runs elsewhere."""
+    loaded = load_fleet(session.paths.folder)
+    if loaded.applied is None:
+        print_problems(session, loaded.problems)
+        return EXIT_USAGE
+    found = find_elsewhere(loaded.applied["bots"])
+    if session.as_json:
+        session.print_json([{"bot": one.bot, "pid": one.pid, "by": one.by, "stop": one.stop} for one in found])
+    elif not found:
+        session.say("no bot of this fleet runs elsewhere")
+    else:
+        for one in found:
+            session.say(f"{one.bot}: {one.text}")
+    return EXIT_FAILED if found else EXIT_OK
+
+
+def hold_back(session: Session, applied: Applied) -> None:
+    """Mark the bots that run elsewhere, so that `psv up` starts no second copy; `psv start` looks again. Tasks are left alone."""
+    specs = {spec["name"]: spec for spec in applied["bots"] if not spec["error"] and spec["schedule"] is None}
+    for one in find_elsewhere(list(specs.values())):
+        spec = specs[one.bot]
+        spec["error"] = f"{one.text}, then psv start {one.bot}"
+        spec["error_rechecks"] = spec["is_elsewhere"] = True
+        session.note(f"{one.bot} is not started: {spec['error']}")

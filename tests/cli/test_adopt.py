@@ -1,0 +1,205 @@
+"""Laws of `psv adopt` as a command: what it prints and writes, its statuses, and the way from supervisord to psv and back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.adopt.samples import LOOP, TELEGRAM_TOKEN
+from tests.cli.conftest import Psv, environment
+from tests.cli.test_up import end
+from tests.supervisor.live import eventually
+
+SUPERVISORD = f"""\
+[unix_http_server]
+file=%(here)s/s.sock
+[supervisord]
+logfile=%(here)s/s.log
+pidfile=%(here)s/s.pid
+[supervisorctl]
+serverurl=unix://%(here)s/s.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[program:echo]
+command={sys.executable} echo.py --fast
+directory=%(here)s
+autorestart=true
+startsecs=0
+
+[program:other]
+command=sleep 3600
+directory=%(here)s
+startsecs=0
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a program, a supervisord.conf and a secret in it."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "echo.py").write_text(LOOP)
+    secret = f'environment=BOT_TOKEN="{TELEGRAM_TOKEN}"\n'
+    (folder / "supervisord.conf").write_text(f"[program:echo]\ncommand={sys.executable} echo.py\ndirectory=%(here)s\n{secret}stdout_logfile=/x.log\n")
+    return folder
+
+
+def test_dry_run_writes_nothing_and_shows_no_secret(psv: Psv, project: Path) -> None:
+    """The text, what is not carried over with file:line, and nothing on the disk."""
+    done = psv("adopt", "supervisord.conf", "--dry-run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "[bots.echo]" in done.stdout and "would write fleet.toml and echo.env" in done.stdout
+    assert "supervisord.conf:5: stdout_logfile=/x.log: " in done.stdout
+    assert TELEGRAM_TOKEN not in done.stdout + done.stderr
+    assert sorted(path.name for path in project.iterdir()) == ["echo.py", "supervisord.conf"]
+
+
+def test_writes_once(psv: Psv, project: Path) -> None:
+    """The first run writes a fleet that check accepts, the second changes nothing; no secret is printed."""
+    done = psv("adopt", "supervisord.conf", cwd=project)
+    assert done.returncode == 0 and TELEGRAM_TOKEN not in done.stdout + done.stderr
+    assert "next: psv check" in done.stdout and "wrote fleet.toml and echo.env" in done.stdout
+    assert psv("check", cwd=project).returncode == 0
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.iterdir() if path.is_file()}
+
+    again = psv("adopt", "supervisord.conf", cwd=project)
+    assert again.returncode == 0
+    assert again.stdout == "there already, left as they are: echo\nfleet.toml: nothing to add\n"
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.iterdir() if path.is_file()} == before
+
+
+def test_what_was_changed_by_hand_stays(psv: Psv, project: Path) -> None:
+    """A bot that the owner has edited since, and comments and order of the file, are left alone; a new program is added behind."""
+    psv("adopt", "supervisord.conf", cwd=project)
+    config = project / "fleet.toml"
+    config.write_text(config.read_text().replace('script = "echo.py"', 'script = "echo.py"  # mine\nargs = ["--more"]'))
+    mine = config.read_text()
+    (project / "Procfile").write_text("new: sleep 60\n")
+    done = psv("adopt", "supervisord.conf", "Procfile", "--json", cwd=project)
+    value = json.loads(done.stdout)
+    assert value["kept"] == ["echo"]
+    assert [(bot["name"], bot["kind"], bot["line"]) for bot in value["added"]] == [("new", "command", 1)]
+    assert config.read_text().startswith(mine.rstrip("\n"))
+
+
+def test_json_of_a_dry_run(psv: Psv, project: Path) -> None:
+    """All of it for a script, without a secret."""
+    done = psv("adopt", "supervisord.conf", "--dry-run", "--json", cwd=project)
+    value = json.loads(done.stdout)
+    assert value["written"] is False and value["problems"] == []
+    assert value["left_out"][0]["file"].endswith("supervisord.conf") and value["left_out"][0]["line"] > 0
+    assert TELEGRAM_TOKEN not in done.stdout
+
+
+def test_into_another_folder(psv: Psv, project: Path, tmp_path: Path) -> None:
+    """-C names the folder of fleet.toml, which need not have one."""
+    target = tmp_path / "fleet two"
+    target.mkdir()
+    done = psv("-C", str(target), "adopt", str(project / "supervisord.conf"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"psv -C '{target}' check" in done.stdout
+    assert f'script = "{project}/echo.py"' in (target / "fleet.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "word"),
+    [
+        ([], 2, "nothing to adopt is named"),
+        (["nowhere.conf"], 2, "does not exist"),
+        (["echo.py", "--check"], 2, "--check looks at the fleet.toml"),
+        (["bad.service"], 2, "bad.service:1:"),
+    ],
+)
+def test_refusals(psv: Psv, project: Path, args: list[str], status: int, word: str) -> None:
+    """One line on stderr, and nothing written."""
+    (project / "bad.service").write_text("nonsense\n")
+    done = psv("adopt", *args, cwd=project)
+    assert done.returncode == status
+    assert word in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (project / "fleet.toml").exists()
+
+
+def test_a_bot_that_cannot_start_is_told(psv: Psv, project: Path) -> None:
+    """A missing venv: written, with the word of psv check, status 1."""
+    (project / "Procfile").write_text("bot: ./venv/bin/python echo.py\n")
+    done = psv("adopt", "Procfile", cwd=project)
+    assert done.returncode == 1
+    assert "python-missing" in done.stderr and (project / "fleet.toml").exists()
+
+
+@pytest.mark.slow
+def test_from_supervisord_and_back(psv: Psv, tmp_path: Path) -> None:
+    """It runs there; adopt --check says how to stop it; up starts no second copy; stopped there, it runs here; and back again."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "echo.py").write_text(LOOP)
+    (folder / "supervisord.conf").write_text(SUPERVISORD)
+
+    def supervisor(*words: str, module: str = "supervisorctl") -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", f"supervisor.{module}", "-c", str(folder / "supervisord.conf"), *words]
+        return subprocess.run(argv, cwd=folder, env=environment(), capture_output=True, text=True, timeout=30, check=False)
+
+    def told(bot: str) -> str:
+        found = [one for one in json.loads(psv("adopt", "--check", "--json", cwd=folder).stdout) if one["bot"] == bot]
+        return found[0]["stop"] if found else ""
+
+    assert supervisor(module="supervisord").returncode == 0
+    try:
+        assert psv("adopt", "supervisord.conf", cwd=folder).returncode == 0
+        eventually(lambda: told("echo"), "supervisord has started it")
+        up = psv("up", "--detach", "--wait", cwd=folder)
+        assert "echo is not started: it runs elsewhere (under supervisord" in up.stderr and "other is not started" in up.stderr
+        states = {bot["name"]: (bot["state"], bot["reason"]) for bot in json.loads(psv("ls", "--json", cwd=folder).stdout)}
+        assert states == {"echo": ("FAILED", "config"), "other": ("FAILED", "config")}
+        assert psv("start", "echo", cwd=folder).returncode == 1, "it still runs there"
+
+        stop = told("echo").removeprefix("supervisorctl ").split()
+        assert supervisor(*stop).returncode == 0
+        assert psv("start", "echo", cwd=folder).returncode == 0
+        assert [bot["state"] for bot in json.loads(psv("ls", "echo", "--json", cwd=folder).stdout)] == ["RUNNING"]
+        assert told("other"), "that one is there still"
+
+        assert psv("stop", "echo", cwd=folder).returncode == 0
+        assert supervisor("start", "echo").returncode == 0
+        assert "RUNNING" in supervisor("status", "echo").stdout
+    finally:
+        end(folder, psv)
+        supervisor("shutdown")
+        eventually(lambda: not (folder / "s.pid").exists(), "supervisord is gone")
+
+
+@pytest.mark.slow
+def test_five_kinds_run_in_one_fleet(psv: Psv, tmp_path: Path) -> None:
+    """Programs of five foreign files are adopted into one fleet, become ready, and say what they said."""
+    files = {
+        "sup/supervisord.conf": f"[program:sup]\ncommand={sys.executable} loop.py\ndirectory=%(here)s\nnumprocs=2\nprocess_name=sup%(process_num)d\n",
+        "proc/Procfile": "proc: MODE=x exec python loop.py | cat\n",
+        "unit/unit.service": f"[Service]\nWorkingDirectory={tmp_path}/unit\nExecStart={sys.executable} loop.py\nRestart=always\n",
+        "pm2/eco.json": json.dumps({"apps": [{"name": "pm", "script": "loop.py", "interpreter": sys.executable}]}),
+        "comp/compose.yaml": "services:\n  comp:\n    build: .\n    command: python /app/loop.py\n",
+        "comp/Dockerfile": "FROM python:3.12\nWORKDIR /app\nCOPY . .\n",
+        "main/main.py": LOOP,
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        (path.parent / "loop.py").write_text(LOOP)
+    folder = tmp_path / "fleet"
+    folder.mkdir(exist_ok=True)
+    (folder / "fleet.toml").unlink(missing_ok=True)
+    given = ["sup/supervisord.conf", "proc", "unit/unit.service", "pm2/eco.json", "comp", "main"]
+    done = psv("-C", str(folder), "adopt", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    try:
+        up = psv("up", "--detach", "--wait", cwd=folder)
+        assert up.returncode == 0, up.stderr
+        bots = {bot["name"]: bot["state"] for bot in json.loads(psv("ls", "--json", cwd=folder).stdout)}
+        assert bots == dict.fromkeys(["sup0", "sup1", "proc", "unit", "pm", "comp", "main"], "RUNNING")
+        eventually(lambda: psv("logs", cwd=folder).stdout.count("up") >= len(bots), "every one has said that it is up")
+    finally:
+        end(folder, psv)
