@@ -19,7 +19,11 @@ from processsupervisor.kernel.units import parse_duration
 from processsupervisor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-GROUPS = {"bot": "Work on bots: NAME… are names or globs such as 'shop-*'", "task": "Work on tasks: bots that run when their time comes"}
+GROUPS = {
+    "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
+    "task": "Work on tasks: bots that run when their time comes",
+    "notify": "Work on the channels that are told of trouble",
+}
 
 
 def verbs() -> dict[str, Command]:

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "bot.history": "history:history",
     "bot.logs": "logs:logs",
     "bot.chat": "chat:chat",
+    "notify.test": "notify:test",
     "task.list": "tasks:list_tasks",
     "task.run": "tasks:run",
     "task.history": "tasks:history",

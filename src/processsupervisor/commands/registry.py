@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processsupervisor.commands import bots, fleet, tasks
+from processsupervisor.commands import bots, fleet, notify, tasks
 from processsupervisor.commands.command import Command, bind, nearest_hint
 from processsupervisor.commands.ports import ASKING, Caller, Emit, FleetPort
 from processsupervisor.kernel.errors import Refused, UsageError
 
-REGISTRY: dict[str, Command] = {command.name: command for command in (*fleet.COMMANDS, *bots.COMMANDS, *tasks.COMMANDS)}
+REGISTRY: dict[str, Command] = {command.name: command for command in (*fleet.COMMANDS, *bots.COMMANDS, *tasks.COMMANDS, *notify.COMMANDS)}
 
 _GRANTS: dict[str, frozenset[str]] = {
     # The socket is 0600 and the server has looked at the peer's uid: who comes this way is the owner.
