@@ -30,13 +30,17 @@ class Until(StrEnum):
 
 
 class Notice(NamedTuple):
-    """One cause; `bot` is empty for the fleet as a whole. `until` None: it is told and has no end."""
+    """One cause; `bot` is empty for the fleet as a whole. `until` None: it is told and has no end.
+
+    `is_restated`: perhaps a new psvd only says again how it stands, so it is told only if it is not open already.
+    """
 
     cause: str
     bot: str
     text: str
     at: float
     until: Until | None
+    is_restated: bool = False
 
 
 class Turn(StrEnum):
@@ -66,6 +70,7 @@ class Causes:
         self._unhealthy_only = unhealthy_only
         self._messages: dict[str, str] = {}
         self._psvds: list[float] = []
+        self._failed: set[str] | None = None  # since the fleet was started; None: that was before this notifier
 
     def of(self, event: Event) -> News:
         """Return what an event means; most mean nothing."""
@@ -74,7 +79,7 @@ class Causes:
         when = float(at) if isinstance(at, (int, float)) else wall()
         match event.get("kind"):
             case "transition":
-                return self._of_transition(bot, str(event.get("to")), str(event.get("reason") or ""), when)
+                return self._of_transition(bot, event, str(event.get("reason") or ""), when)
             case "exit":
                 return self._of_exit(bot, str(event.get("reason")), message, when)
             case "alert":
@@ -89,16 +94,21 @@ class Causes:
                 return self._of_psvd(when, is_cold=bool(event.get("is_cold")))
         return NOTHING
 
-    def _of_transition(self, bot: str, to: str, reason: str, when: float) -> News:
+    def _of_transition(self, bot: str, event: Event, reason: str, when: float) -> News:
+        to = str(event.get("to"))
         if to == "RUNNING":
             return News(turn=Turn.ROSE)
         if to in ("STOPPED", "TERMINATED"):
             return News(turn=Turn.RESTS)
         if to != "FAILED" or reason in _TOLD_OTHERWISE:
             return News(turn=Turn.FELL)
+        # A psvd that takes over brings a bot that rests from INITIALIZING to where it was, without an exit before it.
+        is_restated = event.get("from") == "INITIALIZING" and bot not in self._messages and (self._failed is None or bot in self._failed)
+        if self._failed is not None:
+            self._failed.add(bot)
         why = self._messages.pop(bot, "")
         text = f"{reason}: {why}" if why and reason not in why else why or reason or "it has failed"
-        return News((Notice("failed", bot, text, when, Until.UP),), Turn.FELL)
+        return News((Notice("failed", bot, text, when, Until.UP, is_restated),), Turn.FELL)
 
     def _of_exit(self, bot: str, reason: str, message: str, when: float) -> News:
         self._messages[bot] = message
@@ -112,15 +122,16 @@ class Causes:
         if event.get("health") == "healthy":
             return News(over=Until.HEALTH)
         if event.get("connected") is False:
-            return News((Notice("deaf", bot, message, when, Until.HEALTH),))
+            return News((Notice("deaf", bot, message, when, Until.HEALTH, is_restated=True),))
         if bot in self._unhealthy_only:
-            return News((Notice("failed", bot, f"unhealthy: {message}", when, Until.HEALTH),))
+            return News((Notice("failed", bot, f"unhealthy: {message}", when, Until.HEALTH, is_restated=True),))
         return NOTHING
 
     def _of_psvd(self, when: float, *, is_cold: bool) -> News:
         """A psvd that comes and goes answers each time, so nobody misses it for long: too many of them are told."""
         if is_cold:
             self._psvds.clear()
+            self._failed = set()
             return NOTHING
         self._psvds = [at for at in self._psvds if 0 <= when - at < _WITHIN_S] + [when]
         if len(self._psvds) < _MOST_PSVD:
@@ -136,5 +147,5 @@ def _of_alert(bot: str, what: str, message: str, when: float, *, is_over: bool) 
         case "psv.db" if is_over:
             return News(over=Until.DATABASE)
         case "psv.db":
-            return News((Notice("disk", "", message, when, Until.DATABASE),))
+            return News((Notice("disk", "", message, when, Until.DATABASE, is_restated=True),))
     return NOTHING

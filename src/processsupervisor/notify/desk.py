@@ -63,6 +63,8 @@ class Desk:
 
     def _note(self, bot: str, news: News) -> None:
         for notice in news.notices:
+            if notice.is_restated and self._troubles.has(notice):
+                continue
             self._tell(notice, lambda channel, cause=notice.cause: cause in ALWAYS or cause in channel["on"])  # type: ignore[misc]
             self._troubles.open(notice)
         if news.turn is not None:
@@ -136,7 +138,7 @@ class Desk:
             self.problems.pop(name, None)
             log.info("told", channel=name, cause=message["cause"], id=message["id"], said=result["said"])
             return
-        delay_s = min(_LONGEST_DELAY_S, 2.0 * 2 ** min(waiting.tries, 20)) * random.uniform(0.8, 1.2)
+        delay_s = min(_LONGEST_DELAY_S, 1.0 * 2 ** min(waiting.tries, 20)) * random.uniform(0.8, 1.2)
         delay_s = max(delay_s, result["retry_after_s"])
         self._queue.change(lambda: self._queue.put_off(message["id"], delay_s))
         self.problems[name] = result["said"]

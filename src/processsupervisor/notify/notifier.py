@@ -97,7 +97,7 @@ class Notifier:
             self._selector.register(self._psvd, selectors.EVENT_READ)
         if not self._is_down:
             self._look_for(Until.PSVD, mono() - self._psvd.heard_mono, 0.0)
-            self._look_for(Until.KEEPER, mono() - self._keeper_mono, _KEEPER_SILENT_S)
+            self._look_for(Until.KEEPER, mono() - self._keeper_mono, _KEEPER_SILENT_S if self._presence.fileno() >= 0 else 0.0)
         self._look_at_space()
         self._beat()
         self._send()

@@ -36,6 +36,11 @@ class Troubles:
                 (notice.cause, notice.bot, notice.until, notice.at),
             )
 
+    def has(self, notice: Notice) -> bool:
+        """Tell whether that very trouble lasts."""
+        query = "SELECT 1 FROM trouble WHERE cause = ? AND bot = ? AND until = ?"
+        return bool(list(self._queue.rows(query, (notice.cause, notice.bot, notice.until))))
+
     def is_open(self, until: Until) -> bool:
         """Tell whether a trouble of the fleet as a whole lasts."""
         return bool(list(self._queue.rows("SELECT 1 FROM trouble WHERE bot = '' AND until = ?", (until,))))
