@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -152,6 +151,8 @@ class Roles:
             os.closerange(3, 65536)
             if not role.is_kept:
                 # Bots inherit their limits from their zygote: give it those psv was started with.
+                import resource
+
                 resource.setrlimit(resource.RLIMIT_NOFILE, self.original_nofile)
             reset_signals()
             restore_signals_for_exec()
