@@ -16,9 +16,9 @@ def told(event: Event, unhealthy_only: tuple[str, ...] = ()) -> list[tuple[str, 
     ("event", "cause", "until"),
     [
         ({"kind": "transition", "bot": "a", "from": "RUNNING", "to": "FAILED", "reason": "config"}, "failed", Until.UP),
-        ({"kind": "alert", "bot": "a", "what": "crash-loop", "message": "ends again and again"}, "crash-loop", Until.UP),
-        ({"kind": "alert", "bot": "a", "what": "budget", "message": "used up"}, "budget", Until.UP),
-        ({"kind": "hang", "bot": "a", "reason": "hang", "message": "no beat for 30 s"}, "hang", Until.UP),
+        ({"kind": "transition", "bot": "a", "to": "FAILED", "reason": "crash-loop"}, "crash-loop", Until.UP),
+        ({"kind": "transition", "bot": "a", "to": "FAILED", "reason": "budget"}, "budget", Until.UP),
+        ({"kind": "exit", "bot": "a", "reason": "hang", "message": "no beat for 30 s"}, "hang", Until.UP),
         ({"kind": "exit", "bot": "a", "reason": "oom", "message": "killed by SIGKILL"}, "oom", Until.UP),
         ({"kind": "exit", "bot": "a", "reason": "disk", "message": ""}, "disk", Until.UP),
         ({"kind": "health", "bot": "a", "health": "unhealthy", "message": "not connected", "connected": False}, "deaf", Until.HEALTH),
@@ -32,8 +32,8 @@ def test_a_cause_is_found_in_its_event(event: Event, cause: str, until: Until) -
 @pytest.mark.parametrize(
     "event",
     [
-        {"kind": "transition", "bot": "a", "to": "FAILED", "reason": "crash-loop"},
-        {"kind": "transition", "bot": "a", "to": "FAILED", "reason": "budget"},
+        {"kind": "alert", "bot": "a", "what": "crash-loop", "message": "ends again and again"},
+        {"kind": "hang", "bot": "a", "reason": "hang", "message": "no beat for 30 s"},
         {"kind": "transition", "bot": "a", "to": "FAILED", "reason": "dependency"},
         {"kind": "transition", "bot": "a", "to": "RECOVERING", "reason": "code"},
         {"kind": "exit", "bot": "a", "reason": "code", "message": "exited with 1"},
@@ -56,6 +56,14 @@ def test_a_failure_says_why() -> None:
     assert causes.of({**failed, "bot": "b"}).notices[0].text == "config"
     assert causes.of(failed).notices[0].text == "config: exited with 78"
     assert causes.of(failed).notices[0].text == "config"
+
+
+def test_a_crash_loop_says_what_its_alert_said() -> None:
+    """And each try that ends in it again is told only if it is not open any more."""
+    causes = Causes(())
+    causes.of({"kind": "alert", "bot": "a", "what": "crash-loop", "message": "ends again and again (code)"})
+    (notice,) = causes.of({"kind": "transition", "bot": "a", "to": "FAILED", "reason": "crash-loop"}).notices
+    assert notice.text == "ends again and again (code)" and notice.is_restated
 
 
 def test_a_bot_that_is_left_alone_when_unhealthy_is_told() -> None:

@@ -24,9 +24,17 @@ autostart = false
 """
 
 
-def begin(fleet: LiveFleet, receiver: Receiver, more: str = "", bots: tuple[str, ...] = ("a",)) -> None:
+LOOP = """
+[bots.loop]
+command = ["sh", "-c", "exit 1"]
+ready = { after = "0s" }
+restart = { base = "0s", window = [{ count = 1, within = "1m" }] }
+"""
+
+
+def begin(fleet: LiveFleet, receiver: Receiver, more: str = "", bots: tuple[str, ...] = ("a",), others: str = "") -> None:
     channel = f'[notify.ops]\nto = "webhook"\nurl = "{receiver.url}/hook"\n{more}\n'
-    fleet.configure(channel + "".join(QUICK.format(name=name) for name in bots))
+    fleet.configure(channel + others + "".join(QUICK.format(name=name) for name in bots))
     fleet.up()
     notifier(fleet)
 
@@ -59,8 +67,8 @@ def test_a_fleet_without_a_channel_has_no_notifier(fleet: LiveFleet) -> None:
 
 
 def test_told_and_over(fleet: LiveFleet, receiver: Receiver) -> None:
-    """A bot that fails is told with its reason, and that it has recovered once it runs stably; nothing is told of what was asked for."""
-    begin(fleet, receiver)
+    """A bot that fails is told with its reason, one that loops as that, and a recovery when it runs stably; not what was asked for."""
+    begin(fleet, receiver, others=LOOP)
     fail(fleet, "a")
     (failed,) = receiver.until("failed")
     assert (failed["bot"], failed["fleet"], failed["count"]) == ("a", "test", 1)
@@ -70,8 +78,10 @@ def test_told_and_over(fleet: LiveFleet, receiver: Receiver) -> None:
     (recovered,) = receiver.until("recovered")
     assert recovered["text"].endswith("a: failed is over after " + recovered["text"].rpartition(" ")[2])
     fleet.call("bot.stop", names=["a"], wait=True, timeout_s=20.0)
+    (loop,) = receiver.until("crash-loop")
+    assert "loop: ends again and again (code)" in loop["text"]
     fleet.down()
-    assert sorted(m["cause"] for m in receiver.messages()) == ["failed", "recovered"]
+    assert sorted(m["cause"] for m in receiver.messages()) == ["crash-loop", "failed", "recovered"]
 
 
 def test_what_is_not_in_on_is_not_told(fleet: LiveFleet, receiver: Receiver) -> None:

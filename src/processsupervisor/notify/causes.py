@@ -1,6 +1,7 @@
-"""Which events are trouble that people are told of, and which end it. Pure: an event in, what it says about one bot out.
+"""Which events are trouble that people are told of, and which end it: an event in, what it says about one bot out.
 
-docs/howto/notify.md has the same table in words. What happens again within an hour is gathered by queue.py.
+Causes are read from exits and states, which a new psvd tells again when the one before was killed over them; `alert` and `hang` only lend
+their words. docs/howto/notify.md has the same table for people. What happens again within an hour is gathered by queue.py.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import NamedTuple
 from processsupervisor.kernel.clock import wall
 
 Event = dict[str, object]
-_TOLD_OTHERWISE = frozenset({"crash-loop", "budget", "dependency"})
-"""Reasons of FAILED that are alerts of their own, or only a matter of time."""
+_OF_THEIR_OWN = frozenset({"crash-loop", "budget"})
+"""Reasons of FAILED that are causes; a bot comes to them again at each try, and is told once until it is well."""
+_OF_EXIT = {"oom": "killed because its memory was used up", "hang": "it hung", "disk": "ended because the disk is full"}
 _MOST_PSVD = 3
 _WITHIN_S = 600.0
 
@@ -69,6 +71,7 @@ class Causes:
     def __init__(self, unhealthy_only: Collection[str]) -> None:
         self._unhealthy_only = unhealthy_only
         self._messages: dict[str, str] = {}
+        self._alerts: dict[tuple[str, str], str] = {}
         self._psvds: list[float] = []
         self._failed: set[str] | None = None  # since the fleet was started; None: that was before this notifier
 
@@ -83,9 +86,7 @@ class Causes:
             case "exit":
                 return self._of_exit(bot, str(event.get("reason")), message, when)
             case "alert":
-                return _of_alert(bot, str(event.get("what")), message, when, is_over=bool(event.get("is_over")))
-            case "hang":
-                return News((Notice("hang", bot, message, when, Until.UP),))
+                return self._of_alert(bot, event, message, when)
             case "health":
                 return self._of_health(bot, event, message, when)
             case "task" if event.get("state") == "ended" and event.get("reason") == "clean":
@@ -100,8 +101,11 @@ class Causes:
             return News(turn=Turn.ROSE)
         if to in ("STOPPED", "TERMINATED"):
             return News(turn=Turn.RESTS)
-        if to != "FAILED" or reason in _TOLD_OTHERWISE:
+        if to != "FAILED" or reason == "dependency":
             return News(turn=Turn.FELL)
+        if reason in _OF_THEIR_OWN:
+            words = self._alerts.pop((bot, reason), "") or reason
+            return News((Notice(reason, bot, words, when, Until.UP, is_restated=True),), Turn.FELL)
         # A psvd that takes over brings a bot that rests from INITIALIZING to where it was, without an exit before it.
         is_restated = event.get("from") == "INITIALIZING" and bot not in self._messages and (self._failed is None or bot in self._failed)
         if self._failed is not None:
@@ -112,11 +116,16 @@ class Causes:
 
     def _of_exit(self, bot: str, reason: str, message: str, when: float) -> News:
         self._messages[bot] = message
-        if reason == "oom":
-            return News((Notice("oom", bot, message or "killed because its memory was used up", when, Until.UP),))
-        if reason == "disk":
-            return News((Notice("disk", bot, message or "ended because the disk is full", when, Until.UP),))
-        return NOTHING
+        return News((Notice(reason, bot, message or _OF_EXIT[reason], when, Until.UP),)) if reason in _OF_EXIT else NOTHING
+
+    def _of_alert(self, bot: str, event: Event, message: str, when: float) -> News:
+        what = str(event.get("what"))
+        if what != "psv.db":
+            self._alerts[bot, what] = message
+            return NOTHING
+        if event.get("is_over"):
+            return News(over=Until.DATABASE)
+        return News((Notice("disk", "", message, when, Until.DATABASE, is_restated=True),))
 
     def _of_health(self, bot: str, event: Event, message: str, when: float) -> News:
         if event.get("health") == "healthy":
@@ -138,14 +147,3 @@ class Causes:
             return NOTHING
         self._psvds.clear()
         return News((Notice("psvd", "", f"psvd was replaced {_MOST_PSVD} times within {_WITHIN_S / 60:g} minutes", when, None),))
-
-
-def _of_alert(bot: str, what: str, message: str, when: float, *, is_over: bool) -> News:
-    match what:
-        case "crash-loop" | "budget":
-            return News((Notice(what, bot, message, when, Until.UP),))
-        case "psv.db" if is_over:
-            return News(over=Until.DATABASE)
-        case "psv.db":
-            return News((Notice("disk", "", message, when, Until.DATABASE, is_restated=True),))
-    return NOTHING

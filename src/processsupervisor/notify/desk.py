@@ -122,11 +122,6 @@ class Desk:
 
         return self._queue.change(act)
 
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether nothing waits."""
-        return self._queue.is_idle
-
     def _compose(self, cause: str, gathered: list[Gathered]) -> Message:
         return compose(self._fleet, self._host, cause, gathered)
 

@@ -18,10 +18,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "hang": ("{bot} hung and is replaced", "{count} bots hung and are replaced"),
     "oom": ("{bot} used up its memory", "{count} bots used up their memory"),
     "deaf": ("{bot} is cut off from its network", "{count} bots are cut off from their network"),
-    "disk": ("disk: {bot}", "disk: {count} bots"),
+    "disk": ("disk trouble: {bot}", "disk trouble: {count} bots"),
     "budget": ("{bot} has used up its logins", "{count} bots have used up their logins"),
     "recovered": ("{bot} has recovered", "{count} have recovered"),
-    "psvd": ("psvd is away", "psvd is away"),
+    "psvd": ("psvd is away, or keeps ending", "psvd is away, or keeps ending"),
     "keeper": ("the keeper is away", "the keeper is away"),
     "test": ("this is a test", "this is a test"),
 }
@@ -68,7 +68,7 @@ def compose(fleet: str, host: str, cause: str, gathered: Sequence[Gathered]) -> 
         {"bot": g.bot, "count": g.times, "text": redact(g.text), "first_at": g.first_at, "last_at": g.last_at} for g in gathered
     ]
     one, many = _WORDS[cause]
-    words = one.format(bot=about[0]["bot"] or "psv") if len(about) == 1 else many.format(count=len(about))
+    words = one.format(bot=about[0]["bot"] or fleet) if len(about) == 1 else many.format(count=len(about))
     title = f"[{fleet}] {words}"
     lines = [_line(entry) for entry in about[:_MOST_BOTS]]
     if len(about) > _MOST_BOTS:

@@ -81,7 +81,8 @@ class Notifier:
         if self._presence.fileno() >= 0:
             self._selector.register(self._presence, selectors.EVENT_READ)
         while not self._is_stopped:
-            self._turn(self._idle_s if self._desk.is_idle and not self._couriers.keys else _BUSY_S)
+            due_s = self._queue.next_due_s()
+            self._turn(self._idle_s if due_s is None else max(_BUSY_S, min(due_s, self._idle_s)))
         deadline = mono() + _LAST_WORDS_S
         while self._couriers.keys and mono() < deadline:
             self._listen(0.1)

@@ -173,6 +173,16 @@ class Queue:
         query = "SELECT EXISTS (SELECT 1 FROM message) OR EXISTS (SELECT 1 FROM gathered WHERE count > 0) OR EXISTS (SELECT 1 FROM trouble)"
         return not self._db.execute(query).fetchone()[0]
 
+    def next_due_s(self) -> float | None:
+        """Return in how many seconds something is to be made, sent or looked at; None: nothing waits. Negative: it is under way."""
+        row = self._db.execute(
+            "SELECT min(due) FROM (SELECT due FROM message UNION ALL SELECT due FROM gathered g WHERE count > 0 AND NOT EXISTS"
+            " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause)"
+            " UNION ALL SELECT ? + 0.5 FROM trouble WHERE up IS NOT NULL)",
+            (self._now(),),
+        ).fetchone()
+        return None if row[0] is None else float(row[0]) - self._now()
+
     # -- what lasts; troubles.py says what it means
 
     def rows(self, query: str, values: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
