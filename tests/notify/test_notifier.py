@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 from typing import Any
 
@@ -56,6 +58,26 @@ def notifier(fleet: LiveFleet) -> int:
 def fail(fleet: LiveFleet, bot: str) -> None:
     fleet.call("bot.start", names=[bot], wait=False, timeout_s=1.0)
     fleet.until(bot, state="FAILED")
+
+
+class Absence:
+    """psvd is killed and cannot come back: its lock is held by somebody else."""
+
+    def __init__(self, fleet: LiveFleet) -> None:
+        self._descriptor = os.open(fleet.paths.role_lock("psvd"), os.O_RDWR)
+        waiting = threading.Thread(target=fcntl.flock, args=(self._descriptor, fcntl.LOCK_EX))
+        waiting.start()
+        eventually(lambda: _waits_for_lock(os.getpid()), "the test stands in line for the lock of psvd")
+        fleet.kill_role("psvd")
+        waiting.join()
+
+    def end(self) -> None:
+        os.close(self._descriptor)
+
+
+def _waits_for_lock(pid: int) -> bool:
+    with open("/proc/locks") as file:
+        return any("->" in line and f" {pid} " in line for line in file)
 
 
 def test_a_fleet_without_a_channel_has_no_notifier(fleet: LiveFleet) -> None:
@@ -166,17 +188,18 @@ def test_what_was_not_sent_survives_the_fleet(fleet: LiveFleet, receiver: Receiv
 
 
 def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiver) -> None:
-    """The keeper lives and cannot bring psvd up: the notifier misses it, says so once, and says when it is back."""
+    """The keeper lives and cannot bring psvd up: the notifier misses it, says so once, killed itself or not, and says when it is back."""
     begin(fleet, receiver, 'away = "1s"\non = []')
-    applied = fleet.paths.applied.read_bytes()
-    fleet.paths.applied.write_bytes(b"{")
-    fleet.kill_role("psvd")
+    pid = notifier(fleet)
+    absence = Absence(fleet)
+    os.kill(pid, signal.SIGKILL)
     (away,) = receiver.until("psvd")
     assert "psvd has given no answer" in away["text"] and "nothing is supervised" in away["text"]
-    fleet.paths.applied.write_bytes(applied)
+    absence.end()
     (back,) = receiver.until("recovered")
     assert "psvd is over after" in back["text"]
     assert len(receiver.messages("psvd")) == 1
+    eventually(lambda: fleet.answers() and fleet.role_pid("notify") == notifier(fleet), "psvd knows the notifier that the keeper has started")
 
 
 def test_a_keeper_that_is_gone_is_told(fleet: LiveFleet, receiver: Receiver) -> None:
@@ -201,12 +224,10 @@ def test_the_dead_mans_switch(fleet: LiveFleet, receiver: Receiver) -> None:
     fleet.write("a.good", "")
     fleet.call("bot.start", names=["a"], wait=True, timeout_s=20.0)
     _beats(receiver, 1)
-    applied = fleet.paths.applied.read_bytes()
-    fleet.paths.applied.write_bytes(b"{")
-    fleet.kill_role("psvd")
+    absence = Absence(fleet)
     receiver.until("psvd")
     _silence(receiver)
-    fleet.paths.applied.write_bytes(applied)
+    absence.end()
     _beats(receiver, 1)
 
 
