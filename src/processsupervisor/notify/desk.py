@@ -7,10 +7,11 @@ import socket
 from collections.abc import Callable, Sequence
 
 from processsupervisor.config.spec import NotifySpec
+from processsupervisor.kernel.clock import wall
 from processsupervisor.notify.causes import Causes, Event, News, Notice, Until
 from processsupervisor.notify.job import Result
 from processsupervisor.notify.message import Gathered, Message, compose
-from processsupervisor.notify.queue import Queue, Waiting
+from processsupervisor.notify.queue import KEEP_S, Queue, Waiting
 from processsupervisor.notify.troubles import Recovery, Troubles
 from processsupervisor.observe.logging import log
 
@@ -63,7 +64,8 @@ class Desk:
 
     def _note(self, bot: str, news: News) -> None:
         for notice in news.notices:
-            if notice.is_restated and self._troubles.has(notice):
+            is_stale = wall() - notice.at > KEEP_S  # of before the channels were taken out of fleet.toml, and put in again
+            if is_stale or (notice.is_restated and self._troubles.has(notice)):
                 continue
             self._tell(notice, lambda channel, cause=notice.cause: cause in ALWAYS or cause in channel["on"])  # type: ignore[misc]
             self._troubles.open(notice)
