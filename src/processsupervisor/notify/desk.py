@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from processsupervisor.config.spec import NotifySpec
 from processsupervisor.kernel.clock import wall
@@ -67,32 +67,30 @@ class Desk:
             is_stale = wall() - notice.at > KEEP_S  # of before the channels were taken out of fleet.toml, and put in again
             if is_stale or (notice.is_restated and self._troubles.has(notice)):
                 continue
-            self._tell(notice, lambda channel, cause=notice.cause: cause in ALWAYS or cause in channel["on"])  # type: ignore[misc]
+            self._tell(notice, frozenset({notice.cause}))
             self._troubles.open(notice)
         if news.turn is not None:
             self._recover(self._troubles.turn(bot, news.turn))
         if news.over is not None:
             self._recover(self._troubles.over(bot, news.over))
 
-    def _tell(self, notice: Notice, concerns: Callable[[NotifySpec], bool]) -> None:
-        for channel in self.channels.values():
-            if concerns(channel):
-                self._queue.add(channel["name"], notice, channel["repeat_s"])
+    def _tell(self, notice: Notice, causes: frozenset[str], only: Sequence[str] | None = None) -> None:
+        """Gather a notice for the channels that are told of one of `causes`; with `only` for no others than these."""
+        for name, channel in self.channels.items():
+            wanted = frozenset(channel["on"])
+            is_wanted = bool(causes & wanted) and (notice.cause != "recovered" or "recovered" in wanted)
+            if (is_wanted or causes & ALWAYS) and (only is None or name in only):
+                self._queue.add(name, notice, channel["repeat_s"])
 
     def _recover(self, recoveries: Sequence[Recovery]) -> None:
         for notice, causes in recoveries:
+            self._tell(notice, causes)
 
-            def concerns(channel: NotifySpec, causes: frozenset[str] = causes) -> bool:
-                return bool(causes & ALWAYS) or ("recovered" in channel["on"] and bool(causes & set(channel["on"])))
-
-            self._tell(notice, concerns)
-
-    def begins(self, notice: Notice, channels: Sequence[str] | None = None) -> None:
-        """Tell of something that the notifier has seen itself and that lasts; with `channels` only those."""
+    def begins(self, notice: Notice, only: Sequence[str] | None = None) -> None:
+        """Tell of something that the notifier has seen itself and that lasts."""
 
         def act() -> None:
-            self._tell(notice, lambda channel: (notice.cause in ALWAYS or notice.cause in channel["on"])
-                       and (channels is None or channel["name"] in channels))  # fmt: skip
+            self._tell(notice, frozenset({notice.cause}), only)
             self._troubles.open(notice)
 
         self._queue.change(act)
