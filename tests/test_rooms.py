@@ -121,6 +121,13 @@ def test_keeper_and_logd_load_the_standard_library_only(module: str) -> None:
     assert not {"asyncio", "sqlite3", "ssl", "http", "email"} & {name.partition(".")[0] for name in loaded}
 
 
+def test_the_notifier_loads_the_standard_library_only() -> None:
+    """It waits for weeks; what it needs to send is loaded by a process that ends afterwards."""
+    loaded = loaded_after("import processsupervisor.notify.main")
+    assert libraries_in(loaded) == set()
+    assert not {"asyncio", "ssl", "http", "email", "smtplib"} & {name.partition(".")[0] for name in loaded}
+
+
 def test_psvd_loads_neither_pydantic_nor_the_command_line() -> None:
     """psvd reads what config/ resolved; checking is done before it starts."""
     loaded = libraries_in(loaded_after("import processsupervisor.app.psvd"))

@@ -11,6 +11,7 @@ import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.ipc.client import ControlClient
+from processsupervisor.notify.causes import Causes
 
 SERVER = """
     import http.server, os, socketserver
@@ -262,6 +263,9 @@ def test_connected_is_a_proof_that_is_young_enough(fleet: LiveFleet) -> None:
     fleet.write("outage", "")
     found = fleet.until("a", health="unhealthy", connected=False)
     assert "the last proof from its network is" in found["health_message"] and found["connected_age_s"] >= 6.0
+    with ControlClient(fleet.paths) as client:
+        events = list(client.stream("fleet.events", {"limit": 100}))
+    assert [n.cause for event in events for n in Causes(()).of(event).notices] == ["deaf"]
     fleet.kill_role("psvd")
     eventually(fleet.answers, "a new psvd")
     assert fleet.until("a", connected=False)["connected_age_s"] >= 6.0  # the bot tells it how old its last proof is

@@ -12,7 +12,7 @@ import pytest
 
 from processsupervisor.config.load import load_fleet
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.supervisor import webrole
+from processsupervisor.supervisor import ownrole
 from processsupervisor.supervisor.webrole import WebRole
 
 
@@ -41,7 +41,7 @@ async def test_without_a_descriptor_the_page_comes_later(tmp_path: Path, monkeyp
         if calls == 1:
             raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(webrole, "end_holder", refuse_once)
+    monkeypatch.setattr(ownrole, "end_holder", refuse_once)
     web = WebRole(FleetPaths(tmp_path), _Keeper(), loaded.applied["web"])
     web.start()
     async with asyncio.timeout(10):

@@ -69,6 +69,16 @@ def check_web(paths: FleetPaths) -> None:
     compose(paths, Applied(paths).listen(), Streams())
 
 
+def check_notify(paths: FleetPaths) -> None:
+    """Read settings and open a queue as the notifier does; the sending process loads what it needs."""
+    from processsupervisor.notify.queue import Queue
+
+    read_applied(paths)
+    Queue(paths.data / "notify.db").close()
+    for module in ("notifier", "http", "mail", "program"):
+        importlib.import_module(f"processsupervisor.notify.{module}")
+
+
 def check_zygote(paths: FleetPaths) -> None:
     """Load what a zygote and a native bot run."""
     for module in ("zygote.main", "zygote.child", "bot.runner", "bot.api"):
@@ -80,6 +90,7 @@ _CHECKS: dict[str, Callable[[FleetPaths], None]] = {
     "psvd": check_psvd,
     "logd": check_logd,
     "web": check_web,
+    "notify": check_notify,
     "zygote": check_zygote,
 }
 

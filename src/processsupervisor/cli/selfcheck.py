@@ -17,7 +17,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 
 MODULE = "processsupervisor.app.selfcheck"
-ROLES = ("keeper", "psvd", "logd", "web", "zygote")
+ROLES = ("keeper", "psvd", "logd", "web", "notify", "zygote")
 WITHIN_S = 60.0
 """Nothing waits for a check but a person: the limit is for one that hangs, not for a machine that is busy."""
 _OF_A_BOT = ("record", "lock", "spec.json")

@@ -23,6 +23,7 @@ GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
     "task": "Work on tasks: bots that run when their time comes",
     "service": "Have the machine start the fleet at boot",
+    "notify": "Work on the channels that are told of trouble",
 }
 
 LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}

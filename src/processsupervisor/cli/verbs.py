@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "bot.rename": "edits:rename",
     "bot.rm": "edits:rm",
     "bot.purge": "edits:purge",
+    "notify.test": "notify:test",
     "task.list": "tasks:list_tasks",
     "task.run": "tasks:run",
     "task.history": "tasks:history",

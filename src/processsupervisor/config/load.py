@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from processsupervisor.config.logins import default_budget
+from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of
 from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
@@ -22,7 +23,7 @@ from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, Contr
 from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
-from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec
+from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec, NotifySpec
 from processsupervisor.config.taskrules import zone_warnings
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
@@ -79,6 +80,7 @@ class _Check:
         scope = self._section("global", ScopeTable, raw)
         types = self._types(raw.get("types", {}))
         specs = self._bots(raw.get("bots", {}), scope, types)
+        channels = self._channels(raw.get("notify", {}))
         if fleet is None or web is None or control is None:
             return self._outcome(None)
         web_settings = web_spec(web, is_written="web" in raw)
@@ -90,6 +92,7 @@ class _Check:
                 "fleet": fleet_spec(fleet, control),
                 "web": web_settings,
                 "bots": list(specs.values()),
+                "notify": channels,
                 "problems": [],
                 "source_digest": self.source.digest,
             }
@@ -155,6 +158,21 @@ class _Check:
             for finding in findings:
                 self._report(finding, finding.path)
         return types
+
+    def _channels(self, raw: Any) -> list[NotifySpec]:
+        channels = []
+        for name, values in self._named_tables(raw, "notify").items():
+            at: KeyPath = ("notify", name)
+            if not _NAME.fullmatch(name):
+                self._report(Finding((), "notify-name", f"found the name {quoted(name)} of a channel, expected {_NAME_WORDS}"), at)
+            table, findings = read_table(NotifyTable, values, at)
+            if table is not None:
+                findings = list(check_channel(table, at))
+                channels.append(channel_spec(name, table, self.paths.folder))
+                findings = findings or list(outside_of(channels[-1], at))
+            for finding in findings:
+                self._report(finding, finding.path)
+        return channels
 
     def _bots(self, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None]) -> dict[str, BotSpec]:
         site = Site(self.paths.folder)

@@ -16,7 +16,8 @@ from processsupervisor.config.spec import ProblemSpec
 
 KeyPath = tuple[str | int, ...]
 Severity = Literal["fatal", "bot", "warning"]
-_SECRET_TABLES = frozenset({"env", "options"})
+_SECRET_TABLES = frozenset({"env", "options", "url", "heartbeat", "url_env", "token_env", "user_env", "password_env"})
+"""The address of a webhook is a secret, and so is what somebody puts in place of the name of a variable."""
 
 
 @dataclass(frozen=True, slots=True)

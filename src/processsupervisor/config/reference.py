@@ -13,6 +13,7 @@ from typing import Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from processsupervisor.config.notices import NotifyTable
 from processsupervisor.config.schema import (
     BotTable,
     ControlTable,
@@ -132,6 +133,11 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
         'Each is a command as a list (`["./notify.sh"]`) or a table; see [hooks](../howto/hooks.md).',
     ),
     ("hooks.*", HookTable, ""),
+    (
+        "[notify.NAME]",
+        NotifyTable,
+        "A channel that is told of trouble; any number of them. Each kind has keys of its own: [Be told of trouble](../howto/notify.md).",
+    ),
 )
 
 _ENV_FILE = """

@@ -303,4 +303,4 @@ class BotTable(ScopeTable):
 
 
 SECTIONS: dict[str, type[Table]] = {"fleet": FleetTable, "web": WebTable, "control": ControlTable, "global": ScopeTable}
-TOP_LEVEL = ("fleet", "global", "types", "bots", "web", "control")
+TOP_LEVEL = ("fleet", "global", "types", "bots", "web", "control", "notify")

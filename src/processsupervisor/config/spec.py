@@ -6,7 +6,7 @@ seconds, sizes bytes, paths absolute.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 APPLIED_VERSION = 1
 
@@ -202,6 +202,37 @@ class WebSpec(TypedDict):
     next_free: bool
 
 
+NOTICE_WORDS = ("text", "title", "cause", "bot", "fleet", "host", "id")
+"""What a webhook's template may name."""
+
+
+class NotifySpec(TypedDict):
+    """One channel that is told of trouble: [notify.NAME]. What is not of its kind `to` is None or empty."""
+
+    name: str
+    to: Literal["webhook", "telegram", "email", "command"]
+    on: list[str]
+    url: str | None
+    url_env: str | None
+    template: str | None
+    token_env: str | None
+    chat: str | None
+    api: str
+    server: str | None
+    sender: str | None
+    address: list[str]
+    tls: Literal["starttls", "tls", "none"]
+    user_env: str | None
+    password_env: str | None
+    command: list[str] | None
+    env_files: list[str]
+    timeout_s: float
+    away_s: float
+    heartbeat: str | None
+    heartbeat_every_s: float
+    repeat_s: float
+
+
 class ProblemSpec(TypedDict):
     """One problem of a configuration as `psv check --json` prints it."""
 
@@ -214,11 +245,15 @@ class ProblemSpec(TypedDict):
 
 
 class Applied(TypedDict):
-    """The content of .psv/data/fleet.json; `source_digest` is the SHA-256 of the fleet.toml it came from."""
+    """The content of .psv/data/fleet.json; `source_digest` is the SHA-256 of the fleet.toml it came from.
+
+    `notify` is not there in what an older psv applied.
+    """
 
     version: int
     fleet: FleetSpec
     web: WebSpec
     bots: list[BotSpec]
+    notify: NotRequired[list[NotifySpec]]
     problems: list[ProblemSpec]
     source_digest: str

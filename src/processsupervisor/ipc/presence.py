@@ -1,19 +1,39 @@
-"""A process of our own shows the keeper that it lives: hello once, then a pong for every ping.
+"""A process of our own shows who it is and that it lives: a signed lock for life, hello to the keeper, a pong for every ping.
 
-For the roles that want nothing else of the keeper (web, zygotes). Without a keeper there is no presence, and nothing is
+For the roles that want nothing else of the keeper (web, notify, zygotes). Without a keeper there is no presence, and nothing is
 tried again: psvd replaces these processes when a new keeper comes. Standard library only.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import time
 
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.ipc.lines import LineSocket
-from processsupervisor.kernel.errors import ProtocolError
+from processsupervisor.kernel.errors import LockHeld, ProtocolError
+from processsupervisor.kernel.files import hold_role_lock
+from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
 from processsupervisor.version import PROTOCOL
+
+_LOCK_WAIT_S = 3.0
+"""A predecessor that was asked to end is gone within a few seconds."""
+
+
+def take_role_lock(paths: FleetPaths, role: str) -> int:
+    """Take the lock of `role` for life and return its descriptor; raises LockHeld when somebody else goes on holding it."""
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    identity = Identity.of(os.getpid())  # so that whoever must end a process that nobody talks to any more knows it for certain
+    while True:
+        try:
+            return hold_role_lock(paths.role_lock(role), json.dumps(identity.to_json() if identity else {}))
+        except LockHeld:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 class Presence:

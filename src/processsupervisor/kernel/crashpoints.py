@@ -79,7 +79,7 @@ class CrashPoint(StrEnum):
     PSVD_ZYGOTE_SPAWNED = "psvd-zygote-spawned"  # the keeper has started it
     PSVD_BEFORE_RETIRE = "psvd-before-retire"  # a zygote is let go, not told
     PSVD_AFTER_RETIRE = "psvd-after-retire"  # it is told
-    PSVD_BEFORE_WEB = "psvd-before-web"  # the web process is to be started
+    PSVD_BEFORE_WEB = "psvd-before-web"  # the web process or the notifier is to be started
     PSVD_WEB_SPAWNED = "psvd-web-spawned"  # the keeper has started it
 
     # psvd takes the fleet down

@@ -33,6 +33,9 @@ _ERR_FILE_BYTES = 1 << 20
 
 KEPT = {"logd": "processsupervisor.process.logd", "psvd": "processsupervisor.app.psvd"}
 """The roles that the keeper itself keeps alive, and their modules."""
+_WITHOUT_PSVD = "notify"
+"""Started by psvd, and by the keeper again when it ends while psvd is away: it is the one to tell people of that."""
+_WITHOUT_PSVD_S = 1.0
 
 
 @dataclass(slots=True)
@@ -203,11 +206,15 @@ class Roles:
                         role.quick_deaths = 1
                     role.has_served = False
                     role.start_at_mono = now + _DELAYS_S[min(max(role.quick_deaths - 1, 0), len(_DELAYS_S) - 1)]
+                elif role.name == _WITHOUT_PSVD and self.by_name["psvd"].link is None:
+                    role.start_at_mono = mono() + _WITHOUT_PSVD_S
                 return role
         return None
 
     def due(self, now: float) -> list[Role]:
-        """Return the roles whose start is due."""
+        """Return the roles whose start is due. With psvd back, what the keeper was to start in its place is psvd's again."""
+        if _WITHOUT_PSVD in self.by_name and self.by_name["psvd"].link is not None:
+            self.by_name[_WITHOUT_PSVD].start_at_mono = None
         return [r for r in self.by_name.values() if r.start_at_mono is not None and r.start_at_mono <= now]
 
     def next_due(self) -> float | None:

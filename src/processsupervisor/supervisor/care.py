@@ -86,7 +86,8 @@ class Care:
     def _on_health(self, bot: str, health: Health, why: str) -> None:
         level = logging.INFO if health is Health.HEALTHY else logging.WARNING
         _log.log(level, "a bot's health has changed", extra={"bot": bot, "health": health, "why": why})
-        self._fleet.events.tell("health", bot=bot, health=health, message=why)
+        connected = self._fleet.handles[bot].condition.is_connected
+        self._fleet.events.tell("health", bot=bot, health=health, message=why, connected=connected)
 
     def _still_holds(self, handle: BotHandle, verdict: Verdict) -> bool:
         return (self._checkups if verdict.is_probed else self._hangs).still_holds(handle)

@@ -82,7 +82,8 @@ class Psvd:
         _log.info("psvd runs", extra={**self._fleet.adoption, "took_s": round(mono() - began, 3)})
         await self._start_wanted(reconcile)
         reach(CrashPoint.PSVD_WANTED_STARTED)
-        self._fleet.web.start()
+        for own in self._fleet.own_roles.values():
+            own.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(self._fleet.keeper.keep(self._on_keeper_back)),
@@ -108,7 +109,8 @@ class Psvd:
         welcome = self._fleet.keeper.welcome
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
-        self._fleet.web.know(self._fleet.role_facts.get("web"))
+        for role, own in self._fleet.own_roles.items():
+            own.know(self._fleet.role_facts.get(role))
 
     async def _listen(self) -> None:
         people, bots = self._fleet.keeper.listeners
@@ -128,7 +130,8 @@ class Psvd:
         self._take_welcome()
         if self._fleet.keeper.is_new:
             self._fleet.zygotes.retire_all()
-            self._fleet.web.replace(before.get("web"))
+            for role, own in self._fleet.own_roles.items():
+                own.replace(before.get(role))
             self._fleet.take_back_all()
         release_unused(self._fleet)
         reach(CrashPoint.PSVD_ROLES_REPLACED)

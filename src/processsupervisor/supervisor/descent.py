@@ -49,7 +49,8 @@ class Descent:
         fleet.is_going_down = True
         fleet.uptime.note_all(fleet.handles.values())
         fleet.keeper.tell("going-down", timeout_s=timeout_s, exit_status=exit_status)
-        fleet.web.close()
+        for own in fleet.own_roles.values():
+            own.close()
         fleet.zygotes.close()
         await fleet.is_adopted.wait()  # told by the keeper, it can come before this psvd knows what runs
         stopping = fleet.has_process()

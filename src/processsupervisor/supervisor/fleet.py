@@ -44,6 +44,7 @@ from processsupervisor.supervisor.hooks import HookRunner
 from processsupervisor.supervisor.keeperlink import KeeperLink
 from processsupervisor.supervisor.ledger import Ledger
 from processsupervisor.supervisor.line import Line
+from processsupervisor.supervisor.notifyrole import NotifyRole
 from processsupervisor.supervisor.recycling import Recycling
 from processsupervisor.supervisor.sampler import Sampler
 from processsupervisor.supervisor.slots import Slots
@@ -52,7 +53,6 @@ from processsupervisor.supervisor.strays import Strays
 from processsupervisor.supervisor.tasks import Tasks
 from processsupervisor.supervisor.unwinding import Unwinding
 from processsupervisor.supervisor.uptime import Uptime
-from processsupervisor.supervisor.webrole import ROLE as WEB
 from processsupervisor.supervisor.webrole import WebRole
 from processsupervisor.supervisor.zygotes import ZygotePool
 
@@ -78,6 +78,8 @@ class Fleet:
         self.events = Events()
         self.chronicle = Chronicle(self.store, self.events)
         self._ledger = Ledger(self.store, self.events)
+        self.notify = NotifyRole(paths, self.keeper, applied.get("notify", []), lambda: self.chronicle.begun)
+        self.own_roles = {role.role: role for role in (self.web, self.notify)}
         self.events.listen(lambda _event: self._plan_flush())
         self.uptime = Uptime(self.store, lambda: self.is_going_down)
         self.alerts = Alerts(self.events)
@@ -274,8 +276,6 @@ class Fleet:
                 self.role_facts[str(message["role"])] = message
             case "go-down":
                 self.on_go_down(float(message["timeout_s"]), int(message.get("exit_status", 0)))
-            case _:
-                pass
 
     def _present(self, message: dict[str, Any]) -> BotHandle | None:
         handle = self.handles.get(str(message.get("bot")))
@@ -285,8 +285,8 @@ class Fleet:
         role = str(message.get("role", ""))
         if role:
             self.role_facts.pop(role, None)
-            if role == WEB:
-                self.web.on_exit(int(message["status"]))
+            if role in self.own_roles:
+                self.own_roles[role].on_exit(int(message["status"]))
             elif role.startswith("zygote-"):
                 self.zygotes.forget(role)
             return
@@ -330,7 +330,7 @@ class Fleet:
         reach(CrashPoint.PSVD_AFTER_FLUSH)
         if (problem := self.store.problem) != self._told_problem:
             self._told_problem = problem
-            self.events.tell("alert", what="psv.db", message=problem or "psv.db is used again")
+            self.events.tell("alert", what="psv.db", message=problem or "psv.db is used again", is_over=not problem)
         if self.store.is_behind:
             self._plan_flush(SAVE_AGAIN_S)
 
@@ -340,7 +340,7 @@ class Fleet:
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""
-        for part in (self.web, self.breaker, self.slots, self.line, self.unwinding, self.hooks):
+        for part in (*self.own_roles.values(), self.breaker, self.slots, self.line, self.unwinding, self.hooks):
             part.close()
         for handle in self.handles.values():
             handle.close()

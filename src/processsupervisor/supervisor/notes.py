@@ -35,6 +35,7 @@ def _problems(fleet: Fleet) -> dict[str, str]:
     moved = fleet.moved_to()
     return {
         "web": fleet.web.problem,
+        "notify": fleet.notify.trouble(),
         "psv.db": fleet.store.problem,
         "starts": fleet.breaker.problem,
         "time zone": fleet.tasks.zone_problem(),

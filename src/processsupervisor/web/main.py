@@ -10,20 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
 import socket
 import sys
-import time
 from typing import cast
 
 from processsupervisor.ipc.client_async import AsyncControlClient
-from processsupervisor.ipc.presence import Presence
+from processsupervisor.ipc.presence import Presence, take_role_lock
 from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
-from processsupervisor.kernel.files import hold_role_lock
-from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.web.application import Api, build
@@ -40,8 +36,6 @@ from processsupervisor.web.sse import Streams
 
 EXIT_RETRY = 75
 EXIT_CONFIG = 78
-LOCK_WAIT_S = 3.0
-"""A predecessor that was asked to end is gone within a second."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     paths = FleetPaths(arguments[0])
     try:
-        lock = _take_lock(paths)
+        lock = take_role_lock(paths, "web")
         wanted = Applied(paths).listen()
         listener = open_listener(wanted, previous_port(paths))
     except ConfigError as err:
@@ -72,18 +66,6 @@ def main(argv: list[str] | None = None) -> int:
 def _fail(error: PsvError, status: int) -> int:
     print(f"web: {error}", file=sys.stderr)
     return status
-
-
-def _take_lock(paths: FleetPaths) -> int:
-    deadline = time.monotonic() + LOCK_WAIT_S
-    identity = Identity.of(os.getpid())  # so that whoever must end a process that nobody talks to any more knows it for certain
-    while True:
-        try:
-            return hold_role_lock(paths.role_lock("web"), json.dumps(identity.to_json() if identity else {}))
-        except LockHeld:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.05)
 
 
 async def _serve(paths: FleetPaths, wanted: Listen, listener: socket.socket) -> None:
