@@ -66,7 +66,10 @@ def _up(fleet: LiveFleet, names: str, code: Code | None = None, **env: str) -> d
         text += f"[bots.{name}]\ntype = \"t\"\n" + (f'env = {{ {variable} = "{value}" }}\n' if variable else "")
     fleet.configure(text)
     fleet.up(code=code)
-    return _details(fleet)
+    found = _details(fleet)
+    states = {name: (row["state"], row["reason"], row["last_exit"]) for name, row in found.items()}
+    assert all(row["state"] == "RUNNING" for row in found.values()), states
+    return found
 
 
 def _details(fleet: LiveFleet) -> dict[str, Event]:

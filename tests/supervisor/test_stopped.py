@@ -39,6 +39,25 @@ def _role_pids(fleet: LiveFleet) -> dict[str, int]:
     return {str(p["role"]).partition("-")[0]: int(p["pid"]) for p in fleet.call("fleet.status")["processes"]}
 
 
+def test_the_stopped_processes_of_a_dead_keeper_are_replaced_by_the_next_one(fleet: LiveFleet) -> None:
+    """They are no children of its own and never say hello; what a bot writes meanwhile waits, and not a line of it is lost."""
+    fleet.write("main.py", "import time\nfor n in range(10**9):\n    print(n, '.' * 90, flush=True)\n    time.sleep(0.01)\n")
+    fleet.configure('[bots.writer]\nscript = "main.py"\nready = { after = "0s" }\n')
+    fleet.up()
+    pid = fleet.until("writer", state="RUNNING")["pid"]
+    before = _role_pids(fleet)
+    for role in ("logd", "psvd"):
+        os.kill(before[role], signal.SIGSTOP)
+    fleet.kill_role("keeper")
+    fleet.up()
+    for role in ("logd", "psvd"):
+        eventually(lambda pid=before[role]: not Path(f"/proc/{pid}").exists(), f"{role} is killed")
+    eventually(lambda: fleet.output("writer").count("\n") > 1200, "all that waited, and what came after it")
+    numbers = [int(line.split()[0]) for line in fleet.output("writer").splitlines()]
+    assert numbers == list(range(len(numbers)))
+    assert fleet.bot("writer")["pid"] == pid
+
+
 def test_every_own_process_that_is_stopped_is_replaced(fleet: LiveFleet) -> None:
     """psvd, logd, web and the zygote at once: killed after the patience, made again; bots keep their pids, and can be started."""
     pids = _up(fleet, web=True)

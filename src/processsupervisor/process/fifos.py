@@ -1,9 +1,9 @@
 """The FIFOs through which every bot writes, held open by the keeper so that no reader's death breaks a bot.
 
 One pair a generation, 16 KiB each. The keeper holds both ends (O_RDWR) from before the fork until logd confirms that the
-pair is drained after the bot's exit. While logd is away for longer than DROP_AFTER_S the oldest bytes of a full FIFO are
-dropped and counted, so that bots go on; logd writes the gap when it is back. The count is in a file beside the pair, for the
-next keeper. Standard library only.
+pair is drained after the bot's exit. While there is no logd for longer than DROP_AFTER_S the oldest bytes of a full FIFO are
+dropped and counted, so that bots go on; the next logd writes the gap. The count is in a file beside the pair, for the next
+keeper. A logd that is there but stopped reads on without hearing of a gap: bots wait for it, or for its end. Standard library only.
 """
 
 from __future__ import annotations

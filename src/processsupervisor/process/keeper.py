@@ -147,6 +147,8 @@ class Keeper:
         now, roles = mono(), self._held.roles
         for role in roles.due(now):
             roles.spawn(role)
+            if role.name == "logd" and role.held_since is not None:
+                self._held.logd_away_since = now  # it is there, and reads what waits before it would hear of a gap
             self._dialogue.tell("psvd", {"op": "spawned", **role.facts()})
             if self._upgrade is not None and role.start_at_mono is None:
                 self._upgrade.on_spawned(role)

@@ -1,8 +1,9 @@
 """The keeper's own children that are not bots: psvd and logd kept alive, zygotes and web started when psvd asks.
 
 Each runs in a session of its own with its stderr in logs/psv/ROLE.err. A role that dies at once is started again with a
-growing delay, never in a tight loop. Every role that said hello and then gives no pong for WEDGED_AFTER_S is killed by pidfd;
-kept ones are replaced here, the others when psvd, which is told, wants them. Standard library only.
+growing delay, never in a tight loop. Every role that said hello and then gives no pong for WEDGED_AFTER_S is killed by pidfd, and so is
+the psvd or logd of an earlier keeper that does not say hello to this one. Kept ones are replaced here, the others when psvd, which
+is told, wants them. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from processsupervisor.ipc.lines import LineSocket
@@ -56,6 +58,8 @@ class Role:
     pong_mono: float = 0.0
     code: str = ""
     """Which copy of the package it runs, as it says itself."""
+    held_since: float | None = None
+    """Since when, monotonic, its start waits for the process that has its lock: one of an earlier keeper's."""
 
     def facts(self) -> dict[str, object]:
         """Return `{role, pid, start_ticks, generation}` for psvd."""
@@ -70,7 +74,7 @@ class Role:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the link, for the keeper that this one becomes."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("identity", "link")}
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("identity", "link", "held_since")}
         return facts | {"identity": self.identity.to_json() if self.identity is not None else None}
 
     @classmethod
@@ -118,8 +122,10 @@ class Roles:
         except OSError:
             is_held = True  # no descriptor to look with: try again
         if is_held:
+            role.held_since = role.held_since or mono()
             role.start_at_mono = mono() + _LOCK_HELD_S
             return
+        role.held_since = None
         reach(CrashPoint.KEEPER_BEFORE_SPAWN)
         try:
             pid = fork_with_signals_blocked()
@@ -181,7 +187,7 @@ class Roles:
             role.identity = Identity.of(pid)
             role.generation += 1
             role.started_mono = mono()
-        role.start_at_mono = None
+        role.start_at_mono = role.held_since = None
 
     def revive(self, role: Role) -> None:
         """Plan a start of a kept role whose link broke: no SIGCHLD tells of a process that an earlier keeper started.
@@ -228,19 +234,43 @@ class Roles:
             # One that never said hello has longer: its first start may have to import from a cold disk.
             patience_s = WEDGED_AFTER_S if role.link is not None else WEDGED_AFTER_S * 3
             is_wedged = (role.is_kept or role.link is not None) and now - role.pong_mono > patience_s
-            if is_wedged and send_signal(role.identity, signal.SIGKILL):
+            if role.held_since is not None:
+                is_killed = now - role.held_since > WEDGED_AFTER_S and send_signal(self._holder(role), signal.SIGKILL)
+            else:
+                is_killed = is_wedged and send_signal(role.identity, signal.SIGKILL)
+            if is_killed:
                 killed.append(role.name)
         return killed
+
+    def _holder(self, role: Role) -> Identity | None:
+        """Return the process that wrote itself into a role's lock, if it has that file open still."""
+        path = self.paths.role_lock(role.name)
+        try:
+            identity = Identity.of(_pid_in(path.read_text()))
+            return identity if identity is not None and _has_open(identity.pid, path) else None
+        except (OSError, PsvError):
+            return None
 
     def forgive(self, now: float) -> None:
         """Give every role its patience anew: the keeper itself was stopped, so nobody could have answered it."""
         for role in self.by_name.values():
             role.pong_mono = now
+            role.held_since = now if role.held_since is not None else None
 
 
 def _family(name: str) -> str:
     """Return a role's name without the epoch that zygotes have."""
     return name.rpartition("-")[0] if name.startswith("zygote-") else name
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Tell whether a process has a file open; raises OSError when that cannot be seen."""
+    wanted = path.stat()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{name}"), wanted):
+                return True
+    return False
 
 
 def _pid_in(note: str) -> int:
