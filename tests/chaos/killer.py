@@ -11,11 +11,11 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from tests.chaos.fleet import ChaosFleet
+from tests.chaos.fleet import ChaosFleet, is_alive
 
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal
 
@@ -90,6 +90,13 @@ def _away_s(rng: random.Random) -> float:
     return rng.uniform(0.2, 2.0) if kind < 0.95 else rng.uniform(3.0, 6.0)
 
 
+def await_deaths(killed: Sequence[Identity], within_s: float = 10.0) -> None:
+    """Wait until the killed have ended: on a busy machine one that has not been on a core since still looks as if nothing had happened."""
+    deadline = time.monotonic() + within_s
+    while any(is_alive(identity) for identity in killed) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 class Killer:
     """Carries out the acts of one round after the other on a fleet."""
 
@@ -114,6 +121,7 @@ class Killer:
             at_s, _, what = heapq.heappop(due)
             time.sleep(max(0.0, began + at_s - time.monotonic()))
             what()
+        await_deaths([h.identity for h in hits if h.act.kind == "kill" and h.identity is not None])
         return hits
 
     def _do(self, act: Act, hits: list[Hit], enter: Callable[[float, Callable[[], None]], None]) -> None:

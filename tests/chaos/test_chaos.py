@@ -68,8 +68,8 @@ def test_a_bot_that_ended_by_another_hand_is_a_violation(settled: tuple[ChaosFle
 def test_an_own_process_that_was_replaced_for_nothing_is_a_violation(settled: tuple[ChaosFleet, Sampler, Ledger]) -> None:
     """As one that the keeper took for wedged and was not."""
     fleet, _, ledger = settled
-    fleet.kill_role("logd")
-    eventually(lambda: fleet.role_process("logd"), "a new logd")
+    killed = fleet.kill_role("logd")
+    eventually(lambda: (found := fleet.role_process("logd")) is not None and found.pid != killed, "a new logd")
     assert ledger.settle(30.0) == []
     [text] = ledger.check([])
     assert text.startswith("logd was replaced")

@@ -178,7 +178,8 @@ class LiveFleet:
     def _role_holders(self) -> list[int]:
         """Return the pids of own processes that outlived their keeper: only their locks still show whose they are."""
         held = [lock.read_text() for lock in self.paths.run.glob("*.lock") if is_flocked(lock)]
-        return [int(json.loads(note)["pid"] if note.startswith("{") else note.split()[-1]) for note in held if note]
+        named = [str(json.loads(note)["pid"]) if note.startswith("{") else note.split()[-1] for note in held if note.strip()]
+        return [int(pid) for pid in named if pid.isdigit()]
 
 
 def spec_of(fleet: LiveFleet, bot: str) -> dict[str, Any]:

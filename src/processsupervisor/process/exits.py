@@ -21,6 +21,8 @@ from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_
 from processsupervisor.launch.context import failure_path
 
 TAIL_LINES = 20
+LastWords = tuple[str, dict[str, object] | None]
+"""Message and dump that an end by psv itself leaves for the record."""
 OF_POLICY = frozenset({Reason.ADMIN, Reason.MEMORY_POLICY, Reason.TIMEOUT, Reason.DEPENDENCY})
 """Reasons with which psv itself ends a process that may be well; such an end is asked for and fills no restart window."""
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
@@ -120,6 +122,16 @@ def uptime_of(facts: dict[str, Any], ended_at: float) -> float | None:
 def ended_because(override: Reason | None, notes: Sequence[str]) -> str:
     """Return why a policy of psv's own ended a process, as its handle noted it; empty when none did."""
     return notes[0] if override in OF_POLICY and notes else ""
+
+
+def conclude(record: ExitRecord, override: Reason | None, last_words: LastWords, notes: Sequence[str], *, is_asked: bool) -> None:
+    """Let a record say why psv itself ended the process: `override` with its message and dump, or that somebody asked."""
+    if override is not None:
+        record.reason = override
+        record.message, record.dump = last_words[0] or record.message, last_words[1]
+    elif is_asked and record.reason is not Reason.CONFLICT:
+        record.reason = Reason.ADMIN
+    record.message = ended_because(override, notes) or record.message
 
 
 def find_exception(lines: Sequence[str]) -> dict[str, object] | None:

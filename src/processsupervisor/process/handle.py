@@ -21,9 +21,10 @@ from processsupervisor.kernel.errors import LockHeld, SystemRefused, is_exhauste
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal, start_boottime
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
+from processsupervisor.launch.locks import living_holder
 from processsupervisor.process.chores import Chores
 from processsupervisor.process.condition import Condition
-from processsupervisor.process.exits import OF_POLICY, ExitRecord, ended_because, ready_boottime_of, record_of
+from processsupervisor.process.exits import OF_POLICY, ExitRecord, LastWords, conclude, ready_boottime_of, record_of
 from processsupervisor.process.hooks import delay_stop
 from processsupervisor.process.launcher import Launched
 from processsupervisor.process.lifecycle import Lifecycle, Transition
@@ -74,7 +75,7 @@ class BotHandle:
         self._reaper: int | None = None
         self._has_status = False
         self.override: Reason | None = None  # why psv itself ends the process, where that says more than its status
-        self._last_words: tuple[str, dict[str, object] | None] = "", None  # message and dump for the record of an override
+        self._last_words: LastWords = "", None  # for the record of an override
         self._killed_mono: float | None = None
         self._chores = Chores(self._on_step_failed)
         self._readiness = Readiness()
@@ -171,15 +172,19 @@ class BotHandle:
         self._alarm.judge(KILL_AGAIN_S, self._kill_until_gone)
         self.kill_now()
 
-    def on_status(self, status: int | None, at: float, generation: int | None = None) -> None:
+    def on_status(self, status: int | None, at: float) -> None:
         """Take the wait status of this generation's process: from the keeper, or None for what its pidfd still tells."""
-        if self._has_status or self.process is None or generation not in (None, self.generation):
+        if self._has_status or self.process is None:
             return
         self._has_status = True
         self._around.launcher.zygotes.look(self.via)  # it looks while the exit is noted here
-        status = self._watch.status() if status is None else status
+        record = record_of(self._around.paths, self.name, self.generation, self._watch.status() if status is None else status, at)
+        twin = living_holder(self._around.paths.bot_run(self.name) / "lock", self.generation) if record.reason is Reason.LOCK_HELD else None
+        if twin is not None:
+            # A zygote that died before it could say so had forked it. This process was the second of its generation: no exit of the bot.
+            return self._on_launched(Launched(twin, self.via, self.group, self.notes))
         self._close_process()
-        self._chores.begin(self._clear_away(record_of(self._around.paths, self.name, self.generation, status, at)))
+        self._chores.begin(self._clear_away(record))
 
     def adopt(self, identity: Identity, generation: int, facts: dict[str, Any]) -> None:
         """Take over a running process found by a new psvd; `facts` is the record of its last supervisor."""
@@ -278,8 +283,8 @@ class BotHandle:
 
     def _expect_status(self) -> None:
         """The process is gone. The keeper, if it is the one that reaps it, has a moment to say how."""
-        wait_s, generation = STATUS_PATIENCE_S if self._is_of_present_keeper() else 0.0, self.generation
-        Countdown(wait_s, lambda: self.on_status(None, wall(), generation))
+        wait_s, process = STATUS_PATIENCE_S if self._is_of_present_keeper() else 0.0, self.process
+        Countdown(wait_s, lambda: self.on_status(None, wall()) if self.process is process else None)
 
     def _is_of_present_keeper(self) -> bool:
         return self._around.keeper.pid is not None and self._around.keeper.pid == self._reaper
@@ -318,12 +323,7 @@ class BotHandle:
         self._finish(record)
 
     def _finish(self, record: ExitRecord) -> None:
-        if self.override is not None:
-            record.reason = self.override
-            record.message, record.dump = self._last_words[0] or record.message, self._last_words[1]
-        elif self.life.state in (State.STOPPING, State.RESTARTING) and record.reason is not Reason.CONFLICT:
-            record.reason = Reason.ADMIN
-        record.message = ended_because(self.override, self.notes) or record.message
+        conclude(record, self.override, self._last_words, self.notes, is_asked=self.life.state in (State.STOPPING, State.RESTARTING))
         self.process, self.link, self.condition = None, None, Condition()
         self.exited_at, self.last_exit, self.reason = record.at, record, record.reason
         self._alarm.clear()

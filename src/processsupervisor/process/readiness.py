@@ -106,7 +106,9 @@ class Readiness:
         return self._notify.address
 
     def watch(self, ready: ReadySpec, pid: int, on_ready: Callable[[], None], age_s: float = 0.0) -> None:
-        """Begin to probe the process `pid`, which has run for `age_s` unwatched, as the `ready` table of its spec says."""
+        """Begin to probe the process `pid`, which has run for `age_s` unwatched, as its `ready` table says; no other any more."""
+        if self._task is not None:
+            self._task.cancel()
         probe = self._probe(ready, pid, age_s)
         if probe is None:
             return
