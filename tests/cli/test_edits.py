@@ -16,7 +16,7 @@ from tests.cli.test_up import end, pid_of
 from tests.supervisor.live import eventually
 
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.supervisor.moves import drop_unfit, finish_moves, note_move
+from processsupervisor.supervisor.moves import drop_unfit, finish_moves, kept_of, note_move
 
 SLEEPS = "import time\nprint('here', flush=True)\ntime.sleep(3600)\n"
 
@@ -61,6 +61,9 @@ def test_add_writes_what_was_said(psv: Psv, scripts: Path) -> None:
         (["rm", "nobody"], 4, "no bot nobody"),
         (["purge", "nobody"], 4, "no bot nobody"),
         (["purge", "echo"], 5, "--yes"),
+        (["purge", "..", "--yes"], 4, "no bot .."),
+        (["purge", "../..", "--yes"], 4, "no bot ../.."),
+        (["purge", "", "--yes"], 4, "no bot"),
     ],
 )
 def test_what_would_not_be_valid_changes_nothing(psv: Psv, scripts: Path, args: list[str], status: int, said: str) -> None:
@@ -125,6 +128,48 @@ def test_what_cannot_be_moved_is_told_and_kept(folder: Path) -> None:
     assert "could not be moved" in finish_moves(paths, {"new"})["new"]
     assert (paths.data / "moves.json").exists()
     assert (paths.bot_data("new") / "bot.db").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../.."])
+def test_a_name_that_is_a_path_moves_and_deletes_nothing(folder: Path, name: str) -> None:
+    """Whoever asks, and whatever moves.json says: only what is under a bot's name is touched."""
+    paths = FleetPaths(folder)
+    for made in (paths.bot_data("other"), paths.bot_logs("other")):
+        made.mkdir(parents=True)
+        (made / "what").write_text("mine")
+    assert kept_of(paths, name) == []
+    note_move(paths, {"old": name, "new": None})
+    note_move(paths, {"old": "other", "new": f"{name}x/../.."})
+
+    assert finish_moves(paths, set()) == {}
+    assert (paths.bot_data("other") / "what").is_file() and (paths.bot_logs("other") / "what").is_file()
+
+
+def test_purge_follows_no_link(psv: Psv, scripts: Path, tmp_path: Path) -> None:
+    """A data folder that lies elsewhere, by a link, may be somebody else's too: nothing is deleted, in fleet.toml neither."""
+    elsewhere = tmp_path / "big"
+    elsewhere.mkdir()
+    (elsewhere / "bot.db").write_text("mine")
+    paths = FleetPaths(scripts)
+    paths.bot_data("echo").parent.mkdir(parents=True, exist_ok=True)
+    paths.bot_data("echo").symlink_to(elsewhere)
+    paths.bot_logs("echo").mkdir(parents=True)
+
+    done = psv("bot", "purge", "echo", "--yes")
+    assert (done.returncode, str(elsewhere) in done.stderr) == (5, True), done.stderr
+    assert (elsewhere / "bot.db").exists() and paths.bot_logs("echo").exists() and "[bots.echo]" in text(scripts)
+
+
+def test_a_purge_that_was_not_done_does_not_hit_a_later_bot(psv: Psv, scripts: Path) -> None:
+    """Noted and not carried out, it is dropped once fleet.toml has the bot again: `rm` keeps data."""
+    paths = FleetPaths(scripts)
+    paths.bot_data("echo").mkdir(parents=True)
+    (paths.bot_data("echo") / "bot.db").write_text("mine")
+    note_move(paths, {"old": "echo", "new": None})
+
+    assert psv("bot", "rm", "echo").returncode == 0
+    assert finish_moves(paths, set()) == {}
+    assert (paths.bot_data("echo") / "bot.db").exists()
 
 
 @pytest.fixture

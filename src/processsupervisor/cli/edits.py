@@ -70,6 +70,8 @@ def purge(session: Session, command: Command, *, name: str, yes: bool) -> int:
     is_in_file = name in _bots(session)
     if not kept and not is_in_file:
         raise NoSuchBot(f"there is no bot {name}, nor anything left of one", hint="see psv ls")
+    if linked := next((path for path in kept if path.is_symlink()), None):
+        raise Refused(f"{linked} is a link to {linked.readlink()}; psv deletes nothing there", hint="delete both by hand, then purge")
     listed = [f"{path} ({format_bytes(_size(path))})" for path in kept]
     what = ", ".join(([f"[bots.{name}] of fleet.toml"] if is_in_file else []) + listed)
     if not yes:
