@@ -135,6 +135,14 @@ def test_psvd_away_is_told_to_everybody(desk: Desk, clock: Clock) -> None:
     assert told(desk, clock) == [("all", "recovered"), ("hangs", "recovered"), ("silent", "recovered")]
 
 
+def test_words_that_are_no_text_stop_nothing(desk: Desk, clock: Clock) -> None:
+    """A file name with a stray byte in an exit's message: it is told, with a mark in its place, to the channel of every kind."""
+    happens(desk, {"kind": "exit", "reason": "exec-failed", "message": "no such file: caf\udce9"}, FAILED)
+    clock.now += 1.5
+    texts = {waiting.message["text"] for waiting in desk.due(set())}
+    assert len(texts) == 1 and "caf?" in texts.pop()
+
+
 def test_old_events_are_no_news(desk: Desk, clock: Clock) -> None:
     """A channel that comes back after a month is not told of that month."""
     happens(desk, FAILED | {"at": time.time() - 90000})

@@ -78,6 +78,7 @@ class Causes:
     def of(self, event: Event) -> News:
         """Return what an event means; most mean nothing."""
         bot, message = str(event.get("bot") or ""), str(event.get("message") or "")
+        message = message.encode("utf-8", "replace").decode()  # a name of a file may hold what neither the queue nor a mail takes
         at = event.get("at")
         when = float(at) if isinstance(at, (int, float)) else wall()
         match event.get("kind"):

@@ -24,12 +24,18 @@ GATHER_S = 1.0
 """What fails together is told together."""
 KEEP_S = 86400.0
 """A message that could not be sent for so long is given up."""
+_QUICK = 3
+"""So many messages of one cause go to a channel as they come; then each waits longer, up to `repeat`: bots that fail one after the
+other all day are a few messages an hour, and all of them are in these."""
+_HOLD_S, _HOLD_FACTOR = 60.0, 4.0
 _PROBE_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS gathered (
     channel TEXT, cause TEXT, bot TEXT, due REAL NOT NULL, told REAL, count INTEGER NOT NULL, first_at REAL NOT NULL,
     last_at REAL NOT NULL, text TEXT NOT NULL, PRIMARY KEY (channel, cause, bot));
+CREATE TABLE IF NOT EXISTS pace (
+    channel TEXT, cause TEXT, repeat_s REAL NOT NULL, made REAL, streak INTEGER NOT NULL, free REAL NOT NULL, PRIMARY KEY (channel, cause));
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY, channel TEXT NOT NULL, cause TEXT NOT NULL, body TEXT NOT NULL, born REAL NOT NULL, born_at REAL NOT NULL,
     due REAL NOT NULL, tries INTEGER NOT NULL);
@@ -113,14 +119,17 @@ class Queue:
             due = max(now + GATHER_S, float(row[1]) + repeat_s)
             update = f"UPDATE gathered SET last_at = ?, text = ?, first_at = ?, due = ?, count = 1 {one}"
             self._db.execute(update, (notice.at, notice.text, notice.at, due, *values[2:]))
+        pace = "INSERT INTO pace VALUES (?,?,?,NULL,0,0) ON CONFLICT (channel, cause) DO UPDATE SET repeat_s = excluded.repeat_s"
+        self._db.execute(pace, (channel, notice.cause, repeat_s))
 
     def make(self, compose: Callable[[str, list[Gathered]], Message]) -> int:
-        """Make messages of what is due, one for a channel and cause of which none waits; returns how many."""
+        """Make messages of what is due, one for a channel and cause of which none waits and none is too recent; returns how many."""
         now = self._now()
         ready = self._db.execute(
             "SELECT DISTINCT channel, cause FROM gathered g WHERE count > 0 AND due <= ? AND NOT EXISTS"
-            " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause)",
-            (now,),
+            " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause) AND NOT EXISTS"
+            " (SELECT 1 FROM pace p WHERE p.channel = g.channel AND p.cause = g.cause AND p.free > ?)",
+            (now, now),
         ).fetchall()
         for channel, cause in ready:
             where = "WHERE channel = ? AND cause = ? AND count > 0 AND due <= ?"
@@ -133,7 +142,19 @@ class Queue:
                 (message["id"], channel, cause, json.dumps(message), now, wall(), now),
             )
             self._db.execute(f"UPDATE gathered SET count = 0, told = ? {where}", (now, channel, cause, now))
+            self._hold(channel, cause)
         return len(ready)
+
+    def _hold(self, channel: str, cause: str) -> None:
+        """Note that a message was made, and from when on the next of its cause may be."""
+        now, one = self._now(), "WHERE channel = ? AND cause = ?"
+        row = self._db.execute(f"SELECT repeat_s, made, streak FROM pace {one}", (channel, cause)).fetchone()
+        if row is None:  # gathered before there was a pace
+            return
+        repeat_s, made, streak = float(row[0]), row[1], int(row[2])
+        streak = 1 if made is None or now - made >= repeat_s else streak + 1
+        hold_s = 0.0 if streak < _QUICK else min(repeat_s, _HOLD_S * _HOLD_FACTOR ** (streak - _QUICK))
+        self._db.execute(f"UPDATE pace SET made = ?, streak = ?, free = ? {one}", (now, streak, now + hold_s, channel, cause))
 
     # -- sending
 
@@ -160,6 +181,7 @@ class Queue:
         now = self._now()
         kept = ",".join("?" * len(channels))
         dropped = self._db.execute(f"DELETE FROM message WHERE born <= ? OR channel NOT IN ({kept})", (now - KEEP_S, *channels)).rowcount
+        self._db.execute(f"DELETE FROM pace WHERE channel NOT IN ({kept})", (*channels,))
         self._db.execute(f"DELETE FROM gathered WHERE channel NOT IN ({kept}) OR (count = 0 AND told < ?)", (*channels, now - repeat_s))
         return dropped
 
@@ -176,7 +198,8 @@ class Queue:
     def next_due_s(self) -> float | None:
         """Return in how many seconds something is to be made, sent or looked at; None: nothing waits. Negative: it is under way."""
         row = self._db.execute(
-            "SELECT min(due) FROM (SELECT due FROM message UNION ALL SELECT due FROM gathered g WHERE count > 0 AND NOT EXISTS"
+            "SELECT min(due) FROM (SELECT due FROM message UNION ALL SELECT max(due, coalesce((SELECT free FROM pace p WHERE"
+            " p.channel = g.channel AND p.cause = g.cause), due)) FROM gathered g WHERE count > 0 AND NOT EXISTS"
             " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause)"
             " UNION ALL SELECT ? + 0.5 FROM trouble WHERE up IS NOT NULL)",
             (self._now(),),
@@ -240,6 +263,7 @@ class Queue:
             self._db.execute("UPDATE gathered SET due = min(due, ?), told = ?", (now, now - KEEP_S))
             self._db.execute("UPDATE message SET due = ?, born = ? - max(0, ? - born_at)", (now, now, today))
             self._db.execute("UPDATE trouble SET up = NULL")
+            self._db.execute("DELETE FROM pace")
             self._set_fact("boot", boot_id())
 
         self.change(act)
