@@ -174,3 +174,17 @@ def test_tries_grow_apart(desk: Desk, clock: Clock) -> None:
     (waiting,) = [w for w in desk.due({"all"}) if w.channel == "hangs"]
     desk.result(waiting, {"ok": True, "said": "HTTP 200", "retry_after_s": 0.0})
     assert desk.notes() == []
+
+
+def test_who_has_a_mail_does_not_get_it_at_each_try(desk: Desk, clock: Clock) -> None:
+    """One of two addresses is refused for good: the other tries are for that one only, over a new start of the notifier too."""
+    happens(desk, FAILED)
+    clock.now += 1.5
+    waiting = next(w for w in desk.due(set()) if w.channel == "all")
+    desk.result(waiting, {"ok": False, "said": "refused b@x", "retry_after_s": 0.0, "left": ["b@x"]})
+    clock.now += 5
+    again = next(w for w in desk.due(set()) if w.channel == "all")
+    assert (again.message["id"], again.left) == (waiting.message["id"], ("b@x",))
+    desk.result(again, {"ok": False, "said": "cannot be reached", "retry_after_s": 0.0})
+    clock.now += 10
+    assert next(w for w in desk.due(set()) if w.channel == "all").left == ("b@x",)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.notify.conftest import Receiver
+from tests.notify.mailserver import MailServer
 from tests.supervisor.live import LiveFleet, eventually
 
 pytestmark = pytest.mark.slow
@@ -151,19 +152,30 @@ def _bots_told(receiver: Receiver) -> set[str]:
 
 
 def test_a_server_that_comes_back_gets_it(fleet: LiveFleet, receiver: Receiver) -> None:
-    """Refused, said in status, tried again; the fleet goes down and up, and it is delivered under the same id, and status is clean again."""
-    begin(fleet, receiver)
+    """Refused, said in status, tried again; the fleet goes down and up, and it is delivered under the same id, and status is clean again.
+
+    A mail that was refused for one of two addresses is tried for that one only.
+    """
+    mails = MailServer()
+    mails.refused = {"b@example.org"}
+    mail = f'[notify.mail]\nto = "email"\ntls = "none"\nserver = "{mails.address}"\nsender = "psv@example.org"\non = ["failed"]\n'
+    begin(fleet, receiver, others=mail + 'address = ["a@example.org", "b@example.org"]\n')
     receiver.status = 503
     fail(fleet, "a")
     first = receiver.until("failed", 2)[0]["id"]
     note = eventually(lambda: [n for n in fleet.call("fleet.status")["notes"] if n["subject"] == "notify"], "a note")
     assert "ops does not get what it is told (1 waiting): HTTP 503" in note[0]["message"]
+    eventually(lambda: mails.asked_for.count("b@example.org") >= 2, "another try for b")
     fleet.down()
     receiver.got.clear()
     receiver.status = 200
+    mails.refused = set()
     fleet.up()
     assert receiver.until("failed")[0]["id"] == first
     eventually(lambda: not [n for n in fleet.call("fleet.status")["notes"] if n["subject"] == "notify"], "no note")
+    assert eventually(lambda: mails.taken_for[1:], "the mail for b") == [["b@example.org"]]
+    assert mails.taken_for[0] == ["a@example.org"]
+    mails.close()
 
 
 def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiver) -> None:

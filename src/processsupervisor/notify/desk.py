@@ -135,7 +135,7 @@ class Desk:
             return
         delay_s = min(_LONGEST_DELAY_S, 1.0 * 2 ** min(waiting.tries, 20)) * random.uniform(0.8, 1.2)
         delay_s = max(delay_s, result["retry_after_s"])
-        self._queue.change(lambda: self._queue.put_off(message["id"], delay_s))
+        self._queue.change(lambda: self._queue.put_off(message["id"], delay_s, result.get("left", ())))
         self.problems[name] = result["said"]
         log.warning("not told; tried again", channel=name, cause=message["cause"], id=message["id"], said=result["said"], delay_s=delay_s)
 

@@ -202,6 +202,8 @@ class Notifier:
     def _send(self) -> None:
         for waiting in self._desk.due(self._couriers.keys):
             channel = self._desk.channels[waiting.channel]
+            if left := [address for address in channel["address"] if address in waiting.left]:
+                channel = {**channel, "address": left}
             self._begin(waiting.channel, waiting, {**self._job(channel), "message": waiting.message})
 
     def _job(self, channel: NotifySpec) -> Job:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS pace (
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY, channel TEXT NOT NULL, cause TEXT NOT NULL, body TEXT NOT NULL, born REAL NOT NULL, born_at REAL NOT NULL,
     due REAL NOT NULL, tries INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS part (id TEXT PRIMARY KEY, addresses TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trouble (
     cause TEXT, bot TEXT, until TEXT, at REAL NOT NULL, up REAL, PRIMARY KEY (cause, bot, until));
 """
@@ -50,6 +51,8 @@ class Waiting(NamedTuple):
     channel: str
     tries: int
     message: Message
+    left: tuple[str, ...] = ()
+    """For whom it was not taken yet, when others have it; empty: for nobody."""
 
 
 class Queue:
@@ -161,18 +164,21 @@ class Queue:
     def due(self, busy: set[str]) -> list[Waiting]:
         """Return the oldest message that is due of every channel that is not `busy`."""
         found: dict[str, Waiting] = {}
-        rows = self._db.execute("SELECT channel, tries, body FROM message WHERE due <= ? ORDER BY due, born", (self._now(),))
-        for channel, tries, body in rows:
+        query = "SELECT channel, tries, body, addresses FROM message LEFT JOIN part USING (id) WHERE due <= ? ORDER BY due, born"
+        for channel, tries, body, left in self._db.execute(query, (self._now(),)):
             if channel not in busy:
-                found.setdefault(channel, Waiting(channel, tries, cast(Message, json.loads(body))))
+                found.setdefault(channel, Waiting(channel, tries, cast(Message, json.loads(body)), tuple(json.loads(left or "[]"))))
         return list(found.values())
 
     def sent(self, message_id: str) -> None:
         """Forget a message that was delivered."""
         self._db.execute("DELETE FROM message WHERE id = ?", (message_id,))
+        self._db.execute("DELETE FROM part WHERE id = ?", (message_id,))
 
-    def put_off(self, message_id: str, delay_s: float) -> None:
-        """Try a message again in `delay_s`."""
+    def put_off(self, message_id: str, delay_s: float, left: Sequence[str] = ()) -> None:
+        """Try a message again in `delay_s`, for those who are `left` when the others have it."""
+        if left:
+            self._db.execute("INSERT OR REPLACE INTO part VALUES (?,?)", (message_id, json.dumps(left)))
         self._db.execute("UPDATE message SET due = ?, tries = tries + 1 WHERE id = ?", (self._now() + delay_s, message_id))
 
     def give_up(self, channels: set[str], repeat_s: float) -> int:
@@ -181,6 +187,7 @@ class Queue:
         now = self._now()
         kept = ",".join("?" * len(channels))
         dropped = self._db.execute(f"DELETE FROM message WHERE born <= ? OR channel NOT IN ({kept})", (now - KEEP_S, *channels)).rowcount
+        self._db.execute("DELETE FROM part WHERE id NOT IN (SELECT id FROM message)")
         self._db.execute(f"DELETE FROM pace WHERE channel NOT IN ({kept})", (*channels,))
         self._db.execute(f"DELETE FROM gathered WHERE channel NOT IN ({kept}) OR (count = 0 AND told < ?)", (*channels, now - repeat_s))
         return dropped
