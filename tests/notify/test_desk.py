@@ -134,6 +134,12 @@ def test_psvd_away_is_told_to_everybody(desk: Desk, clock: Clock) -> None:
     desk.ends(Until.PSVD)
     assert told(desk, clock) == [("all", "recovered"), ("hangs", "recovered"), ("silent", "recovered")]
 
+    clock.now += 3600
+    desk.begins(Notice("psvd", "", "psvd has given no answer", time.time(), Until.PSVD), ["all"])
+    assert told(desk, clock) == [("all", "psvd")]
+    desk.ends(Until.PSVD, {"all"})  # the others, with a longer `away`, have heard of nothing
+    assert told(desk, clock) == [("all", "recovered")]
+
 
 def test_words_that_are_no_text_stop_nothing(desk: Desk, clock: Clock) -> None:
     """A file name with a stray byte in an exit's message: it is told, with a mark in its place, to the channel of every kind."""

@@ -159,8 +159,8 @@ class Notifier:
             self._desk.begins(Notice(str(who), "", text, wall(), who), late)
 
     def _ends(self, who: Until) -> None:
-        self._away[who].clear()
-        self._desk.ends(who)
+        told, self._away[who] = self._away[who], set()
+        self._desk.ends(who, told or None)
 
     # -- disk and heartbeat
 
