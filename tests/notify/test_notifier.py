@@ -16,6 +16,9 @@ from tests.notify.conftest import Receiver
 from tests.notify.mailserver import MailServer
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.config.applied import write_applied
+from processsupervisor.config.load import load_fleet
+
 pytestmark = pytest.mark.slow
 
 QUICK = """
@@ -191,6 +194,26 @@ def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiv
     assert "psvd is over after" in back["text"]
     assert len(receiver.messages("psvd")) == 1
     eventually(lambda: fleet.answers() and fleet.role_pid("notify") == notifier(fleet), "psvd knows the notifier that the keeper has started")
+
+
+def test_other_settings_reach_the_notifier(fleet: LiveFleet, receiver: Receiver) -> None:
+    """A psvd that takes over with another bot, as after psv bot add, has a notifier that knows it: when it counts as recovered, say."""
+    begin(fleet, receiver, 'repeat = "1s"')
+    pid = notifier(fleet)
+    fleet.write("fleet.toml", (fleet.paths.folder / "fleet.toml").read_text() + QUICK.format(name="new").replace("0.5s", "1h"))
+    loaded = load_fleet(fleet.paths.folder)
+    assert loaded.applied is not None
+    write_applied(fleet.paths, loaded.applied)
+    fleet.kill_role("psvd")
+    eventually(lambda: notifier(fleet) != pid, "another notifier")
+    fail(fleet, "new")
+    receiver.until("failed")
+    fleet.write("new.good", "")
+    fail(fleet, "a")
+    fleet.call("bot.start", names=["new"], wait=True, timeout_s=20.0)
+    fleet.write("a.good", "")
+    fleet.call("bot.start", names=["a"], wait=True, timeout_s=20.0)
+    assert [message["bot"] for message in receiver.until("recovered")] == ["a"]
 
 
 def test_a_keeper_that_is_gone_is_told(fleet: LiveFleet, receiver: Receiver) -> None:

@@ -11,9 +11,11 @@ import selectors
 import signal
 import socket
 
+from processsupervisor.config.applied import read_applied
 from processsupervisor.config.spec import Applied, NotifySpec
 from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.notify.causes import Causes, Notice, Until
@@ -38,15 +40,21 @@ Errand = Waiting | str
 """What a sending process is under way for: a message, or the heartbeat of the channel of that name."""
 
 
+def _facts_of(applied: Applied) -> tuple[dict[str, float], set[str]]:
+    """Return each bot's `stable_after`, and the bots that are left alone when they are unhealthy."""
+    stable_after = {bot["name"]: bot["restart"]["stable_after_s"] for bot in applied["bots"]}
+    return stable_after, {bot["name"] for bot in applied["bots"] if (health := bot.get("health")) and health["action"] == "none"}
+
+
 class Notifier:
     """One fleet's notifier; `begun` is the number of the event after which to begin when none was dealt with before."""
 
     def __init__(self, paths: FleetPaths, applied: Applied, begun: str) -> None:
         channels = applied.get("notify", [])
         queue = Queue(paths.data / "notify.db")
-        stable_after = {bot["name"]: bot["restart"]["stable_after_s"] for bot in applied["bots"]}
-        unhealthy_only = {bot["name"] for bot in applied["bots"] if (health := bot.get("health")) and health["action"] == "none"}
+        stable_after, unhealthy_only = _facts_of(applied)
         self._paths = paths
+        self._applied = applied
         self._queue = queue
         self._desk = Desk(applied["fleet"]["name"], channels, queue, Causes(unhealthy_only), Troubles(queue, stable_after))
         self._selector = selectors.DefaultSelector()
@@ -130,11 +138,20 @@ class Notifier:
         if self._psvd.is_back:
             self._psvd.is_back = False
             self._ends(Until.PSVD)
+            self._is_stopped = self._is_stopped or self._is_outdated()
         self._desk.take(events, self._psvd.life)
         for event in events:
             self._after = f"{event.get('seq', self._after.partition('-')[0])}-{self._psvd.life}"
             if event.get("kind") in ("down", "psvd"):
                 self._is_down = event["kind"] == "down"
+
+    def _is_outdated(self) -> bool:
+        """Tell whether this psvd runs by other settings than this process knows; it starts another one then."""
+        try:
+            applied = read_applied(self._paths)
+        except PsvError:
+            return False
+        return applied.get("notify") != self._applied.get("notify") or _facts_of(applied) != _facts_of(self._applied)
 
     def _hear_keeper(self) -> None:
         descriptor = self._presence.fileno()
