@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -112,6 +113,19 @@ def test_a_move_that_was_killed_is_gone_on_with(folder: Path) -> None:
     assert json.loads((paths.data / "moves.json").read_text()) == [{"old": "kept", "new": "other"}]
     drop_unfit(paths, {"new", "kept"})
     assert not (paths.data / "moves.json").exists()
+
+
+def test_no_name_is_given_that_somebody_still_runs_under(psv: Psv, scripts: Path) -> None:
+    """A bot that was taken out of fleet.toml by hand while it ran: another under its name would be a second one, without a lock between them."""
+    paths = FleetPaths(scripts)
+    paths.bot_run("new").mkdir(parents=True)
+    with (paths.bot_run("new") / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = psv("bot", "rename", "echo", "new")
+        assert (done.returncode, "new still runs" in done.stderr) == (5, True), done.stderr
+        note_move(paths, {"old": "echo", "new": "new"})
+        assert "new still runs" in finish_moves(paths, {"new"})["new"]
+    assert (paths.bot_run("new") / "lock").exists() and "[bots.echo]" in text(scripts)
 
 
 def test_what_cannot_be_moved_is_told_and_kept(folder: Path) -> None:

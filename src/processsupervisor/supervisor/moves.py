@@ -113,8 +113,9 @@ def _write(paths: FleetPaths, moves: list[Move]) -> None:
 
 def _carry_out(paths: FleetPaths, move: Move) -> None:
     old, new = move["old"], move["new"]
-    if is_flocked(paths.bot_run(old) / "lock"):
-        raise OSError(f"{old} still runs")
+    for name in filter(None, (old, new)):
+        if is_flocked(paths.bot_run(name) / "lock"):
+            raise OSError(f"{name} still runs")
     if paths.database.exists():
         _move_rows(paths.database, old, new)
     if new is None:
