@@ -156,6 +156,16 @@ def test_a_name_that_is_a_path_moves_and_deletes_nothing(folder: Path, name: str
     assert (paths.bot_data("other") / "what").is_file() and (paths.bot_logs("other") / "what").is_file()
 
 
+def test_what_cannot_be_noted_is_not_begun(psv: Psv, scripts: Path) -> None:
+    """A folder in the place of moves.json (or a full disk): said with its place, and everything is as it was."""
+    paths = FleetPaths(scripts)
+    (paths.data / "moves.json" / "x").mkdir(parents=True)
+    paths.bot_data("echo").mkdir(parents=True)
+    done = psv("bot", "purge", "echo", "--yes")
+    assert done.returncode == 1 and f"cannot write in {paths.data}" in done.stderr and "nothing was changed" in done.stderr
+    assert paths.bot_data("echo").exists() and "[bots.echo]" in text(scripts)
+
+
 def test_purge_follows_no_link(psv: Psv, scripts: Path, tmp_path: Path) -> None:
     """A data folder that lies elsewhere, by a link, may be somebody else's too: nothing is deleted, in fleet.toml neither."""
     elsewhere = tmp_path / "big"

@@ -100,7 +100,10 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
     paths = session.paths
     old_applied = paths.applied.read_bytes() if running is not None else b""
     if change.move is not None:
-        note_move(paths, change.move)
+        try:
+            note_move(paths, change.move)
+        except OSError as err:
+            raise SystemRefused(f"cannot write in {paths.data}: {err.strerror}", hint="free some space; nothing was changed") from err
     try:
         if after != before:
             _replace(paths, before, after)

@@ -92,7 +92,7 @@ class Finder:
             self._is_inside, self._has_margin = True, _MARGIN.match(before + " ") is not None
             self._prefix = "" if self._has_margin else _shape(before)
             return done
-        if self._prefix:
+        if self._prefix and (self._is_inside or self._pending is not None):
             text = self._without_prefix(text)
         if self._has_margin and (margin := _MARGIN.match(text)) is not None:
             text = text[margin.end() :]
