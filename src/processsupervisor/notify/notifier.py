@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import socket
+from collections.abc import Sequence
 
 from processsupervisor.config.applied import read_applied
 from processsupervisor.config.spec import Applied, NotifySpec
@@ -18,7 +19,7 @@ from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.notify.causes import Causes, Notice, Until
+from processsupervisor.notify.causes import Causes, Event, Notice, Until
 from processsupervisor.notify.couriers import Courier, Couriers
 from processsupervisor.notify.desk import Desk
 from processsupervisor.notify.job import Job, Result
@@ -67,6 +68,7 @@ class Notifier:
         if queue.cursor is None:
             queue.change(lambda: queue.move(int(begun), ""))  # another psvd would say another number
         self._after = queue.cursor or begun
+        self._read_again = ""
         self._free_percent = applied["fleet"]["disk_free_percent"]
         self._space_mono = 0.0
         self._beats = {c["name"]: mono() for c in channels if c["heartbeat"]}
@@ -139,6 +141,18 @@ class Notifier:
             self._psvd.is_back = False
             self._ends(Until.PSVD)
             self._is_stopped = self._is_stopped or self._is_outdated()
+        lost = next((number for number, event in enumerate(events) if event.get("kind") == "lost"), len(events))
+        self._take(events[:lost])
+        if lost == len(events):
+            return
+        if self._read_again != self._after:  # psvd had too much to tell at once, and has it on disk: begin behind what was told
+            self._read_again = self._after
+            self._selector.unregister(self._psvd)
+            self._psvd.drop()
+        else:  # it is not there any more
+            self._take(events[lost:])
+
+    def _take(self, events: Sequence[Event]) -> None:
         self._desk.take(events, self._psvd.life)
         for event in events:
             self._after = f"{event.get('seq', self._after.partition('-')[0])}-{self._psvd.life}"
