@@ -166,6 +166,16 @@ def test_what_cannot_be_noted_is_not_begun(psv: Psv, scripts: Path) -> None:
     assert paths.bot_data("echo").exists() and "[bots.echo]" in text(scripts)
 
 
+def test_beside_a_broken_file_nothing_is_purged(psv: Psv, scripts: Path) -> None:
+    """What is left of a bot stays while fleet.toml cannot be read: its mistake is shown with its place."""
+    paths = FleetPaths(scripts)
+    paths.bot_data("gone").mkdir(parents=True)
+    (scripts / "fleet.toml").write_text("[fleet]\nname = \n")
+    done = psv("bot", "purge", "gone", "--yes")
+    assert done.returncode == 2 and "fleet.toml:2:" in done.stderr and "internal" not in done.stderr, done.stderr
+    assert paths.bot_data("gone").exists()
+
+
 def test_purge_follows_no_link(psv: Psv, scripts: Path, tmp_path: Path) -> None:
     """A data folder that lies elsewhere, by a link, may be somebody else's too: nothing is deleted, in fleet.toml neither."""
     elsewhere = tmp_path / "big"

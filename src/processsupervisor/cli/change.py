@@ -55,8 +55,8 @@ def carry_out(session: Session, change: Change) -> Taken:
     with _alone(paths.folder):
         before = _read(paths)
         after = _edited(before, change.edit)
-        _drop_stale(paths, before)
         loaded = _checked(session, before, after)
+        _drop_stale(paths, before)
         running = _running(session) if keeper_runs(paths) else None
         if running is None or (change.move is not None and after == before):
             for name in change.resting:
