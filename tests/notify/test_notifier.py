@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -148,6 +149,23 @@ def test_kill_9_between_the_event_and_the_queue(fleet: LiveFleet, receiver: Rece
             os.kill(victim, signal.SIGKILL)
         eventually(lambda number=number: len(_bots_told(receiver)) == number, f"{name} is told")
         eventually(fleet.answers, "psvd is back")
+
+
+def test_kill_9_before_the_first_note(fleet: LiveFleet, receiver: Receiver) -> None:
+    """The very first notifier is killed before it has a file, and psvd with it: the next ones begin where the fleet was started."""
+    begin(fleet, receiver)
+    pid = notifier(fleet)
+    os.kill(pid, signal.SIGSTOP)
+    for file in fleet.paths.data.glob("notify.db*"):
+        file.unlink()
+    fail(fleet, "a")
+    psv_db = f"file:{fleet.paths.database}?mode=ro"
+    query = "SELECT 1 FROM events WHERE event LIKE '%\"to\": \"FAILED\"%'"
+    with contextlib.closing(sqlite3.connect(psv_db, uri=True)) as db:
+        eventually(lambda: db.execute(query).fetchone(), "the failure is on disk")
+    for victim in (fleet.role_pid("psvd"), pid):
+        os.kill(victim, signal.SIGKILL)
+    assert receiver.until("failed")[0]["bot"] == "a"
 
 
 def _bots_told(receiver: Receiver) -> set[str]:
