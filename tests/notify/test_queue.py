@@ -240,6 +240,26 @@ def test_a_full_disk_stops_nothing(queue: Queue, clock: Clock, tmp_path: Path) -
     assert sqlite3.connect(tmp_path / "notify.db").execute("SELECT count(*) FROM gathered").fetchone() == (61,)
 
 
+def test_what_can_only_be_read_is_not_forgotten(queue: Queue, clock: Clock, tmp_path: Path) -> None:
+    """A file of an older version, and no room for the new table (here: somebody else writes): what it holds is sent, and kept."""
+    add(queue, notice())
+    clock.now += 2
+    queue.change(lambda: queue.make(make))
+    queue.change(lambda: queue.move(7, "life"))
+    queue.close()
+    other = sqlite3.connect(tmp_path / "notify.db", isolation_level=None)
+    other.execute("DROP TABLE part")
+    other.execute("BEGIN IMMEDIATE")
+    again = Queue(tmp_path / "notify.db", clock)
+    assert "cannot be used" in again.problem and again.cursor == "7-life"
+    assert [waiting.message["bot"] for waiting in again.due(set())] == ["a"]
+    other.execute("COMMIT")
+    clock.now += 60
+    again.settle()
+    assert not again.problem
+    assert other.execute("SELECT count(*) FROM message").fetchone() == (1,)
+
+
 @pytest.mark.parametrize("content", [b"not a database at all, and long enough to be one" * 20, b"\0" * 4096])
 def test_a_file_that_is_none_is_put_aside(tmp_path: Path, content: bytes) -> None:
     """Nobody is left untold because of it."""

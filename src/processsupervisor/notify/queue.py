@@ -257,6 +257,9 @@ class Queue:
             return _open(self._path)
         self.problem = f"data/notify.db cannot be used ({err}); what is to be told is kept in memory"
         memory = _connect(":memory:")
+        # What the file holds can often be read all the same, and must not be overwritten by less when it can be written again.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as disk:
+            disk.backup(memory)
         memory.executescript(_SCHEMA)
         return memory
 
