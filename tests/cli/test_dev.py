@@ -103,12 +103,12 @@ def test_what_is_saved_is_new_and_what_is_broken_is_not_started(tmp_path: Path, 
     dev.shows(r"words.py\", line 1$")
     dev.shows("SyntaxError: invalid syntax$")
     dev.shows("^psv  - bots is not restarted")
-    (folder / "words.py").write_text("import missing_here\n")
+    (folder / "words.py").write_text("from missing_here import TEXT\n")
     dev.shows("No module named 'missing_here'")
     dev.type("still")
     dev.shows("^bots > two still$")
 
-    (folder / "words.py").write_text('TEXT = "six"\n')
+    (folder / "missing_here.py").write_text('TEXT = "six"\n')
     dev.shows(r"^bots - ready, \d+ ms after the save$", 2)
     dev.type("hello")
     dev.shows("^bots > six hello$")
@@ -117,11 +117,15 @@ def test_what_is_saved_is_new_and_what_is_broken_is_not_started(tmp_path: Path, 
 
 
 def test_of_a_fleet_only_what_changed_is_restarted(tmp_path: Path, start: Callable[..., Dev]) -> None:
-    """A script, a command and a native bot: each is restarted by its own files; other settings come with fleet.toml. -9 leaves nothing."""
+    """A script, a command and a native bot: each is restarted by its own files; other settings come with fleet.toml. -9 leaves nothing.
+
+    Nobody whom the fleet tells of trouble hears of what goes wrong here, and no dead man's switch that all is well.
+    """
     folder = project(tmp_path / "work")
     (folder / "main.py").write_text("import time\nprint('script one', flush=True)\ntime.sleep(3600)\n")
     (folder / "run.sh").write_text("echo shell one; exec sleep 3600\n")
     config = '[fleet]\nname = "f"\n\n[bots.nat]\nrun = "bots:bot"\n\n[bots.scr]\nscript = "main.py"\n\n[bots.com]\ncommand = ["sh", "run.sh"]\n'
+    config += '\n[notify.ops]\nto = "command"\ncommand = ["true"]\nheartbeat = "http://127.0.0.1:9/beat"\n'
     (folder / "fleet.toml").write_text(config)
     dev = start(folder)
     for bot in ("nat", "scr", "com"):
@@ -143,6 +147,7 @@ def test_of_a_fleet_only_what_changed_is_restarted(tmp_path: Path, start: Callab
     dev.shows("^new - ready$")
     (folder / "fleet.toml").write_text(config)
     assert not (folder / ".psv").exists()
+    assert not FleetPaths(folder / ".psv-dev").role_lock("notify").exists()
 
     dev.end(signal.SIGKILL)
     eventually(lambda: left_over(FleetPaths(folder / ".psv-dev")) == [], "the fleet has ended with psv dev")

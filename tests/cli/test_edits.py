@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from tests.cli.test_up import end, pid_of
 from tests.supervisor.live import eventually
 
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.supervisor.moves import drop_unfit, finish_moves, note_move
+from processsupervisor.supervisor.moves import drop_unfit, finish_moves, kept_of, note_move
 
 SLEEPS = "import time\nprint('here', flush=True)\ntime.sleep(3600)\n"
 
@@ -114,6 +115,19 @@ def test_a_move_that_was_killed_is_gone_on_with(folder: Path) -> None:
     assert not (paths.data / "moves.json").exists()
 
 
+def test_no_name_is_given_that_somebody_still_runs_under(psv: Psv, scripts: Path) -> None:
+    """A bot that was taken out of fleet.toml by hand while it ran: another under its name would be a second one, without a lock between them."""
+    paths = FleetPaths(scripts)
+    paths.bot_run("new").mkdir(parents=True)
+    with (paths.bot_run("new") / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = psv("bot", "rename", "echo", "new")
+        assert (done.returncode, "new still runs" in done.stderr) == (5, True), done.stderr
+        note_move(paths, {"old": "echo", "new": "new"})
+        assert "new still runs" in finish_moves(paths, {"new"})["new"]
+    assert (paths.bot_run("new") / "lock").exists() and "[bots.echo]" in text(scripts)
+
+
 def test_what_cannot_be_moved_is_told_and_kept(folder: Path) -> None:
     """A folder in the way moves nothing and stays noted, and the bot is named."""
     paths = FleetPaths(folder)
@@ -125,6 +139,68 @@ def test_what_cannot_be_moved_is_told_and_kept(folder: Path) -> None:
     assert "could not be moved" in finish_moves(paths, {"new"})["new"]
     assert (paths.data / "moves.json").exists()
     assert (paths.bot_data("new") / "bot.db").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../.."])
+def test_a_name_that_is_a_path_moves_and_deletes_nothing(folder: Path, name: str) -> None:
+    """Whoever asks, and whatever moves.json says: only what is under a bot's name is touched."""
+    paths = FleetPaths(folder)
+    for made in (paths.bot_data("other"), paths.bot_logs("other")):
+        made.mkdir(parents=True)
+        (made / "what").write_text("mine")
+    assert kept_of(paths, name) == []
+    note_move(paths, {"old": name, "new": None})
+    note_move(paths, {"old": "other", "new": f"{name}x/../.."})
+
+    assert finish_moves(paths, set()) == {}
+    assert (paths.bot_data("other") / "what").is_file() and (paths.bot_logs("other") / "what").is_file()
+
+
+def test_what_cannot_be_noted_is_not_begun(psv: Psv, scripts: Path) -> None:
+    """A folder in the place of moves.json (or a full disk): said with its place, and everything is as it was."""
+    paths = FleetPaths(scripts)
+    (paths.data / "moves.json" / "x").mkdir(parents=True)
+    paths.bot_data("echo").mkdir(parents=True)
+    done = psv("bot", "purge", "echo", "--yes")
+    assert done.returncode == 1 and f"cannot write in {paths.data}" in done.stderr and "nothing was changed" in done.stderr
+    assert paths.bot_data("echo").exists() and "[bots.echo]" in text(scripts)
+
+
+def test_beside_a_broken_file_nothing_is_purged(psv: Psv, scripts: Path) -> None:
+    """What is left of a bot stays while fleet.toml cannot be read: its mistake is shown with its place."""
+    paths = FleetPaths(scripts)
+    paths.bot_data("gone").mkdir(parents=True)
+    (scripts / "fleet.toml").write_text("[fleet]\nname = \n")
+    done = psv("bot", "purge", "gone", "--yes")
+    assert done.returncode == 2 and "fleet.toml:2:" in done.stderr and "internal" not in done.stderr, done.stderr
+    assert paths.bot_data("gone").exists()
+
+
+def test_purge_follows_no_link(psv: Psv, scripts: Path, tmp_path: Path) -> None:
+    """A data folder that lies elsewhere, by a link, may be somebody else's too: nothing is deleted, in fleet.toml neither."""
+    elsewhere = tmp_path / "big"
+    elsewhere.mkdir()
+    (elsewhere / "bot.db").write_text("mine")
+    paths = FleetPaths(scripts)
+    paths.bot_data("echo").parent.mkdir(parents=True, exist_ok=True)
+    paths.bot_data("echo").symlink_to(elsewhere)
+    paths.bot_logs("echo").mkdir(parents=True)
+
+    done = psv("bot", "purge", "echo", "--yes")
+    assert (done.returncode, str(elsewhere) in done.stderr) == (5, True), done.stderr
+    assert (elsewhere / "bot.db").exists() and paths.bot_logs("echo").exists() and "[bots.echo]" in text(scripts)
+
+
+def test_a_purge_that_was_not_done_does_not_hit_a_later_bot(psv: Psv, scripts: Path) -> None:
+    """Noted and not carried out, it is dropped once fleet.toml has the bot again: `rm` keeps data."""
+    paths = FleetPaths(scripts)
+    paths.bot_data("echo").mkdir(parents=True)
+    (paths.bot_data("echo") / "bot.db").write_text("mine")
+    note_move(paths, {"old": "echo", "new": None})
+
+    assert psv("bot", "rm", "echo").returncode == 0
+    assert finish_moves(paths, set()) == {}
+    assert (paths.bot_data("echo") / "bot.db").exists()
 
 
 @pytest.fixture

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Psv
 from tests.cli.networks import ALL, DISCORD_TOKEN, MATRIX_TOKEN, MODEL_KEY, SLACK_TOKEN, TELEGRAM_TOKEN, Networks, Poller
 from tests.cli.test_errors import store
+from tests.supervisor.live import eventually
 
 from processsupervisor.cli import networks as asking
 from processsupervisor.cli import online
 from processsupervisor.cli.credentials import kind_of, parse_bases
+from processsupervisor.config.load import load_fleet
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.context import LaunchContext
+from processsupervisor.launch.locks import lock_resources
 
 FLEET = f"""
 [fleet]
@@ -119,7 +125,7 @@ def test_logins_left(three: Path, servers: Networks, logins: int, level: str) ->
     """Below a tenth is a note, none at all is bad."""
     servers.logins = logins
     token = asking.Credential("discord", "DISCORD_TOKEN", DISCORD_TOKEN, servers.base("discord"), ("bob",))
-    found = asking.look(token, asking.Round(5.0, lambda c: [], lambda bots: 0))[-1]
+    found = asking.look(token, asking.Round(5.0, lambda c: [], lambda bots: 0, lambda c: ""))[-1]
     assert (found.level, found.found) == (level, f"{logins} of 1000 logins left, anew in 2h00m")
 
 
@@ -129,7 +135,10 @@ def credential(three: Path, servers: Networks) -> asking.Credential:
 
 def looked(three: Path, servers: Networks) -> list[tuple[str, str]]:
     paths = FleetPaths(three)
-    round_ = asking.Round(5.0, lambda c: online._running(paths, c), lambda bots: online._conflicts(paths, bots))
+    applied = load_fleet(three).applied
+    assert applied is not None
+    elsewhere = partial(online._elsewhere, applied["bots"])
+    round_ = asking.Round(5.0, partial(online._running, paths), partial(online._conflicts, paths), elsewhere)
     return [(finding.level, finding.found) for finding in asking.look(credential(three, servers), round_)]
 
 
@@ -170,6 +179,27 @@ def test_a_bot_that_runs_is_not_disturbed(three: Path, servers: Networks) -> Non
     assert servers.telegram.polls == 0
 
 
+def test_who_runs_with_it_on_this_machine_is_not_disturbed(three: Path, servers: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot of another fleet, known by its lock; the same program under something else: named, without a poll that would send it away."""
+    monkeypatch.setenv("PSV_RUNTIME_DIR", str(tmp_path / "runtime"))
+    context = LaunchContext({"name": "zoe", "lock": [{"env": "T"}]}, 1, -1, FleetPaths(tmp_path / "other"))
+    lock_resources(context, {"T": TELEGRAM_TOKEN})
+    held = looked(three, servers)[-1]
+    for descriptor in context.kept_fds:
+        os.close(descriptor)
+    assert held[0] == "bad" and held[1].startswith(f"somebody else has it: bot zoe of the fleet in {tmp_path}/other (pid ")
+
+    program = subprocess.Popen(["sleep", "3599"], cwd=three)
+    try:
+        (three / "fleet.toml").write_text((three / "fleet.toml").read_text().replace('["sleep", "1"]', '["sleep", "3599"]', 1))
+        level, found = eventually(lambda: row if "elsewhere" in (row := looked(three, servers)[-1])[1] else None, "the program is seen")
+        assert level == "bad" and f"ann: it runs elsewhere (started by hand, pid {program.pid}); stop it there: kill {program.pid}" in found
+    finally:
+        program.kill()
+        program.wait()
+    assert servers.telegram.polls == 0
+
+
 @pytest.mark.parametrize(("name", "value", "kind"), [
     ("ANYTHING", TELEGRAM_TOKEN, "telegram"), ("X", f"Bot {DISCORD_TOKEN}", "discord"), ("SHOP_TELEGRAM_BOT_TOKEN", "wrong", "telegram"),
     ("DISCORD_PUBLIC_KEY", "abc", None), ("SECRET_KEY", "abc", None), ("OPENAI_API_KEY", "EMPTY", "openai"), ("GROQ_API_KEY", "x", "groq"),
@@ -191,7 +221,7 @@ def test_a_wrong_base_url_is_refused(psv: Psv, text: str) -> None:
 def test_tokens_with_characters_that_no_token_has(three: Path, servers: Networks) -> None:
     """Nothing is sent, and the error does not show them either."""
     odd = asking.Credential("discord", "DISCORD_TOKEN", "abc\r\nX: y", servers.base("discord"), ("bob",))
-    (finding,) = asking.look(odd, asking.Round(5.0, lambda c: [], lambda bots: 0))
+    (finding,) = asking.look(odd, asking.Round(5.0, lambda c: [], lambda bots: 0, lambda c: ""))
     assert finding.level == "note"
     assert "abc" not in str(finding)
     assert "abc" not in repr(odd)

@@ -99,12 +99,18 @@ def test_auto_runs_the_fleet_beside_the_file_unless_it_is_broken(tmp_path: Path,
     (work / "fleet.toml").write_text('[fleet]\nname = "f"\n\n[bots.a]\ncommand = ["sleep", "99"]\n')
     fleet = run("--mode", "auto")
     said(tmp_path, "out", "a  ready after")
+
+    (work / "fleet.toml").write_text("[fleet]\nname = 3\n")
+    assert run("--mode", "auto", "--fallback").wait(30) == 5
+    said(tmp_path, "err", "runs, and may have main.py among its bots")
     fleet.terminate()
     assert fleet.wait(30) == 0
 
-    (work / "fleet.toml").write_text("[fleet]\nname = 3\n")
     assert run("--mode", "auto").wait(30) == 2
     said(tmp_path, "err", "fleet.toml:2:")
+    (work / "fleet.toml").rename(work / "broken.toml")
+    (work / "fleet.toml").symlink_to("gone.toml")
+    assert run("--mode", "auto").wait(30) == 2
     assert not (work / ".psv-run").exists()
 
     alone = run("--mode", "auto", "--fallback", "main.py")

@@ -64,6 +64,24 @@ def test_a_bot_is_taken_out_with_its_tables_and_its_comment_only() -> None:
     assert remove_bot(TEXT, "mail") == TEXT[:begin] + TEXT[end:]
 
 
+def test_a_heading_between_bots_is_nobodys() -> None:
+    """A comment with an empty line before and behind it stays when the bot above it goes; what stands directly under a bot goes with it."""
+    above, heading, below = "[bots.a]\nrun = 'a:b'\n# of a\n\n", "# ---- mail ----\n\n", "# of b\n[bots.b]\nrun = 'b:b'\n"
+    assert remove_bot(above + heading + below, "a") == heading + below
+    assert remove_bot(below + "\n" + above + heading, "a") == below + "\n" + heading.rstrip() + "\n\n"
+    text = '[bots.a]\nnote = """\n\n# no comment """\n\n[bots.b]\nrun = "b:b"\n'
+    assert remove_bot(text, "a") == '[bots.b]\nrun = "b:b"\n'
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "  \n", "\t", "\r\n", "\r\n\r\n"])
+def test_what_stands_at_the_end_stays_to_the_byte(end: str) -> None:
+    """Spaces and empty lines too."""
+    text = "[bots.a]" + ("\r\n" if "\r" in end else "\n") + "args = ['x']" + end
+    added = add_bot(text, "b", {"command": ["true"]})
+    assert added.startswith(text) and added.endswith('\n[bots.b]' + added.partition("[bots.b]")[2])
+    assert ("\r\n\r\n[bots.b]" if "\r" in end else "\n\n[bots.b]") in added
+
+
 def test_the_last_bot_leaves_no_empty_lines() -> None:
     """Added and taken out again, a file is the same to the byte; so is one with CRLF."""
     for text in (TEXT, TEXT.replace("\n", "\r\n"), '[fleet]\nname = "a"\n'):

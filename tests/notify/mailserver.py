@@ -28,7 +28,10 @@ class MailServer:
     def __init__(self, *, tls: bool = False, login: tuple[str, str] | None = None) -> None:
         self.letters: list[Message] = []
         self.were_encrypted: list[bool] = []
+        self.asked_for: list[str] = []
+        self.taken_for: list[list[str]] = []
         self.refused: set[str] = set()
+        self.good_bye = "221 bye"
         options: dict[str, Any] = {}
         if tls:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -42,6 +45,7 @@ class MailServer:
         self.address = f"localhost:{self._controller.port}"
 
     async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, _options: Any) -> str:
+        self.asked_for.append(address)
         if address in self.refused:
             return "550 5.1.1 nobody of that name"
         envelope.rcpt_tos.append(address)
@@ -49,8 +53,12 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
         self.letters.append(message_from_bytes(envelope.content))
+        self.taken_for.append(list(envelope.rcpt_tos))
         self.were_encrypted.append(session.ssl is not None)
         return "250 taken"
+
+    async def handle_QUIT(self, server: SMTP, session: Any, envelope: Any) -> str:
+        return self.good_bye
 
     def close(self) -> None:
         """End the server."""

@@ -89,6 +89,20 @@ def test_a_psvd_that_comes_and_goes_is_told() -> None:
     assert not any(causes.of({**begin, "at": at}).notices for at in (903.0, 904.0))
 
 
+def test_a_psvd_that_was_asked_to_go_is_no_trouble() -> None:
+    """Thirty bots added one after the other are thirty psvds; one that ends by itself in between counts."""
+    causes = Causes(())
+    begin = {"kind": "psvd", "is_cold": False}
+    for number in range(30):
+        causes.of({"kind": "command", "op": "fleet.hand-over", "at": float(number)})
+        assert causes.of({**begin, "at": float(number)}).notices == ()
+    causes.of({"kind": "upgrade", "at": 31.0})
+    assert causes.of({**begin, "at": 31.0}).notices == ()
+    causes.of({"kind": "upgrade", "at": 32.0})
+    causes.of({"kind": "psvd", "is_cold": True, "at": 32.0})  # the fleet was down meanwhile
+    assert [len(causes.of({**begin, "at": 40.0 + number}).notices) for number in range(3)] == [0, 0, 1]
+
+
 @pytest.mark.parametrize(("to", "turn"), [("RUNNING", Turn.ROSE), ("STOPPED", Turn.RESTS), ("TERMINATED", Turn.RESTS), ("FAILED", Turn.FELL), ("RECOVERING", Turn.FELL)])
 def test_turns_of_a_bot(to: str, turn: Turn) -> None:
     """What a change of state means for what lasts."""

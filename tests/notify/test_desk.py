@@ -134,6 +134,20 @@ def test_psvd_away_is_told_to_everybody(desk: Desk, clock: Clock) -> None:
     desk.ends(Until.PSVD)
     assert told(desk, clock) == [("all", "recovered"), ("hangs", "recovered"), ("silent", "recovered")]
 
+    clock.now += 3600
+    desk.begins(Notice("psvd", "", "psvd has given no answer", time.time(), Until.PSVD), ["all"])
+    assert told(desk, clock) == [("all", "psvd")]
+    desk.ends(Until.PSVD, {"all"})  # the others, with a longer `away`, have heard of nothing
+    assert told(desk, clock) == [("all", "recovered")]
+
+
+def test_words_that_are_no_text_stop_nothing(desk: Desk, clock: Clock) -> None:
+    """A file name with a stray byte in an exit's message: it is told, with a mark in its place, to the channel of every kind."""
+    happens(desk, {"kind": "exit", "reason": "exec-failed", "message": "no such file: caf\udce9"}, FAILED)
+    clock.now += 1.5
+    texts = {waiting.message["text"] for waiting in desk.due(set())}
+    assert len(texts) == 1 and "caf?" in texts.pop()
+
 
 def test_old_events_are_no_news(desk: Desk, clock: Clock) -> None:
     """A channel that comes back after a month is not told of that month."""
@@ -166,3 +180,17 @@ def test_tries_grow_apart(desk: Desk, clock: Clock) -> None:
     (waiting,) = [w for w in desk.due({"all"}) if w.channel == "hangs"]
     desk.result(waiting, {"ok": True, "said": "HTTP 200", "retry_after_s": 0.0})
     assert desk.notes() == []
+
+
+def test_who_has_a_mail_does_not_get_it_at_each_try(desk: Desk, clock: Clock) -> None:
+    """One of two addresses is refused for good: the other tries are for that one only, over a new start of the notifier too."""
+    happens(desk, FAILED)
+    clock.now += 1.5
+    waiting = next(w for w in desk.due(set()) if w.channel == "all")
+    desk.result(waiting, {"ok": False, "said": "refused b@x", "retry_after_s": 0.0, "left": ["b@x"]})
+    clock.now += 5
+    again = next(w for w in desk.due(set()) if w.channel == "all")
+    assert (again.message["id"], again.left) == (waiting.message["id"], ("b@x",))
+    desk.result(again, {"ok": False, "said": "cannot be reached", "retry_after_s": 0.0})
+    clock.now += 10
+    assert next(w for w in desk.due(set()) if w.channel == "all").left == ("b@x",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,7 +14,11 @@ from typing import Any
 
 import pytest
 from tests.notify.conftest import Receiver
+from tests.notify.mailserver import MailServer
 from tests.supervisor.live import LiveFleet, eventually
+
+from processsupervisor.config.applied import write_applied
+from processsupervisor.config.load import load_fleet
 
 pytestmark = pytest.mark.slow
 
@@ -146,24 +151,52 @@ def test_kill_9_between_the_event_and_the_queue(fleet: LiveFleet, receiver: Rece
         eventually(fleet.answers, "psvd is back")
 
 
+def test_kill_9_before_the_first_note(fleet: LiveFleet, receiver: Receiver) -> None:
+    """The very first notifier is killed before it has a file, and psvd with it: the next ones begin where the fleet was started."""
+    begin(fleet, receiver)
+    pid = notifier(fleet)
+    os.kill(pid, signal.SIGSTOP)
+    for file in fleet.paths.data.glob("notify.db*"):
+        file.unlink()
+    fail(fleet, "a")
+    psv_db = f"file:{fleet.paths.database}?mode=ro"
+    query = "SELECT 1 FROM events WHERE event LIKE '%\"to\": \"FAILED\"%'"
+    with contextlib.closing(sqlite3.connect(psv_db, uri=True)) as db:
+        eventually(lambda: db.execute(query).fetchone(), "the failure is on disk")
+    for victim in (fleet.role_pid("psvd"), pid):
+        os.kill(victim, signal.SIGKILL)
+    assert receiver.until("failed")[0]["bot"] == "a"
+
+
 def _bots_told(receiver: Receiver) -> set[str]:
     return {about["bot"] for message in receiver.messages("failed") for about in message["bots"]}
 
 
 def test_a_server_that_comes_back_gets_it(fleet: LiveFleet, receiver: Receiver) -> None:
-    """Refused, said in status, tried again; the fleet goes down and up, and it is delivered under the same id, and status is clean again."""
-    begin(fleet, receiver)
+    """Refused, said in status, tried again; the fleet goes down and up, and it is delivered under the same id, and status is clean again.
+
+    A mail that was refused for one of two addresses is tried for that one only.
+    """
+    mails = MailServer()
+    mails.refused = {"b@example.org"}
+    mail = f'[notify.mail]\nto = "email"\ntls = "none"\nserver = "{mails.address}"\nsender = "psv@example.org"\non = ["failed"]\n'
+    begin(fleet, receiver, others=mail + 'address = ["a@example.org", "b@example.org"]\n')
     receiver.status = 503
     fail(fleet, "a")
     first = receiver.until("failed", 2)[0]["id"]
     note = eventually(lambda: [n for n in fleet.call("fleet.status")["notes"] if n["subject"] == "notify"], "a note")
     assert "ops does not get what it is told (1 waiting): HTTP 503" in note[0]["message"]
+    eventually(lambda: mails.asked_for.count("b@example.org") >= 2, "another try for b")
     fleet.down()
     receiver.got.clear()
     receiver.status = 200
+    mails.refused = set()
     fleet.up()
     assert receiver.until("failed")[0]["id"] == first
     eventually(lambda: not [n for n in fleet.call("fleet.status")["notes"] if n["subject"] == "notify"], "no note")
+    assert eventually(lambda: mails.taken_for[1:], "the mail for b") == [["b@example.org"]]
+    assert mails.taken_for[0] == ["a@example.org"]
+    mails.close()
 
 
 def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiver) -> None:
@@ -179,6 +212,26 @@ def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiv
     assert "psvd is over after" in back["text"]
     assert len(receiver.messages("psvd")) == 1
     eventually(lambda: fleet.answers() and fleet.role_pid("notify") == notifier(fleet), "psvd knows the notifier that the keeper has started")
+
+
+def test_other_settings_reach_the_notifier(fleet: LiveFleet, receiver: Receiver) -> None:
+    """A psvd that takes over with another bot, as after psv bot add, has a notifier that knows it: when it counts as recovered, say."""
+    begin(fleet, receiver, 'repeat = "1s"')
+    pid = notifier(fleet)
+    fleet.write("fleet.toml", (fleet.paths.folder / "fleet.toml").read_text() + QUICK.format(name="new").replace("0.5s", "1h"))
+    loaded = load_fleet(fleet.paths.folder)
+    assert loaded.applied is not None
+    write_applied(fleet.paths, loaded.applied)
+    fleet.kill_role("psvd")
+    eventually(lambda: notifier(fleet) != pid, "another notifier")
+    fail(fleet, "new")
+    receiver.until("failed")
+    fleet.write("new.good", "")
+    fail(fleet, "a")
+    fleet.call("bot.start", names=["new"], wait=True, timeout_s=20.0)
+    fleet.write("a.good", "")
+    fleet.call("bot.start", names=["a"], wait=True, timeout_s=20.0)
+    assert [message["bot"] for message in receiver.until("recovered")] == ["a"]
 
 
 def test_a_keeper_that_is_gone_is_told(fleet: LiveFleet, receiver: Receiver) -> None:

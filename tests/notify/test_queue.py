@@ -105,6 +105,26 @@ def test_while_one_waits_to_be_sent_the_others_gather(queue: Queue, clock: Clock
     assert [len(m["bots"]) for m in sent(queue)] == [49]
 
 
+def test_a_thousand_bots_that_fail_one_after_the_other_are_a_few_messages(queue: Queue, clock: Clock) -> None:
+    """The first are told as they come, then they are told together, further and further apart; all of them, though nothing follows."""
+    messages: list[Message] = []
+    for number in range(1000):
+        add(queue, notice(f"bot-{number}"))
+        clock.now += 3.5
+        messages += sent(queue)
+    assert 4 <= len(messages) <= 7
+    due_s = queue.next_due_s()
+    assert due_s is not None and 60 < due_s <= HOUR  # and nobody is woken before
+    clock.now += due_s + 0.1
+    (last,) = sent(queue)
+    assert {about["bot"] for m in (*messages, last) for about in m["bots"]} == {f"bot-{n}" for n in range(1000)}
+
+    clock.now += HOUR
+    add(queue, notice("late"))
+    clock.now += 1.1
+    assert [m["bot"] for m in sent(queue)] == ["late"]
+
+
 def test_a_message_is_the_same_at_every_try(queue: Queue, clock: Clock) -> None:
     """Put off, and not due before; the same id and the same words then."""
     add(queue, notice())
@@ -218,6 +238,26 @@ def test_a_full_disk_stops_nothing(queue: Queue, clock: Clock, tmp_path: Path) -
     assert not queue.problem
     queue.close()
     assert sqlite3.connect(tmp_path / "notify.db").execute("SELECT count(*) FROM gathered").fetchone() == (61,)
+
+
+def test_what_can_only_be_read_is_not_forgotten(queue: Queue, clock: Clock, tmp_path: Path) -> None:
+    """A file of an older version, and no room for the new table (here: somebody else writes): what it holds is sent, and kept."""
+    add(queue, notice())
+    clock.now += 2
+    queue.change(lambda: queue.make(make))
+    queue.change(lambda: queue.move(7, "life"))
+    queue.close()
+    other = sqlite3.connect(tmp_path / "notify.db", isolation_level=None)
+    other.execute("DROP TABLE part")
+    other.execute("BEGIN IMMEDIATE")
+    again = Queue(tmp_path / "notify.db", clock)
+    assert "cannot be used" in again.problem and again.cursor == "7-life"
+    assert [waiting.message["bot"] for waiting in again.due(set())] == ["a"]
+    other.execute("COMMIT")
+    clock.now += 60
+    again.settle()
+    assert not again.problem
+    assert other.execute("SELECT count(*) FROM message").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, and long enough to be one" * 20, b"\0" * 4096])

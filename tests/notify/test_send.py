@@ -205,6 +205,15 @@ def test_an_address_that_is_refused_is_no_delivery(send: Send, refused: set[str]
         server.refused = refused
         result = send(mail(server, 'tls = "none"'))
         assert not result["ok"] and "refused ops@example.org: 550" in result["said"]
+        assert result.get("left") == (["ops@example.org"] if len(refused) == 1 else None)
+
+
+def test_a_server_that_says_good_bye_in_its_own_way_has_it_all_the_same(send: Send) -> None:
+    """What was taken is not sent again for what comes behind."""
+    with mail_server() as server:
+        server.good_bye = "421 4.3.0 too busy for that"
+        assert send(mail(server, 'tls = "none"'))["ok"]
+        assert len(server.letters) == 1
 
 
 # -- commands

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from processsupervisor.process.logreader import LogLine
 from processsupervisor.process.tracebacks import LONGEST_MESSAGE, Raised, find_all
 
@@ -104,3 +106,22 @@ def test_a_message_is_cut() -> None:
     texts = ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "ValueError: " + "x" * 60_000]
     raised: Raised = next(find_all(lines(texts)))
     assert raised.message == "x" * LONGEST_MESSAGE
+
+
+FAILS = "def inner():\n    raise ValueError('bad')\ntry:\n    inner()\nexcept ValueError as e:\n    raise KeyError('k') from e\n"
+
+
+@pytest.mark.parametrize("before", ["[shop] ", "    ", "2026-11-21 09:00:00,{0}00 | ERROR | ", "  {0} E: "])
+def test_what_a_logger_puts_before_each_line_is_passed_over(tmp_path: Path, before: str) -> None:
+    """A mark, a margin, a time that goes on: the chain is one error, at the same place as without."""
+    texts = [before.format(number) + text for number, text in enumerate(printed(tmp_path, FAILS), 1)]
+    assert found(texts) == [("KeyError", "'k'", 6)]
+    assert found([text.rstrip() for text in texts] * 2) == [("KeyError", "'k'", 6)] * 2
+
+
+def test_lines_of_other_threads_and_colours(tmp_path: Path) -> None:
+    """Other lines between the frames, and what a coloured traceback of Python 3.13 has in it, hide no error."""
+    texts = printed(tmp_path, "def inner():\n    raise ValueError('bad')\ninner()\n")
+    mixed = [line for text in texts for line in (text, "12:00 polling goes on", "INFO: polled")]
+    assert found(mixed) == [("ValueError", "bad", 2)]
+    assert found([f"\x1b[35m{text}\x1b[0m" for text in texts]) == [("ValueError", "bad", 2)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -55,15 +56,24 @@ def carry_out(session: Session, change: Change) -> Taken:
         before = _read(paths)
         after = _edited(before, change.edit)
         loaded = _checked(session, before, after)
+        _drop_stale(paths, before)
         running = _running(session) if keeper_runs(paths) else None
-        if running is None:
+        if running is None or (change.move is not None and after == before):
             for name in change.resting:
                 if is_flocked(paths.bot_run(name) / "lock"):
-                    raise Refused(f"{name} still runs, without a supervisor", hint="psv up takes it over; then psv stop " + name)
+                    how, way = (", without a supervisor", "psv up takes it over; then ") if running is None else ("", "")
+                    raise Refused(f"{name} still runs{how}", hint=f"{way}psv stop {name}")
         if running is not None and not running.is_current and change.move is not None and after != before:
             why = "the fleet runs by an older fleet.toml, so that nothing can be moved under it"
             raise Refused(why, hint="psv down, then psv up, then this again")
         return _write(session, change, before, after, loaded, running)
+
+
+def _drop_stale(paths: FleetPaths, content: bytes) -> None:
+    """Drop moves that do not fit fleet.toml as it is: nobody else is at it, so they were not carried out, and would hit a later bot."""
+    bots = tomllib.loads(content.removeprefix(_BOM).decode()).get("bots")
+    with contextlib.suppress(OSError, PsvError):
+        drop_unfit(paths, bots if isinstance(bots, dict) else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,10 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
     paths = session.paths
     old_applied = paths.applied.read_bytes() if running is not None else b""
     if change.move is not None:
-        note_move(paths, change.move)
+        try:
+            note_move(paths, change.move)
+        except OSError as err:
+            raise SystemRefused(f"cannot write in {paths.data}: {err.strerror}", hint="free some space; nothing was changed") from err
     try:
         if after != before:
             _replace(paths, before, after)

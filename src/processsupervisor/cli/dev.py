@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from processsupervisor.cli import machine
@@ -64,13 +65,17 @@ def dev(session: Session, command: Command, *, path: str | None) -> int:
 
 
 def _for_dev(applied: Applied, folder: Path) -> Applied:
-    """Return the settings of a fleet as they are here: its modules are found from another folder, and it takes nobody's port."""
+    """Return the settings of a fleet as they are here: its modules are found from another folder, and it takes nobody's port.
+
+    Nobody is told of what fails here, and no dead man's switch hears that all is well: those belong to the fleet that runs for good.
+    """
     for spec in applied["bots"]:
         spec["essential"] = False
         if spec["kind"] == "native":
             spec["env"]["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), spec["env"].get("PYTHONPATH"))))
     _quicken(applied)
     applied["web"]["next_free"] = True
+    applied["notify"] = []
     applied["source_digest"] = ""  # there is no fleet.toml in its own folder
     return applied
 
@@ -95,6 +100,8 @@ class _Workshop:
         self._config = folder / "fleet.toml"
         self._files = Files(folder, [self._config] if is_fleet else ())
         self._session = Session(str(paths.folder))
+        self._unstarted: set[str] = set()
+        """Bots whose code on disk could not be imported: perhaps a module was not there yet."""
         names = [spec["name"] for spec in applied["bots"]]
         self._screen = Screen(paths, names, [spec["name"] for spec in applied["bots"] if spec["kind"] == "native"])
 
@@ -128,6 +135,9 @@ class _Workshop:
                 if changed:
                     self._on_save(changed, rehearsals)
                     self._files.take(self._applied["bots"])
+                elif self._unstarted and self._files.has_more_sources():
+                    self._renew(self._unstarted, time.time(), rehearsals)
+                    self._files.take(self._applied["bots"])
                 if keeper.poll() is not None or self._files.folders != folders:
                     break
         self._screen.tell("the fleet has ended")
@@ -139,10 +149,17 @@ class _Workshop:
                 self._reconfigure()
             except PsvError as err:
                 self._screen.tell(f"{err}\nthe old settings stay")
+        self._renew(self._files.bots_of(changed), at, rehearsals)
+
+    def _renew(self, bots: Iterable[str], at: float, rehearsals: Rehearsals) -> None:
+        """Restart bots for a save, each unless its code cannot be imported."""
         specs = {spec["name"]: spec for spec in self._applied["bots"]}
-        for bot in self._files.bots_of(changed):
+        for bot in sorted(specs.keys() & set(bots)):
             error = rehearsals.error_of(specs[bot])
+            self._unstarted.discard(bot)
             if error is not None:
+                self._unstarted.add(bot)
+                self._files.has_more_sources()  # what is there now is what the error is about
                 self._screen.tell(f"{error.rstrip()}\n{bot} is not restarted: it cannot be imported as it is now; the old one goes on")
                 continue
             self._screen.expect(bot, at)

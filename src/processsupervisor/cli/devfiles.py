@@ -24,6 +24,7 @@ class Files:
         self._more = list(more)
         self._of_bot: dict[str, set[Path]] = {}
         self._stamps: dict[Path, Stamp] = {path: _stamp(path) for path in self._more}
+        self._sources: set[Path] = set()
 
     def take(self, specs: Iterable[BotSpec]) -> None:
         """Note what the bots consist of now; a file that is known keeps its look."""
@@ -52,6 +53,12 @@ class Files:
                 if now is not None:  # an editor that renames takes it away for a moment
                     found.add(path)
         return found
+
+    def has_more_sources(self) -> bool:
+        """Tell whether a Python file has come since the last call, into these folders or those directly below, whoever imports it."""
+        before = self._sources
+        self._sources = {path for folder in self.folders for pattern in ("*.py", "*/*.py") for path in Path(folder).glob(pattern)}
+        return not self._sources <= before
 
     def bots_of(self, paths: set[Path]) -> list[str]:
         """Return the bots that one of the files belongs to."""

@@ -15,6 +15,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.edit import add_bot, remove_bot, rename_bot
 from processsupervisor.config.places import Places
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, UsageError
+from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.units import format_bytes
 from processsupervisor.supervisor.moves import kept_of
 
@@ -48,6 +49,8 @@ def rename(session: Session, command: Command, *, old: str, new: str) -> int:
     """Change the name everywhere."""
     if kept := kept_of(session.paths, new):
         raise Refused(f"there is something left of an earlier bot {new}: {kept[0]}", hint=f"delete it first: psv bot purge {new}")
+    if is_flocked(lock := session.paths.bot_run(new) / "lock"):
+        raise Refused(f"an earlier bot {new} still runs", hint=f"see who holds it, and end that: fuser -v {lock}")
     taken = carry_out(session, Change(partial(rename_bot, old=old, new=new), resting=[old], move={"old": old, "new": new}))
     session.say(f"{old} is {new} now")
     _say_taken(session, taken, f"start it: psv start {new}")
@@ -70,6 +73,8 @@ def purge(session: Session, command: Command, *, name: str, yes: bool) -> int:
     is_in_file = name in _bots(session)
     if not kept and not is_in_file:
         raise NoSuchBot(f"there is no bot {name}, nor anything left of one", hint="see psv ls")
+    if linked := next((path for path in kept if path.is_symlink()), None):
+        raise Refused(f"{linked} is a link to {linked.readlink()}; psv deletes nothing there", hint="delete both by hand, then purge")
     listed = [f"{path} ({format_bytes(_size(path))})" for path in kept]
     what = ", ".join(([f"[bots.{name}] of fleet.toml"] if is_in_file else []) + listed)
     if not yes:

@@ -1,7 +1,7 @@
 """What `psv doctor --online` asks the servers of networks and models, and what the answers mean. One function a kind.
 
 Only questions that change nothing: no update is confirmed, no session started, no message sent. The one thing noticed
-elsewhere: whoever polls Telegram with a token that no bot of this fleet runs on gets one 409, and polls again.
+elsewhere: whoever polls Telegram with a token gets one 409, and polls again, unless it is a program that can be seen on this machine.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ FEW_LOGINS = 0.1
 
 
 class Round(NamedTuple):
-    """`timeout_s` a question; `runs_here` names the bots of a credential that run; `conflicts` counts the 409s in their logs."""
+    """`timeout_s` a question; `runs_here` names the bots of a credential that run; `conflicts` counts the 409s in their logs.
+
+    `runs_elsewhere` says who else on this machine runs with it, "" when nobody can be seen.
+    """
 
     timeout_s: float
     runs_here: Callable[[Credential], list[str]]
     conflicts: Callable[[list[str]], int]
+    runs_elsewhere: Callable[[Credential], str]
 
 
 def longest_s(round_: Round) -> float:
@@ -69,6 +73,9 @@ def _telegram(credential: Credential, round_: Round) -> Iterator[Finding]:
                           "updates go now to one, now to the other; stop the other program")
         else:
             yield Finding(credential.check, "ok", f"{', '.join(running)} runs on it, without a conflict in its log")
+        return
+    if other := round_.runs_elsewhere(credential):
+        yield Finding(credential.check, "bad", f"somebody else has it: {other}", "two programs cannot poll; psv did not ask")
         return
     yield _who_polls(credential, address, round_.timeout_s)
 

@@ -15,10 +15,12 @@ from functools import partial
 from processsupervisor.cli.credentials import Credential, find, parse_bases
 from processsupervisor.cli.finding import Finding
 from processsupervisor.cli.networks import Round, longest_s, look
+from processsupervisor.config.elsewhere import find_elsewhere
 from processsupervisor.config.load import load_fleet
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.identity import Identity, Liveness
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.locks import read_holder
+from processsupervisor.launch.locks import read_holder, token_holder
 
 AT_ONCE = 16
 _LOG_S = 600.0
@@ -35,7 +37,7 @@ def ask_all(paths: FleetPaths, base_url: str | None, timeout_s: float) -> list[F
     findings = [Finding(f"token: {bot} ({name})", "note", "of no network that psv can ask", "it was not tried") for bot, name in unknown]
     if not credentials and not findings:
         return [Finding("tokens", "ok", "none in env, env_file and lock of the bots")]
-    round_ = Round(timeout_s, partial(_running, paths), partial(_conflicts, paths))
+    round_ = Round(timeout_s, partial(_running, paths), partial(_conflicts, paths), partial(_elsewhere, applied["bots"]))
     return _at_once(credentials, round_) + findings
 
 
@@ -82,6 +84,15 @@ def _running(paths: FleetPaths, credential: Credential) -> list[str]:
         return identity is not None and identity.liveness() is Liveness.ALIVE
 
     return [bot for bot in credential.bots if runs(bot)]
+
+
+def _elsewhere(specs: list[BotSpec], credential: Credential) -> str:
+    """Return who else on this machine has the credential: a bot of another fleet, by its lock, or one of these bots."""
+    holder = token_holder(credential.value)
+    if holder is not None:
+        return f"bot {holder.get('bot')} of the fleet in {holder.get('folder')} (pid {holder.get('pid')})"
+    found = find_elsewhere([spec for spec in specs if spec["name"] in credential.bots])
+    return f"{found[0].bot}: {found[0].text}" if found else ""
 
 
 def _conflicts(paths: FleetPaths, bots: list[str]) -> int:

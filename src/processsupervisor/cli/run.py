@@ -18,6 +18,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import load_fleet
 from processsupervisor.kernel.errors import Refused, UsageError
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import install, prune
 
 STATE = ".psv-run"
@@ -30,11 +31,14 @@ def run(session: Session, command: Command, *, file: str | None, words: list[str
     config = path.parent / "fleet.toml"
     if fallback and mode != "auto":
         raise UsageError("--fallback goes with --mode auto", hint="psv run --mode auto --fallback main.py")
-    if mode == "multi" or (mode == "auto" and config.exists()):
+    is_there = config.exists() or config.is_symlink()  # a link that leads nowhere is a broken fleet, not none
+    if mode == "multi" or (mode == "auto" and is_there):
         if words:
             raise UsageError("a fleet takes no arguments", hint="write args into fleet.toml, or use --mode single")
         if not fallback or _is_usable(session, config):
             return up(Session(str(path.parent)), command, detach=False, wait=False, timeout_s=60.0)
+        if keeper_runs(FleetPaths(path.parent)):
+            raise Refused(f"the fleet in {path.parent} runs, and may have {path} among its bots", hint="mend fleet.toml, or psv down")
         session.note(f"{config} cannot be used (see above); as --fallback says, {path} runs alone")
     _run_single(path, words)
 

@@ -41,17 +41,19 @@ def add_bot(text: str, name: str, settings: Mapping[str, object]) -> str:
     _require_free(text, name)
     line_end = "\r\n" if "\r\n" in text else "\n"
     lines = [f"[bots.{_written(name)}]", *(f"{key} = {tomlkit.item(value).as_string()}" for key, value in settings.items())]
-    head = text.rstrip() + line_end * 2 if text.strip() else ""
+    last = text.rpartition("\n")[2]
+    head = text + (line_end if last else "") + ("" if text.endswith("\n" + line_end) else line_end) if text.strip() else ""
     return _proved(text, head + line_end.join(lines) + line_end, lambda values: _bots(values).update({name: dict(settings)}))
 
 
 def remove_bot(text: str, name: str) -> str:
-    """Return `text` without the bot's tables and the comments that stand directly above them. Raises CannotEdit, NoSuchBot."""
+    """Return `text` without the bot's tables and the comments that stand directly above or under them. Raises CannotEdit, NoSuchBot."""
     mine = _headers(text, name)
     headers = Places(text).headers
     borders = [_border(text, header.start) for header in headers] + [len(text)]
     kept = [text[: borders[0]]]
-    kept += [text[borders[i] : borders[i + 1]] for i, header in enumerate(headers) if header not in mine]
+    parts = [(header, text[borders[i] : borders[i + 1]]) for i, header in enumerate(headers)]
+    kept += [_behind(part) if header in mine else part for header, part in parts]
     rest = "".join(kept)
     if headers[-1] in mine:
         rest = rest.rstrip() + text[len(text.rstrip()) :]
@@ -151,6 +153,19 @@ def _border(text: str, start: int) -> int:
             break
         border = above
     return border
+
+
+def _behind(part: str) -> str:
+    """Return the comments that stand behind a table and an empty line: a heading of what follows, say. Empty when there are none."""
+    lines = part.splitlines(keepends=True)
+    end = next(i for i in range(len(lines), 0, -1) if lines[i - 1].strip() and not lines[i - 1].lstrip().startswith("#"))
+    empty = next((i for i in range(end, len(lines)) if not lines[i].strip()), len(lines))
+    behind = "".join(lines[empty + 1 :])
+    try:
+        tomllib.loads(part[: len(part) - len(behind)])
+    except ValueError:  # these lines end a text of the bot's
+        return ""
+    return behind if behind.strip() else ""
 
 
 def _proved(before: str, after: str, expect: Callable[[Values], object]) -> str:

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from processsupervisor.kernel.files import try_flock
+from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.files import is_flocked, try_flock
 from processsupervisor.kernel.identity import Identity, Liveness, boot_id, runtime_folder
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
@@ -83,6 +84,16 @@ def _note(context: LaunchContext) -> dict[str, Any]:
         "generation": context.generation,
         **(identity.to_json() if identity else {"pid": os.getpid(), "boot_id": boot_id()}),
     }
+
+
+def token_holder(token: str) -> dict[str, Any] | None:
+    """Return the note of whoever holds the lock of a network token now, in any fleet of this user; None when nobody does."""
+    try:
+        key = (runtime_folder() / "lock.key").read_bytes()
+        path = runtime_folder() / "locks" / _lock_name(key, "token", token)
+        return (read_holder(path) or {}) if is_flocked(path) else None
+    except (OSError, PsvError):  # there was never a lock, or none that could be read
+        return None
 
 
 def _describe(holder: dict[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ Event = dict[str, object]
 _OF_THEIR_OWN = frozenset({"crash-loop", "budget"})
 """Reasons of FAILED that are causes; a bot comes to them again at each try, and is told once until it is well."""
 _OF_EXIT = {"oom": "killed because its memory was used up", "hang": "it hung", "disk": "ended because the disk is full"}
+_HAND_OVER = "fleet.hand-over"
 _MOST_PSVD = 3
 _WITHIN_S = 600.0
 
@@ -73,11 +74,13 @@ class Causes:
         self._messages: dict[str, str] = {}
         self._alerts: dict[tuple[str, str], str] = {}
         self._psvds: list[float] = []
+        self._is_asked_for = False  # somebody had psvd replaced: by psv bot add, say, or psv upgrade
         self._failed: set[str] | None = None  # since the fleet was started; None: that was before this notifier
 
     def of(self, event: Event) -> News:
         """Return what an event means; most mean nothing."""
         bot, message = str(event.get("bot") or ""), str(event.get("message") or "")
+        message = message.encode("utf-8", "replace").decode()  # a name of a file may hold what neither the queue nor a mail takes
         at = event.get("at")
         when = float(at) if isinstance(at, (int, float)) else wall()
         match event.get("kind"):
@@ -91,6 +94,10 @@ class Causes:
                 return self._of_health(bot, event, message, when)
             case "task" if event.get("state") == "ended" and event.get("reason") == "clean":
                 return News(turn=Turn.IS_WELL)
+            case "upgrade":
+                self._is_asked_for = True
+            case "command" if event.get("op") == _HAND_OVER:
+                self._is_asked_for = True
             case "psvd":
                 return self._of_psvd(when, is_cold=bool(event.get("is_cold")))
         return NOTHING
@@ -138,9 +145,11 @@ class Causes:
 
     def _of_psvd(self, when: float, *, is_cold: bool) -> News:
         """A psvd that comes and goes answers each time, so nobody misses it for long: too many of them are told."""
+        is_asked_for, self._is_asked_for = self._is_asked_for, False
         if is_cold:
             self._psvds.clear()
             self._failed = set()
+        if is_cold or is_asked_for:
             return NOTHING
         self._psvds = [at for at in self._psvds if 0 <= when - at < _WITHIN_S] + [when]
         if len(self._psvds) < _MOST_PSVD:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from processsupervisor.config.spec import NotifySpec
 from processsupervisor.kernel.clock import wall
@@ -74,7 +74,7 @@ class Desk:
         if news.over is not None:
             self._recover(self._troubles.over(bot, news.over))
 
-    def _tell(self, notice: Notice, causes: frozenset[str], only: Sequence[str] | None = None) -> None:
+    def _tell(self, notice: Notice, causes: frozenset[str], only: Collection[str] | None = None) -> None:
         """Gather a notice for the channels that are told of one of `causes`; with `only` for no others than these."""
         for name, channel in self.channels.items():
             wanted = frozenset(channel["on"])
@@ -82,9 +82,9 @@ class Desk:
             if (is_wanted or causes & ALWAYS) and (only is None or name in only):
                 self._queue.add(name, notice, channel["repeat_s"])
 
-    def _recover(self, recoveries: Sequence[Recovery]) -> None:
+    def _recover(self, recoveries: Sequence[Recovery], only: Collection[str] | None = None) -> None:
         for notice, causes in recoveries:
-            self._tell(notice, causes)
+            self._tell(notice, causes, only)
 
     def begins(self, notice: Notice, only: Sequence[str] | None = None) -> None:
         """Tell of something that the notifier has seen itself and that lasts."""
@@ -99,10 +99,10 @@ class Desk:
         """Tell whether a trouble of the fleet as a whole lasts."""
         return self._troubles.is_open(until)
 
-    def ends(self, until: Until) -> None:
-        """Tell that a trouble of the fleet as a whole is over; nothing happens when there was none."""
+    def ends(self, until: Until, only: Collection[str] | None = None) -> None:
+        """Tell that a trouble of the fleet as a whole is over, with `only` those who were told of it; without one nothing happens."""
         if self.is_open(until):
-            self._queue.change(lambda: self._recover(self._troubles.over("", until)))
+            self._queue.change(lambda: self._recover(self._troubles.over("", until), only))
 
     # -- what is to be sent
 
@@ -135,7 +135,7 @@ class Desk:
             return
         delay_s = min(_LONGEST_DELAY_S, 1.0 * 2 ** min(waiting.tries, 20)) * random.uniform(0.8, 1.2)
         delay_s = max(delay_s, result["retry_after_s"])
-        self._queue.change(lambda: self._queue.put_off(message["id"], delay_s))
+        self._queue.change(lambda: self._queue.put_off(message["id"], delay_s, result.get("left", ())))
         self.problems[name] = result["said"]
         log.warning("not told; tried again", channel=name, cause=message["cause"], id=message["id"], said=result["said"], delay_s=delay_s)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from processsupervisor.config.spec import NotifySpec
 from processsupervisor.notify.message import Message
@@ -19,8 +19,12 @@ class Job(TypedDict):
 
 
 class Result(TypedDict):
-    """How it went; `said` holds no secret, `retry_after_s` is what the server asked for, or 0."""
+    """How it went; `said` holds no secret, `retry_after_s` is what the server asked for, or 0.
+
+    `left`: the addresses of a mail that it was not taken for, while it was for the others.
+    """
 
     ok: bool
     said: str
     retry_after_s: float
+    left: NotRequired[list[str]]

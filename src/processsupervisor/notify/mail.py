@@ -1,10 +1,12 @@
 """A message by mail: SMTP with STARTTLS, TLS or neither. Loaded by the sending process only.
 
-Delivered means that the server took it for every address. Its Message-ID is that of the message, so a second copy is known as one.
+Delivered means that the server took it for every address; those that it refused are tried again without the
+others. Its Message-ID is that of the message, so a second copy is known as one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
 from email.message import EmailMessage
@@ -25,12 +27,16 @@ def send_mail(channel: NotifySpec, login: tuple[str, str] | None, message: Messa
             server: smtplib.SMTP = smtplib.SMTP_SSL(host, int(port), timeout=timeout_s, context=context)
         else:
             server = smtplib.SMTP(host, int(port), timeout=timeout_s)
-        with server:
+        try:
             if channel["tls"] == "starttls":
                 server.starttls(context=context)
             if login is not None:
                 server.login(*login)
             refused = server.send_message(letter(channel, message))
+            with contextlib.suppress(OSError):  # it is taken, however the server says good-bye
+                server.quit()
+        finally:
+            server.close()
     except smtplib.SMTPNotSupportedError as err:
         hint = 'tls = "none" goes without' if channel["tls"] == "starttls" else ""
         raise OSError(f"the mail server cannot do that: {err}" + (f"; {hint}" if hint else "")) from err
@@ -42,7 +48,8 @@ def send_mail(channel: NotifySpec, login: tuple[str, str] | None, message: Messa
         raise OSError(f"the certificate of {host} is not trusted: {err.verify_message}") from err
     if refused:
         address, (code, why) = next(iter(refused.items()))
-        return {"ok": False, "said": f"the mail server refused {address}: {code} {_words(why)}", "retry_after_s": 0.0}
+        result: Result = {"ok": False, "said": f"the mail server refused {address}: {code} {_words(why)}", "retry_after_s": 0.0}
+        return result if len(refused) == len(channel["address"]) else {**result, "left": list(refused)}
     return {"ok": True, "said": f"taken by {host} for {', '.join(channel['address'])}", "retry_after_s": 0.0}
 
 

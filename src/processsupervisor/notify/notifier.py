@@ -10,13 +10,16 @@ import os
 import selectors
 import signal
 import socket
+from collections.abc import Sequence
 
+from processsupervisor.config.applied import read_applied
 from processsupervisor.config.spec import Applied, NotifySpec
 from processsupervisor.ipc.presence import Presence
 from processsupervisor.kernel.clock import mono, wall
+from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.notify.causes import Causes, Notice, Until
+from processsupervisor.notify.causes import Causes, Event, Notice, Until
 from processsupervisor.notify.couriers import Courier, Couriers
 from processsupervisor.notify.desk import Desk
 from processsupervisor.notify.job import Job, Result
@@ -38,15 +41,21 @@ Errand = Waiting | str
 """What a sending process is under way for: a message, or the heartbeat of the channel of that name."""
 
 
+def _facts_of(applied: Applied) -> tuple[dict[str, float], set[str]]:
+    """Return each bot's `stable_after`, and the bots that are left alone when they are unhealthy."""
+    stable_after = {bot["name"]: bot["restart"]["stable_after_s"] for bot in applied["bots"]}
+    return stable_after, {bot["name"] for bot in applied["bots"] if (health := bot.get("health")) and health["action"] == "none"}
+
+
 class Notifier:
     """One fleet's notifier; `begun` is the number of the event after which to begin when none was dealt with before."""
 
     def __init__(self, paths: FleetPaths, applied: Applied, begun: str) -> None:
         channels = applied.get("notify", [])
         queue = Queue(paths.data / "notify.db")
-        stable_after = {bot["name"]: bot["restart"]["stable_after_s"] for bot in applied["bots"]}
-        unhealthy_only = {bot["name"] for bot in applied["bots"] if (health := bot.get("health")) and health["action"] == "none"}
+        stable_after, unhealthy_only = _facts_of(applied)
         self._paths = paths
+        self._applied = applied
         self._queue = queue
         self._desk = Desk(applied["fleet"]["name"], channels, queue, Causes(unhealthy_only), Troubles(queue, stable_after))
         self._selector = selectors.DefaultSelector()
@@ -59,6 +68,7 @@ class Notifier:
         if queue.cursor is None:
             queue.change(lambda: queue.move(int(begun), ""))  # another psvd would say another number
         self._after = queue.cursor or begun
+        self._read_again = ""
         self._free_percent = applied["fleet"]["disk_free_percent"]
         self._space_mono = 0.0
         self._beats = {c["name"]: mono() for c in channels if c["heartbeat"]}
@@ -130,11 +140,32 @@ class Notifier:
         if self._psvd.is_back:
             self._psvd.is_back = False
             self._ends(Until.PSVD)
+            self._is_stopped = self._is_stopped or self._is_outdated()
+        lost = next((number for number, event in enumerate(events) if event.get("kind") == "lost"), len(events))
+        self._take(events[:lost])
+        if lost == len(events):
+            return
+        if self._read_again != self._after:  # psvd had too much to tell at once, and has it on disk: begin behind what was told
+            self._read_again = self._after
+            self._selector.unregister(self._psvd)
+            self._psvd.drop()
+        else:  # it is not there any more
+            self._take(events[lost:])
+
+    def _take(self, events: Sequence[Event]) -> None:
         self._desk.take(events, self._psvd.life)
         for event in events:
             self._after = f"{event.get('seq', self._after.partition('-')[0])}-{self._psvd.life}"
             if event.get("kind") in ("down", "psvd"):
                 self._is_down = event["kind"] == "down"
+
+    def _is_outdated(self) -> bool:
+        """Tell whether this psvd runs by other settings than this process knows; it starts another one then."""
+        try:
+            applied = read_applied(self._paths)
+        except PsvError:
+            return False
+        return applied.get("notify") != self._applied.get("notify") or _facts_of(applied) != _facts_of(self._applied)
 
     def _hear_keeper(self) -> None:
         descriptor = self._presence.fileno()
@@ -159,8 +190,8 @@ class Notifier:
             self._desk.begins(Notice(str(who), "", text, wall(), who), late)
 
     def _ends(self, who: Until) -> None:
-        self._away[who].clear()
-        self._desk.ends(who)
+        told, self._away[who] = self._away[who], set()
+        self._desk.ends(who, told or None)
 
     # -- disk and heartbeat
 
@@ -202,6 +233,8 @@ class Notifier:
     def _send(self) -> None:
         for waiting in self._desk.due(self._couriers.keys):
             channel = self._desk.channels[waiting.channel]
+            if left := [address for address in channel["address"] if address in waiting.left]:
+                channel = {**channel, "address": left}
             self._begin(waiting.channel, waiting, {**self._job(channel), "message": waiting.message})
 
     def _job(self, channel: NotifySpec) -> Job:

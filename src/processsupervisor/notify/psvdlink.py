@@ -87,8 +87,9 @@ class PsvdLink:
                     self.life, self.is_back = str(event.get("life")), True
                 else:
                     events.append(event)
-            elif line.get("id") == _STATUS and isinstance(line.get("result"), dict):
-                self._status, self._is_asked = line["result"], False
+            elif line.get("id") == _STATUS:  # an error is no answer, but another question may have one
+                status, self._is_asked = line.get("result"), False
+                self._status = status if isinstance(status, dict) else None
             elif line.get("id") == _FOLLOW:
                 return events or None  # it tells nothing more: begin anew
         return events

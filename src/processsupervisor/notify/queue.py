@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -24,15 +24,22 @@ GATHER_S = 1.0
 """What fails together is told together."""
 KEEP_S = 86400.0
 """A message that could not be sent for so long is given up."""
+_QUICK = 3
+"""So many messages of one cause go to a channel as they come; then each waits longer, up to `repeat`: bots that fail one after the
+other all day are a few messages an hour, and all of them are in these."""
+_HOLD_S, _HOLD_FACTOR = 60.0, 4.0
 _PROBE_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS gathered (
     channel TEXT, cause TEXT, bot TEXT, due REAL NOT NULL, told REAL, count INTEGER NOT NULL, first_at REAL NOT NULL,
     last_at REAL NOT NULL, text TEXT NOT NULL, PRIMARY KEY (channel, cause, bot));
+CREATE TABLE IF NOT EXISTS pace (
+    channel TEXT, cause TEXT, repeat_s REAL NOT NULL, made REAL, streak INTEGER NOT NULL, free REAL NOT NULL, PRIMARY KEY (channel, cause));
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY, channel TEXT NOT NULL, cause TEXT NOT NULL, body TEXT NOT NULL, born REAL NOT NULL, born_at REAL NOT NULL,
     due REAL NOT NULL, tries INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS part (id TEXT PRIMARY KEY, addresses TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trouble (
     cause TEXT, bot TEXT, until TEXT, at REAL NOT NULL, up REAL, PRIMARY KEY (cause, bot, until));
 """
@@ -44,6 +51,8 @@ class Waiting(NamedTuple):
     channel: str
     tries: int
     message: Message
+    left: tuple[str, ...] = ()
+    """For whom it was not taken yet, when others have it; empty: for nobody."""
 
 
 class Queue:
@@ -113,14 +122,17 @@ class Queue:
             due = max(now + GATHER_S, float(row[1]) + repeat_s)
             update = f"UPDATE gathered SET last_at = ?, text = ?, first_at = ?, due = ?, count = 1 {one}"
             self._db.execute(update, (notice.at, notice.text, notice.at, due, *values[2:]))
+        pace = "INSERT INTO pace VALUES (?,?,?,NULL,0,0) ON CONFLICT (channel, cause) DO UPDATE SET repeat_s = excluded.repeat_s"
+        self._db.execute(pace, (channel, notice.cause, repeat_s))
 
     def make(self, compose: Callable[[str, list[Gathered]], Message]) -> int:
-        """Make messages of what is due, one for a channel and cause of which none waits; returns how many."""
+        """Make messages of what is due, one for a channel and cause of which none waits and none is too recent; returns how many."""
         now = self._now()
         ready = self._db.execute(
             "SELECT DISTINCT channel, cause FROM gathered g WHERE count > 0 AND due <= ? AND NOT EXISTS"
-            " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause)",
-            (now,),
+            " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause) AND NOT EXISTS"
+            " (SELECT 1 FROM pace p WHERE p.channel = g.channel AND p.cause = g.cause AND p.free > ?)",
+            (now, now),
         ).fetchall()
         for channel, cause in ready:
             where = "WHERE channel = ? AND cause = ? AND count > 0 AND due <= ?"
@@ -133,25 +145,40 @@ class Queue:
                 (message["id"], channel, cause, json.dumps(message), now, wall(), now),
             )
             self._db.execute(f"UPDATE gathered SET count = 0, told = ? {where}", (now, channel, cause, now))
+            self._hold(channel, cause)
         return len(ready)
+
+    def _hold(self, channel: str, cause: str) -> None:
+        """Note that a message was made, and from when on the next of its cause may be."""
+        now, one = self._now(), "WHERE channel = ? AND cause = ?"
+        row = self._db.execute(f"SELECT repeat_s, made, streak FROM pace {one}", (channel, cause)).fetchone()
+        if row is None:  # gathered before there was a pace
+            return
+        repeat_s, made, streak = float(row[0]), row[1], int(row[2])
+        streak = 1 if made is None or now - made >= repeat_s else streak + 1
+        hold_s = 0.0 if streak < _QUICK else min(repeat_s, _HOLD_S * _HOLD_FACTOR ** (streak - _QUICK))
+        self._db.execute(f"UPDATE pace SET made = ?, streak = ?, free = ? {one}", (now, streak, now + hold_s, channel, cause))
 
     # -- sending
 
     def due(self, busy: set[str]) -> list[Waiting]:
         """Return the oldest message that is due of every channel that is not `busy`."""
         found: dict[str, Waiting] = {}
-        rows = self._db.execute("SELECT channel, tries, body FROM message WHERE due <= ? ORDER BY due, born", (self._now(),))
-        for channel, tries, body in rows:
+        query = "SELECT channel, tries, body, addresses FROM message LEFT JOIN part USING (id) WHERE due <= ? ORDER BY due, born"
+        for channel, tries, body, left in self._db.execute(query, (self._now(),)):
             if channel not in busy:
-                found.setdefault(channel, Waiting(channel, tries, cast(Message, json.loads(body))))
+                found.setdefault(channel, Waiting(channel, tries, cast(Message, json.loads(body)), tuple(json.loads(left or "[]"))))
         return list(found.values())
 
     def sent(self, message_id: str) -> None:
         """Forget a message that was delivered."""
         self._db.execute("DELETE FROM message WHERE id = ?", (message_id,))
+        self._db.execute("DELETE FROM part WHERE id = ?", (message_id,))
 
-    def put_off(self, message_id: str, delay_s: float) -> None:
-        """Try a message again in `delay_s`."""
+    def put_off(self, message_id: str, delay_s: float, left: Sequence[str] = ()) -> None:
+        """Try a message again in `delay_s`, for those who are `left` when the others have it."""
+        if left:
+            self._db.execute("INSERT OR REPLACE INTO part VALUES (?,?)", (message_id, json.dumps(left)))
         self._db.execute("UPDATE message SET due = ?, tries = tries + 1 WHERE id = ?", (self._now() + delay_s, message_id))
 
     def give_up(self, channels: set[str], repeat_s: float) -> int:
@@ -160,6 +187,8 @@ class Queue:
         now = self._now()
         kept = ",".join("?" * len(channels))
         dropped = self._db.execute(f"DELETE FROM message WHERE born <= ? OR channel NOT IN ({kept})", (now - KEEP_S, *channels)).rowcount
+        self._db.execute("DELETE FROM part WHERE id NOT IN (SELECT id FROM message)")
+        self._db.execute(f"DELETE FROM pace WHERE channel NOT IN ({kept})", (*channels,))
         self._db.execute(f"DELETE FROM gathered WHERE channel NOT IN ({kept}) OR (count = 0 AND told < ?)", (*channels, now - repeat_s))
         return dropped
 
@@ -176,7 +205,8 @@ class Queue:
     def next_due_s(self) -> float | None:
         """Return in how many seconds something is to be made, sent or looked at; None: nothing waits. Negative: it is under way."""
         row = self._db.execute(
-            "SELECT min(due) FROM (SELECT due FROM message UNION ALL SELECT due FROM gathered g WHERE count > 0 AND NOT EXISTS"
+            "SELECT min(due) FROM (SELECT due FROM message UNION ALL SELECT max(due, coalesce((SELECT free FROM pace p WHERE"
+            " p.channel = g.channel AND p.cause = g.cause), due)) FROM gathered g WHERE count > 0 AND NOT EXISTS"
             " (SELECT 1 FROM message m WHERE m.channel = g.channel AND m.cause = g.cause)"
             " UNION ALL SELECT ? + 0.5 FROM trouble WHERE up IS NOT NULL)",
             (self._now(),),
@@ -227,6 +257,9 @@ class Queue:
             return _open(self._path)
         self.problem = f"data/notify.db cannot be used ({err}); what is to be told is kept in memory"
         memory = _connect(":memory:")
+        # What the file holds can often be read all the same, and must not be overwritten by less when it can be written again.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as disk:
+            disk.backup(memory)
         memory.executescript(_SCHEMA)
         return memory
 
@@ -240,6 +273,7 @@ class Queue:
             self._db.execute("UPDATE gathered SET due = min(due, ?), told = ?", (now, now - KEEP_S))
             self._db.execute("UPDATE message SET due = ?, born = ? - max(0, ? - born_at)", (now, now, today))
             self._db.execute("UPDATE trouble SET up = NULL")
+            self._db.execute("DELETE FROM pace")
             self._set_fact("boot", boot_id())
 
         self.change(act)

@@ -1,7 +1,8 @@
 """Find tracebacks in the lines of one stream: Python's (chained ones and exception groups too) and the stacks of Node.js.
 
 Lines go in one by one, errors come out; no more than one unfinished traceback is held, whatever comes in. Of a chain the last
-exception counts, the one that was not handled. Grouping is the caller's.
+exception counts, the one that was not handled. What a logger puts before each line, colours, and some lines of other threads in between
+are passed over. Grouping is the caller's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from processsupervisor.process.logreader import LogLine
 
 LONGEST_MESSAGE = 500
+MOST_BETWEEN = 20
+"""So many lines of others are passed over in the middle of a traceback."""
 
 _HEADER_WORDS = "Traceback (most recent call last):"
 _HEADER = re.compile(rf"(?:Exception Group )?{re.escape(_HEADER_WORDS)}$")
@@ -23,6 +26,9 @@ _CHAINED = (
     "During handling of the above exception, another exception occurred:",
     "The above exception was the direct cause of the following exception:",
 )
+_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL", "TRACE", "NOTICE"})
+_COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}m")
+_DIGIT = re.compile(r"\d")
 _OF_SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _SCRIPT_ERROR = re.compile(r"(?:Uncaught )?(?P<type>(?:[A-Z]\w{0,100})?(?:Error|Exception))(?: \[\w{1,100}\])?(?:: (?P<message>.*))?$")
 _SCRIPT_FRAME = re.compile(r"\s+at (?:(?P<function>[^()]{1,500}) \()?(?P<file>[^()\s][^()]{0,4096}?):(?P<line>\d{1,9}):\d{1,9}\)?$")
@@ -76,14 +82,18 @@ class Finder:
             self._generation = line.generation
             if line.is_gap:
                 return done
-        text = line.text
+        text = line.text if "\x1b" not in line.text else _COLOUR.sub("", line.text)
         if _HEADER_WORDS in text and (header := _HEADER.search(text)) is not None:  # most lines cost no pattern
             if self._pending is not None and not self._is_chained:
                 done.append(self._pending)
             self._pending, self._is_chained = None, False
             self._begin_anew()
-            self._is_inside, self._has_margin = True, _MARGIN.match(text[: header.start()] + " ") is not None
+            before = text[: header.start()]
+            self._is_inside, self._has_margin = True, _MARGIN.match(before + " ") is not None
+            self._prefix = "" if self._has_margin else _shape(before)
             return done
+        if self._prefix and (self._is_inside or self._pending is not None):
+            text = self._without_prefix(text)
         if self._has_margin and (margin := _MARGIN.match(text)) is not None:
             text = text[margin.end() :]
         if self._is_inside:
@@ -99,7 +109,13 @@ class Finder:
         self._begin_anew()
         return done
 
+    def _without_prefix(self, text: str) -> str:
+        """Return the line without what stood before the header, when it has that too, other numbers and times aside."""
+        length = len(self._prefix)
+        return text[length:] if _shape(text[:length]).rstrip() == self._prefix.rstrip() else text
+
     def _begin_anew(self) -> None:
+        self._prefix, self._between = "", 0
         self._is_inside = self._has_margin = self._is_bare = False
         self._place: Place | None = None
         self._script: tuple[str, str] | None = None
@@ -110,6 +126,10 @@ class Finder:
             self._place = _place(frame)
         elif text and not text.startswith((" ", "\t")):
             raised = _RAISED.match(text)
+            is_other = raised is None or raised["type"] in _LEVELS
+            if is_other and not self._is_bare and self._between < MOST_BETWEEN:
+                self._between += 1
+                return
             if raised is not None and self._place is not None and (not self._is_bare or raised["type"] in _OF_SYNTAX):
                 self._pending = self._error(line, raised["type"], raised["message"], self._place)
             self._is_inside, self._place = False, None
@@ -133,6 +153,10 @@ class Finder:
 
     def _error(self, line: LogLine, type_name: str, message: str | None, place: Place) -> Raised:
         return Raised(line.time, line.bot, line.generation, type_name, (message or "")[:LONGEST_MESSAGE], place)
+
+
+def _shape(text: str) -> str:
+    return _DIGIT.sub("0", text)
 
 
 def _place(frame: re.Match[str]) -> Place:

@@ -41,6 +41,15 @@ class Chronicle:
         rows = self._store.rows("SELECT event FROM events WHERE event LIKE ? ORDER BY id DESC LIMIT 5", (f'%"kind": "{kind}"%',))
         return next((event for row in rows if (event := json.loads(row[0])).get("kind") == kind), None)
 
+    def before_start(self) -> int:
+        """Return the number behind which the events since the fleet was started come, over all psvds since."""
+        for event in reversed(self._pending):
+            if event.get("kind") == "psvd" and event.get("is_cold"):
+                return _seq(event) - 1
+        query = "SELECT id FROM events WHERE event LIKE ? ORDER BY id DESC LIMIT 1"
+        rows = self._store.rows(query, ('%"kind": "psvd"%"is_cold": true%',))
+        return int(rows[0][0]) - 1 if rows else self.begun
+
     async def tell(self, emit: Emit, *, after: str | None, bots: Collection[str] | None, limit: int | None, is_followed: bool) -> None:
         """Emit kept events, all or the newest `limit`, only those `after` one if it is given; with `is_followed` what happens from now on.
 

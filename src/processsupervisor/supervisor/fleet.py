@@ -78,7 +78,7 @@ class Fleet:
         self.events = Events()
         self.chronicle = Chronicle(self.store, self.events)
         self._ledger = Ledger(self.store, self.events)
-        self.notify = NotifyRole(paths, self.keeper, applied.get("notify", []), lambda: self.chronicle.begun)
+        self.notify = NotifyRole(paths, self.keeper, applied.get("notify", []), self.chronicle.before_start)
         self.own_roles = {role.role: role for role in (self.web, self.notify)}
         self.events.listen(lambda _event: self._plan_flush())
         self.uptime = Uptime(self.store, lambda: self.is_going_down)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Collection
@@ -18,7 +19,7 @@ from typing import Any, TypedDict
 
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
-from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
 _BUSY_S = 2.0
 
@@ -81,7 +82,9 @@ def mark_unmoved(applied: Applied, failed: dict[str, str]) -> None:
 
 
 def kept_of(paths: FleetPaths, bot: str) -> list[Path]:
-    """Return the folders that hold something of a bot: data and logs."""
+    """Return the folders that hold something of a bot: data and logs. There is nothing under what is no name of a bot, such as ".."."""
+    if not _is_name(bot):
+        return []
     return [path for path in (paths.bot_data(bot), paths.bot_logs(bot)) if path.exists()]
 
 
@@ -91,8 +94,14 @@ def _file(paths: FleetPaths) -> Path:
 
 def _noted(paths: FleetPaths) -> list[Move]:
     value = read_json(_file(paths))
-    rows = value if isinstance(value, list) else []
-    return [Move(old=str(row["old"]), new=row["new"]) for row in rows if isinstance(row, dict) and {"old", "new"} <= row.keys()]
+    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    noted = [Move(old=row["old"], new=row["new"]) for row in rows if {"old", "new"} <= row.keys()]
+    # Names become paths that are renamed and deleted: what is none, such as "..", is not looked at.
+    return [move for move in noted if _is_name(move["old"]) and (move["new"] is None or _is_name(move["new"]))]
+
+
+def _is_name(bot: object) -> bool:
+    return isinstance(bot, str) and re.fullmatch(BOT_NAME_PATTERN, bot) is not None
 
 
 def _write(paths: FleetPaths, moves: list[Move]) -> None:
@@ -104,8 +113,9 @@ def _write(paths: FleetPaths, moves: list[Move]) -> None:
 
 def _carry_out(paths: FleetPaths, move: Move) -> None:
     old, new = move["old"], move["new"]
-    if is_flocked(paths.bot_run(old) / "lock"):
-        raise OSError(f"{old} still runs")
+    for name in filter(None, (old, new)):
+        if is_flocked(paths.bot_run(name) / "lock"):
+            raise OSError(f"{name} still runs")
     if paths.database.exists():
         _move_rows(paths.database, old, new)
     if new is None:

@@ -16,7 +16,10 @@ from processsupervisor.supervisor.ownrole import OwnRole
 
 
 class NotifyRole(OwnRole):
-    """The notifier of one fleet; `begun` gives the number of the last event before this psvd, for a notifier that knows none."""
+    """The notifier of one fleet; `begun` gives the number of the last event before the fleet was started, for a notifier that knows none.
+
+    Not before this psvd: the notifier of the one before may have been killed ere it noted where it was to begin.
+    """
 
     role = "notify"
     ask_s = 3.0
