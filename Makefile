@@ -4,6 +4,7 @@
 #   make check   ruff, mypy, import-linter, generated pages current
 #   make docs    write the generated pages of docs/ again
 #   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
+#   make tasks   five operator tasks under psv and its peers, for docs/reference/operator-tasks.md (TASKARGS="--quick")
 #   make chaos         50 bots under load, kills and stops at random: ROUNDS=300, SEED=n plays one run again
 #   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
 #   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
@@ -13,12 +14,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTARGS ?= -n 2 --dist loadfile
 BENCHARGS ?=
+TASKARGS ?=
 ROUNDS ?= 300
 SEED ?=
 MINUTES ?=
 INSTALL = ./.ci/venv $(VENV)
 
-.PHONY: run test check docs bench chaos availability soak clean
+.PHONY: run test check docs bench tasks chaos availability soak clean
 
 run: $(VENV)/.installed-run
 	exec $(BIN)/psv -C examples/demo up
@@ -41,6 +43,9 @@ docs: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(BENCHARGS)
+
+tasks: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.tasks $(TASKARGS)
 
 chaos availability soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $@ --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

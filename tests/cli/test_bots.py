@@ -114,6 +114,18 @@ def test_status_shows_the_last_exit_safely(psv: Psv, fleet: FakeFleet) -> None:
     assert json.loads(psv("bot", "status", "alice", "--json").stdout)[0]["last_exit"]["exit_code"] == 3
 
 
+def test_status_of_a_bot_that_runs_again_shows_the_traceback_that_ended_it(psv: Psv, fleet: FakeFleet) -> None:
+    """From its first line; what the life before had printed otherwise is of no interest any more."""
+    raised = {"type": "ValueError", "message": "no token", "file": "bots.py", "line": 7}
+    tail = ["working", "Traceback (most recent call last):", '  File "bots.py", line 7, in f', "ValueError: no token"]
+    last = {"reason": "code", "exit_code": 1, "at": 1.0, "log_tail": tail, "exception": raised}
+    fleet.facts["alice"] = {"last_exit": last}
+    shown = psv("bot", "status", "alice").stdout
+    assert "  | Traceback (most recent call last):\n  |   File " in shown and "working" not in shown
+    fleet.facts["alice"] = {"last_exit": last | {"exception": None}}
+    assert "  | " not in psv("bot", "status", "alice").stdout
+
+
 def test_an_unhealthy_bot_says_why_and_since_when_its_network_is_away(psv: Psv, fleet: FakeFleet) -> None:
     """In the list one word, in the status the reason and the age of the last proof; a bot without a network has no such line."""
     why = "not connected: the last proof from its network is 130 s old, the limit is 120 s"

@@ -94,7 +94,7 @@ class FakeFleet:
         raised = {"type": "ValueError", "message": "no token", "file": "bots.py", "line": 7}
         last = {"reason": "code", "exit_code": 3, "signal": None, "at": 1700000000.0, "generation": 1, "uptime_s": 1.0,
                 "log_tail": ["boom\x1b[31m"], "exception": raised, "message": "exit code 3"}
-        return self.describe(name) | {"spec_summary": {"run": "bots:bot", "script": None, "command": None, "args": []}, "last_exit": last, "notes": ["a note"], "what_to_do": "read the log"}
+        return self.describe(name) | {"spec_summary": {"run": "bots:bot", "script": None, "command": None, "args": []}, "last_exit": last, "notes": ["a note"], "what_to_do": "read the log"} | self.facts.get(name, {})
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         return await self._become(name, "RUNNING")

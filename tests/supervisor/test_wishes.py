@@ -245,3 +245,26 @@ def test_who_has_more_time_than_the_end_of_the_fleet_is_told_so(world: World) ->
         assert handle.last_exit is not None and handle.last_exit.signal == "SIGTERM"
 
     simulation.live(down)
+
+
+def test_a_restart_into_code_that_cannot_start_says_so_soon(world: World) -> None:
+    """Three ends before it was ready, and the command has its answer; the bot is tried on. One that is ready the second time is waited for."""
+    simulation = world(NATIVE)
+    bad = Life(lives_s=0.02, ready_s=None)
+    fates = iter([Life(), bad, bad, bad])
+    simulation.programs["n"] = lambda _: next(fates, Life())
+
+    async def restart(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        began = asyncio.get_running_loop().time()
+        result = await psvd._manager.restart("n", True, 60.0)
+        assert not result["ok"] and result["code"] == "failed" and "exited with 1" in result["message"], result
+        assert asyncio.get_running_loop().time() - began < 10.0
+        await asyncio.sleep(60.0)
+        assert psvd._fleet.handles["n"].life.state is State.RUNNING
+
+        nonlocal fates
+        fates = iter([bad])
+        assert (await psvd._manager.restart("n", True, 60.0))["ok"]
+
+    simulation.live(restart)

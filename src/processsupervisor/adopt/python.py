@@ -11,6 +11,7 @@ from processsupervisor.adopt.interpreter import python_script, venv_beside
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Lock, Place, Source
 from processsupervisor.adopt.source import Reading, read_program
 from processsupervisor.adopt.text import read_text
+from processsupervisor.adopt.wrapper import wrapping_of
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.launch.envfile import parse_env_file
 
@@ -26,6 +27,8 @@ _TOKEN_IN_SOURCE = "a token written into the source"
 
 def read_python(path: Path) -> Source:
     """Read one Python file; raises CannotRead when Python 3 cannot parse it."""
+    if wrapping := wrapping_of(path):
+        path = wrapping.bot  # a bot that runs the wrapper would be a fleet in a fleet
     source = Source("python", path)
     read_text(path)
     folder = path.parent

@@ -23,8 +23,17 @@ from processsupervisor.observe.redact import redact
 _MANNERS = "psv tells nobody who writes to these programs that a program answers, and asks no consent: that is left to each of them"
 
 
-def adopt(session: Session, command: Command, *, paths: list[str], dry_run: bool, allow_js: bool, check: bool) -> int:
+def adopt(
+    session: Session, command: Command, *, paths: list[str], dry_run: bool, allow_js: bool, check: bool,
+    wrap: bool, program: str | None, unwrap: bool,
+) -> int:  # fmt: skip
     """Write the fleet, or say what would be written; with `check` look for what runs elsewhere already."""
+    if wrap or unwrap or program:
+        from processsupervisor.cli.wrap import unwrap_program, wrap_program
+
+        if wrap == unwrap or dry_run or allow_js or check or (unwrap and program):
+            raise UsageError("--wrap and --unwrap take one file and nothing else, --wrap also --as", hint="psv adopt --wrap main.py")
+        return wrap_program(session, paths, program) if wrap else unwrap_program(session, paths)
     if check:
         from processsupervisor.cli.elsewhere import report_elsewhere
 

@@ -211,9 +211,14 @@ def _dump_lines(dump: object) -> list[tuple[str, str]]:
 
 
 def _log_tail(row: Row) -> list[str]:
+    """Return the last words of the life before; those of a bot that runs again only where they are a traceback, from its first line."""
     last = row.get("last_exit")
-    tail = last.get("log_tail") if isinstance(last, dict) and row.get("state") not in ("RUNNING", "PAUSED") else None
-    return [str(line) for line in tail] if isinstance(tail, list) else []
+    tail = last.get("log_tail") if isinstance(last, dict) else None
+    lines = [str(line) for line in tail] if isinstance(tail, list) else []
+    if row.get("state") not in ("RUNNING", "PAUSED"):
+        return lines
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
+    return lines[starts[-1] :] if starts and isinstance(last, dict) and last.get("exception") else []
 
 
 def _number(value: object) -> float | None:

@@ -57,6 +57,9 @@ COMMANDS = (
         Arg("dry_run", "flag", False, "Print what would be written", option=("--dry-run",)),
         Arg("allow_js", "flag", False, "Let node run an ecosystem file that is a program, to read it", option=("--allow-js",)),
         Arg("check", "flag", False, "Find the fleet's programs that run elsewhere, and how to stop them there", option=("--check",)),
+        Arg("wrap", "flag", False, "Rename one main.py to bot.py, and have a new main.py run it under psv", option=("--wrap",)),
+        Arg("program", "text", None, "With --wrap: what the program is called then (default: bot.py)", option=("--as",)),
+        Arg("unwrap", "flag", False, "Take --wrap back: main.py is the program again", option=("--unwrap",)),
     ), "admin", place="client", verbs=("adopt",), json=True),
     Command("fleet.up", "Start the fleet and every bot that is wanted", (
         Arg("detach", "flag", False, "Return when the fleet answers; it goes on in the background", option=("-d", "--detach")),

@@ -332,14 +332,14 @@ class Manager:
         return handle
 
     async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float) -> dict[str, object]:
-        """Wait for the goal, or for a rest that is not it, and say what came of the command."""
+        """Wait for the goal, for a rest that is not it, or until waiting is in vain, and say what came of the command."""
+        begun = handle.generation
         if wait:
-            await handle.life.wait_for(goal | RESTING, timeout_s)
-        if handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
-            return self._result(handle, True, "")
-        if goal is _READY and has_completed(handle):
-            return self._result(handle, True, "has completed")
-        if handle.life.state in RESTING:
+            await handle.life.wait_until(lambda: handle.life.state in goal | RESTING or view.is_in_vain(handle, begun), timeout_s)
+        has_done = goal is _READY and has_completed(handle)
+        if has_done or handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
+            return self._result(handle, True, "has completed" if has_done else "")
+        if handle.life.state in RESTING or (wait and view.is_in_vain(handle, begun)):
             await view.await_last_words(handle.last_exit)
             why = view.why_not_ready(handle) or f"is {handle.life.state}: a newer command was carried out meanwhile"
             return self._result(handle, False, why)

@@ -19,6 +19,7 @@ from processsupervisor.supervisor.sampler import Sample
 
 _LAST_LINE_S = 0.5
 _LONG_WAIT_S = 10.0
+_LIVES_AWAITED = 3
 _SETTLED = RESTING | {State.RUNNING, State.PAUSED}
 _READY = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
 _ADVICE = {
@@ -179,6 +180,11 @@ def is_settled(handle: BotHandle) -> bool:
     """Tell whether a bot is ready, rests, or is known to wait for longer than anybody wants to watch."""
     waits_s = handle.next_start_mono - mono() if handle.next_start_mono is not None else 0.0
     return handle.life.state in _SETTLED or waits_s > _LONG_WAIT_S
+
+
+def is_in_vain(handle: BotHandle, begun: int) -> bool:
+    """Tell whether a bot that was at generation `begun` has ended before it was ready so often that a command need not wait for more."""
+    return handle.life.state is State.RECOVERING and handle.generation >= begun + _LIVES_AWAITED - 1
 
 
 def why_not_ready(handle: BotHandle) -> str:

@@ -1,0 +1,2 @@
+# The template has it all.
+run systemctl enable --now "shop@$NEW"

@@ -1,0 +1,6 @@
+# Code lies in a folder a release; "news" is the link to the one that runs.
+run ln -sfn releases/2 news
+run systemctl restart 'news@*'
+until_version 2
+run ln -sfn releases/1 news
+run systemctl restart 'news@*'
