@@ -17,8 +17,6 @@ _OF_THEIR_OWN = frozenset({"crash-loop", "budget"})
 """Reasons of FAILED that are causes; a bot comes to them again at each try, and is told once until it is well."""
 _OF_EXIT = {"oom": "killed because its memory was used up", "hang": "it hung", "disk": "ended because the disk is full"}
 _HAND_OVER = "fleet.hand-over"
-_MOST_PSVD = 3
-_WITHIN_S = 600.0
 
 
 class Until(StrEnum):
@@ -73,7 +71,6 @@ class Causes:
         self._unhealthy_only = unhealthy_only
         self._messages: dict[str, str] = {}
         self._alerts: dict[tuple[str, str], str] = {}
-        self._psvds: list[float] = []
         self._is_asked_for = False  # somebody had psvd replaced: by psv bot add, say, or psv upgrade
         self._failed: set[str] | None = None  # since the fleet was started; None: that was before this notifier
 
@@ -144,15 +141,10 @@ class Causes:
         return NOTHING
 
     def _of_psvd(self, when: float, *, is_cold: bool) -> News:
-        """A psvd that comes and goes answers each time, so nobody misses it for long: too many of them are told."""
+        """Each one that ended without being asked to is told, as one a cause and hour says, with how often."""
         is_asked_for, self._is_asked_for = self._is_asked_for, False
         if is_cold:
-            self._psvds.clear()
             self._failed = set()
         if is_cold or is_asked_for:
             return NOTHING
-        self._psvds = [at for at in self._psvds if 0 <= when - at < _WITHIN_S] + [when]
-        if len(self._psvds) < _MOST_PSVD:
-            return NOTHING
-        self._psvds.clear()
-        return News((Notice("psvd", "", f"psvd was replaced {_MOST_PSVD} times within {_WITHIN_S / 60:g} minutes", when, None),))
+        return News((Notice("psvd", "", "psvd ended and the keeper started it again; the bots ran on", when, None),))

@@ -21,7 +21,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "disk": ("disk trouble: {bot}", "disk trouble: {count} bots"),
     "budget": ("{bot} has used up its logins", "{count} bots have used up their logins"),
     "recovered": ("{bot} has recovered", "{count} have recovered"),
-    "psvd": ("psvd is away, or keeps ending", "psvd is away, or keeps ending"),
+    "psvd": ("psvd ended, or gives no answer", "psvd ended, or gives no answer"),
     "keeper": ("the keeper is away", "the keeper is away"),
     "test": ("this is a test", "this is a test"),
 }
