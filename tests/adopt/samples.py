@@ -14,7 +14,7 @@ LOOP = "import time\nprint('up', flush=True)\nwhile True:\n    time.sleep(60)\n"
 TELEGRAM_TOKEN = "123456789:AAF0" + "x" * 31
 AIOGRAM = (
     "import asyncio, logging, os\nfrom aiogram import Bot, Dispatcher\n"
-    "logging.basicConfig(level=logging.INFO)\nbot = Bot(token=os.environ['BOT_TOKEN'])\n"
+    "logging.basicConfig(level=logging.INFO)\nbot = Bot(token=os.environ['BOT_TOKEN'])\nasyncio.run(Dispatcher().start_polling(bot))\n"
 )
 ENV = f"BOT_TOKEN={TELEGRAM_TOKEN}\n"
 WORKER = "#!/bin/sh\nexec sleep 3600\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from processsupervisor.adopt.interpreter import python_script, venv_beside
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Lock, Place, Source
 from processsupervisor.adopt.source import Reading, read_program
-from processsupervisor.adopt.text import read_text
+from processsupervisor.adopt.text import read_bytes
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.launch.envfile import parse_env_file
 
@@ -27,7 +27,7 @@ _TOKEN_IN_SOURCE = "a token written into the source"
 def read_python(path: Path) -> Source:
     """Read one Python file; raises CannotRead when Python 3 cannot parse it."""
     source = Source("python", path)
-    read_text(path)
+    read_bytes(path)
     folder = path.parent
     reading = read_program(path, folder)
     if reading.error:
@@ -97,7 +97,12 @@ def _given(source: Source, found: Found, reading: Reading, script: Path) -> set[
         files += [folder / ".env" for folder in folders if (folder / ".env").is_file()]
     for path in files:
         try:
-            given |= set(parse_env_file(path))
+            variables = parse_env_file(path)
+            if path not in found.env_files and reading.loads_dotenv and any("${" in value for value in variables.values()):
+                why = "it builds values out of others (${NAME}), which the program does itself: psv does not read it"
+                source.left_out.append(LeftOut(Place(path), f"variables of {found.name}", why))
+                continue
+            given |= set(variables)
         except PsvError as err:
             if path not in found.env_files:
                 source.left_out.append(LeftOut(Place(path), f"variables of {found.name}", f"{err.message}; psv does not read it"))
@@ -111,11 +116,14 @@ def _lock(source: Source, found: Found, reading: Reading, given: set[str], scrip
     networks = _networks(reading)
     candidates = reading.token_variables or [name for name in reading.variables if name.upper().endswith("TOKEN")]
     if networks and (len(candidates) == 1 or reading.token_variables):
-        for name in candidates:
+        for name in (next((real for real in given if real.upper() == name.upper()), name) for name in candidates):
             if name in given or not reading.loads_dotenv:
                 found.locks.append(Lock(env=name))
+                if name not in given and not os.environ.get(name):
+                    why = "neither a file nor this environment has it, and without it the bot is not started: env_file, or export it before psv up"
+                    source.left_out.append(LeftOut(found.place, f"the token {name} of {found.name}", why))
             else:
-                why = f'its value is not in a file that psv reads: add env_file and lock = [{{ env = "{name}" }}]'
+                why = f'its value is in no file that psv reads: add env_file and lock = [{{ env = "{name}" }}]'
                 source.left_out.append(LeftOut(found.place, f"the token {name} of {found.name}", why))
     elif networks and candidates:
         why = 'psv cannot tell which of them is the network token: add lock = [{ env = "NAME" }]'
@@ -129,11 +137,21 @@ def _lock(source: Source, found: Found, reading: Reading, given: set[str], scrip
 
 
 def _ready(reading: Reading) -> dict[str, object]:
-    """Return the line or port by which the program shows that it is connected; only what its own source makes certain."""
-    if "aiogram" in reading.libraries and reading.logs_info:
-        return {"log": "Start polling" if "executor" in reading.calls else "Run polling for bot"}  # aiogram 2, and 3
-    if "telegram" in reading.libraries and reading.logs_info:
+    """Return the line or port by which the program shows that it is connected; only what its own source makes certain.
+
+    A bot that never says its line would be ended at its start_timeout: so nothing where it may take webhooks instead of polling,
+    or where it makes single loggers quiet.
+    """
+    calls = reading.calls
+    is_logged = reading.logs_info and not reading.quiets
+    polls = bool(calls & {"start_polling", "run_polling"})
+    hooks = bool(calls & {"run_app", "run_webhook", "start_webhook", "set_webhook", "setup_application", "SimpleRequestHandler"})
+    if "aiogram" in reading.libraries and is_logged and polls and not hooks:
+        is_new = "executor" not in calls and (reading.polls_bot or "run_polling" in calls)
+        return {"log": "Run polling for bot" if is_new else "Start polling"}  # aiogram 3, and 2
+    if "telegram" in reading.libraries and is_logged and calls & {"run_polling", "run_webhook"}:
         return {"log": "Application started"}
-    if len(set(reading.ports)) == 1 and reading.libraries & {"flask", "uvicorn", "aiohttp", "quart", "sanic"}:
+    is_server = bool(reading.libraries & {"flask", "uvicorn", "aiohttp", "quart", "sanic"})
+    if is_server and len(set(reading.ports)) == 1 and not polls:
         return {"tcp": reading.ports[0]}
     return {}
