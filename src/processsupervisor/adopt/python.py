@@ -120,7 +120,7 @@ def _lock(source: Source, found: Found, reading: Reading, given: set[str], scrip
             if name in given or not reading.loads_dotenv:
                 found.locks.append(Lock(env=name))
                 if name not in given and not os.environ.get(name):
-                    why = "neither a file nor this environment has it, and without it the bot is not started: env_file, or export it before psv up"
+                    why = "neither a file nor this environment has it, psv needs it at the start: env_file, or export it before psv up"
                     source.left_out.append(LeftOut(found.place, f"the token {name} of {found.name}", why))
             else:
                 why = f'its value is in no file that psv reads: add env_file and lock = [{{ env = "{name}" }}]'

@@ -142,4 +142,3 @@ def parse_arguments(command: str, parameters: Sequence[Parameter], text: str) ->
     if rest:
         raise BadArguments(f"That is more than I understand. {how}")
     return values
-

@@ -192,4 +192,3 @@ class _Life:
     async def _pause(self) -> None:
         await self._service.pause()
         self._link.paused()
-

@@ -47,7 +47,7 @@ def adopt(session: Session, command: Command, *, paths: list[str], dry_run: bool
 
 def _tell(session: Session, plan: Plan, *, is_written: bool) -> None:
     if plan.added and not is_written:
-        session.say_text(redact(plan.text).rstrip("\n"))
+        session.say_text(redact(plan.text, plan.hidden).rstrip("\n"))
         session.say()
     if plan.added:
         session.say("carried over:")
@@ -94,7 +94,7 @@ def _as_json(plan: Plan, *, is_written: bool) -> dict[str, object]:
             {"file": str(left.place.path), "line": left.place.line, "what": redact(left.what), "why": left.why} for left in plan.left_out
         ],
         "problems": [problem.to_json() for problem in plan.problems],
-        "text": redact(plan.text),
+        "text": redact(plan.text, plan.hidden),
     }
 
 

@@ -53,9 +53,7 @@ def operate(session: Session, command: Command, *, names: list[str], type: str |
     return print_results(session, ask(session, command, args, timeout_s + GRACE_S))
 
 
-def launch(
-    session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool
-) -> int:
+def launch(session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool) -> int:
     """Carry out start or restart; one line a bot."""
     args: dict[str, object] = {"names": names, "type": type, "wait": wait, "timeout_s": timeout_s, "no_deps": no_deps}
     return print_results(session, ask(session, command, args, timeout_s + GRACE_S))
@@ -129,9 +127,17 @@ def _line(row: Row) -> list[str]:
         health += ", offline"
     cpu = row.get("cpu_percent")
     return [
-        _text(row.get("name")), _text(row.get("type")), _text(row.get("kind")), _text(row.get("state")), health, _text(row.get("pid")),
-        _text(row.get("generation")), format_duration(_number(row.get("uptime_s"))), _text(row.get("restarts")),
-        format_bytes(_number(row.get("memory_bytes"))), f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-",
+        _text(row.get("name")),
+        _text(row.get("type")),
+        _text(row.get("kind")),
+        _text(row.get("state")),
+        health,
+        _text(row.get("pid")),
+        _text(row.get("generation")),
+        format_duration(_number(row.get("uptime_s"))),
+        _text(row.get("restarts")),
+        format_bytes(_number(row.get("memory_bytes"))),
+        f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-",
         summary(row) or _unwell(row),
     ]
 
@@ -144,9 +150,11 @@ def _unwell(row: Row) -> str:
 
 def _details(row: Row) -> list[tuple[str, str]]:
     uptime, memory = _number(row.get("uptime_s")), _number(row.get("memory_bytes"))
-    health = ["stopped" if row.get("stopped") else _text(row.get("health"), ""),
-              f"up {format_duration(uptime)}" if uptime is not None else "",
-              format_bytes(memory) if memory is not None else ""]
+    health = [
+        "stopped" if row.get("stopped") else _text(row.get("health"), ""),
+        f"up {format_duration(uptime)}" if uptime is not None else "",
+        format_bytes(memory) if memory is not None else "",
+    ]
     lines = [
         (_text(row.get("name")), f"{_text(row.get('state'))}  (wanted {_text(row.get('wanted'))})"),
         ("  kind", f"{_text(row.get('kind'))}{', type ' + str(row['type']) if row.get('type') else ''}"),

@@ -64,8 +64,10 @@ def parse_bases(text: str | None) -> dict[str, str]:
         if not part.strip():
             continue
         if not re.fullmatch(r"[a-z0-9_]+", name) or not url.startswith(("http://", "https://")):
-            raise UsageError(f'found "{name}=…" in --base-url, expected NAME=URL, as in telegram=http://127.0.0.1:8081',
-                             hint=f"names are {', '.join(BASES)}, or those of variables NAME_API_KEY")
+            raise UsageError(
+                f'found "{name}=…" in --base-url, expected NAME=URL, as in telegram=http://127.0.0.1:8081',
+                hint=f"names are {', '.join(BASES)}, or those of variables NAME_API_KEY",
+            )
         bases[name] = url
     return bases
 

@@ -108,7 +108,7 @@ def _cgroups(patient: Patient) -> Iterator[Finding]:
         return
     instead = "a bot's processes are found by session and marker; memory is measured as PSS; no memory limits"
     mounts = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
-    mount = next((words[4] for words in mounts if "cgroup2" in words[words.index("-"):]), None)
+    mount = next((words[4] for words in mounts if "cgroup2" in words[words.index("-") :]), None)
     if mount is None:
         yield Finding("cgroups", "note", "no cgroup2 mount", instead)
         return
@@ -142,8 +142,12 @@ def _limits(patient: Patient) -> Iterator[Finding]:
         yield Finding("processes", "bad", str(processes), f"not all of {patient.bots} bots can start; raise ulimit -Hu")
     pages = _number("/proc/sys/fs/pipe-user-pages-soft")
     if os.getuid() != 0 and 0 < pages < patient.bots * PIPE_PAGES_PER_BOT:
-        yield Finding("pipes", "note", f"{pages} pages, needed {patient.bots * PIPE_PAGES_PER_BOT}",
-                      "further bots get pipes of one page and write more slowly; raise fs.pipe-user-pages-soft")
+        yield Finding(
+            "pipes",
+            "note",
+            f"{pages} pages, needed {patient.bots * PIPE_PAGES_PER_BOT}",
+            "further bots get pipes of one page and write more slowly; raise fs.pipe-user-pages-soft",
+        )
     else:
         yield Finding("pipes", "ok", f"{pages or 'unlimited'} pages")
     for name, least in (("max_user_instances", 16), ("max_user_watches", 1024)):

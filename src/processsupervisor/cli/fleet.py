@@ -38,8 +38,10 @@ def status(session: Session, command: Command) -> int:
         session.say(f"web {fleet['web']}")
     session.say()
     processes = fleet.get("processes")
-    rows = [(str(p.get("role")), _dash(p.get("pid")), _dash(p.get("generation")), format_bytes(p.get("memory_bytes")))
-            for p in (processes if isinstance(processes, list) else [])]
+    rows = [
+        (str(p.get("role")), _dash(p.get("pid")), _dash(p.get("generation")), format_bytes(p.get("memory_bytes")))
+        for p in (processes if isinstance(processes, list) else [])
+    ]
     print_table(("PROCESS", "PID", "GEN", "MEMORY"), rows, right=("PID", "GEN", "MEMORY"))
     notes = fleet.get("notes")
     for note in notes if isinstance(notes, list) else []:

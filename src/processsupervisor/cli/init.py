@@ -25,14 +25,14 @@ async def answer(message: Message) -> str:
     return f"You said: {message.text}"
 '''
 
-FLEET = '''\
+FLEET = """\
 # What runs here: psv up starts it, psv check finds mistakes.
 [fleet]
 name = "{name}"
 
 [bots.echo]
 run = "bots:bot"      # bots.py beside this file, its attribute bot
-'''
+"""
 
 IGNORE = ".psv/\n.psv-*/\n.env\n__pycache__/\n"
 

@@ -58,15 +58,23 @@ def _telegram(credential: Credential, round_: Round) -> Iterator[Finding]:
     if hook.get("url"):
         waiting = f"{hook.get('pending_update_count', 0)} updates wait"
         error = f"; its last error: {str(hook['last_error_message'])[:200]}" if hook.get("last_error_message") else ""
-        yield Finding(credential.check, "note", f"a webhook at {host_of(str(hook['url']))} is set, {waiting}{error}",
-                      "a bot that polls gets 409 until deleteWebhook")
+        yield Finding(
+            credential.check,
+            "note",
+            f"a webhook at {host_of(str(hook['url']))} is set, {waiting}{error}",
+            "a bot that polls gets 409 until deleteWebhook",
+        )
         return
     running = round_.runs_here(credential)
     if running:
         count = round_.conflicts(running)
         if count:
-            yield Finding(credential.check, "bad", f"somebody else polls too: {count} conflicts in the log of {', '.join(running)}",
-                          "updates go now to one, now to the other; stop the other program")
+            yield Finding(
+                credential.check,
+                "bad",
+                f"somebody else polls too: {count} conflicts in the log of {', '.join(running)}",
+                "updates go now to one, now to the other; stop the other program",
+            )
         else:
             yield Finding(credential.check, "ok", f"{', '.join(running)} runs on it, without a conflict in its log")
         return

@@ -27,8 +27,15 @@ RETRY_S = 0.05
 ADDRESS_AFTER_S = 10.0
 """When the page's address is shown although not every bot has settled."""
 _SETTLED = frozenset({"RUNNING", "PAUSED", "STOPPED", "FAILED", "TERMINATED", "RECOVERING", "UNKNOWN"})
-_WORDS = {"RUNNING": "ready", "PAUSED": "paused", "STOPPED": "stopped", "FAILED": "FAILED", "RECOVERING": "restarts",
-          "TERMINATED": "ended", "UNKNOWN": "UNKNOWN"}
+_WORDS = {
+    "RUNNING": "ready",
+    "PAUSED": "paused",
+    "STOPPED": "stopped",
+    "FAILED": "FAILED",
+    "RECOVERING": "restarts",
+    "TERMINATED": "ended",
+    "UNKNOWN": "UNKNOWN",
+}
 
 prefix, command = "", "psv"
 """What stands before each line, and how `psv` is to be called for this fleet; output.py has others."""

@@ -109,8 +109,10 @@ def _warn(session: Session, service: Service, applied: Applied) -> None:
     if inherited:
         session.note(f"bots inherit {', '.join(sorted(inherited))} from psv, which a service has not; give them in an env_file")
     if service.user is not None:
-        session.note(f"in a unit of the machine's with User={service.user} bots end and start with psv; "
-                     f"as {service.user}, psv service install --user keeps them over its restarts")
+        session.note(
+            f"in a unit of the machine's with User={service.user} bots end and start with psv; "
+            f"as {service.user}, psv service install --user keeps them over its restarts"
+        )
 
 
 # -- systemd
@@ -126,8 +128,10 @@ def _install_unit(session: Session, service: Service, *, now: bool) -> int:
         _require_untouched(written)
     is_active = _is_active(service.is_user, name)
     if now and not is_active and keeper_runs(FleetPaths(service.folder)):
-        raise Refused("the fleet runs already, outside of the unit; nothing was written",
-                      hint="psv down first; or without --now, and the unit starts it at the next boot")
+        raise Refused(
+            "the fleet runs already, outside of the unit; nothing was written",
+            hint="psv down first; or without --now, and the unit starts it at the next boot",
+        )
     text = render(service).encode("utf-8", "surrogateescape")
     if text != before:
         path.parent.mkdir(parents=True, exist_ok=True)

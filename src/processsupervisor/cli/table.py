@@ -14,8 +14,16 @@ from processsupervisor.cli.session import is_terminal, safe
 _TEXT_WIDTH = 24
 _LEAST_TEXT_WIDTH = 8
 _COLOURS = {
-    "RUNNING": "green", "PAUSED": "yellow", "STOPPED": "bright_black", "FAILED": "bold red", "RECOVERING": "yellow",
-    "UNKNOWN": "bold magenta", "TERMINATED": "bright_black", "healthy": "green", "settling": "yellow", "unhealthy": "red",
+    "RUNNING": "green",
+    "PAUSED": "yellow",
+    "STOPPED": "bright_black",
+    "FAILED": "bold red",
+    "RECOVERING": "yellow",
+    "UNKNOWN": "bold magenta",
+    "TERMINATED": "bright_black",
+    "healthy": "green",
+    "settling": "yellow",
+    "unhealthy": "red",
 }
 
 
@@ -48,8 +56,13 @@ def _print_rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
         # Short cells (names, states, pids) are what a person acts on and never cut; long text gives way by wrapping.
         width = max(len(row[position]) for row in (header, *rows))
         is_text = width > _TEXT_WIDTH or (position == len(header) - 1 and name not in right)
-        table.add_column(Text(name), justify="right" if name in right else "left", no_wrap=not is_text, overflow="fold",
-                         min_width=min(width, _LEAST_TEXT_WIDTH) if is_text else width)
+        table.add_column(
+            Text(name),
+            justify="right" if name in right else "left",
+            no_wrap=not is_text,
+            overflow="fold",
+            min_width=min(width, _LEAST_TEXT_WIDTH) if is_text else width,
+        )
     for row in rows:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
     Console(highlight=False, no_color="NO_COLOR" in os.environ or None).print(table)

@@ -71,8 +71,15 @@ def _line(row: Row) -> list[str]:
     schedule = row.get("schedule")
     zone = schedule.get("tz") if isinstance(schedule, dict) else None
     begins = moment(row.get("next_run_at"), zone) if row.get("wanted") != "down" else "stopped"
-    return [str(row.get("name")), str(row.get("state")), _schedule(schedule), begins, moment(run.get("started_at"), zone),
-            _took(run), f"config: {row['error']}" if row.get("error") else _result(run) if run else "-"]
+    return [
+        str(row.get("name")),
+        str(row.get("state")),
+        _schedule(schedule),
+        begins,
+        moment(run.get("started_at"), zone),
+        _took(run),
+        f"config: {row['error']}" if row.get("error") else _result(run) if run else "-",
+    ]
 
 
 def _schedule(schedule: object) -> str:
@@ -90,8 +97,16 @@ def _schedule(schedule: object) -> str:
 
 def _run_line(row: Row) -> list[str]:
     zone = row.get("tz")
-    return [moment(row.get("due_at"), zone), str(row.get("bot")), str(row.get("why")), str(row.get("state")),
-            moment(row.get("started_at"), zone), _took(row), _result(row), str(row.get("generation") or "-")]
+    return [
+        moment(row.get("due_at"), zone),
+        str(row.get("bot")),
+        str(row.get("why")),
+        str(row.get("state")),
+        moment(row.get("started_at"), zone),
+        _took(row),
+        _result(row),
+        str(row.get("generation") or "-"),
+    ]
 
 
 def _took(run: Row) -> str:

@@ -110,8 +110,15 @@ def make_root() -> Branch:
 
     option = click.Option(["-C", "folder"], metavar="DIR", help="The fleet's folder (default: PSV_DIR, else the nearest with a fleet.toml)")
     version = click.version_option(__version__, "-V", "--version", message="psv %(version)s")
-    root = Branch("", name="psv", params=[option], callback=take, context_settings=SETTINGS, no_args_is_help=False,
-                  help="Run a fleet of chat bots, each in a process of its own.")
+    root = Branch(
+        "",
+        name="psv",
+        params=[option],
+        callback=take,
+        context_settings=SETTINGS,
+        no_args_is_help=False,
+        help="Run a fleet of chat bots, each in a process of its own.",
+    )
     return version(root)
 
 
@@ -127,8 +134,9 @@ def make_command(command: Command, name: str) -> click.Command:
         args = bind(command, {key: value for key, value in raw.items() if value is not None})
         return find_verb(command.name)(session, command, **args)
 
-    return click.Command(name, params=params, callback=run, help=command.text or command.summary, short_help=command.summary,
-                         context_settings=SETTINGS)
+    return click.Command(
+        name, params=params, callback=run, help=command.text or command.summary, short_help=command.summary, context_settings=SETTINGS
+    )
 
 
 def _parameter(arg: Arg) -> click.Parameter:

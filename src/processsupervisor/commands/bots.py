@@ -38,9 +38,7 @@ async def status(port: FleetPort, emit: Emit, *, names: list[str], type: str | N
     return [port.detail(name) for name in port.select(names, type)]
 
 
-async def start(
-    port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool
-) -> object:
+async def start(port: FleetPort, emit: Emit, *, names: list[str], type: str | None, wait: bool, timeout_s: float, no_deps: bool) -> object:
     """Want the bots up and start them."""
     return await for_each(port, partial(port.start, no_deps=no_deps), _chosen(port, names, type), wait, timeout_s)
 
@@ -144,37 +142,99 @@ def _verb(name: str, summary: str, handler: Callable[..., Awaitable[object]], *s
 
 COMMANDS = (
     Command("bot.list", "List bots with their state", (NAMES, TYPE), "view", list_bots, verbs=("bot list", "ls"), json=True),
-    Command("bot.status", "Show bots in detail: last exit, notes, what to do", (NAMES, TYPE), "view", status,
-            verbs=("bot status",), json=True),
+    Command(
+        "bot.status", "Show bots in detail: last exit, notes, what to do", (NAMES, TYPE), "view", status, verbs=("bot status",), json=True
+    ),
     _verb("start", "Start bots", start, "start"),
     _verb("stop", "Stop bots; they stay stopped", stop, "stop"),
     _verb("restart", "Restart bots with the code that is on disk", restart, "restart"),
     _verb("pause", "Pause native bots: they finish what they began and take nothing new", pause),
     _verb("resume", "Resume paused bots", resume),
-    Command("bot.logs", "Print what bots wrote", (
-        NAMES, TYPE,
-        Arg("follow", "flag", False, "Go on with what is written from now", option=("-f", "--follow")),
-        Arg("lines", "integer", None, "The last N lines of each (default: 100; with --since all)",
-            option=("-n", "--lines"), most=10_000_000),
-        Arg("since", "text", None, "Only what is newer: a duration such as 10m, or a time"),
-        Arg("grep", "text", None, "Only lines that match this regular expression"),
-        Arg("generation", "integer", None, "Only lines of this generation (one run of a task)", least=1, most=1 << 53),
-    ), "view", place="client", stream=True, verbs=("bot logs", "logs"), json=True),
-    Command("bot.errors", "List the tracebacks in the logs of bots, grouped by type and place", (
-        NAMES, TYPE, Arg("since", "text", "24h", "Only what is newer: a duration such as 10m, or a time"),
-    ), "view", place="client", verbs=("bot errors", "errors"), json=True),
-    Command("bot.signal", "Send a signal to bots", (
-        Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS), NAMES, TYPE,
-    ), "operate", signal, verbs=("bot signal",), json=True),
-    Command("bot.dump", "Print what the threads and asyncio tasks of running bots are doing now", (NAMES, TYPE), "operate", dump,
-            verbs=("bot dump",), json=True),
-    Command("bot.chat", "Talk to a native bot; with TEXT, print its answer", (
-        Arg("name", "text", None, "The bot", required=True, positional=True),
-        Arg("text", "names", (), "What to say; without it, a conversation"),
-        Arg("conversation", "text", None, "Conversation to go on with (default: cli-USER)"),
-        Arg("timeout_s", "duration", 30.0, "How long to wait for the answer", most=86400.0),
-    ), "operate", place="client", stream=True, verbs=("bot chat", "chat")),
-    Command("bot.history", "List state changes and exits of bots, and the share of time in which they were up", (
-        NAMES, TYPE, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
-    ), "view", history, verbs=("bot history",), json=True),
+    Command(
+        "bot.logs",
+        "Print what bots wrote",
+        (
+            NAMES,
+            TYPE,
+            Arg("follow", "flag", False, "Go on with what is written from now", option=("-f", "--follow")),
+            Arg(
+                "lines",
+                "integer",
+                None,
+                "The last N lines of each (default: 100; with --since all)",
+                option=("-n", "--lines"),
+                most=10_000_000,
+            ),
+            Arg("since", "text", None, "Only what is newer: a duration such as 10m, or a time"),
+            Arg("grep", "text", None, "Only lines that match this regular expression"),
+            Arg("generation", "integer", None, "Only lines of this generation (one run of a task)", least=1, most=1 << 53),
+        ),
+        "view",
+        place="client",
+        stream=True,
+        verbs=("bot logs", "logs"),
+        json=True,
+    ),
+    Command(
+        "bot.errors",
+        "List the tracebacks in the logs of bots, grouped by type and place",
+        (
+            NAMES,
+            TYPE,
+            Arg("since", "text", "24h", "Only what is newer: a duration such as 10m, or a time"),
+        ),
+        "view",
+        place="client",
+        verbs=("bot errors", "errors"),
+        json=True,
+    ),
+    Command(
+        "bot.signal",
+        "Send a signal to bots",
+        (
+            Arg("signal", "text", None, "The signal", required=True, option=("-s", "--signal"), choices=SIGNALS),
+            NAMES,
+            TYPE,
+        ),
+        "operate",
+        signal,
+        verbs=("bot signal",),
+        json=True,
+    ),
+    Command(
+        "bot.dump",
+        "Print what the threads and asyncio tasks of running bots are doing now",
+        (NAMES, TYPE),
+        "operate",
+        dump,
+        verbs=("bot dump",),
+        json=True,
+    ),
+    Command(
+        "bot.chat",
+        "Talk to a native bot; with TEXT, print its answer",
+        (
+            Arg("name", "text", None, "The bot", required=True, positional=True),
+            Arg("text", "names", (), "What to say; without it, a conversation"),
+            Arg("conversation", "text", None, "Conversation to go on with (default: cli-USER)"),
+            Arg("timeout_s", "duration", 30.0, "How long to wait for the answer", most=86400.0),
+        ),
+        "operate",
+        place="client",
+        stream=True,
+        verbs=("bot chat", "chat"),
+    ),
+    Command(
+        "bot.history",
+        "List state changes and exits of bots, and the share of time in which they were up",
+        (
+            NAMES,
+            TYPE,
+            Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
+        ),
+        "view",
+        history,
+        verbs=("bot history",),
+        json=True,
+    ),
 )

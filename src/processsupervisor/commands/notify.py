@@ -5,7 +5,13 @@ from __future__ import annotations
 from processsupervisor.commands.command import Arg, Command
 
 COMMANDS = (
-    Command("notify.test", "Send a test message through channels of fleet.toml, and say what came back", (
-        Arg("names", "names", (), "Names or globs of channels (default: all)"),
-    ), "admin", place="client", verbs=("notify test",), json=True),
+    Command(
+        "notify.test",
+        "Send a test message through channels of fleet.toml, and say what came back",
+        (Arg("names", "names", (), "Names or globs of channels (default: all)"),),
+        "admin",
+        place="client",
+        verbs=("notify test",),
+        json=True,
+    ),
 )

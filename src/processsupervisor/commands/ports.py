@@ -122,9 +122,7 @@ class FleetPort(Protocol):
         """Return `{day, week, month}` of a bot, each `{percent, unknown_percent, up_s, down_s, unknown_s}`."""
         ...
 
-    async def events(
-        self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool
-    ) -> None:
+    async def events(self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool) -> None:
         """Emit kept events of `names` (None = everything), and with `is_followed` what happens from now on, until the fleet is down.
 
         First comes `{kind: "begin", life, seq}`; `{kind: "lost", count}` stands where some are missing.

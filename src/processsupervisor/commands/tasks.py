@@ -44,14 +44,40 @@ def _zone(task: dict[str, object]) -> object:
 
 COMMANDS = (
     Command("task.list", "List tasks with their last and next run", (NAMES, TYPE), "view", list_tasks, verbs=("task list",), json=True),
-    Command("task.run", "Run tasks now, as well as when their time comes", (
-        NAMES, Arg("wait", "flag", False, "Wait until the run has ended", option=("--wait",)), TIMEOUT,
-    ), "operate", run, verbs=("task run",), json=True),
-    Command("task.outcome", "Wait for the end of a run that task.run has begun", (
-        Arg("name", "text", None, "The task", required=True),
-        Arg("run", "integer", None, "Its number, as task.run gave it", required=True), TIMEOUT,
-    ), "view", outcome),
-    Command("task.history", "List the runs of tasks: when they were due, how long they took, how they ended", (
-        NAMES, Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
-    ), "view", history, verbs=("task history",), json=True),
+    Command(
+        "task.run",
+        "Run tasks now, as well as when their time comes",
+        (
+            NAMES,
+            Arg("wait", "flag", False, "Wait until the run has ended", option=("--wait",)),
+            TIMEOUT,
+        ),
+        "operate",
+        run,
+        verbs=("task run",),
+        json=True,
+    ),
+    Command(
+        "task.outcome",
+        "Wait for the end of a run that task.run has begun",
+        (
+            Arg("name", "text", None, "The task", required=True),
+            Arg("run", "integer", None, "Its number, as task.run gave it", required=True),
+            TIMEOUT,
+        ),
+        "view",
+        outcome,
+    ),
+    Command(
+        "task.history",
+        "List the runs of tasks: when they were due, how long they took, how they ended",
+        (
+            NAMES,
+            Arg("limit", "integer", 50, "At most N rows", option=("-n", "--limit"), least=1, most=10_000),
+        ),
+        "view",
+        history,
+        verbs=("task history",),
+        json=True,
+    ),
 )

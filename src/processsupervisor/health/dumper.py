@@ -178,4 +178,3 @@ def main_first(stacks: str) -> str:
 def _text(content: bytes) -> str:
     lines = content.decode("utf-8", "replace").splitlines()
     return redact("\n".join(line for line in lines if not any(place in line for place in _BEFORE_THE_PROGRAM)))
-

@@ -96,9 +96,7 @@ class ControlClient:
             except StopIteration as end:
                 return end.value
 
-    def stream(
-        self, op: str, args: dict[str, Any] | None = None, timeout_s: float | None = None
-    ) -> Generator[dict[str, Any], None, Any]:
+    def stream(self, op: str, args: dict[str, Any] | None = None, timeout_s: float | None = None) -> Generator[dict[str, Any], None, Any]:
         """Yield the events of an operation and return its result.
 
         `timeout_s` bounds the silence between two lines, None means the client's own, 0 means none.

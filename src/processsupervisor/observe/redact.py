@@ -23,7 +23,6 @@ _NAMED = (
 )
 
 
-
 def _keep_quotes(match: re.Match[str]) -> str:
     """Replace the value of a name; a quoted one stays quoted, so that JSON stays JSON."""
     before, scheme, value = match.groups()

@@ -21,6 +21,7 @@ from processsupervisor.kernel.paths import FleetPaths
 _MOST = 10_000
 """Processes of one bot looked at in one go; the next look finds the rest."""
 
+
 def children_of(pid: int) -> list[int]:
     """Return the direct children of every thread of `pid`; by a scan of /proc where the kernel keeps no list."""
     try:

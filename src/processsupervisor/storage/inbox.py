@@ -16,14 +16,9 @@ from processsupervisor.storage.values import write_value
 
 OPEN, DONE = 0, 1
 
-_INSERT = (
-    "INSERT INTO inbox (network, network_id, conversation, sender, text, received_at) VALUES (?,?,?,?,?,?) "
-    "ON CONFLICT DO NOTHING"
-)
+_INSERT = "INSERT INTO inbox (network, network_id, conversation, sender, text, received_at) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _FIRST = "INSERT INTO conversations (network, conversation, first_at) VALUES (?,?,?) ON CONFLICT DO NOTHING"
-_UNFINISHED = (
-    "SELECT id, network, conversation, network_id, sender, text, received_at, attempts FROM inbox WHERE state = 0 ORDER BY id"
-)
+_UNFINISHED = "SELECT id, network, conversation, network_id, sender, text, received_at, attempts FROM inbox WHERE state = 0 ORDER BY id"
 
 
 def accept(connection: sqlite3.Connection, incoming: Incoming, statement: str | None) -> Accepted:

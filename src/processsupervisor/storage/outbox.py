@@ -11,12 +11,8 @@ import time
 
 from processsupervisor.storage.records import HistoryEntry, Outgoing, Place
 
-_INSERT = (
-    "INSERT INTO outbox (id, reply_to, network, conversation, text, created_at) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-)
-_AFTER = (
-    "SELECT seq, id, reply_to, text, created_at FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
-)
+_INSERT = "INSERT INTO outbox (id, reply_to, network, conversation, text, created_at) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_AFTER = "SELECT seq, id, reply_to, text, created_at FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 
 def add_outgoing(connection: sqlite3.Connection, out_id: str, place: Place, reply_to: str | None, text: str) -> Outgoing | None:

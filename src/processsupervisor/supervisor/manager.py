@@ -272,9 +272,7 @@ class Manager:
         """See FleetPort."""
         return dict(self._fleet.uptime.shares(name))
 
-    async def events(
-        self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool
-    ) -> None:
+    async def events(self, names: Sequence[str] | None, emit: Emit, *, after: str | None, limit: int | None, is_followed: bool) -> None:
         """See FleetPort."""
         bots = None if names is None else set(names)
         await self._fleet.chronicle.tell(emit, after=after, bots=bots, limit=limit, is_followed=is_followed)

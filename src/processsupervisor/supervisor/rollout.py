@@ -115,8 +115,14 @@ class Rollout:
     async def run(self) -> dict[str, object]:
         """Roll everything; raises SystemRefused when no fresh zygote can be made."""
         batches = plan(self._bots, self._batch)
-        self._tell({"kind": "plan", "bots": {h.name: h.generation for h in self._bots},
-                    "batches": [[h.name for h in batch] for batch in batches], "left_alone": self._left_alone})
+        self._tell(
+            {
+                "kind": "plan",
+                "bots": {h.name: h.generation for h in self._bots},
+                "batches": [[h.name for h in batch] for batch in batches],
+                "left_alone": self._left_alone,
+            }
+        )
         await self._prepare()
         trials = Trials(self._fleet)
         is_cancelled = False
@@ -132,8 +138,14 @@ class Rollout:
                 self._fleet.zygotes.release(is_done=not why)
         done = {*self._rolled, *self._let_go}
         not_rolled = [h.name for h in self._bots if h.name not in done]
-        return {"ok": not why, "message": why or f"rolled {len(self._rolled)} of {len(self._bots)}", "rolled": self._rolled,
-                "not_rolled": not_rolled, "let_go": self._let_go, "left_alone": self._left_alone}
+        return {
+            "ok": not why,
+            "message": why or f"rolled {len(self._rolled)} of {len(self._bots)}",
+            "rolled": self._rolled,
+            "not_rolled": not_rolled,
+            "let_go": self._let_go,
+            "left_alone": self._left_alone,
+        }
 
     async def _prepare(self) -> None:
         """Tie every bot to the zygote it runs on, then make the fresh ones; nothing is changed when that fails."""

@@ -97,8 +97,11 @@ def spans_unseen(mark: Mark, looked: Mark, found: BotHandle, ended_at: float | N
         return [Span(mark.how, total_s - away_s, now.wall - away_s), Span(UNKNOWN, away_s, now.wall)]
     if found.generation > mark.generation + 1:
         # It had lives that we know nothing of: a psv that does not count was in our place.
-        return [Span(mark.how, total_s - max(away_s, back_s), now.wall - max(away_s, back_s)),
-                Span(UNKNOWN, max(0.0, away_s - back_s), now.wall - back_s), Span(UP, back_s, now.wall)]
+        return [
+            Span(mark.how, total_s - max(away_s, back_s), now.wall - max(away_s, back_s)),
+            Span(UNKNOWN, max(0.0, away_s - back_s), now.wall - back_s),
+            Span(UP, back_s, now.wall),
+        ]
     if mark.how != UP or (found.generation == mark.generation and found.life.state in HAS_PROCESS):
         if mark.how == UP:
             return [Span(UP, total_s, now.wall)]

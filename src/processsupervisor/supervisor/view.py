@@ -87,9 +87,7 @@ def describe(handle: BotHandle, sample: Sample | None, next_run_at: float | None
     }
 
 
-def detail(
-    handle: BotHandle, sample: Sample | None, next_run_at: float | None = None, *, is_hooked: bool = False
-) -> dict[str, object]:
+def detail(handle: BotHandle, sample: Sample | None, next_run_at: float | None = None, *, is_hooked: bool = False) -> dict[str, object]:
     """Return describe() with what the bot is, its last exit, notes, and what to do; `is_hooked`: its hook before the start runs."""
     return describe(handle, sample, next_run_at) | {
         "spec_summary": _summary(handle.spec),

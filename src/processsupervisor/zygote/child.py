@@ -157,5 +157,3 @@ def _open_streams(spec: dict[str, Any]) -> None:
 def _replace_stream(name: str, stream: io.TextIOWrapper) -> None:
     setattr(sys, name, stream)
     setattr(sys, f"__{name}__", stream)
-
-
