@@ -71,7 +71,7 @@ def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc")) -> list[Run
         overseer = overseer_of(proc, pid, process.parent, {name: value for name, value in environment.items() if name in ASKED})
         for one in _whose(_candidates(by_name, process), process, environment, overseer, taken):
             taken.add(one.spec["name"])
-            stop = overseer.stop or f"pm2 stop {one.spec['name']}"
+            stop = f"{overseer.stop}{one.spec['name']}" if overseer.stop.endswith(" ") else overseer.stop
             found[one.spec["name"]].append(Running(one.spec["name"], pid, overseer.by, stop))
     return [running for spec in specs for running in found[spec["name"]]]
 

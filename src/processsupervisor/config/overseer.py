@@ -26,7 +26,7 @@ _MADE_UNITS = Path("run/systemd/transient")
 class Overseer:
     """`by` "supervisord", "pm2", "systemd" or "hand"; `name` as it calls the program, empty when it is not told.
 
-    `stop` is empty where only the name of the bot can complete it (a process of a pm2 cluster, which carries no name).
+    `stop` ends with a space where the bot's name completes it (a process of a pm2 cluster carries no name).
     """
 
     by: str
@@ -45,7 +45,7 @@ def overseer_of(proc: Path, pid: int, parent: int, environment: Mapping[str, str
         name = environment.get("name", "")
         return Overseer("pm2", name, _home(environment) + shlex.join(["pm2", "stop", name or environment["pm_id"]]))
     if _title(proc, parent).startswith(GOD_DAEMON):
-        return Overseer("pm2", "", "")
+        return Overseer("pm2", "", f"{_home(environment)}pm2 stop ")
     unit = _unit_of(proc, pid)
     if unit is None:
         return Overseer("hand", "", f"kill {pid}")
