@@ -141,6 +141,17 @@ def test_a_process_of_a_pm2_cluster(tmp_path: Path) -> None:
     assert [(one.bot, one.pid, one.by, one.stop) for one in found] == [("shop", 8, "pm2", "pm2 stop shop"), ("more", 8, "pm2", "pm2 stop more")]
 
 
+def test_a_title_that_had_no_room(tmp_path: Path) -> None:
+    """node writes its title over the command line that it was started with: a long path is cut off there."""
+    (tmp_path / "bot.js").write_text("")
+    proc = tmp_path / "proc"
+    (proc / "8").mkdir(parents=True)
+    (proc / "8/stat").write_bytes(f"8 (node) S 1 {' 0' * 30}".encode())
+    (proc / "8/cmdline").write_bytes(f"node {tmp_path}/bot.js".encode()[:-4])
+    (proc / "8/cwd").symlink_to(tmp_path)
+    assert [one.pid for one in find_elsewhere(specs(tmp_path, '[bots.a]\ncommand = ["node", "bot.js", "--x"]\n'), proc)] == [8]
+
+
 def test_another_users_process_is_found_by_its_file(tmp_path: Path) -> None:
     """Its folder may not be seen, its command line may."""
     proc = tmp_path / "proc"

@@ -18,6 +18,7 @@ _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _TAKES_LINE = ("-c", "-lc", "-ec")
 _BETWEEN = ("&&", "||", ";", "|", "&")
+_SHORTEST_CUT = 20
 _PROGRAMS = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/")
 """A program from here says nothing of whose it is."""
 
@@ -94,11 +95,21 @@ def is_same(wanted: Pattern, argv: list[str], cwd: str, *, is_title: bool) -> bo
     for given in (words, words[1:]):
         if is_title:
             least = min(2, len(wanted.words))
-            if len(given) >= least and _match(wanted, wanted.words[: len(given)], given, cwd):
+            if len(given) >= least and _match(wanted, wanted.words[: len(given)], _uncut(wanted, given), cwd):
                 return True
         elif _match(wanted, wanted.words, given, cwd):
             return True
     return False
+
+
+def _uncut(wanted: Pattern, given: list[str]) -> list[str]:
+    """Return the words of a title, whose last one is cut off where the command line that it overwrites had no more room."""
+    last = wanted.words[len(given) - 1] if len(given) <= len(wanted.words) else ""
+    whole = os.path.join(wanted.cwd, last)  # noqa: PTH118 - a word may be no path at all
+    is_cut = (
+        len(given) > 1 and given[-1].startswith("/") and len(given[-1]) > _SHORTEST_CUT and os.path.normpath(whole).startswith(given[-1])
+    )
+    return [*given[:-1], whole] if is_cut else given
 
 
 def names_file(wanted: Pattern, argv: list[str], cwd: str) -> str | None:
