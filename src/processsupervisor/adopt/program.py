@@ -72,6 +72,8 @@ class Found:
     """As psv means it: higher is started first."""
     depends_on: list[str] = field(default_factory=list)
     """Names of other programs of the same source."""
+    depends_until: dict[str, str] = field(default_factory=dict)
+    """How far one of these must have come, where that is not "ready"."""
     stop_signal: str | None = None
     """Without SIG: "INT"."""
     stop_timeout_s: float | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 from processsupervisor.adopt.ini import Entry, Section, read_supervisord_ini
 from processsupervisor.adopt.owner import UMASK, own_umask, user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
-from processsupervisor.adopt.shells import unwrap_shell
+from processsupervisor.adopt.shells import fill_in_later, mark, unwrap_shell
 from processsupervisor.adopt.table import absolute, is_secret
 from processsupervisor.adopt.text import read_text
 from processsupervisor.config.problem import did_you_mean
@@ -46,7 +46,6 @@ _RESTART = {"true": "always", "1": "always", "yes": "always", "on": "always", "u
 _SECTIONS = frozenset({"supervisord", "supervisorctl", "unix_http_server", "include", "rpcinterface:supervisor"})
 _STOP_S = 10.0
 _MINFDS = 1024
-_SECRET = re.compile(r"\0(\w+)\0")
 _OFF = [word for word, policy in _RESTART.items() if policy == "never"]
 _EXPANSION = re.compile(r"%(?:\(([^)]*)\)([-#0 +]*\d*(?:\.\d+)?[sdxi])|(.?))", re.DOTALL)
 
@@ -216,13 +215,9 @@ class _Reader:
             raise CannotRead(f"{place}: command: {str(err).lower()}", hint="close the quote; nothing was written") from err
         if not found.argv:
             raise CannotRead(f"{place}: command is empty", hint="supervisord refuses it too")
-        if any(_SECRET.search(word) for word in found.argv):
-            found.shell = "exec " + " ".join(map(_shell_word, found.argv))
-            found.argv = []
-            why = "a secret is in it, which a shell takes from the environment: run by sh -c as a command"
-            self._once(f"{place}", LeftOut(place, f"the command of {found.name or values['program_name']}", why))
-            return
-        unwrap_shell(self.source, found, place)
+        found.name = str(values["program_name"])
+        if not fill_in_later(self.source, found, place):
+            unwrap_shell(self.source, found, place)
 
     @staticmethod
     def _without_secrets(found: Found, text: str, values: dict[str, object]) -> dict[str, object]:
@@ -231,7 +226,7 @@ class _Reader:
         for name in re.findall(r"%\(ENV_(\w+)\)s", text):
             value = str(values.get(f"ENV_{name}") or os.environ.get(name, ""))
             if is_secret(name, value):
-                marked[f"ENV_{name}"] = f"\0{name}\0"
+                marked[f"ENV_{name}"] = mark(name)
                 if name not in found.env:
                     found.inherit.append(name)
         return marked
@@ -291,13 +286,6 @@ class _Reader:
         if key not in self.noted:
             self.noted.add(key)
             self.source.left_out.append(left)
-
-
-def _shell_word(word: str) -> str:
-    """Return a word for sh, in which the marks of secrets are variables again."""
-    parts = _SECRET.split(word)
-    quoted = [(f'"${{{part}}}"' if index % 2 else shlex.quote(part)) for index, part in enumerate(parts) if part]
-    return "".join(quoted) or "''"
 
 
 def signal_name(text: str, place: Place) -> str:

@@ -148,7 +148,8 @@ def _ends(found: Found, table: dict[str, object]) -> None:
 
 def _rest(found: Found, table: dict[str, object]) -> None:
     if found.depends_on:
-        table["depends_on"] = found.depends_on
+        until = found.depends_until
+        table["depends_on"] = [{"bot": name, "until": until[name]} if name in until else name for name in found.depends_on]
     if found.priority:
         table["priority"] = max(-1000, min(1000, found.priority))
     if found.autostart is False:

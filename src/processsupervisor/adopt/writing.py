@@ -77,6 +77,7 @@ def _planned(folder: Path, fleet_name: str, sources: list[Source]) -> Plan:
             if is_known:
                 plan.kept.append(name)
                 continue
+            found.depends_until = {names[other][0]: until for other, until in found.depends_until.items() if other in names}
             found.depends_on = [names[other][0] for other in found.depends_on if other in names]
             blocks.append(_block(found, name, make_table(found, folder), plan))
             longest_stop_s = max(longest_stop_s, found.stop_timeout_s or 0.0)
