@@ -108,3 +108,26 @@ def test_tokens_in_the_source_by_name_and_shape(tmp_path: Path, line: str, is_to
     told = [left for left in plan.left_out if "token written into the source" in left.what]
     assert [left.place.line for left in told] == ([2] if is_told else [])
     assert "syt_" not in str(told) and TELEGRAM_TOKEN not in str(told)
+
+
+def test_variables_that_libraries_read(tmp_path: Path) -> None:
+    """openai takes its key out of the environment, and no line of the program says so."""
+    bot, _ = adopt(tmp_path, "import openai\n")
+    assert {"OPENAI_API_KEY", "OPENAI_BASE_URL", "PATH"} <= set(bot["inherit"])
+
+
+def test_folder_that_nobody_named_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its database may lie in the folder above, where it is started today."""
+    _, plan = adopt(tmp_path, LOOP)
+    assert any(left.what == "the working folder" for left in plan.left_out)
+    monkeypatch.chdir(tmp_path)
+    assert read_paths(["x.py"], allow_js=False)[0].left_out == []
+
+
+def test_port_of_a_procfile(tmp_path: Path) -> None:
+    """foreman gives 5000, 5100, … by the order of the lines: to a program that reads PORT, or whose line names it."""
+    (tmp_path / "a.py").write_text("import os\nport = os.environ['PORT']\n")
+    (tmp_path / "Procfile").write_text("release: true\nweb: python a.py\nraw: exec serve $PORT\nplain: sleep 60\n")
+    write_plan(make_plan(tmp_path, "demo", read_paths([str(tmp_path / "Procfile")], allow_js=False)))
+    bots = tomllib.loads((tmp_path / "fleet.toml").read_text())["bots"]
+    assert [bots[name].get("env") for name in ("web", "raw", "plain")] == [{"PORT": "5100"}, {"PORT": "5200"}, None]

@@ -65,6 +65,8 @@ class Found:
     env_files: list[Path] = field(default_factory=list)
     inherit: list[str] = field(default_factory=list)
     """Variables it had from its supervisor and that psv would not pass on by itself."""
+    port: str = ""
+    """What its supervisor gives it as PORT; it is written when the program reads that."""
     user: str | None = None
     umask: int | None = None
     autostart: bool | None = None

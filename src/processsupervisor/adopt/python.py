@@ -21,6 +21,12 @@ NETWORKS = {
     "twitchio": "Twitch",
 }  # fmt: skip
 _COMMON_STEMS = frozenset({"main", "bot", "app", "run", "start", "__main__", "index", "server"})
+_READ_BY = {
+    "openai": ("OPENAI_API_KEY", "OPENAI_BASE_URL"), "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"), "groq": ("GROQ_API_KEY",),
+    "mistralai": ("MISTRAL_API_KEY",), "cohere": ("CO_API_KEY",), "sentry_sdk": ("SENTRY_DSN",),
+    "boto3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
+}  # fmt: skip
+"""Variables that a library reads by itself, without a word of the program."""
 _TOKEN_IN_SOURCE = "a token written into the source"
 
 
@@ -36,6 +42,9 @@ def read_python(path: Path) -> Source:
     stem = path.stem.lower()
     name = folder.name if stem in _COMMON_STEMS and folder.name else path.stem
     venv = venv_beside(folder)
+    if folder != Path.cwd():
+        why = f"psv runs it in {folder}: if it is started in another folder, name that as cwd, where its files are"
+        source.left_out.append(LeftOut(Place(path), "the working folder", why))
     found = Found(name, Place(path), [str(venv or sys.executable), str(path)], cwd=folder)
     if venv is None:
         missing = sorted(library for library in reading.libraries if not _is_installed(library))
@@ -64,7 +73,10 @@ def look_into(source: Source) -> None:
         _lock(source, found, reading, given, script.path)
         if not found.ready:
             found.ready = _ready(reading)
-        found.inherit += [name for name in reading.variables if name not in given and not name.startswith("PSV_")]
+        if found.port and "PORT" in reading.variables and "PORT" not in given:
+            found.env["PORT"] = found.port
+        named = [*reading.variables, *(name for library in sorted(reading.libraries) for name in _READ_BY.get(library, ()))]
+        found.inherit += [name for name in named if name not in given and not name.startswith("PSV_")]
 
 
 def _is_installed(library: str) -> bool:
