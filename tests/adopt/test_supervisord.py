@@ -77,3 +77,9 @@ def test_nothing_is_dropped_without_a_word(tmp_path: Path, line: str) -> None:
     assert told(plan)[line] == 4
     _, plan = adopt_files(tmp_path, {"b.conf": PROGRAM.replace("60", "61") + "stopasgroup=false\nstdout_syslog=false\n"})
     assert told(plan) == {}
+
+
+def test_each_program_without_a_folder_is_told(tmp_path: Path) -> None:
+    """Where it ran is where supervisord was started, which no file says."""
+    _, plan = adopt_files(tmp_path, {"a.conf": "[program:a]\ncommand=sleep 60\n[program:b]\ncommand=sleep 61\nnumprocs=2\nprocess_name=b%(process_num)d\n"})
+    assert [left.place.line for left in plan.left_out if left.what == "no directory="] == [1, 3]

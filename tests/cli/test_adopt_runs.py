@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import sysconfig
 from functools import reduce
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the doubles in it."""
     folder = tmp_path_factory.mktemp("venv") / "v"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    [site] = folder.glob("lib/python*/site-packages")
     for name, text in SITE.items():
         (site / name).write_text(text)
     return folder

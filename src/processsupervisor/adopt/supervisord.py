@@ -186,7 +186,7 @@ class _Reader:
         else:
             found.cwd = base
             why = f"supervisord ran it where it was started itself; psv runs it in {base}"
-            self._once("directory", LeftOut(section.place, "no directory=", why))
+            self._once(f"directory {section.place}", LeftOut(section.place, "no directory=", why))
         for owner in (self.daemon, section):
             if entry := owner.get("environment"):
                 self._environment(found, entry, values)
