@@ -7,11 +7,13 @@ equality with the bot's own is looked at. A bot of any psv fleet does not count.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from processsupervisor.config.cmdline import Pattern, is_same, names_file, patterns_of
@@ -47,10 +49,19 @@ class _Process:
     """The program has overwritten its command line: arguments may be missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class _Wanted:
     spec: BotSpec
     patterns: list[Pattern]
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """Return the bot's own environment, of which files are read once."""
+        variables: dict[str, str] = {}
+        for path in self.spec["env_files"]:
+            with contextlib.suppress(EnvFileError, OSError):  # psv check says so; here it only tells bots apart
+                variables.update(parse_env_file(Path(path)))
+        return {**variables, **self.spec["env"]}
 
 
 def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc")) -> list[Running]:
@@ -62,14 +73,14 @@ def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc")) -> list[Run
             by_name[name].append(one)
     found: dict[str, list[Running]] = defaultdict(list)
     processes = list(_processes(proc))
-    hits = {process.pid: process for process in processes if _candidates(by_name, process)}
+    hits = {process.pid: (process, found_here) for process in processes if (found_here := _candidates(by_name, process))}
     taken: set[str] = set()
-    for pid, process in sorted(hits.items()):
+    for pid, (process, candidates) in sorted(hits.items()):
         environment = _environment(proc, pid)
         if process.parent in hits or "PSV_BOT" in environment:
             continue
         overseer = overseer_of(proc, pid, process.parent, {name: value for name, value in environment.items() if name in ASKED})
-        for one in _whose(_candidates(by_name, process), process, environment, overseer, taken):
+        for one in _whose(candidates, process, environment, overseer, taken):
             taken.add(one.spec["name"])
             stop = f"{overseer.stop}{one.spec['name']}" if overseer.stop.endswith(" ") else overseer.stop
             found[one.spec["name"]].append(Running(one.spec["name"], pid, overseer.by, stop))
@@ -97,16 +108,14 @@ def _whose(candidates: list[_Wanted], process: _Process, environment: dict[str, 
     named = [one for one in candidates if overseer.name and _plain(overseer.name) == one.spec["name"]]
     there = [one for one in candidates if any(pattern.cwd == process.cwd for pattern in one.patterns)]
     near = there or named or [one for one in candidates if _says_nothing(one, process)]
-    variables = {one.spec["name"]: _variables(one.spec) for one in near}
-    near = [one for one in near if not _is_other_token(one.spec, variables[one.spec["name"]], environment)]
+    near = [one for one in near if not _is_other_token(one, environment)]
     if len(near) < 2:
         return near
     if own := [one for one in near if one in named]:
         return own
-    differing = {one.spec["name"]: _differing(variables[one.spec["name"]], environment) for one in near}
-    fewest = min(differing.values())
-    near = [one for one in near if differing[one.spec["name"]] == fewest]
-    if all((one.patterns, variables[one.spec["name"]]) == (near[0].patterns, variables[near[0].spec["name"]]) for one in near):
+    fewest = min(_differing(one.variables, environment) for one in near)
+    near = [one for one in near if _differing(one.variables, environment) == fewest]
+    if all((one.patterns, one.variables) == (near[0].patterns, near[0].variables) for one in near):
         return [one for one in near if one.spec["name"] not in taken][:1]
     return near
 
@@ -125,20 +134,10 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:56]
 
 
-def _variables(spec: BotSpec) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for path in spec["env_files"]:
-        try:
-            variables.update(parse_env_file(Path(path)))
-        except (EnvFileError, OSError):
-            continue  # the check says so; here it only tells bots apart
-    return {**variables, **spec["env"]}
-
-
-def _is_other_token(spec: BotSpec, variables: dict[str, str], environment: dict[str, str]) -> bool:
+def _is_other_token(one: _Wanted, environment: dict[str, str]) -> bool:
     """Tell whether a token that the bot locks has another value there: then it is another bot of the same program."""
-    names = [lock["env"] for lock in spec["lock"] if "env" in lock]
-    return any(name in variables and environment.get(name, variables[name]) != variables[name] for name in names)
+    names = [lock["env"] for lock in one.spec["lock"] if lock.get("env") in environment]
+    return any(one.variables.get(name, environment[name]) != environment[name] for name in names)
 
 
 def _differing(variables: dict[str, str], environment: dict[str, str]) -> int:
