@@ -32,6 +32,12 @@ def test_environment_file_wins_over_environment(tmp_path: Path) -> None:
     assert told(plan)["LEVEL of Environment"] == 4 and not (tmp_path / "a.env").exists()
 
 
+def test_file_of_secrets_is_the_weaker_one(tmp_path: Path) -> None:
+    """A token of Environment= moves into a file, and loses against one that EnvironmentFile gets tomorrow."""
+    bots, _ = adopt_files(tmp_path, {"a.service": unit("Environment=API_KEY=secret-1", f"EnvironmentFile={tmp_path}/a.conf"), "a.conf": "A=1\n"})
+    assert bots["a"]["env_file"] == ["a.env", "a.conf"]
+
+
 def test_a_value_that_systemd_reads_otherwise_is_told(tmp_path: Path) -> None:
     """Its files have no comments behind a value."""
     _, plan = adopt_files(tmp_path, {"a.service": unit(f"EnvironmentFile={tmp_path}/a.conf"), "a.conf": "; mine\nA='x y'\nPASS=one #two\n".replace("; mine\n", "")})

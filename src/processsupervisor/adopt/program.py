@@ -63,6 +63,8 @@ class Found:
     cwd: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     env_files: list[Path] = field(default_factory=list)
+    files_win: bool = False
+    """What `env_files` have is stronger than `env`, as in systemd."""
     inherit: list[str] = field(default_factory=list)
     """Variables it had from its supervisor and that psv would not pass on by itself."""
     port: str = ""

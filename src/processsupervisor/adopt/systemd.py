@@ -153,7 +153,7 @@ class _Unit:
             self._source.left_out.append(LeftOut(place.place, f"{self._name}: Type={kind}", why))
             return None
         folder = Path.home() if is_of_user(self._path) else Path("/")
-        found = Found(self._name, Place(self._path), cwd=folder, restart="never", stop_timeout_s=_STOP_S)
+        found = Found(self._name, Place(self._path), cwd=folder, restart="never", stop_timeout_s=_STOP_S, files_win=True)
         if kind.startswith("notify"):
             found.ready = {"notify": True}
         self._environment(found, service)

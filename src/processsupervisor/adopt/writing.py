@@ -195,7 +195,8 @@ def _block(found: Found, name: str, made: Made, plan: Plan) -> str:
     if made.secrets:
         path = _secrets_file(plan, name, made.secrets)
         given = made.table.get("env_file", [])
-        files = [*(given if isinstance(given, list) else [given]), path.name]
+        others = given if isinstance(given, list) else [given]
+        files = [path.name, *others] if found.files_win else [*others, path.name]
         made.table["env_file"] = files[0] if len(files) == 1 else files
         what = f"{', '.join(sorted(made.secrets))} of {found.name}"
         why = f"moved to {path.name} (mode 0600), which env_file names, for it is not for all eyes; keep that file out of git"
