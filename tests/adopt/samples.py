@@ -14,10 +14,14 @@ LOOP = "import time\nprint('up', flush=True)\nwhile True:\n    time.sleep(60)\n"
 TELEGRAM_TOKEN = "123456789:AAF0" + "x" * 31
 AIOGRAM = (
     "import asyncio, logging, os\nfrom aiogram import Bot, Dispatcher\n"
-    "logging.basicConfig(level=logging.INFO)\nbot = Bot(token=os.environ['BOT_TOKEN'])\n"
+    "logging.basicConfig(level=logging.INFO)\nbot = Bot(token=os.environ['BOT_TOKEN'])\nasyncio.run(Dispatcher().start_polling(bot))\n"
 )
 ENV = f"BOT_TOKEN={TELEGRAM_TOKEN}\n"
 WORKER = "#!/bin/sh\nexec sleep 3600\n"
+NOTIFIER = (
+    "import os, socket, time\nlink = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+    "link.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'].replace('@', chr(0), 1))\ntime.sleep(3600)\n"
+)
 
 
 class Sample(NamedTuple):
@@ -127,13 +131,13 @@ SYSTEMD = [
         "main.py": AIOGRAM, "shop.env": ENV,
     }, {"shop"}),
     Sample("unit-several", ["db.service", "bot.service"], {
-        "db.service": "[Service]\nType=notify\nExecStart={here}/run.sh\nWorkingDirectory={here}\nRestart=always\n",
+        "db.service": "[Service]\nType=notify\nExecStart={python} {here}/db.py\nWorkingDirectory={here}\nRestart=always\n",
         "bot.service": (
             "[Unit]\nAfter=db.service redis.service\nRequires=db.service\n[Service]\nExecStart={here}/run.sh bot\nWorkingDirectory={here}\n"
             "ExecStartPre=/bin/true\nWatchdogSec=30\nMemoryMax=512M\n"
         ),
         "bot.service.d/override.conf": "[Service]\nExecStart=\nExecStart={here}/run.sh other\n",
-        "run.sh": WORKER,
+        "run.sh": WORKER, "db.py": NOTIFIER,
     }, {"db", "bot"}),
     Sample("unit-template", ["chat@.service"], {
         "chat@.service": "[Service]\nWorkingDirectory={here}\nExecStart={python} chat.py --room %i\nRestart=always\n",

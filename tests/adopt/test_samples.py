@@ -228,7 +228,7 @@ def test_compose_settings(tmp_path: Path) -> None:
     assert bot["env"] == {"MODE": "prod", "LEVEL": "2", "DEBUG": "true"}
     assert bot["stop"] == {"timeout": "90s", "signal": "INT"}
     assert "depends_on" not in bot
-    assert {left.what for left in plan.left_out} == {"service db", "depends_on db of bot"}
+    assert {left.what for left in plan.left_out} == {"service db", "depends_on db of bot", "RUN of bot", "that it runs in containers"}
 
 
 def test_compose_mounts(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from processsupervisor.adopt.composevalues import expand_variables, list_or_tabl
 from processsupervisor.adopt.dockerfile import Image, read_dockerfile
 from processsupervisor.adopt.documents import Document, read_yaml
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
-from processsupervisor.adopt.shells import unwrap_shell
+from processsupervisor.adopt.shells import fill_in_later, mark, marks_in, unwrap_shell
 from processsupervisor.adopt.supervisord import signal_name
-from processsupervisor.adopt.table import absolute
+from processsupervisor.adopt.table import absolute, is_secret
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import parse_size
 from processsupervisor.launch.envfile import parse_env_file
@@ -38,6 +38,7 @@ _LEFT = {
     "scale": "one bot; write a bot for each further copy",
     "secrets": "read the files themselves, or write env_file",
 }
+_STOP_S = 10.0
 _RESTART = {"no": "never", "always": "always", "unless-stopped": "always", "on-failure": "on-failure"}
 
 
@@ -49,12 +50,17 @@ def read_compose(path: Path) -> Source:
     if not isinstance(services, dict) or not services:
         raise CannotRead(f"{path}: there are no services in it", hint="name a compose file, or a pm2 file with apps:")
     variables = _project_variables(source, path)
+    _beside(source, document, path)
     for name, table in services.items():
         if not isinstance(table, dict):
             raise CannotRead(
                 f"{document.place('services', name)}: service {name} is no table", hint="correct the file; nothing was written"
             )
         _Service(source, document, str(name), table, variables).read()
+    if source.programs:
+        listed = " ".join(found.name for found in source.programs)
+        told = f"psv adopt --check does not see into containers: docker compose stop {listed} before psv up"
+        source.left_out.append(LeftOut(document.place("services"), "that it runs in containers", told))
     names = {found.name for found in source.programs}
     for found in source.programs:
         for other in [other for other in found.depends_on if other not in names]:
@@ -64,6 +70,18 @@ def read_compose(path: Path) -> Source:
             )
         found.depends_on = [other for other in found.depends_on if other in names]
     return source
+
+
+def _beside(source: Source, document: Document, path: Path) -> None:
+    """Tell of what docker compose puts together with this file and psv does not."""
+    for name in ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"):
+        if path.with_name(name).is_file() and path.stem in ("compose", "docker-compose"):
+            why = "docker compose lays it over this file, psv adopt does not: docker compose config > whole.yaml, and adopt that"
+            source.left_out.append(LeftOut(Place(path.with_name(name)), name, why))
+    for key in document.value:
+        if key not in ("services", "version", "name", "networks", "volumes") and not str(key).startswith("x-"):
+            why = "is not read: docker compose config > whole.yaml, and adopt that" if key == "include" else "psv has nothing of the kind"
+            source.left_out.append(LeftOut(document.place(str(key)), str(key), why))
 
 
 def _project_variables(source: Source, path: Path) -> dict[str, str]:
@@ -106,13 +124,28 @@ class _Service:
             self._source.left_out.append(LeftOut(self._place(), f"service {self._name}", told))
             return
         workdir = str(self._table.get("working_dir", image.workdir))
-        found = Found(self._name, self._place(), cwd=_host_path(workdir, mounts) or context or self._folder, restart="never")
+        found = Found(
+            self._name, self._place(), cwd=_host_path(workdir, mounts) or context or self._folder, restart="never", stop_timeout_s=_STOP_S
+        )
         self._environment(found, image)
-        argv = [expand_variables(word, {**self._variables, **found.env}, self._place("command")) for word in words]
+        known = {**self._variables, **found.env}
+        hidden = {name: mark(name) if is_secret(name, value) else value for name, value in known.items()}
+        argv = [expand_variables(word, hidden, self._place("command")) for word in words]
         found.argv = [str(_host_path(word, mounts) or word) if word.startswith("/") else word for word in argv]
-        unwrap_shell(self._source, found, self._place("command"))
+        for name in marks_in(found.argv):
+            found.env[name] = known[name]
+        if not fill_in_later(self._source, found, self._place("command")):
+            unwrap_shell(self._source, found, self._place("command"))
+        for key, value in found.env.items():
+            here = _host_path(value, mounts) if value.startswith("/") else None
+            if here is not None and "/" not in mounts:
+                found.env[key] = str(here)
+                self._source.left_out.append(
+                    LeftOut(self._place("environment", key), f"{key} of {self._name}", f"a path of the container: {here} here")
+                )
         self._settings(found, image)
         self._left(found, mounts)
+        self._moved(workdir, mounts)
         self._source.programs.append(found)
 
     def _place(self, *keys: str) -> Place:
@@ -129,7 +162,14 @@ class _Service:
             if "command" in self._table or "entrypoint" in self._table:
                 return Image(), context
             raise CannotRead(f"{self._place('build')}: {file} does not exist", hint="correct build, or add command to the service")
-        return read_dockerfile(file), context
+        image = read_dockerfile(file, str(settings.get("target", "")))
+        if image.installs:
+            why = 'what the image installs is not installed here: give python = "venv" with the same libraries'
+            self._source.left_out.append(LeftOut(Place(file, image.installs), f"RUN of {self._name}", why))
+        if image.user and "user" not in self._table:
+            why = "a user of the container: psv runs it as the user who runs psv, or as user says"
+            self._source.left_out.append(LeftOut(Place(file), f"USER {image.user} of {self._name}", why))
+        return image, context
 
     def _mounts(self, image: Image, context: Path | None) -> dict[str, Path]:
         """Return the folders of the container that are folders of the project; mounts hide what the image copied."""
@@ -170,18 +210,33 @@ class _Service:
             else:
                 found.env[key] = expand_variables(value, self._variables, self._place("environment", key))
 
+    def _swarm_restart(self) -> str:
+        """Return the restart policy below deploy, which docker compose follows where the service names none."""
+        policy = (self._table.get("deploy") or {}).get("restart_policy") or {} if isinstance(self._table.get("deploy"), dict) else {}
+        return {"none": "no", "on-failure": "on-failure"}.get(str(policy.get("condition", "any")), "always") if policy else "no"
+
+    def _depends(self, found: Found) -> None:
+        depends = self._table.get("depends_on") or []
+        found.depends_on = [str(other) for other in depends]
+        for other, settings in depends.items() if isinstance(depends, dict) else ():
+            condition = settings.get("condition", "service_started") if isinstance(settings, dict) else ""
+            if condition == "service_completed_successfully":
+                found.depends_until[str(other)] = "completed"
+
     def _settings(self, found: Found, image: Image) -> None:
-        place, restart = self._place("restart"), str(self._table.get("restart", "no")).lower()
+        place, restart = self._place("restart"), str(self._table.get("restart", self._swarm_restart())).lower()
         word = {"false": "no", "true": "always"}.get(restart, restart).partition(":")[0]
         if word not in _RESTART:
             raise CannotRead(f"{place}: found restart: {restart}, expected one of {', '.join(_RESTART)}", hint="correct the file")
         found.restart = _RESTART[word]
+        if word == "on-failure" and restart != word:
+            told = "psv counts restarts in windows: restart.window"
+            self._source.left_out.append(LeftOut(place, f"restart: {restart} of {self._name}", told))
         if signal := str(self._table.get("stop_signal", image.stop_signal)):
             found.stop_signal = signal_name(signal, self._place("stop_signal"))
         if "stop_grace_period" in self._table:
             found.stop_timeout_s = seconds_of(self._table["stop_grace_period"], self._place("stop_grace_period"))
-        depends = self._table.get("depends_on", [])
-        found.depends_on = [str(other) for other in depends]
+        self._depends(found)
         user = str(self._table.get("user", ""))
         if user and not re.match(r"\d", user):
             found.user = user.partition(":")[0]
@@ -201,6 +256,18 @@ class _Service:
             except ValueError as err:
                 raise CannotRead(f"{self._place('mem_limit')}: {err}", hint="correct the file; nothing was written") from err
 
+    def _moved(self, workdir: str, mounts: dict[str, Path]) -> None:
+        """Tell of folders that the program knows by a path which is another one here."""
+        cwd = _host_path(workdir, mounts)
+        for source, target in self._volumes():
+            plain = posixpath.normpath(target)
+            if plain not in mounts or str(mounts[plain]) == plain:
+                continue
+            if cwd is not None and mounts[plain] == Path(os.path.normpath(cwd / posixpath.relpath(plain, workdir))):
+                continue  # by its path from the working folder it is the same
+            told = f"{mounts[plain]} here: where the program itself names {plain}, give it that"
+            self._source.left_out.append(LeftOut(self._place("volumes"), f"volume {source}:{target} of {self._name}", told))
+
     def _left(self, found: Found, mounts: dict[str, Path]) -> None:
         for _, target in self._volumes():
             if posixpath.normpath(target) not in mounts:
@@ -211,6 +278,10 @@ class _Service:
                 replicas = (self._table["deploy"] or {}).get("replicas", 1)
                 if replicas not in (0, 1):
                     self._source.left_out.append(LeftOut(self._place("deploy"), f"replicas: {replicas} of {self._name}", _LEFT["scale"]))
+                for inner in self._table["deploy"] or {}:
+                    if inner not in ("replicas", "restart_policy", "resources"):
+                        told = "a swarm's setting that psv does not have"
+                        self._source.left_out.append(LeftOut(self._place("deploy", str(inner)), f"deploy.{inner} of {self._name}", told))
             elif key not in _SILENT and not str(key).startswith("x-"):
                 why = _LEFT.get(str(key), "a container's setting that psv does not have")
                 self._source.left_out.append(LeftOut(self._place(str(key)), f"{key} of {found.name}", why))

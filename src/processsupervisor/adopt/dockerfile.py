@@ -6,6 +6,7 @@ import json
 import posixpath
 import re
 import shlex
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from processsupervisor.adopt.program import CannotRead, Place
 from processsupervisor.adopt.text import read_text
 
 _LINE = re.compile(r"([A-Za-z]+)\s+(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
+_HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)")
 
 
 @dataclass(slots=True)
@@ -25,19 +28,39 @@ class Image:
     env: dict[str, str] = field(default_factory=dict)
     copied: dict[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    user: str = ""
+    installs: int = 0
+    """The line of the first RUN that installs something; 0 for none."""
 
 
-def read_dockerfile(path: Path) -> Image:
-    """Read the last stage; raises CannotRead for an instruction that is none."""
+def read_dockerfile(path: Path, target: str = "") -> Image:
+    """Read the stage `target`, else the last, with those that it begins from; raises CannotRead for an instruction that is none."""
     image = Image()
+    stages: dict[str, Image] = {}
+    values: dict[str, str] = {}
+    name = ""
     for line, number in _logical(read_text(path)):
         match = _LINE.fullmatch(line)
         if match is None:
             raise CannotRead(f"{Place(path, number)}: found no instruction, expected one such as CMD", hint="correct the file")
-        rest = match[2].strip()
-        match match[1].upper():
+        word, rest = match[1].upper(), match[2].strip()
+        if word in ("WORKDIR", "ENV", "COPY", "ADD", "STOPSIGNAL", "USER"):
+            rest = _filled(rest, {**values, **image.env})
+        match word:
             case "FROM":
-                image = Image()
+                if name and name == target.lower():
+                    break
+                words = [item for item in rest.split() if not item.startswith("--")]
+                image = deepcopy(stages.get(words[0].lower(), Image()))
+                name = words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else str(len(stages))
+                stages[name] = image
+            case "ARG":
+                key, _, default = rest.partition("=")
+                values[key] = default.strip("\"'")
+            case "USER":
+                image.user = rest
+            case "RUN" if re.search(r"\b(?:install|sync|add)\b", rest):
+                image.installs = image.installs or number
             case "CMD":
                 image.command = _exec_form(rest)
             case "ENTRYPOINT":
@@ -53,13 +76,23 @@ def read_dockerfile(path: Path) -> Image:
     return image
 
 
+def _filled(text: str, values: dict[str, str]) -> str:
+    """Replace $NAME and ${NAME:-default} by what ENV and ARG say; one that nothing says is empty, as docker has it."""
+    return _VARIABLE.sub(lambda m: "$" if m[0] == "\\$" else values.get(m[1] or m[2], m[3] or ""), text)
+
+
 def _logical(text: str) -> list[tuple[str, int]]:
     lines: list[tuple[str, int]] = []
-    joined, began = "", 0
+    joined, began, until = "", 0, ""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
+        if until:
+            until = "" if line == until else until
+            continue
         if not line or line.startswith("#"):
             continue
+        if heredoc := _HEREDOC.search(line):
+            until = heredoc[1]
         began = began or number
         if line.endswith("\\"):
             joined += line[:-1] + " "

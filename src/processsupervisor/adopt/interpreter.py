@@ -55,11 +55,17 @@ def named_python(interpreter: str, cwd: Path, env: Mapping[str, str]) -> str | N
 
 
 def executable(interpreter: str, cwd: Path, env: Mapping[str, str]) -> str | None:
-    """Return the path of an interpreter, looked up as the program's supervisor would; None for the one that psv runs on."""
+    """Return the path of an interpreter, looked up as the program's supervisor would; None for the one that psv runs on.
+
+    That one also stands for `python` and `python3` where PATH has none: a container's, or that of a venv somebody activates.
+    """
     if "/" in interpreter:
         path = str(_absolute(cwd, interpreter))
     else:
-        path = shutil.which(interpreter, path=env.get("PATH") or os.environ.get("PATH") or os.defpath) or interpreter
+        found = shutil.which(interpreter, path=env.get("PATH") or os.environ.get("PATH") or os.defpath)
+        if found is None and interpreter in ("python", "python3"):
+            return None
+        path = found or interpreter
     is_own = Path(path).parent == Path(sys.executable).parent and os.path.realpath(path) == os.path.realpath(sys.executable)
     return None if is_own else path
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from processsupervisor.adopt.documents import Document, read_json_text, read_yaml
 from processsupervisor.adopt.line import read_line
+from processsupervisor.adopt.owner import user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
-from processsupervisor.adopt.text import read_text
+from processsupervisor.adopt.text import MOST_BYTES, read_text
 from processsupervisor.kernel.units import parse_size
 from processsupervisor.observe.redact import redact
 
@@ -35,7 +36,7 @@ _INTERPRETERS = {
 _READ = frozenset({
     "name", "script", "args", "cwd", "interpreter", "exec_interpreter", "interpreter_args", "node_args", "instances", "exec_mode", "env",
     "autorestart", "restart_delay", "stop_exit_codes", "kill_timeout", "max_memory_restart", "user", "uid", "time", "merge_logs",
-    "combine_logs", "log_date_format", "automation", "pmx", "vizion", "treekill", "filter_env", "exec_interpreter_args", "instance_var",
+    "combine_logs", "automation", "pmx", "vizion", "filter_env", "instance_var", "autostart",
 })  # fmt: skip
 _LEFT = {
     "watch": "psv dev restarts on a save", "ignore_watch": "psv dev restarts on a save", "watch_delay": "psv dev restarts on a save",
@@ -45,11 +46,13 @@ _LEFT = {
     "max_restarts": "psv has windows of its own: restart.window", "min_uptime": "restart = { stable_after = ... } (default 30s)",
     "exp_backoff_restart_delay": "psv waits longer from restart to restart anyway, up to 60s: restart.max",
     "wait_ready": 'psv knows no process.send("ready"): ready = { log = "..." } for a line that the bot prints',
+    "log_date_format": "psv logs knows when each line came: --since", "treekill": "psv ends the whole process tree",
     "listen_timeout": "start_timeout of the bot (default 60s)",
     "shutdown_with_message": "psv sends the stop signal: stop.signal",
     "source_map_support": "node's own: node --enable-source-maps", "gid": "psv takes the groups of the user",
     "namespace": "psv has no namespaces: name bots by a glob", "increment_var": "psv counts no ports up: give each bot its own in env",
 }  # fmt: skip
+_NODE_ENV = re.compile(r"\bprocess\.env(?:\.|\[['\"])([A-Za-z_]\w*)")
 _LOGS = ("error_file", "out_file", "log_file", "err_file", "output", "error", "log", "pid_file", "log_type")
 
 
@@ -129,7 +132,8 @@ class _App:
         self._environment(found)
         self._command(found, script)
         self._ends(found)
-        self._left()
+        self._user(found)
+        self._left(found)
         if found.name in {known.name for known in self._source.programs}:
             raise CannotRead(f"{found.place}: the name {found.name} is given a second time", hint="give each app its own name")
         self._instances(found)
@@ -208,29 +212,40 @@ class _App:
                 found.recycle_bytes = parse_size(self._app["max_memory_restart"])
             except ValueError as err:
                 raise self._wrong("max_memory_restart", 'a size such as "300M"') from err
+        if self._app.get("autostart") is False:
+            found.autostart = False
+
+    def _user(self, found: Found) -> None:
         user = self._app.get("user", self._app.get("uid"))
-        if isinstance(user, str) and not user.isdigit():
-            found.user = user
+        if isinstance(user, (str, int)) and not isinstance(user, bool):
+            found.user = user_name(str(user))
 
     def _instances(self, found: Found) -> None:
-        count = self._app.get("instances", 1)
-        is_cluster = self._app.get("exec_mode") in ("cluster", "cluster_mode") or (count not in (1, "1") and "exec_mode" not in self._app)
-        if is_cluster or not isinstance(count, int) or isinstance(count, bool):
+        given = self._app.get("instances", 1)
+        count = int(given) if isinstance(given, str) and given.lstrip("-").isdigit() else given
+        is_node = bool(found.argv) and Path(found.argv[0]).name.startswith(("node", "bun"))
+        mode = self._app.get("exec_mode")
+        if mode in ("cluster", "cluster_mode") or (mode is None and "instances" in self._app and is_node):
             if count != 1:
                 why = "a cluster shares one port between its processes, which psv cannot: one bot; more copies are bots of their own"
-                self._source.left_out.append(LeftOut(self._place("instances"), f"instances={count} of {found.name}", why))
-            self._source.programs.append(found)
-            return
-        for number in range(max(1, min(count, 1000))):
+                self._source.left_out.append(LeftOut(self._place("instances"), f"instances={given} of {found.name}", why))
+            count = 1
+        elif not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            why = "counted by the machine's processors there: one bot; write a bot for each further copy"
+            self._source.left_out.append(LeftOut(self._place("instances"), f"instances={given} of {found.name}", why))
+            count = 1
+        variable = self._text("instance_var", "NODE_APP_INSTANCE")
+        for number in range(min(count, 1000)):
             copy = Found(**{slot: getattr(found, slot) for slot in Found.__slots__})
-            copy.env = {**found.env, "NODE_APP_INSTANCE": str(number)} if count > 1 else dict(found.env)
+            copy.env = {**found.env, variable: str(number)} if count > 1 else dict(found.env)
             copy.name = f"{found.name}-{number}" if count > 1 else found.name
-            copy.argv, copy.locks, copy.inherit, copy.env_files = list(found.argv), [], [], []
+            copy.argv, copy.locks, copy.inherit, copy.env_files = list(found.argv), [], list(found.inherit), []
             self._source.programs.append(copy)
 
-    def _left(self) -> None:
+    def _left(self, found: Found) -> None:
+        self._environment_of_pm2(found)
         for key, value in self._app.items():
-            if key in _LOGS or key in ("out_file", "error_file"):
+            if key in _LOGS:
                 self._source.left_out.append(
                     LeftOut(self._place(key), f"{key}={value}", "psv keeps its output in .psv/logs: psv logs NAME")
                 )
@@ -242,3 +257,12 @@ class _App:
                     self._source.left_out.append(LeftOut(self._place(key), key, _LEFT[key]))
             elif key not in _READ:
                 self._source.left_out.append(LeftOut(self._place(key), key, "no key that psv adopt knows"))
+
+    def _environment_of_pm2(self, found: Found) -> None:
+        """Take over what a node program reads of the environment that pm2 was started with: the variables that its source names."""
+        script = next((word for word in found.argv if Path(word).suffix in (".js", ".cjs", ".mjs")), None)
+        path = (found.cwd or Path()) / script if script else None
+        if path is None or not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found.inherit += [name for name in dict.fromkeys(_NODE_ENV.findall(text)) if name not in found.env]

@@ -10,6 +10,9 @@ from processsupervisor.adopt.line import read_line
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.text import read_text
 
+_FIRST_PORT, _PORT_STEP = 5000, 100
+"""foreman's and honcho's, by the order of the lines."""
+_PORT = re.compile(r"\$(?:PORT\b|\{PORT[:}-])")
 _ENTRY = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 
 
@@ -33,7 +36,11 @@ def read_procfile(path: Path) -> Source:
         if name == "release":
             source.left_out.append(LeftOut(place, "release", "runs once per deployment: run it by hand, or as a task (schedule)"))
             continue
-        source.programs.append(_program(source, name, text, place, env_files))
+        found = _program(source, name, text, place, env_files)
+        found.port = str(_FIRST_PORT + _PORT_STEP * (len(seen) - 1))
+        if _PORT.search(text):
+            found.env.setdefault("PORT", found.port)
+        source.programs.append(found)
     if not source.programs:
         raise CannotRead(f"{path}: no process is named in it", hint="a Procfile has lines such as `bot: python bot.py`")
     return source
@@ -50,8 +57,6 @@ def _program(source: Source, name: str, text: str, place: Place, env_files: list
         source.left_out.append(LeftOut(place, f"{name}", why))
     elif not line.argv:
         raise CannotRead(f"{place}: {name}: found no program", hint="write `name: command`; nothing was written")
-    if "$PORT" in text or "${PORT" in text:
-        source.left_out.append(LeftOut(place, f"$PORT of {name}", 'foreman gives 5000, 5100, ...: set env = { PORT = "5000" }'))
     venv = venv_beside(place.path.parent)
     if venv is not None and line.argv and line.argv[0] in ("python", "python3"):
         line.argv[0] = str(venv)  # who starts a Procfile by hand has it activated

@@ -63,8 +63,12 @@ class Found:
     cwd: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     env_files: list[Path] = field(default_factory=list)
+    files_win: bool = False
+    """What `env_files` have is stronger than `env`, as in systemd."""
     inherit: list[str] = field(default_factory=list)
     """Variables it had from its supervisor and that psv would not pass on by itself."""
+    port: str = ""
+    """What its supervisor gives it as PORT; it is written when the program reads that."""
     user: str | None = None
     umask: int | None = None
     autostart: bool | None = None
@@ -72,6 +76,8 @@ class Found:
     """As psv means it: higher is started first."""
     depends_on: list[str] = field(default_factory=list)
     """Names of other programs of the same source."""
+    depends_until: dict[str, str] = field(default_factory=dict)
+    """How far one of these must have come, where that is not "ready"."""
     stop_signal: str | None = None
     """Without SIG: "INT"."""
     stop_timeout_s: float | None = None

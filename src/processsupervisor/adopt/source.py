@@ -7,6 +7,7 @@ imported or run, and no value of a token is kept.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,10 @@ from processsupervisor.config.imports import MOST_BYTES, scan_script
 from processsupervisor.observe.redact import MARK, redact
 
 _SHORTEST_TOKEN = 20
-_READERS = frozenset({"getenv", "get", "pop", "str", "config", "env"})
+_READERS = frozenset({"getenv", "get", "pop", "str", "int", "bool", "list", "config", "env"})
+_DOTENV = frozenset({"load_dotenv", "read_env", "dotenv_values"})
+_SECRET_NAME = re.compile(r"(?i)token|secret|password|passwd|api_?key|access_?key|api_?hash")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.:+/=-]{20,}")
 _TOKEN_TAKERS = frozenset({
     "Bot", "AsyncTeleBot", "TeleBot", "token", "run", "start", "login", "Client", "TelegramClient", "App", "AsyncApp", "WebClient",
     "AsyncWebClient", "GatewayBot", "Updater", "Application", "SlackBot", "AsyncClient", "bot_start",
@@ -36,8 +40,13 @@ class Reading:
     """(library, name as written)."""
     ports: list[int] = field(default_factory=list)
     logs_info: bool = False
+    quiets: bool = False
+    """It sets levels of single loggers: what a library logs may not come out."""
     calls: set[str] = field(default_factory=set)
+    polls_bot: bool = False
+    """`start_polling(bot)`, as aiogram 3 has it; aiogram 2 gives no bot."""
     loads_dotenv: bool = False
+    """A library reads the .env for it."""
     error: str = ""
     error_line: int = 0
 
@@ -98,17 +107,55 @@ class _Walk:
                     self._reading.calls.add("executor")
                 case ast.Subscript(value=value, slice=ast.Constant(value=str(name))) if _last(value) == "environ":
                     self._variable(name, needed=isinstance(node.ctx, ast.Load))
-                case ast.Assign(targets=[target], value=value) if variable := _variable_of(value):
-                    self._names[_last(target)] = variable
-                case ast.AnnAssign(target=target, value=ast.expr() as value) if variable := _variable_of(value):
-                    self._names[_last(target)] = variable
+                case ast.ImportFrom(module="decouple"):
+                    self._reading.loads_dotenv = True
+                case ast.ClassDef(bases=bases) if any(_last(base) == "BaseSettings" for base in bases):
+                    self._settings(node)
+                case ast.Assign(targets=[target], value=value):
+                    self._assigned(path, target, value)
+                case ast.AnnAssign(target=target, value=ast.expr() as value):
+                    self._assigned(path, target, value)
+                case ast.keyword(arg=str(name), value=value):
+                    self._named_token(path, name, value)
                 case ast.Constant(value=str(text)) if len(text) >= _SHORTEST_TOKEN and not any(map(str.isspace, text)):
                     if MARK in redact(text) and "://" not in text and "=" not in text:
-                        self._reading.tokens.append((path, node.lineno))
+                        self._token(path, node)
+
+    def _token(self, path: Path, node: ast.expr) -> None:
+        if (path, node.lineno) not in self._reading.tokens:
+            self._reading.tokens.append((path, node.lineno))
+
+    def _assigned(self, path: Path, target: ast.expr, value: ast.expr) -> None:
+        if variable := _variable_of(value):
+            self._names[_last(target)] = variable
+        else:
+            self._named_token(path, _last(target), value)
+
+    def _named_token(self, path: Path, name: str, value: ast.expr) -> None:
+        """Note a text of random letters and digits under a name such as TOKEN, whatever network it is of."""
+        text = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
+        if _SECRET_NAME.search(name) and _RANDOM.fullmatch(text) and "://" not in text:
+            self._token(path, value)
+
+    def _settings(self, node: ast.ClassDef) -> None:
+        """Read a class of pydantic-settings: each field is a variable, by its name in capitals behind env_prefix."""
+        fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+        given = {word.arg: word.value for inner in ast.walk(node) if isinstance(inner, ast.Call) for word in inner.keywords if word.arg}
+        given |= {_last(item.targets[0]): item.value for item in ast.walk(node) if isinstance(item, ast.Assign)}
+        prefix = given.get("env_prefix")
+        start = prefix.value if isinstance(prefix, ast.Constant) and isinstance(prefix.value, str) else ""
+        self._reading.loads_dotenv = self._reading.loads_dotenv or "env_file" in given
+        for item in fields:
+            name = _last(item.target)
+            if name != "model_config":
+                self._names[name] = f"{start}{name}".upper()
+                self._variable(self._names[name], needed=item.value is None)
 
     def finish(self) -> None:
         """Find which variables the takers of tokens were given."""
         for value in self._taken:
+            if isinstance(value, ast.Call) and _last(value.func) == "get_secret_value" and isinstance(value.func, ast.Attribute):
+                value = value.func.value  # what pydantic wraps
             variable = _variable_of(value) or self._names.get(_last(value))
             if variable and variable not in self._reading.token_variables and _sounds_secret(variable):
                 self._reading.token_variables.append(variable)
@@ -120,14 +167,18 @@ class _Walk:
         name = _last(node.func)
         if variable := _variable_of(node):
             self._variable(variable, needed=False)
-        if name == "load_dotenv":
+        if name in _DOTENV:
             self._reading.loads_dotenv = True
+        if name in ("setLevel", "disable", "dictConfig", "fileConfig"):
+            self._reading.quiets = True
+        if name == "start_polling" and node.args:
+            self._reading.polls_bot = True
         given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         if name == "basicConfig" and _last(given.get("level")) in ("INFO", "DEBUG") and not {"filename", "handlers"} & set(given):
             self._reading.logs_info = True
         if name in _TOKEN_TAKERS:
             self._taken += [*node.args, *(value for key, value in given.items() if "token" in key)]
-            self._reading.calls.add(name)
+        self._reading.calls.add(name)
         session = _last(node.args[0]) if node.args and isinstance(node.args[0], ast.Constant) else ""
         if name in _SESSIONS and session and not {"session_string", "in_memory", "workdir"} & set(given):
             self._reading.sessions.append((_SESSIONS[name], session))

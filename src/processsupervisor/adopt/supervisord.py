@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from processsupervisor.adopt.ini import Entry, Section, read_supervisord_ini
+from processsupervisor.adopt.owner import UMASK, own_umask, user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
-from processsupervisor.adopt.shells import unwrap_shell
-from processsupervisor.adopt.table import absolute
+from processsupervisor.adopt.shells import fill_in_later, mark, unwrap_shell
+from processsupervisor.adopt.table import absolute, is_secret
 from processsupervisor.adopt.text import read_text
 from processsupervisor.config.problem import did_you_mean
 from processsupervisor.kernel.units import parse_size
@@ -29,16 +30,23 @@ _READ = frozenset({
     "stopwaitsecs", "user", "environment", "directory", "umask",
 })  # fmt: skip
 _LOG_LIMITS = {f"{stream}_logfile_{what}" for stream in ("stdout", "stderr") for what in ("maxbytes", "backups")}
-_SILENT = _LOG_LIMITS | {"stopasgroup", "killasgroup", "redirect_stderr", "stdout_syslog", "stderr_syslog", "serverurl"}
+_SILENT = _LOG_LIMITS | {"killasgroup", "redirect_stderr", "serverurl"}
 _LEFT = {
     "startretries": "psv waits longer from try to try, and after 10 in 10 minutes tries once each 10 minutes: see restart",
     "stdout_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
     "stderr_logfile": "psv keeps its output in .psv/logs: psv logs NAME",
+    "stdout_syslog": "psv keeps its output in .psv/logs: psv logs NAME",
+    "stderr_syslog": "psv keeps its output in .psv/logs: psv logs NAME",
+    "stopasgroup": "psv signals the first process alone and kills what is left of its tree: let a shell exec the program",
     "stdout_capture_maxbytes": "psv has no capture mode", "stderr_capture_maxbytes": "psv has no capture mode",
     "stdout_events_enabled": "see psv events", "stderr_events_enabled": "see psv events",
 }  # fmt: skip
 _RESTART = {"true": "always", "1": "always", "yes": "always", "on": "always", "unexpected": "on-failure",
             "false": "never", "0": "never", "no": "never", "off": "never"}  # fmt: skip
+_SECTIONS = frozenset({"supervisord", "supervisorctl", "unix_http_server", "include", "rpcinterface:supervisor"})
+_STOP_S = 10.0
+_MINFDS = 1024
+_OFF = [word for word, policy in _RESTART.items() if policy == "never"]
 _EXPANSION = re.compile(r"%(?:\(([^)]*)\)([-#0 +]*\d*(?:\.\d+)?[sdxi])|(.?))", re.DOTALL)
 
 
@@ -61,6 +69,8 @@ def read_supervisord(path: Path) -> Source:
         elif kind == "group":
             why = "psv has no groups: name bots by a glob (psv restart 'shop-*') or give them a type"
             source.left_out.append(LeftOut(section.place, f"[{section.name}]", why))
+        elif section.name not in _SECTIONS:
+            source.left_out.append(LeftOut(section.place, f"[{section.name}]", "psv has nothing of the kind, and no program is in it"))
     if not source.programs:
         raise CannotRead(f"{path}: no [program:NAME] is in it or in what it includes", hint="name the file that has the programs")
     return source
@@ -78,8 +88,18 @@ def _included(source: Source, path: Path) -> list[Section]:
         if not matches and files is not None:
             source.left_out.append(LeftOut(files.place, f"files = {pattern}", "no such file"))
         for match in matches:
-            sections += read_supervisord_ini(read_text(match), match)
+            _merge(sections, read_supervisord_ini(read_text(match), match))
     return sections
+
+
+def _merge(sections: list[Section], more: list[Section]) -> None:
+    """Add sections as supervisord does: one that is there already gets the keys of both, the later file's win."""
+    for section in more:
+        same = next((known for known in sections if known.name == section.name), None)
+        if same is None:
+            sections.append(section)
+        else:
+            same.entries += section.entries
 
 
 def _expand(text: str, values: Mapping[str, object], place: Place) -> str:
@@ -91,7 +111,9 @@ def _expand(text: str, values: Mapping[str, object], place: Place) -> str:
             if other != "%":
                 raise CannotRead(f"{place}: found a single %, expected %% or %(name)s", hint="supervisord refuses it too")
             return "%"
-        value = os.environ.get(name[4:]) if name.startswith("ENV_") else values.get(name)
+        value = str(place.path.parent) if name == "here" else values.get(name)
+        if value is None and name.startswith("ENV_"):
+            value = os.environ.get(name[4:])
         if value is None:
             variable = name[4:] if name.startswith("ENV_") else ""
             hint = (
@@ -118,6 +140,7 @@ class _Reader:
         if command is None or not command.value:
             raise CannotRead(f"{section.place}: [program:{name}] has no command", hint="supervisord refuses it too")
         self._left(section)
+        section = self._expanded(section, {"program_name": name, "group_name": name, "host_node_name": socket.gethostname()})
         count = _whole(section, "numprocs", 1)
         first = _whole(section, "numprocs_start", 0)
         process_name = section.text("process_name", "%(program_name)s")
@@ -128,7 +151,7 @@ class _Reader:
         group = self._group(name)
         values: dict[str, object] = {
             "program_name": name, "group_name": group.name.partition(":")[2] if group else name, "numprocs": count,
-            "here": str(section.place.path.parent), "host_node_name": socket.gethostname(),
+            "host_node_name": socket.gethostname(),
         }  # fmt: skip
         taken = {found.name for found in self.source.programs}
         for number in range(first, first + count):
@@ -138,6 +161,15 @@ class _Reader:
             if found.name in taken:
                 found.name = f"{name}-{found.name}"
             self.source.programs.append(found)
+
+    def _expanded(self, section: Section, values: dict[str, object]) -> Section:
+        """Return a section whose values are filled in, but for those that differ from process to process."""
+        later = {"command", "environment", "directory", "process_name"}
+        made = Section(section.name, section.place)
+        for entry in section.entries:
+            is_plain = entry.key not in _READ | _LOG_LIMITS or entry.key in later
+            made.entries.append(entry if is_plain else Entry(entry.key, _expand(entry.value, values, entry.place), entry.place))
+        return made
 
     def _group(self, name: str) -> Section | None:
         for section in self.sections:
@@ -154,18 +186,20 @@ class _Reader:
         else:
             found.cwd = base
             why = f"supervisord ran it where it was started itself; psv runs it in {base}"
-            self._once("directory", LeftOut(section.place, "no directory=", why))
+            self._once(f"directory {section.place}", LeftOut(section.place, "no directory=", why))
         for owner in (self.daemon, section):
             if entry := owner.get("environment"):
                 self._environment(found, entry, values)
         values = {**values, **{f"ENV_{key}": value for key, value in found.env.items()}}
-        self._command(found, _expand(command.value, values, command.place), command.place)
+        self._command(found, command, values)
         self._ends(found, section)
         user = section.get("user") or self.daemon.get("user")
-        found.user = user.value if user else None
+        found.user = user_name(user.value) if user else None
         umask = section.get("umask") or self.daemon.get("umask")
-        if umask:
-            found.umask = _octal(umask)
+        mask = _octal(umask) if umask else UMASK
+        found.umask = mask if umask or mask != own_umask() else None
+        if (descriptors := _whole(self.daemon, "minfds", _MINFDS)) > _MINFDS:
+            found.nofile = descriptors
         if group is not None and group.get("priority"):
             found.priority = _FIRST - _whole(group, "priority", _FIRST)
         else:
@@ -173,14 +207,29 @@ class _Reader:
         found.autostart = _RESTART.get(section.text("autostart", "true").lower()) != "never"
         return found
 
-    def _command(self, found: Found, text: str, place: Place) -> None:
+    def _command(self, found: Found, command: Entry, values: dict[str, object]) -> None:
+        text, place = _expand(command.value, self._without_secrets(found, command.value, values), command.place), command.place
         try:
             found.argv = shlex.split(text)
         except ValueError as err:
             raise CannotRead(f"{place}: command: {str(err).lower()}", hint="close the quote; nothing was written") from err
         if not found.argv:
             raise CannotRead(f"{place}: command is empty", hint="supervisord refuses it too")
-        unwrap_shell(self.source, found, place)
+        found.name = str(values["program_name"])
+        if not fill_in_later(self.source, found, place):
+            unwrap_shell(self.source, found, place)
+
+    @staticmethod
+    def _without_secrets(found: Found, text: str, values: dict[str, object]) -> dict[str, object]:
+        """Return `values` in which a mark stands for each secret variable of `text`, so that its value gets into no file."""
+        marked = dict(values)
+        for name in re.findall(r"%\(ENV_(\w+)\)s", text):
+            value = str(values.get(f"ENV_{name}") or os.environ.get(name, ""))
+            if is_secret(name, value):
+                marked[f"ENV_{name}"] = mark(name)
+                if name not in found.env:
+                    found.inherit.append(name)
+        return marked
 
     def _environment(self, found: Found, entry: Entry, values: dict[str, object]) -> None:
         for key, raw in _pairs(entry):
@@ -202,15 +251,32 @@ class _Reader:
             self._once(f"{codes.place}", LeftOut(codes.place, f"exitcodes={codes.value}", why))
         if signal := section.get("stopsignal"):
             found.stop_signal = signal_name(signal.value, signal.place)
-        if section.get("stopwaitsecs"):
-            found.stop_timeout_s = float(_whole(section, "stopwaitsecs", 10))
-        _log_limits(found, section)
+        found.stop_timeout_s = float(_whole(section, "stopwaitsecs", int(_STOP_S)))
+        self._log_limits(found, section)
         if section.get("startsecs") and (seconds := _whole(section, "startsecs", 1)) != 1:
             found.ready = {"after": f"{seconds}s"}
 
+    def _log_limits(self, found: Found, section: Section) -> None:
+        """Take the limits of the log files, the larger of the two streams'."""
+        sizes: list[int] = []
+        keeps: list[int] = []
+        for stream in ("stderr", "stdout"):
+            if entry := section.get(f"{stream}_logfile_maxbytes"):
+                try:
+                    sizes.append(parse_size(entry.value))
+                except ValueError as err:
+                    raise CannotRead(f"{entry.place}: {err}", hint="correct the line") from err
+                if not sizes[-1]:
+                    why = "psv's log files have an end: logs.max and logs.keep (10MB, 5 of them); say more for a longer memory"
+                    self._once(f"{entry.place}", LeftOut(entry.place, f"{entry.key}={entry.value}", why))
+            if section.get(f"{stream}_logfile_backups"):
+                keeps.append(_whole(section, f"{stream}_logfile_backups", 10) + 1)
+        found.log_max_bytes = max(sizes, default=0) or None
+        found.log_keep = max(keeps, default=0) or None
+
     def _left(self, section: Section) -> None:
         for entry in section.entries:
-            if entry.key in _LEFT and entry.value.upper() not in ("NONE", "AUTO"):
+            if entry.key in _LEFT and entry.value.upper() not in ("NONE", "AUTO", *map(str.upper, _OFF)):
                 self.source.left_out.append(LeftOut(entry.place, f"{entry.key}={entry.value}", _LEFT[entry.key]))
             elif entry.key not in _READ | _SILENT | _LEFT.keys():
                 why = f"supervisord knows no such key; {did_you_mean(entry.key, [*_READ, *_SILENT, *_LEFT], 'keys')}"
@@ -220,18 +286,6 @@ class _Reader:
         if key not in self.noted:
             self.noted.add(key)
             self.source.left_out.append(left)
-
-
-def _log_limits(found: Found, section: Section) -> None:
-    """Take the limits of the log file; supervisord's 0, which is without end, stays psv's own limit."""
-    for stream in ("stderr", "stdout"):
-        if entry := section.get(f"{stream}_logfile_maxbytes"):
-            try:
-                found.log_max_bytes = parse_size(entry.value) or None
-            except ValueError as err:
-                raise CannotRead(f"{entry.place}: {err}", hint="correct the line") from err
-        if section.get(f"{stream}_logfile_backups"):
-            found.log_keep = _whole(section, f"{stream}_logfile_backups", 10) + 1
 
 
 def signal_name(text: str, place: Place) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from processsupervisor.adopt.interpreter import executable, python_script
@@ -28,6 +29,8 @@ class Made:
 
     table: dict[str, object]
     secrets: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Secrets that had to stay in the arguments."""
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -60,7 +63,8 @@ def make_table(found: Found, folder: Path) -> Made:
     table = made.table
     if os.path.normpath(cwd) != os.path.normpath(folder):
         table["cwd"] = beside(folder, cwd)
-    if any(MARK in redact(word) for word in [" ".join(found.argv), found.shell]):
+    made.hidden = _secret_arguments(found.argv)
+    if made.hidden or any(MARK in redact(word) for word in [" ".join(found.argv), found.shell]):
         told = "stands in its command line, where every user of the machine sees it: give it by env_file"
         made.left_out.append(LeftOut(found.place, f"a secret of {found.name}", told))
     _environment(found, folder, made)
@@ -71,6 +75,13 @@ def make_table(found: Found, folder: Path) -> Made:
     _ends(found, table)
     _rest(found, table)
     return made
+
+
+def _secret_arguments(argv: list[str]) -> set[str]:
+    """Return the words behind options such as --token or --password."""
+    return {
+        value for option, value in pairwise(argv) if option.startswith("-") and "=" not in option and is_secret(option.strip("-"), value)
+    }
 
 
 def _program(found: Found, cwd: Path, folder: Path) -> dict[str, object]:
@@ -137,7 +148,8 @@ def _ends(found: Found, table: dict[str, object]) -> None:
 
 def _rest(found: Found, table: dict[str, object]) -> None:
     if found.depends_on:
-        table["depends_on"] = found.depends_on
+        until = found.depends_until
+        table["depends_on"] = [{"bot": name, "until": until[name]} if name in until else name for name in found.depends_on]
     if found.priority:
         table["priority"] = max(-1000, min(1000, found.priority))
     if found.autostart is False:

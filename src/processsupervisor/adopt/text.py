@@ -10,20 +10,25 @@ from processsupervisor.adopt.program import CannotRead, Place
 MOST_BYTES = 4 << 20
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a plain file in UTF-8; line ends are "\\n". Raises CannotRead."""
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a plain file; raises CannotRead."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise CannotRead(f"{path} is not a plain file", hint="name the file itself")
         if status.st_size > MOST_BYTES:
             raise CannotRead(f"{path} has {status.st_size} bytes, at most {MOST_BYTES} are read", hint="name the file with the programs")
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as err:
         raise CannotRead(f"{path} does not exist", hint="name a file that is there") from err
     except (OSError, ValueError) as err:
         reason = getattr(err, "strerror", None) or err
         raise CannotRead(f"{path} cannot be read: {reason}", hint="check owner and mode of the file") from err
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a plain file in UTF-8; line ends are "\\n". Raises CannotRead."""
+    content = read_bytes(path)
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shlex
 import socket
@@ -29,20 +30,25 @@ _PREFIXES = "@-:+!|"
 class Specifiers:
     """The %-words that do not depend on a running systemd."""
 
-    def __init__(self, prefix: str, instance: str) -> None:
+    def __init__(self, prefix: str, instance: str, *, is_of_user: bool = False, is_systems: bool = False) -> None:
+        """`is_of_user`: a unit of `systemctl --user`; `is_systems`: one of the system, whose manager is root's."""
         full = f"{prefix}@{instance}" if instance else prefix
+        folders = _user_folders() if is_of_user else _FOLDERS
         self._known: dict[str, Callable[[], str]] = {
             "i": lambda: instance,
-            "I": lambda: instance.replace("-", "/"),
+            "I": lambda: _unescaped(instance),
             "p": lambda: prefix,
-            "P": lambda: prefix.replace("-", "/"),
+            "P": lambda: _unescaped(prefix),
+            "f": lambda: "/" + _unescaped(instance or prefix).lstrip("/"),
             "n": lambda: f"{full}.service",
             "N": lambda: full,
             "j": lambda: prefix.rpartition("-")[2],
             "H": socket.gethostname,
-            "h": lambda: str(Path.home()),
-            "u": getpass.getuser,
-            **{letter: partial(str, folder) for letter, folder in _FOLDERS.items()},
+            "l": lambda: socket.gethostname().partition(".")[0],
+            "h": lambda: "/root" if is_systems else str(Path.home()),
+            "u": lambda: "root" if is_systems else getpass.getuser(),
+            "U": lambda: "0" if is_systems else str(os.getuid()),
+            **{letter: partial(str, folder) for letter, folder in folders.items()},
         }
 
     def expand(self, text: str, place: Place) -> str:
@@ -58,6 +64,60 @@ class Specifiers:
             return self._known[match[1]]()
 
         return re.sub(r"%(.)", replaced, text)
+
+
+def _unescaped(text: str) -> str:
+    """Return what systemd-escape(1) made: "-" was "/", \\xNN a byte."""
+    plain = re.sub(
+        r"(?:\\x[0-9a-fA-F]{2})+", lambda m: bytes.fromhex(m[0].replace("\\x", "")).decode(errors="replace"), text.replace("-", "/")
+    )
+    return plain
+
+
+def _user_folders() -> dict[str, str]:
+    home, environment = str(Path.home()), os.environ
+    state = environment.get("XDG_STATE_HOME") or f"{home}/.local/state"
+    return _FOLDERS | {
+        "t": environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}",
+        "S": state,
+        "C": environment.get("XDG_CACHE_HOME") or f"{home}/.cache",
+        "L": f"{state}/log",
+        "E": environment.get("XDG_CONFIG_HOME") or f"{home}/.config",
+    }
+
+
+def home_of(user: str | None, place: Place) -> Path:
+    """Return the home folder that WorkingDirectory=~ means; raises CannotRead for a user that is not of this machine."""
+    import pwd
+
+    try:
+        return Path(pwd.getpwnam(user).pw_dir) if user and not user.isdigit() else Path(pwd.getpwuid(int(user or os.getuid())).pw_dir)
+    except KeyError as err:
+        raise CannotRead(
+            f"{place}: ~ is the home folder of {user}, who is no user of this machine", hint="write the folder itself"
+        ) from err
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """Return the variables of a file as systemd reads them: # and ; begin a comment in front only, a backslash joins lines."""
+    variables: dict[str, str] = {}
+    joined = re.sub(r"\\\n", "", path.read_text(encoding="utf-8").replace("\r\n", "\n"))
+    for line in joined.split("\n"):
+        name, equals, text = line.strip().partition("=")
+        if not equals or name.startswith(("#", ";")):
+            continue
+        lexer = shlex.shlex(text.strip(), posix=True)
+        lexer.whitespace, lexer.whitespace_split, lexer.commenters = "", True, ""
+        try:
+            variables[name.strip()] = "".join(lexer)
+        except ValueError:
+            variables[name.strip()] = text.strip()
+    return variables
+
+
+def prefixes_of(text: str) -> str:
+    """Return the characters in front of ExecStart that say how it is started."""
+    return text[: len(text) - len(text.lstrip(_PREFIXES))]
 
 
 def list_of(section: Section, key: str) -> list[Entry]:
@@ -100,14 +160,19 @@ def words_of(text: str, place: Place) -> list[str]:
     return [*words, word] if is_open else words
 
 
-def exec_words(text: str, env: Mapping[str, str], place: Place) -> tuple[list[str], list[str]]:
+def exec_words(text: str, env: Mapping[str, str], place: Place, specifiers: Specifiers) -> tuple[list[str], list[str]]:
     """Return the words of a command line and the variables in it that `env` does not have.
 
     With such variables the words are quoted for a shell, which then expands them as systemd would.
     """
-    words = words_of(text.lstrip(_PREFIXES), place)
+    prefixes = prefixes_of(text)
+    words = [specifiers.expand(word, place) for word in words_of(text[len(prefixes) :], place)]
+    if "@" in prefixes:
+        del words[1:2]  # the name that the program is to see of itself
     if not words:
         raise CannotRead(f"{place}: ExecStart is empty", hint="systemd refuses it too")
+    if ":" in prefixes:
+        return words, []
     unknown = sorted({m[1] or m[2] for word in words[1:] for m in _VARIABLE.finditer(word) if not m[3] and (m[1] or m[2]) not in env})
     if unknown:
         return [shlex.quote(words[0]), *(_shell_word(word) for word in words[1:])], [f"${name}" for name in unknown]

@@ -47,6 +47,8 @@ class Plan:
     kept: list[str] = field(default_factory=list)
     """Programs that fleet.toml has already."""
     files: dict[Path, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Secrets that stand in arguments: never shown."""
     left_out: list[LeftOut] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     """What `psv check` will say of the bots."""
@@ -75,6 +77,7 @@ def _planned(folder: Path, fleet_name: str, sources: list[Source]) -> Plan:
             if is_known:
                 plan.kept.append(name)
                 continue
+            found.depends_until = {names[other][0]: until for other, until in found.depends_until.items() if other in names}
             found.depends_on = [names[other][0] for other in found.depends_on if other in names]
             blocks.append(_block(found, name, make_table(found, folder), plan))
             longest_stop_s = max(longest_stop_s, found.stop_timeout_s or 0.0)
@@ -99,7 +102,7 @@ def write_plan(plan: Plan) -> None:
                 made.append(path)
                 file.write(text)
         before = config.stat() if config.exists() else None
-        is_open = redact(plan.text) == plan.text
+        is_open = redact(plan.text, plan.hidden) == plan.text
         write_atomic(config, plan.text.encode(), mode=0o644 if is_open else 0o600, durable=True)
         if before is not None:
             with contextlib.suppress(OSError):
@@ -188,13 +191,15 @@ def _head(folder: Path, fleet_name: str, sources: Iterable[Source], longest_stop
 
 def _block(found: Found, name: str, made: Made, plan: Plan) -> str:
     plan.left_out += made.left_out
+    plan.hidden |= made.hidden
     if made.secrets:
         path = _secrets_file(plan, name, made.secrets)
         given = made.table.get("env_file", [])
-        files = [*(given if isinstance(given, list) else [given]), path.name]
+        others = given if isinstance(given, list) else [given]
+        files = [path.name, *others] if found.files_win else [*others, path.name]
         made.table["env_file"] = files[0] if len(files) == 1 else files
         what = f"{', '.join(sorted(made.secrets))} of {found.name}"
-        why = f"secret: moved to {path.name} (mode 0600), which env_file names; keep it out of git"
+        why = f"moved to {path.name} (mode 0600), which env_file names, for it is not for all eyes; keep that file out of git"
         plan.left_out.append(LeftOut(found.place, what, why))
     plan.added.append(Added(name, "script" if "script" in made.table else "command", found.place))
     line = f", line {found.place.line}" if found.place.line else ""

@@ -56,7 +56,7 @@ def adopt(
 
 def _tell(session: Session, plan: Plan, *, is_written: bool) -> None:
     if plan.added and not is_written:
-        session.say_text(redact(plan.text).rstrip("\n"))
+        session.say_text(redact(plan.text, plan.hidden).rstrip("\n"))
         session.say()
     if plan.added:
         session.say("carried over:")
@@ -103,7 +103,7 @@ def _as_json(plan: Plan, *, is_written: bool) -> dict[str, object]:
             {"file": str(left.place.path), "line": left.place.line, "what": redact(left.what), "why": left.why} for left in plan.left_out
         ],
         "problems": [problem.to_json() for problem in plan.problems],
-        "text": redact(plan.text),
+        "text": redact(plan.text, plan.hidden),
     }
 
 
