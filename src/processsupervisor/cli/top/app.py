@@ -33,6 +33,7 @@ from processsupervisor.kernel.paths import FleetPaths
 
 _LINES_WITH_LOGS = 14
 _CURSOR_RESTS_S = 0.15
+_FILTER_HINT = "words or a glob; enter keeps the filter, escape ends it"
 
 
 class TopApp(App[None]):
@@ -41,14 +42,14 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
         *(Binding(key, f"act('{name}')", ACTS[name].word) for key, name in zip("sxrpu", ACTS, strict=True)),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("i,enter", "inspect", "Inspect", key_display="i"),
         Binding("space", "select", "Select", key_display="space"),
         Binding("o", "order", "Order"),
         Binding("l", "logs", "Logs"),
-        Binding("question_mark,f1", "help", "Help", key_display="?"),
-        Binding("q,ctrl+c", "quit", "Quit", key_display="q"),
         Binding("a", "select_all", show=False),
         Binding("escape", "let_go", show=False),
     ]
@@ -73,23 +74,21 @@ class TopApp(App[None]):
         self._wants_logs = True
         self.followed: tuple[str, ...] = ()
         """The bots whose logs are shown."""
+        self._fleet_name = _fleet_name(paths)
+        # Kept here and not looked up: news may come while the screen is being taken down.
+        self._small, self._bare = Static("", markup=False, id="small"), Static("", markup=False, id="bare")
+        self._summary, self._log_title = Static("", id="summary"), Static("", markup=False, id="log-title")
+        self._table, self._pane = FleetTable(), LogPane()
+        self._filter = Input(placeholder=_FILTER_HINT, id="filter", classes="hidden", compact=True)
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield Static("", markup=False, id="small")
-        yield Static("", id="summary")
-        yield FleetTable()
-        yield Static("", markup=False, id="bare")
-        yield Static("", markup=False, id="log-title")
-        yield LogPane()
-        yield Input(placeholder="words or a glob; enter keeps the filter, escape ends it", id="filter", compact=True)
+        yield from (self._small, self._summary, self._table, self._bare, self._log_title, self._pane, self._filter)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self._table, self._pane = self.query_one(FleetTable), self.query_one(LogPane)
-        self._fleet_name = _fleet_name(self._paths)
-        self.query_one("#filter").add_class("hidden")
+        self._base = self.screen
         self._table.focus()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # only the main thread can
@@ -125,18 +124,18 @@ class TopApp(App[None]):
         self._table.show(shown, frozenset(self.selected))
         self._feed.shown = frozenset(self._table.visible_names)
         text = summary_of(self._fleet_name, self.model, len(shown), len(self._chosen()), self.away)
-        self.query_one("#summary", Static).update(text)
-        self.screen_stack[0].set_class(not shown, "bare")
+        self._summary.update(text)
+        self._base.set_class(not shown, "bare")
         if not shown:
-            self.query_one("#bare", Static).update(bare_text(self.model, self._is_known, str(self._paths.folder)))
+            self._bare.update(bare_text(self.model, self._is_known, str(self._paths.folder)))
         self._follow()
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay out for another size."""
-        small, screen = too_small(event.size.width, event.size.height), self.screen_stack[0]
-        self.query_one("#small", Static).update(small)
-        screen.set_class(bool(small), "small")
-        screen.set_class(not self._wants_logs or event.size.height < _LINES_WITH_LOGS, "low")
+        small = too_small(event.size.width, event.size.height)
+        self._small.update(small)
+        self.screen_stack[0].set_class(bool(small), "small")
+        self.screen_stack[0].set_class(not self._wants_logs or event.size.height < _LINES_WITH_LOGS, "low")
         self.call_after_refresh(self._show)
 
     # -- logs
@@ -150,7 +149,7 @@ class TopApp(App[None]):
         chosen = tuple(self._targets())
         if chosen != self.followed:
             self.followed = chosen
-            self.query_one("#log-title", Static).update(log_title(chosen))
+            self._log_title.update(log_title(chosen))
             self._follow_logs(chosen)
 
     @work(exclusive=True, group="logs")
@@ -169,7 +168,7 @@ class TopApp(App[None]):
     def action_logs(self) -> None:
         """Show the logs, or not."""
         self._wants_logs = not self._wants_logs
-        self.screen_stack[0].set_class(not self._wants_logs or self.size.height < _LINES_WITH_LOGS, "low")
+        self._base.set_class(not self._wants_logs or self.size.height < _LINES_WITH_LOGS, "low")
         self.call_after_refresh(self._show)
 
     # -- choosing
@@ -199,15 +198,15 @@ class TopApp(App[None]):
         if self.selected:
             self.selected = set()
         else:
-            self.query_one("#filter", Input).value = ""
+            self._filter.value = ""
             self._leave_filter()
             self.model.words = ()
         self._show()
 
     def action_filter(self) -> None:
         """Ask for words."""
-        self.query_one("#filter").remove_class("hidden")
-        self.query_one("#filter").focus()
+        self._filter.remove_class("hidden")
+        self._filter.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
@@ -219,7 +218,7 @@ class TopApp(App[None]):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        self.query_one("#filter").add_class("hidden")
+        self._filter.add_class("hidden")
         self._table.focus()
 
     def action_order(self) -> None:

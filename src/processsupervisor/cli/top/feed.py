@@ -75,12 +75,17 @@ class Feed:
     async def follow(self) -> None:
         """Hear from psvd which bots change, for ever; what is missed while it is away comes with the next whole list."""
         while True:
+            was_there = False
             try:
                 async for event in AsyncControlClient(self._paths).stream("fleet.events", {"follow": True, "limit": 0}):
+                    was_there = True
                     if isinstance(bot := event.get("bot"), str):
                         self.look_at(bot)
             except (PsvError, OSError):
                 pass
+            if was_there:  # it has ended just now: see at once, and not at the next turn
+                self._due_mono = 0.0
+                self._woken.set()
             await asyncio.sleep(_AWAY_S)
 
     def _run(self) -> None:

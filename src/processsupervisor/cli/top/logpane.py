@@ -1,4 +1,4 @@
-"""The lower part of the screen: log lines, the newest at the bottom. Draws the lines that are seen."""
+"""The lower part of the screen: log lines, the newest at the bottom; `!` before what was written to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from processsupervisor.process.logreader import LogLine
 
 _MOST_LINES = 2000
 _NAMES = ("cyan", "green", "yellow", "magenta", "bright_blue", "bright_red")
-_ERROR, _GAP = "red", "yellow"
+_ERROR, _GAP, _RULE = "bold red", "yellow", "grey50"
 _LONGEST_NAME = 24
 
 
@@ -66,11 +66,12 @@ class LogPane(ScrollView, can_focus=True):
 
     def _parts(self, line: LogLine) -> list[tuple[str, str]]:
         text = safe(line.text).expandtabs(4)
-        words = (text, _GAP if line.is_gap else _ERROR if line.stream == "stderr" else "")
+        is_aside = line.is_gap or line.stream == "stderr"
+        words = [("! " if is_aside else "| ", _ERROR if is_aside else _RULE), (text, _GAP if line.is_gap else "")]
         if not self._name_width:
-            return [words]
+            return words
         colour = _NAMES[self._bots.index(line.bot) % len(_NAMES)] if line.bot in self._bots else ""
-        return [(f"{line.bot[: self._name_width].ljust(self._name_width)} ", colour), words]
+        return [(f"{line.bot[: self._name_width].ljust(self._name_width)} ", colour), *words]
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the widget."""

@@ -13,7 +13,7 @@ from processsupervisor.kernel.units import format_bytes
 
 LEAST_LINES = 8
 _NAMED_IN_TITLE = 4
-_COLOURS = {"RUNNING": "green", "FAILED": "bold red", "UNKNOWN": "bold magenta", "STOPPED": "bright_black", "TERMINATED": "bright_black"}
+_COLOURS = {"RUNNING": "green", "FAILED": "bold red", "UNKNOWN": "bold magenta", "STOPPED": "grey62", "TERMINATED": "grey62"}
 
 
 def summary_of(fleet: str, model: Model, shown: int, selected: int, away: str | None) -> Text:

@@ -21,12 +21,12 @@ from processsupervisor.cli.top.columns import Column, cells_of, columns_for, hea
 from processsupervisor.cli.top.model import Bot
 
 _STATES = {
-    "RUNNING": "green", "PAUSED": "yellow", "STOPPED": "bright_black", "TERMINATED": "bright_black", "FAILED": "bold red",
+    "RUNNING": "green", "PAUSED": "yellow", "STOPPED": "grey62", "TERMINATED": "grey62", "FAILED": "bold red",
     "RECOVERING": "yellow", "UNKNOWN": "bold magenta",
 }  # fmt: skip
 _HEALTHS = {"healthy": "green", "settling": "yellow", "unhealthy": "bold red", "offline": "bold red"}
 _BEGUN = "cyan"
-_QUIET = "bright_black"
+_QUIET = "grey62"
 _CURSOR = Style(bgcolor="#264f78", bold=True)
 _CURSOR_WITHOUT_COLOUR = Style(reverse=True)
 
