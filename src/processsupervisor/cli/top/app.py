@@ -51,6 +51,7 @@ class TopApp(App[None]):
         Binding("o", "order", "Order"),
         Binding("l", "logs", "Logs"),
         Binding("a", "select_all", show=False),
+        Binding("ctrl+z", "suspend_process", show=False),
         Binding("escape", "let_go", show=False),
     ]
 
@@ -156,7 +157,8 @@ class TopApp(App[None]):
     async def _follow_logs(self, names: tuple[str, ...]) -> None:
         await asyncio.sleep(_CURSOR_RESTS_S)  # a cursor on its way opens no files
         self._pane.begin(names)
-        tail = Tail(self._paths, names, secrets_of(read_specs(self._paths), names))
+        secrets = await asyncio.to_thread(lambda: secrets_of(read_specs(self._paths), names))
+        tail = Tail(self._paths, names, secrets)
         try:
             while names:
                 if self._pane.display and (lines := await asyncio.to_thread(tail.look)):
@@ -194,13 +196,12 @@ class TopApp(App[None]):
         self._show()
 
     def action_let_go(self) -> None:
-        """Let the selected bots go; without any, end the filter."""
-        if self.selected:
-            self.selected = set()
-        else:
-            self._filter.value = ""
+        """End the filter; without one, let the selected bots go."""
+        if self.model.words or self._filter.has_focus:
+            self._filter.value, self.model.words = "", ()
             self._leave_filter()
-            self.model.words = ()
+        else:
+            self.selected = set()
         self._show()
 
     def action_filter(self) -> None:

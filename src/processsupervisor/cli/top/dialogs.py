@@ -21,7 +21,7 @@ from processsupervisor.kernel.paths import FleetPaths
 HELP = """\
 up down j k, page up, page down, home, end   go to another bot
 space        select the bot, or let it go         a    select all that are shown
-escape       let all go, or end the filter        tab  to the logs and back
+escape       end the filter, then let all go      tab  to the logs and back
 
 s  start     x  stop     r  restart     p  pause     u  resume
    these act on the selected bots, else on the one under the cursor; they ask before
