@@ -27,8 +27,9 @@ class Tmux:
     def __init__(self, folder: Path, runtime: str) -> None:
         self._base = ["tmux", "-S", str(folder / "tmux.sock"), "-f", "/dev/null"]
         env = environment(PSV_RUNTIME_DIR=runtime, TERM="xterm-256color", LANG="C.UTF-8")
-        command = f"{' '.join(PSV)} top; echo ended with $?; exec sleep 60"
-        subprocess.run([*self._base, "new-session", "-d", "-x", "110", "-y", "30", "-c", str(folder), "sh", "-c", command], env=env, check=True)
+        shell = ["bash", "--norc", "--noprofile"]
+        subprocess.run([*self._base, "new-session", "-d", "-x", "110", "-y", "30", "-c", str(folder), *shell], env=env, check=True)
+        self.type(f"{' '.join(PSV)} top; echo ended with $?", "Enter")
 
     def type(self, *keys: str) -> None:
         subprocess.run([*self._base, "send-keys", *keys], check=True)
@@ -44,7 +45,7 @@ class Tmux:
 
 
 def test_in_a_real_terminal(live: LiveFleet) -> None:
-    """It shows the bots and their logs, stops one by a key, follows a psvd that is killed, and ends with the shell's screen back."""
+    """It shows the bots and their logs, stops one by a key, follows a psvd that is killed, is suspended and goes on, and gives the shell's screen back."""
     if shutil.which("tmux") is None:
         pytest.skip("needs tmux")
     live.configure("""
@@ -66,8 +67,13 @@ def test_in_a_real_terminal(live: LiveFleet) -> None:
         eventually(live.answers, "another psvd")
         live.call("bot.start", names=["still"])
         terminal.shows("2 RUNNING")
+        terminal.type("C-z")
+        terminal.shows("Stopped")
+        assert "NAME" not in terminal.picture()
+        terminal.type("fg", "Enter")
+        eventually(lambda: all(words in terminal.picture() for words in ("NAME", "Quit", "| a line of loud", "2 RUNNING")), "the whole screen again")
         terminal.type("q")
-        terminal.shows("ended with 0")
+        eventually(lambda: "Quit" not in terminal.picture(), "the shell's screen")
         assert "NAME" not in terminal.picture()
     finally:
         terminal.close()

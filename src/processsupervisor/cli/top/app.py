@@ -94,6 +94,7 @@ class TopApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # only the main thread can
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        self.app_resume_signal.subscribe(self, lambda _: self._draw_all())
         self._feed.start()
         self.run_worker(self._feed.follow(), name="events")
         self._show()
@@ -101,6 +102,12 @@ class TopApp(App[None]):
     def on_unmount(self) -> None:
         """Look no more."""
         self._feed.close()
+
+    def _draw_all(self) -> None:
+        """Draw every line anew: the shell has written over them while this was suspended."""
+        for screen in self.screen_stack:
+            for widget in screen.query("*"):
+                widget.refresh()
 
     # -- what is shown
 
