@@ -11,7 +11,7 @@ from tests.commands.fakefleet import FakeFleet
 
 KEYS = (
     "name type kind state wanted health health_message connected connected_age_s pid generation ready_at exited_at uptime_s restarts memory_bytes memory_age_s "
-    "cpu_percent reason exit_code next_start_in_s next_run_at waits_on"
+    "cpu_percent reason exit_code next_start_in_s next_run_at waits_on messages"
 ).split()
 
 

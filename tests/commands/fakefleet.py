@@ -23,6 +23,7 @@ def bot_object(name: str, kind: str, state: str) -> dict[str, object]:
         "memory_bytes": 3 << 20 if running else None,
         "memory_age_s": 0.5 if running else None, "cpu_percent": 0.1 if running else None, "reason": None if running else "code",
         "exit_code": None if running else 3, "next_start_in_s": None, "next_run_at": None, "waits_on": [],
+        "messages": 7 if running and kind == "native" else None,
     }
 
 

@@ -28,3 +28,16 @@ def test_the_pictures_show_the_demo(tmp_path: Path) -> None:
     assert "docs/howto/what-happens-when.md#when-psvd-is-killed" in terminal
     assert "url(http" not in terminal
     assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_the_picture_of_top_shows_a_fleet_at_work(tmp_path: Path) -> None:
+    """Every column, states of several kinds, messages a minute, logs of the selected bots and the keys; small, and of no other place."""
+    subprocess.run([sys.executable, PROJECT / "docs" / "pictures" / "top.py", tmp_path], timeout=180, check=True, capture_output=True)
+    made, kept = tmp_path / "top.svg", PROJECT / "docs" / "pictures" / "top.svg"
+    for picture in (made, kept):
+        text = picture.read_text().replace("&#160;", " ")
+        for words in ("NAME", "MSG/MIN", "RUNNING", "RECOVERING", "STOPPED", "messages/min", "3 selected", "logs of orders, support, invoices", "noted", "Quit"):
+            assert words in text, f"{words} in {picture}"
+        assert "url(http" not in text and "/tmp" not in text
+        assert picture.stat().st_size < 150_000

@@ -138,3 +138,22 @@ asyncio.run(asyncio.sleep(0))
 print(json.dumps(os.pread(pulse, 100, 0).decode("latin-1")))
 """)
     assert content == ""
+
+
+def test_a_beat_says_how_many_messages_were_handled(tmp_path: Path) -> None:
+    """The count stands in the next beat; nought messages are told from a program that counts none."""
+    before, after = run(
+        tmp_path,
+        """
+async def main():
+    none = seen().messages
+    handled = 0
+    heartbeat.count_messages(lambda: handled)
+    await asyncio.sleep(1.6)
+    nought, handled = seen().messages, 3
+    print(json.dumps([none, nought]))
+asyncio.run(main())
+""",
+    )
+    assert before == [None, 0]
+    assert after.messages == 3

@@ -23,6 +23,7 @@ from processsupervisor.bot.service import Service
 from processsupervisor.connectors.web import WebConnector
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.heartbeat import count_messages
 from processsupervisor.storage.database import BotDatabase
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -121,6 +122,7 @@ class _Life:
         }
         self._link = Link(paths, name, context.generation, secret, commands)
         self._service.pump.gave_up = self._link.give_up
+        count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
         self._ending = asyncio.Event()

@@ -40,11 +40,14 @@ def show(session: Session, command: Command, *, names: list[str], type: str | No
     for number, row in enumerate(rows):
         if number:
             session.say()
-        for label, value in _details(row):
-            session.say(f"{label:<13}{value}")
-        for line in _log_tail(row):
-            session.say(f"  | {line}")
+        for line in block_of(row):
+            session.say(line)
     return EXIT_OK
+
+
+def block_of(row: Row) -> list[str]:
+    """Return all that is known of a bot as lines, out of its object of bot.status."""
+    return [f"{label:<13}{value}" for label, value in _details(row)] + [f"  | {line}" for line in _log_tail(row)]
 
 
 def operate(session: Session, command: Command, *, names: list[str], type: str | None, wait: bool, timeout_s: float) -> int:
@@ -132,11 +135,11 @@ def _line(row: Row) -> list[str]:
         _text(row.get("name")), _text(row.get("type")), _text(row.get("kind")), _text(row.get("state")), health, _text(row.get("pid")),
         _text(row.get("generation")), format_duration(_number(row.get("uptime_s"))), _text(row.get("restarts")),
         format_bytes(_number(row.get("memory_bytes"))), f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else "-",
-        summary(row) or _unwell(row),
+        summary(row) or unwell(row),
     ]
 
 
-def _unwell(row: Row) -> str:
+def unwell(row: Row) -> str:
     """Return which check a bot that runs fails, short enough for a line of a table."""
     message = _text(row.get("health_message"), "") if row.get("health") == "unhealthy" else ""
     return message if len(message) <= _REASON_CHARACTERS else message[: _REASON_CHARACTERS - 1] + "…"

@@ -42,6 +42,7 @@ VERBS: dict[str, str] = {
     "fleet.status": "fleet:status",
     "fleet.check": "check:check",
     "fleet.events": "events:events",
+    "fleet.top": "top.verb:top",
     "fleet.doctor": "doctor:doctor",
     "fleet.list": "fleets:fleets",
     "fleet.upgrade": "upgrade:upgrade",

@@ -87,6 +87,11 @@ COMMANDS = (
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
     Command("fleet.check", "Check fleet.toml and name every mistake with its place", (), "view", place="client",
             verbs=("check",), json=True),
+    Command("fleet.top", "Watch the bots on one screen, with their logs, and act on them", (
+        Arg("names", "names", (), "Names or globs of bots (default: all)"),
+        Arg("type", "text", None, "Only bots of this type"),
+        Arg("every_s", "duration", 2.0, "How often the figures are renewed", least=0.5, most=3600.0),
+    ), "operate", place="client", stream=True, verbs=("top",)),
     Command("fleet.doctor", "Name what this machine lacks for the fleet and what happens instead", (
         Arg("online", "flag", False, "Try every network token and model key of the bots at its server too"),
         Arg("base_url", "text", None, "With --online: ask elsewhere, as in telegram=http://127.0.0.1:8081,openai=http://127.0.0.1:8000/v1"),

@@ -100,6 +100,11 @@ class Hangs:
         age_s = max(0.0, mono() - pulse.at_mono)
         return stopped | {"beat_age_s": round(age_s, 3), "lag_s": round(pulse.lag_s, 4), "worst_lag_s": round(pulse.worst_lag_s, 4)}
 
+    def messages(self, bot: Watched) -> int | None:
+        """Return how many messages the bot had handled in this life at the last sweep; None for one that does not count."""
+        case = self._cases.get(bot.name)
+        return case.pulse.messages if case is not None and case.process is bot.process and case.pulse is not None else None
+
     def _listen(self, case: _Case, bot: Watched, sweep: Sweep, limit_s: float) -> None:
         pulse = self._pulses.read(bot) if not case.is_mute else None
         is_beating = pulse is not None and (case.pulse is None or pulse.beats != case.pulse.beats)

@@ -23,7 +23,8 @@ _BEATS_IN_TIME = 6
 PROOF_EVERY_S = 3.0
 """So long, a native bot may keep a proof of its network to itself after it has told one."""
 _MAGIC = b"PSVP"
-_LAYOUT = struct.Struct("<4sBBHI4xQdddd")
+_LAYOUT = struct.Struct("<4sBBHIIQdddd")
+_MOST_MESSAGES = (1 << 32) - 1
 
 STACKS_SIGNAL = int(getattr(signal, "SIGRTMAX", 64)) - 4
 """Answered by faulthandler with the stacks of all threads, from C: it needs neither the interpreter's lock nor its loop."""
@@ -44,7 +45,8 @@ class Turn(IntEnum):
 class Pulse(NamedTuple):
     """What the file says. `at_mono` is CLOCK_MONOTONIC; `lag_s` how late the last beat was, `worst_lag_s` the most of the last minutes.
 
-    `dump_fd` is the descriptor on which the bot holds its dump file, 0 for none. `every_s` is the time from beat to beat.
+    `dump_fd` is the descriptor on which the bot holds its dump file, 0 for none. `every_s` is the time from beat to beat. `messages` is how
+    many it has handled in this life, None for a program that counts none, and one of an older psv.
     """
 
     generation: int
@@ -55,11 +57,13 @@ class Pulse(NamedTuple):
     worst_lag_s: float
     dump_fd: int
     every_s: float = _SHORTEST_S
+    messages: int | None = None
 
     def pack(self) -> bytes:
         """Return the content of the file."""
         times = self.at_mono, self.lag_s, self.worst_lag_s, self.every_s
-        body = _LAYOUT.pack(_MAGIC, VERSION, self.turn, self.dump_fd, self.generation, self.beats, *times)
+        count = 0 if self.messages is None else min(self.messages + 1, _MOST_MESSAGES)  # 0 says that nobody counts
+        body = _LAYOUT.pack(_MAGIC, VERSION, self.turn, self.dump_fd, self.generation, count, self.beats, *times)
         return body.ljust(PULSE_BYTES, b"\0")
 
 
@@ -67,11 +71,12 @@ def unpack(content: bytes) -> Pulse | None:
     """Return the pulse in `content`; None when it is none, or one of a newer version. A bot may have written anything."""
     if len(content) < _LAYOUT.size:
         return None
-    magic, version, turn, dump_fd, generation, beats, at_mono, lag_s, worst_lag_s, every_s = _LAYOUT.unpack_from(content)
+    magic, version, turn, dump_fd, generation, count, beats, at_mono, lag_s, worst_lag_s, every_s = _LAYOUT.unpack_from(content)
     if magic != _MAGIC or version != VERSION or turn not in (0, 1, 2) or not all(map(math.isfinite, (at_mono, lag_s, worst_lag_s))):
         return None
     every_s = every_s if _SHORTEST_S <= every_s <= _LONGEST_S else _SHORTEST_S  # an older psv wrote none and beat each second
-    return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd, every_s)
+    messages = count - 1 if count else None
+    return Pulse(generation, Turn(turn), beats, at_mono, lag_s, worst_lag_s, dump_fd, every_s, messages)
 
 
 def beat_every_s(hang_after_s: float) -> float:

@@ -13,6 +13,7 @@ import asyncio.events
 import contextvars
 import os
 import threading
+from collections.abc import Callable
 from time import monotonic
 
 from processsupervisor.kernel.pulse import Pulse, Turn
@@ -44,6 +45,7 @@ class Heart:
         self._phase_s = os.getpid() % _PHASES * every_s / _PHASES
         self._beats = 0
         self._worst_s = self._worst_before_s = 0.0
+        self.messages: Callable[[], int] | None = None
         self._write(Turn.NEVER, 0.0)
 
     def listen(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -82,7 +84,8 @@ class Heart:
             self._worst_before_s, self._worst_s = self._worst_s, 0.0
         self._worst_s = max(self._worst_s, lag_s)
         worst_s = max(self._worst_s, self._worst_before_s)
-        pulse = Pulse(self._generation, turn, self._beats, monotonic(), lag_s, worst_s, self._dump_fd, self._every_s)
+        messages = self.messages() if self.messages is not None else None
+        pulse = Pulse(self._generation, turn, self._beats, monotonic(), lag_s, worst_s, self._dump_fd, self._every_s, messages)
         try:
             # A program may close what it did not open, and the number then be another file's. An offset that no other file
             # has tells it; fstat would tell it too, and was a fifth of a beat's cost.
@@ -102,6 +105,12 @@ def begin(descriptor: int, generation: int, dump_fd: int, every_s: float) -> Non
     """Beat for the loops of this process each `every_s` seconds from now on; called in its only thread."""
     global _heart
     _heart = Heart(descriptor, generation, dump_fd, every_s)
+
+
+def count_messages(count: Callable[[], int]) -> None:
+    """Let each beat say how many messages were handled in this life, as `count` has it; does nothing in a process without a pulse."""
+    if _heart is not None:
+        _heart.messages = count
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

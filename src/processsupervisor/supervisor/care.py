@@ -59,6 +59,10 @@ class Care:
         """Return what status shows of a bot's pulse."""
         return self._hangs.vitals(handle)
 
+    def messages(self, handle: BotHandle) -> int | None:
+        """Return how many messages a bot has handled in this life; None for one that does not count."""
+        return self._hangs.messages(handle)
+
     async def dump(self, handle: BotHandle) -> dict[str, object]:
         """Return stacks and tasks of a bot that runs, which goes on; raises Refused when it can give neither."""
         process = handle.process

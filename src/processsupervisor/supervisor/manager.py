@@ -157,14 +157,14 @@ class Manager:
         """See FleetPort."""
         handle = self._fleet.handles[name]
         shown = view.describe(handle, self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name))
-        return shown | {"waits_on": self._fleet.line.waits_on(name)}
+        return shown | {"messages": self._fleet.care.messages(handle), "waits_on": self._fleet.line.waits_on(name)}
 
     def detail(self, name: str) -> dict[str, object]:
         """See FleetPort."""
-        handle = self._fleet.handles[name]
-        sample, next_run_at = self._fleet.sampler.get(name, handle.process), self._fleet.tasks.next_run_at(name)
-        more = {"waits_on": self._fleet.line.waits_on(name)} | self._fleet.care.vitals(handle)
-        return view.detail(handle, sample, next_run_at, is_hooked=self._fleet.hooks.is_before_start(name)) | more
+        fleet, handle = self._fleet, self._fleet.handles[name]
+        sample, next_run_at = fleet.sampler.get(name, handle.process), fleet.tasks.next_run_at(name)
+        more = {"messages": fleet.care.messages(handle), "waits_on": fleet.line.waits_on(name)} | fleet.care.vitals(handle)
+        return view.detail(handle, sample, next_run_at, is_hooked=fleet.hooks.is_before_start(name)) | more
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a running bot stays as it is."""
