@@ -83,6 +83,8 @@ def _by_hand(folder: Path) -> None:
             bot.update(tomlkit.parse(f"ready = {kind.ready.format(port=port) if port else kind.ready}"))  # type: ignore[union-attr]
         if kind.stop_signal != "TERM":
             bot.update(tomlkit.parse(f'stop = {{ signal = "{kind.stop_signal}" }}'))  # type: ignore[union-attr]
+        if port:
+            bot.update(tomlkit.parse(f'health = {{ http = "http://127.0.0.1:{port}/healthz", every = "1s" }}'))  # type: ignore[union-attr]
     (folder / "fleet.toml").write_text(tomlkit.dumps(config))
 
 
@@ -96,7 +98,7 @@ def test_it_runs_as_it_is(crew: Crew, kind: Kind) -> None:
     """Adopted as a script, forked from a zygote, ready by its own sign; its file is the one in examples/ to the byte."""
     bot = crew.fleet.until(kind.name, state="RUNNING")
     assert (bot["kind"], crew.fleet.detail(kind.name)["via"].split()[0]) == ("script", "zygote")
-    assert bot["health"] == "healthy"
+    eventually(lambda: crew.fleet.bot(kind.name)["health"] == "healthy", "it is healthy, Flask by its page", PATIENCE_S)
     assert crew.adopted[kind.name]["env_file"] == f"{kind.name}/.env"
     assert ("ready" in crew.adopted[kind.name]) == (kind.name in _FOUND_BY_ADOPT)
     assert filecmp.cmp(EXAMPLES / kind.name / "main.py", crew.fleet.folder / kind.name / "main.py", shallow=False)
