@@ -43,7 +43,13 @@ class Crew:
     def psv(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the real command in the fleet's folder; it must succeed."""
         done = subprocess.run(
-            [*PSV, *words], cwd=self.fleet.folder, env=environment(), capture_output=True, text=True, timeout=100, check=False
+            [*PSV, *words],
+            cwd=self.fleet.folder,
+            env=environment(PSV_RUNTIME_DIR=os.environ["PSV_RUNTIME_DIR"]),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
         assert done.returncode == 0, f"psv {' '.join(words)}: {done.stdout}{done.stderr}"
         return done
