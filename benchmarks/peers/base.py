@@ -27,7 +27,7 @@ INTERPRETER = sys.executable
 class Program:
     """One bot: a Python file and what it finds in its environment, or the `command` given instead of the file.
 
-    `native` names a bot of psv's own kind.
+    `native` names a bot of psv's own kind. `ready` is a line of fleet.toml; other supervisors have no such thing.
     """
 
     name: str
@@ -35,10 +35,14 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     native: bool = False
     command: tuple[str, ...] = ()
+    python: str = ""
+    cwd: Path | None = None
+    ready: str = ""
+    stop_signal: str = ""
 
     @property
     def argv(self) -> list[str]:
-        return list(self.command) or [INTERPRETER, str(self.script)]
+        return list(self.command) or [self.python or INTERPRETER, str(self.script)]
 
 
 class System(abc.ABC):

@@ -49,7 +49,7 @@ class Psv(System):
             if program.command:
                 kind = f'command = {json.dumps(program.command)}\nready = {{ after = "0s" }}'
             env = ", ".join(f'{key} = "{value}"' for key, value in program.env.items())
-            text += f"[bots.{program.name}]\n{kind}\nenv = {{ {env} }}\n"
+            text += f"[bots.{program.name}]\n{kind}\nenv = {{ {env} }}\n" + _settings(program)
         (self.folder / "fleet.toml").write_text(text)
         for script in {program.script for program in programs if program.native}:
             shutil.copy(script, self.folder)
@@ -115,6 +115,13 @@ class Psv(System):
         if self.process is not None and self.process.poll() is None:
             subprocess.run(self.argv("down"), check=False, capture_output=True, timeout=120)
         self.end()
+
+
+def _settings(program: Program) -> str:
+    lines = {"python": program.python, "cwd": str(program.cwd or "")}
+    text = "".join(f'{key} = "{value}"\n' for key, value in lines.items() if value)
+    text += f"ready = {program.ready}\n" if program.ready else ""
+    return text + (f'stop = {{ signal = "{program.stop_signal}" }}\n' if program.stop_signal else "")
 
 
 def native(name: str, number: int) -> Program:

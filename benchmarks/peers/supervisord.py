@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from xmlrpc.client import ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
 
 from benchmarks.peers.base import Program, System, first_line
 from benchmarks.peers.venv import bench_venv
@@ -34,8 +37,14 @@ class Supervisord(System):
             env = ",".join(f'{key}="{value}"' for key, value in program.env.items())
             text += (f"[program:{program.name}]\ncommand={' '.join(program.argv)}\nenvironment={env}\nautorestart=true\nstartsecs=0\n"
                      f"startretries=1000\nstopwaitsecs=10\nstdout_logfile={self.folder}/{program.name}.out\nredirect_stderr=true\n")
+            text += f"directory={program.cwd}\n" if program.cwd else ""
+            text += f"stopsignal={program.stop_signal}\n" if program.stop_signal else ""
         (self.folder / "s.conf").write_text(text)
         self.spawn([str(bench_venv() / "supervisord"), "-n", "-c", str(self.folder / "s.conf")])
+
+    def proxy(self) -> ServerProxy:
+        """Return its XML-RPC interface, which supervisorctl uses too."""
+        return ServerProxy("http://localhost", transport=SupervisorTransport(None, None, f"unix://{self.folder}/s.sock"))
 
     def list_command(self) -> list[str]:
         return [str(bench_venv() / "supervisorctl"), "-c", str(self.folder / "s.conf"), "status"]

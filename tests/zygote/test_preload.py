@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def _python(code: str, library: Path) -> str:
     """Run `code` in a fresh interpreter that also sees `library`; returns what it printed."""
@@ -38,6 +40,31 @@ outcome = preload(["broken", "leaver", "nowhere_to_be_found", "colorsys"], set()
 print(json.dumps([sorted(outcome.failed), "colorsys" in outcome.loaded, outcome.failed["broken"]]))
 """
     assert _python(code, tmp_path) == '[["broken", "leaver", "nowhere_to_be_found"], true, "ZeroDivisionError: division by zero"]'
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_what_a_library_imports_when_it_is_used_is_there_before(library: str, tmp_path: Path) -> None:
+    """A request by either client of it loads nothing more of it in the bot: what each bot loads for itself none of them shares."""
+    code = f"""
+import asyncio, importlib, json, sys
+from processsupervisor.zygote.preload import preload
+outcome = preload(["{library}"], set())
+before = set(sys.modules)
+library = importlib.import_module("{library}")
+
+async def ask():
+    async with library.AsyncClient() as client:
+        await client.get("http://127.0.0.1:1/")
+
+for use in (lambda: asyncio.run(ask()), lambda: library.get("http://127.0.0.1:1/")):
+    try:
+        use()
+    except library.ConnectError:
+        pass
+new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(json.dumps([outcome.failed, sorted(new - set(sys.stdlib_module_names))]))
+"""
+    assert _python(code, tmp_path) == "[{}, []]"
 
 
 def test_a_changed_file_of_a_loaded_module_is_noticed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 # Ordinary programs import these; loading them once here costs every bot nothing.
@@ -21,6 +22,13 @@ COMMON = tuple(
     threading time traceback types typing unicodedata urllib.parse urllib.request uuid warnings weakref zipfile zlib
     zoneinfo""".split()
 )
+
+LAZY = {
+    "httpx": ("httpcore", "anyio._backends._asyncio", "anyio.streams.tls", "certifi"),
+    "httpx2": ("httpcore2", "anyio._backends._asyncio", "anyio.streams.tls", "truststore"),
+}
+"""{library: what it imports only when it is first used}: left to the bots, each would import and keep it for itself. Nearly every
+client of a web service stands on one of these (openai, python-telegram-bot)."""
 
 
 @dataclass(slots=True)
@@ -46,9 +54,9 @@ def thread_count() -> int:
 
 
 def preload(modules: list[str], left_out: set[str]) -> Preloaded:
-    """Import `modules` in order, without those left out; raises StartsThread at the first that starts one."""
+    """Import `modules` in order and what they will need, without those left out; raises StartsThread at the first that starts one."""
     outcome = Preloaded()
-    for name in (*COMMON, *modules):
+    for name in _in_order(modules):
         if name in left_out:
             continue
         try:
@@ -56,13 +64,21 @@ def preload(modules: list[str], left_out: set[str]) -> Preloaded:
         except KeyboardInterrupt:
             raise
         except BaseException as err:  # noqa: BLE001 - a library may raise anything, SystemExit included, at import
-            if name not in COMMON:
+            if name in modules:
                 outcome.failed[name] = f"{type(err).__name__}: {err}"
         else:
             outcome.loaded.append(name)
         if thread_count() > 1:
             raise StartsThread(name)
     return outcome
+
+
+def _in_order(modules: list[str]) -> Iterator[str]:
+    yield from COMMON
+    yield from modules
+    for library, parts in LAZY.items():
+        if library in sys.modules:
+            yield from parts
 
 
 class Freshness:
