@@ -12,7 +12,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-TESTARGS ?= -n 2 --dist loadfile
+TESTARGS ?= -n 4 --dist loadfile
 BENCHARGS ?=
 TASKARGS ?=
 ROUNDS ?= 300
