@@ -12,7 +12,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-TESTARGS ?= -n 4 --dist loadfile
+TESTARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 BENCHARGS ?=
 TASKARGS ?=
 ROUNDS ?= 300
