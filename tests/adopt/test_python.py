@@ -35,6 +35,7 @@ def adopt(folder: Path, text: str, name: str = "x.py") -> tuple[dict[str, Any], 
         ("from aiogram import Bot\nfrom aiohttp import web\nweb.run_app(app, port=8080)\n" + INFO, 8080),
         ("from aiogram import Bot\nfrom aiohttp import web\nif HOOK:\n    web.run_app(app, port=80)\nelse:\n    dp.start_polling(bot)\n" + INFO, None),
         ("from aiogram import Bot\ndp.start_polling(bot)\n" + INFO + "logging.getLogger('aiogram').setLevel(logging.WARNING)\n", None),
+        ("from aiogram import Bot\ndp.start_polling(bot)\n" + INFO + "logging.getLogger('httpx').setLevel(logging.WARNING)\n", "Run polling for bot"),
         ("from flask import Flask\napp.run(port=8123)\n", 8123),
     ],
 )

@@ -24,6 +24,8 @@ _TOKEN_TAKERS = frozenset({
     "Bot", "AsyncTeleBot", "TeleBot", "token", "run", "start", "login", "Client", "TelegramClient", "App", "AsyncApp", "WebClient",
     "AsyncWebClient", "GatewayBot", "Updater", "Application", "SlackBot", "AsyncClient", "bot_start",
 })  # fmt: skip
+_OTHER_LOGGERS = frozenset({"httpx", "httpcore", "urllib3", "aiohttp", "asyncio", "apscheduler", "openai", "sqlalchemy"})
+"""What the networks' own libraries do not log through; telegram's own examples quiet httpx."""
 _SESSIONS = {"TelegramClient": "telethon", "Client": "pyrogram"}
 
 
@@ -41,7 +43,7 @@ class Reading:
     ports: list[int] = field(default_factory=list)
     logs_info: bool = False
     quiets: bool = False
-    """It sets levels of single loggers: what a library logs may not come out."""
+    """It sets levels of loggers that a network library may log through: what it logs may not come out."""
     calls: set[str] = field(default_factory=set)
     polls_bot: bool = False
     """`start_polling(bot)`, as aiogram 3 has it; aiogram 2 gives no bot."""
@@ -72,6 +74,14 @@ def read_program(script: Path, cwd: Path) -> Reading:
             continue  # the scan has read it a moment ago; the script itself was parsed above
     walk.finish()
     return reading
+
+
+def _logger_of(node: ast.Call) -> str:
+    """Return the first part of the logger's name in `logging.getLogger("NAME").setLevel(...)`; empty when it is not there to be read."""
+    logger = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if isinstance(logger, ast.Call) and _last(logger.func) == "getLogger" and logger.args and isinstance(logger.args[0], ast.Constant):
+        return str(logger.args[0].value).partition(".")[0]
+    return ""
 
 
 def _parse(path: Path) -> ast.Module:
@@ -169,7 +179,7 @@ class _Walk:
             self._variable(variable, needed=False)
         if name in _DOTENV:
             self._reading.loads_dotenv = True
-        if name in ("setLevel", "disable", "dictConfig", "fileConfig"):
+        if name in ("disable", "dictConfig", "fileConfig") or (name == "setLevel" and _logger_of(node) not in _OTHER_LOGGERS):
             self._reading.quiets = True
         if name == "start_polling" and node.args:
             self._reading.polls_bot = True

@@ -46,9 +46,12 @@ def bot(paths: FleetPaths, name: str, identity: Identity | None, pid: int) -> Ro
 
 def test_cpu_and_memory_of_a_process(paths: FleetPaths, worker: subprocess.Popen[bytes]) -> None:
     """A process that works has CPU from the second look on, and memory at once; when it has ended there is nothing."""
-    row, usage = bot(paths, "busy", Identity.of(worker.pid), worker.pid), Usage(paths)
-    first = usage.measure([row], ["busy"], 2.0)["busy"]
-    assert first.cpu_percent is None and (first.memory_bytes or 0) > 1 << 20 and first.memory_age_s < 5.0
+    row = bot(paths, "busy", Identity.of(worker.pid), worker.pid)
+    # A process that has only just been executed has next to no memory; each look here is a first one.
+    first = eventually(lambda: (found := Usage(paths).measure([row], ["busy"], 2.0)["busy"]).memory_bytes > 1 << 20 and found, "it has its memory")
+    assert first.cpu_percent is None and first.memory_age_s < 5.0
+    usage = Usage(paths)
+    usage.measure([row], ["busy"], 2.0)
 
     def works() -> bool:
         time.sleep(0.05)
