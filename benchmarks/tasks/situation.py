@@ -21,7 +21,7 @@ from benchmarks.peers.venv import bench_venv
 
 HERE = Path(__file__).parent
 PATIENCE_S = 180.0
-_OLD = """[unix_http_server]
+SUPERVISORD = """[unix_http_server]
 file=%(here)s/s.sock
 [supervisord]
 logfile=%(here)s/supervisord.log
@@ -99,7 +99,7 @@ class Situation:
         """Run the bots of `move` where they are before it: under a supervisord of their own."""
         bots = names("old", self.sizes.old)
         sections = [_OLD_BOT.format(name=name, python=sys.executable, home=self.home) for name in bots]
-        (self.home / "old/supervisord.conf").write_text(_OLD + "".join(sections))
+        (self.home / "old/supervisord.conf").write_text(SUPERVISORD + "".join(sections))
         argv = [str(self.home / "bin/supervisord"), "-n", "-c", "old/supervisord.conf"]
         self._old = subprocess.Popen(argv, cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip

@@ -17,19 +17,10 @@ from benchmarks import measure
 from benchmarks.peers.base import first_line, kill_if_there
 from benchmarks.peers.pm2 import Pm2 as MeasuredPm2
 from benchmarks.tasks.boot import Booted, can_boot
-from benchmarks.tasks.situation import Situation, names, programs
+from benchmarks.tasks.situation import SUPERVISORD, Situation, names, programs
 from processsupervisor.version import __version__
 
-_SUPERVISORD = """[unix_http_server]
-file=%(here)s/s.sock
-[supervisord]
-logfile=%(here)s/supervisord.log
-pidfile=%(here)s/supervisord.pid
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[supervisorctl]
-serverurl=unix://%(here)s/s.sock
-[include]
+_SUPERVISORD = f"""{SUPERVISORD}[include]
 files=conf.d/*.conf
 """
 _SUPERVISORD_KIND = """

@@ -6,6 +6,7 @@ The two differ in comments, continued lines and repeated keys, so each has a rea
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def _section_or_entry(line: str, place: Place, sections: list[Section], *, lower
     entry = Entry(match[1].lower() if lower else match[1], match[2].strip(), place)
     sections[-1].entries.append(entry)
     return entry
+
+
+def add_sections(sections: list[Section], more: Sequence[Section]) -> None:
+    """Add the sections of a further file: one that is there already gets the entries of both, the later ones behind."""
+    for section in more:
+        same = next((known for known in sections if known.name == section.name), None)
+        if same is None:
+            sections.append(section)
+        else:
+            same.entries += section.entries

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processsupervisor.adopt.ini import Entry, Section, read_supervisord_ini
+from processsupervisor.adopt.ini import Entry, Section, add_sections, read_supervisord_ini
 from processsupervisor.adopt.owner import UMASK, own_umask, user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.shells import fill_in_later, mark, unwrap_shell
@@ -88,18 +88,8 @@ def _included(source: Source, path: Path) -> list[Section]:
         if not matches and files is not None:
             source.left_out.append(LeftOut(files.place, f"files = {pattern}", "no such file"))
         for match in matches:
-            _merge(sections, read_supervisord_ini(read_text(match), match))
+            add_sections(sections, read_supervisord_ini(read_text(match), match))
     return sections
-
-
-def _merge(sections: list[Section], more: list[Section]) -> None:
-    """Add sections as supervisord does: one that is there already gets the keys of both, the later file's win."""
-    for section in more:
-        same = next((known for known in sections if known.name == section.name), None)
-        if same is None:
-            sections.append(section)
-        else:
-            same.entries += section.entries
 
 
 def _expand(text: str, values: Mapping[str, object], place: Place) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from processsupervisor.adopt.ini import Entry, Section, read_systemd_ini
+from processsupervisor.adopt.ini import Entry, Section, add_sections, read_systemd_ini
 from processsupervisor.adopt.owner import UMASK, own_umask, user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.shells import unwrap_shell
@@ -138,7 +138,7 @@ class _Unit:
         sections = read_systemd_ini(read_text(self._path), self._path)
         for extra in dropins(self._path, self._instance):
             if not is_masked(extra):
-                _merge(sections, read_systemd_ini(read_text(extra), extra))
+                add_sections(sections, read_systemd_ini(read_text(extra), extra))
         service = next((section for section in sections if section.name == "Service"), None)
         if service is None:
             raise CannotRead(f"{self._path}: there is no [Service] in it", hint="name a .service file")
@@ -299,12 +299,3 @@ class _Unit:
                     self._source.left_out.append(LeftOut(entry.place, f"KillMode={entry.value}", "psv ends the whole process tree"))
                 elif entry.key not in _SILENT and not entry.key.startswith("X-"):
                     self._source.left_out.append(LeftOut(entry.place, entry.key, _LEFT.get(entry.key, _NO_SUCH)))
-
-
-def _merge(sections: list[Section], more: list[Section]) -> None:
-    for section in more:
-        same = next((known for known in sections if known.name == section.name), None)
-        if same is None:
-            sections.append(section)
-        else:
-            same.entries += section.entries

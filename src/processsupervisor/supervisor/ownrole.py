@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from abc import ABC, abstractmethod
 from typing import Any
 
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -22,7 +23,7 @@ _DELAYS_S = (0.0, 0.2, 1.0, 5.0, 30.0)
 _STEADY_S = 30.0
 
 
-class OwnRole:
+class OwnRole(ABC):
     """The process of one role. A kind of it says what it runs (`argv`) and whether it is wanted (`is_wanted`)."""
 
     role = ""
@@ -40,14 +41,14 @@ class OwnRole:
         self.pid: int | None = None
         self.problem = ""
 
+    @abstractmethod
     def argv(self) -> list[str]:
         """Return the command line of the process."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_wanted(self) -> bool:
         """Tell whether the settings ask for the process."""
-        raise NotImplementedError
 
     def end_problem(self, exit_code: int) -> tuple[str, float] | None:
         """Return what an exit code says and when to try again; None: nothing but that it has ended."""
