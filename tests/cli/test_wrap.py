@@ -115,6 +115,40 @@ def test_a_run_that_was_killed_midway_is_finished_by_the_next(psv: Psv, project:
     assert {name: facts[0] for name, facts in files(project).items()} == {name: facts[0] for name, facts in wrapped.items()}
 
 
+def test_settings_of_an_earlier_wrapper_name_the_present_program(psv: Psv, project: Path) -> None:
+    """git checkout main.py brings a newer program back and leaves config.py: the next wrapper runs that one, and the way back brings it."""
+    psv("adopt", "--wrap", "main.py", cwd=project)
+    newer = MAIN.replace("hello", "hello again")
+    (project / "main.py").unlink()
+    (project / "main.py").write_text(newer)
+    assert psv("adopt", "--wrap", "main.py", cwd=project).returncode == 5, "bot.py is the older one"
+
+    settings = project / "config.py"
+    ours = settings.read_text()
+    settings.write_text(ours + "MINE = 1\n")
+    refused = psv("adopt", "--wrap", "main.py", "--as", "newer.py", cwd=project)
+    assert refused.returncode == 5 and 'BOT = "newer.py"' in refused.stderr and not (project / "newer.py").exists()
+    settings.write_text(ours.replace('MODE = "auto"', 'MODE = "single"'))
+    done = psv("adopt", "--wrap", "main.py", "--as", "newer.py", cwd=project)
+    assert done.returncode == 0, done
+    assert 'BOT = "newer.py"' in settings.read_text() and 'MODE = "single"' in settings.read_text()
+    shown = subprocess.run([sys.executable, "-c", "import main; print(main.GREETING)"], cwd=project, capture_output=True, text=True, check=True)
+    assert shown.stdout == "hello again\n"
+    assert psv("adopt", "--unwrap", "main.py", cwd=project).returncode == 0
+    assert (project / "main.py").read_text() == newer
+
+
+def test_a_program_in_another_encoding_keeps_every_byte(psv: Psv, project: Path) -> None:
+    """Its cookie says which; lines may end as they do."""
+    program = b"#!/usr/bin/env python3\r\n# -*- coding: latin-1 -*-\r\nprint(ascii('caf\xe9'))\r\n"
+    (project / "main.py").write_bytes(program)
+    done = psv("adopt", "--wrap", "main.py", cwd=project)
+    assert done.returncode == 0, done
+    assert (project / "bot.py").read_bytes() == program
+    run = subprocess.run([sys.executable, "main.py"], cwd=project, env=os.environ | {"PSV_BOT": "x"}, capture_output=True, text=True, check=True)
+    assert run.stdout == "'caf\\xe9'\n"
+
+
 def test_a_config_of_the_programs_own_is_left_alone(psv: Psv, project: Path) -> None:
     """The settings get another name where the program has, or imports, a `config`; and stay when they were changed."""
     (project / "config.py").write_text("TOKEN = 1\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger
+from processsupervisor.launch.locks import acquire_high
 from processsupervisor.process import handle as handle_module
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
@@ -151,3 +154,37 @@ async def test_what_a_bot_said_before_it_was_put_down_is_in_its_record(
     assert (ended[0].reason, ended[0].message, ended[0].dump) == (Reason.HANG, "it hung", {"file": "dump"})
     assert ExitRecord.from_json(ended[0].to_json()) == ended[0]
     bot.close()
+
+
+@pytest.mark.parametrize(("holds_lock", "override", "ends_as"), [(True, None, None), (True, Reason.START_TIMEOUT, Reason.START_TIMEOUT), (False, None, Reason.SIGNAL)])
+async def test_the_other_process_of_a_generation_is_the_bot_if_it_holds_the_lock(
+    bot: BotHandle, process: subprocess.Popen[bytes], ended: list[ExitRecord], holds_lock: bool, override: Reason | None, ends_as: Reason | None
+) -> None:
+    """Also to be killed, if that is what psv was at. A process that a note only names, and a bot can write what it likes, is not touched."""
+    lock = bot._around.paths.bot_run("x") / "lock"
+    lock.touch()
+    descriptor = acquire_high(lock, {})
+    assert descriptor is not None
+    other = subprocess.Popen(["sleep", "1000"], start_new_session=True, pass_fds=[descriptor] if holds_lock else [])
+    try:
+        identity = Identity.of(other.pid)
+        assert identity is not None
+        lock.write_text(json.dumps({"generation": 1, **identity.to_json()}))
+        bot.override = override
+        process.kill()
+        process.wait()
+        bot.on_status(signal.SIGKILL, 0.0)
+        if ends_as is None:
+            assert bot.process == identity and not ended
+        else:
+            async with asyncio.timeout(10):
+                while not ended:
+                    other.poll()
+                    await asyncio.sleep(0.01)
+            assert ended[0].reason is ends_as
+            assert (other.poll() is None) is not holds_lock
+    finally:
+        os.close(descriptor)
+        other.kill()
+        other.wait()
+        bot.close()

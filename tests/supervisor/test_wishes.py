@@ -268,3 +268,20 @@ def test_a_restart_into_code_that_cannot_start_says_so_soon(world: World) -> Non
         assert (await psvd._manager.restart("n", True, 60.0))["ok"]
 
     simulation.live(restart)
+
+
+def test_a_start_in_the_middle_of_a_stop_waits_for_three_lives_too(world: World) -> None:
+    """The life that is being stopped is none of them: who is ready the third time is waited for."""
+    simulation = world(NATIVE)
+    bad = Life(lives_s=0.02, ready_s=None)
+    fates = iter([Life(answers_s=1.0), bad, bad])
+    simulation.programs["n"] = lambda _: next(fates, Life())
+
+    async def start(psvd: Psvd) -> None:
+        await asyncio.sleep(5.0)
+        await psvd._manager.stop("n", False, 0.0)
+        assert psvd._fleet.handles["n"].life.state is State.STOPPING
+        result = await psvd._manager.start("n", True, 60.0)
+        assert result["ok"] and psvd._fleet.handles["n"].generation == 4, result
+
+    simulation.live(start)

@@ -19,7 +19,7 @@ from pathlib import Path
 from processsupervisor.adopt.interpreter import venv_beside
 from processsupervisor.adopt.program import CannotRead, Place
 from processsupervisor.adopt.source import read_program
-from processsupervisor.adopt.text import read_text
+from processsupervisor.adopt.text import read_bytes
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.kernel.files import write_atomic
 
@@ -102,6 +102,7 @@ def wrap(path: Path, bot_name: str) -> tuple[Wrapping, bool]:
     libraries = _require_program(path)
     bot = _new_name(path, bot_name, libraries)
     settings = _settings_file(path, libraries)
+    _require_ours(settings, path, bot)
     _require_psv(venv_beside(path.parent) or Path(sys.executable), path)
     wrapping = Wrapping(path, bot, settings)
     _require_writable(path.parent)
@@ -118,8 +119,7 @@ def unwrap(path: Path) -> list[Path]:
         raise Refused(f"{wrapping.settings} names {wrapping.bot.name}, which is not there", hint="put the program there, or correct BOT")
     _require_writable(path.parent)
     gone = [wrapping.bot]
-    values = _values(wrapping.settings)
-    is_ours = _read(wrapping.settings) == _config_text(path, values.get("BOT", ""), values.get("MODE", ""))
+    is_ours = _is_unchanged(wrapping.settings, path)
     try:
         wrapping.bot.replace(path)
         if is_ours:
@@ -138,9 +138,11 @@ def _write(wrapping: Wrapping) -> None:
     mode = stat.S_IMODE(facts.st_mode)
     first = path.read_bytes().partition(b"\n")[0].rstrip(b"\r") + b"\n"
     try:
-        if not wrapping.settings.exists():
-            made.append(wrapping.settings)
-            write_atomic(wrapping.settings, _config_text(path, wrapping.bot.name, "auto").encode(), mode=mode & 0o666)
+        values = _values(wrapping.settings)
+        if values.get("BOT") != wrapping.bot.name:  # of a run that was killed, or whose wrapper was replaced by another main.py
+            made += [] if wrapping.settings.exists() else [wrapping.settings]
+            content = _config_text(path, wrapping.bot.name, values.get("MODE", "auto")).encode()
+            write_atomic(wrapping.settings, content, mode=mode & 0o666)
         if not wrapping.bot.exists():
             os.link(path, wrapping.bot)
             made.append(wrapping.bot)
@@ -161,7 +163,9 @@ def _write(wrapping: Wrapping) -> None:
 def _require_plain_file(path: Path) -> None:
     if path.is_symlink():
         raise Refused(f"{path} is a symlink to {path.readlink()}", hint="wrap the file that it leads to")
-    read_text(path)  # CannotRead for what is missing, no plain file or no text
+    if not path.name.isprintable():
+        raise Refused(f"the name {path.name!r} cannot be written into a program", hint="give the file another name")
+    read_bytes(path)  # CannotRead for what is missing or no plain file; in which encoding it is, is Python's to say
 
 
 def _require_program(path: Path) -> set[str]:
@@ -203,6 +207,14 @@ def _settings_file(path: Path, libraries: set[str]) -> Path:
     raise Refused(f"{path.with_name(_SETTINGS[-1])}.py is there already", hint="move it away: the wrapper's settings are kept there")
 
 
+def _require_ours(settings: Path, path: Path, bot: Path) -> None:
+    """Refuse settings of an earlier wrapper that name another program and were changed by hand; unchanged ones are written anew."""
+    named = _values(settings).get("BOT")
+    if settings.exists() and named != bot.name and not _is_unchanged(settings, path):
+        what = f"{settings} is of an earlier wrapper, names {named or 'no program'}, and was changed by hand; nothing was changed"
+        raise Refused(what, hint=f'write BOT = "{bot.name}" there, or move it away')
+
+
 def _require_psv(python: Path, path: Path) -> None:
     """Ask the interpreter that will run the wrapper, as far as it can be known, whether psv can be imported."""
     try:
@@ -241,6 +253,12 @@ def _values(settings: Path) -> dict[str, str]:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
                 found[name] = text
     return found
+
+
+def _is_unchanged(settings: Path, path: Path) -> bool:
+    """Tell whether the settings of `path` are as they were written here."""
+    values = _values(settings)
+    return _read(settings) == _config_text(path, values.get("BOT", ""), values.get("MODE", ""))
 
 
 def _read(path: Path) -> str:

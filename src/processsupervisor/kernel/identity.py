@@ -146,16 +146,18 @@ def send_signal(identity: Identity | None, number: int) -> bool:
     return True
 
 
+def ancestors_of(pid: int) -> list[int]:
+    """Return the processes above `pid`, its parent first, as far as they can be followed."""
+    found: list[int] = []
+    while len(found) < _MAX_ANCESTORS and (facts := read_stat(pid)) is not None and facts[1] != 0:
+        pid = facts[1]
+        found.append(pid)
+    return found
+
+
 def is_below(pid: int, ancestor: int) -> bool:
     """Tell whether `ancestor` is above `pid`, as far as parents can be followed."""
-    for _ in range(_MAX_ANCESTORS):
-        facts = read_stat(pid)
-        if facts is None or facts[1] == 0:
-            return False
-        pid = facts[1]
-        if pid == ancestor:
-            return True
-    return False
+    return ancestor in ancestors_of(pid)
 
 
 def runtime_folder() -> Path:

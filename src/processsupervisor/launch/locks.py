@@ -16,7 +16,7 @@ from typing import Any
 
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked, try_flock
-from processsupervisor.kernel.identity import Identity, Liveness, boot_id, runtime_folder
+from processsupervisor.kernel.identity import Identity, boot_id, runtime_folder
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
 
@@ -32,14 +32,6 @@ def read_holder(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def living_holder(path: Path, generation: int) -> Identity | None:
-    """Return the process of this generation of a bot that signed its lock, while it lives."""
-    holder = read_holder(path) or {}
-    identity = Identity.from_json(holder)
-    is_it = identity is not None and holder.get("generation") == generation and identity.liveness() is Liveness.ALIVE
-    return identity if is_it else None
 
 
 def reserve_note(path: Path) -> None:

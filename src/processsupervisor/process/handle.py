@@ -21,7 +21,6 @@ from processsupervisor.kernel.errors import LockHeld, SystemRefused, is_exhauste
 from processsupervisor.kernel.identity import Identity, read_stat, send_signal, start_boottime
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Trigger, Wanted
-from processsupervisor.launch.locks import living_holder
 from processsupervisor.process.chores import Chores
 from processsupervisor.process.condition import Condition
 from processsupervisor.process.exits import OF_POLICY, ExitRecord, LastWords, conclude, ready_boottime_of, record_of
@@ -34,6 +33,7 @@ from processsupervisor.process.readiness import Readiness, too_late
 from processsupervisor.process.record import BotRecord, override_of
 from processsupervisor.process.stopping import KILL_AGAIN_S, UNKILLABLE_AFTER_S, LinkPort, Tree, kill_tree, stop_rungs, unkillable_note
 from processsupervisor.process.surroundings import Surroundings
+from processsupervisor.process.tree import twin_of
 from processsupervisor.process.watch import ExitWatch
 
 _log = logging.getLogger("psv.handle")
@@ -179,10 +179,13 @@ class BotHandle:
         self._has_status = True
         self._around.launcher.zygotes.look(self.via)  # it looks while the exit is noted here
         record = record_of(self._around.paths, self.name, self.generation, self._watch.status() if status is None else status, at)
-        twin = living_holder(self._around.paths.bot_run(self.name) / "lock", self.generation) if record.reason is Reason.LOCK_HELD else None
+        twin = twin_of(self._around.paths, self.name, self.generation, self.process)
         if twin is not None:
-            # A zygote that died before it could say so had forked it. This process was the second of its generation: no exit of the bot.
-            return self._on_launched(Launched(twin, self.via, self.group, self.notes))
+            # A zygote that died before it could say so had forked it. What ended was the second of its generation: no exit of the bot.
+            self._on_launched(Launched(twin, self.via, self.group, self.notes))
+            if self.life.state in (State.STOPPING, State.RESTARTING) and self.link is None:
+                stop_rungs(self.spec["stop"], None, self.send_signal, self.kill_now)[0].act()  # the ladder's went to the other
+            return
         self._close_process()
         self._chores.begin(self._clear_away(record))
 
@@ -207,12 +210,7 @@ class BotHandle:
             if facts.get("state") == State.PAUSED:
                 self.life.fire(Trigger.PAUSED, generation=generation, reason="adopted")
             self.note()
-        if self.override is not None and self.override not in OF_POLICY:
-            self._kill_until_gone()  # the last psvd died in the middle of it
-        elif not facts.get("is_ready"):
-            left_s = float(self.spec["start_timeout_s"]) - self._record.age_s()
-            self._alarm.judge(max(_ADOPTED_START_S, left_s), self._on_start_timeout)
-            self._watch_readiness(boottime() - start_boottime(identity))
+        self._see_to(max(_ADOPTED_START_S, self.spec["start_timeout_s"] - self._record.age_s()), boottime() - start_boottime(identity))
 
     def learn_secret(self, digest: str) -> None:
         """Take the digest of this generation's secret, lost with its record."""
@@ -255,9 +253,15 @@ class BotHandle:
         self.via, self.group, self.notes = launched.via, launched.group, launched.notes
         self._attach(launched.identity, self._around.keeper.pid)
         self.note()
-        if self.life.state is State.STARTING:
-            self._alarm.judge(float(self.spec["start_timeout_s"]), self._on_start_timeout)
-            self._watch_readiness()
+        self._see_to(self.spec["start_timeout_s"])
+
+    def _see_to(self, timeout_s: float, age_s: float = 0.0) -> None:
+        """Wait for a process, which has run for `age_s`, to be ready; or go on to kill it, if psv was at that when it came to be known."""
+        if self.override is not None and self.override not in OF_POLICY:
+            self._kill_until_gone()
+        elif self.life.state is State.STARTING and self.process is not None:
+            self._alarm.judge(timeout_s, self._on_start_timeout)
+            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready, age_s)
 
     def _on_launch_failed(self, err: Exception) -> None:
         is_without_fault = is_exhausted(err) or (self._around.keeper.pid is None and not isinstance(err, LockHeld))
@@ -288,10 +292,6 @@ class BotHandle:
 
     def _is_of_present_keeper(self) -> bool:
         return self._around.keeper.pid is not None and self._around.keeper.pid == self._reaper
-
-    def _watch_readiness(self, age_s: float = 0.0) -> None:
-        if self.process is not None:
-            self._readiness.watch(self.spec["ready"], self.process.pid, self.say_ready, age_s)
 
     def _on_start_timeout(self) -> None:
         if self.life.state is State.STARTING:

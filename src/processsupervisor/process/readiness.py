@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from processsupervisor.config.spec import ReadySpec
+from processsupervisor.kernel.identity import ancestors_of
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.reach import accept, answer
-from processsupervisor.process.tree import descendants_of
 
 _PROBE_TIMEOUT_S = 2.0
 _FIRST_WAIT_S = 0.05
@@ -65,9 +65,12 @@ class NotifySocket:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.address = f"@psv-notify-{secrets.token_hex(16)}"
         self._socket.bind("\0" + self.address[1:])
+        self._said: set[int] = set()  # who was not believed, and all above it: it may turn out to be the bot (handle.on_status)
 
     async def said(self, pid: int) -> None:
         """Return when the process `pid`, or one below it, has sent READY=1."""
+        if pid in self._said:
+            return
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(self._socket.fileno(), readable.set)
@@ -82,8 +85,11 @@ class NotifySocket:
             readable.clear()
             data, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(12))
             sender = next((int.from_bytes(p[:4], "little") for _, kind, p in ancillary if kind == socket.SCM_CREDENTIALS), -1)
-            if b"READY=1" in data.split(b"\n") and (sender == pid or sender in descendants_of(pid)):
-                return
+            if b"READY=1" in data.split(b"\n"):
+                line = {sender, *ancestors_of(sender)}
+                if pid in line:
+                    return
+                self._said = line
 
     def close(self) -> None:
         """Give the address back."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.identity import Identity, Liveness, boot_id, pid_namespace, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.locks import read_holder
 
 _MOST = 10_000
 """Processes of one bot looked at in one go; the next look finds the rest."""
@@ -116,6 +117,15 @@ class Attribution:
             if identity is not None:
                 for bot in self.bots_of(pid):
                     yield bot, family(identity, known)
+
+
+def twin_of(paths: FleetPaths, bot: str, generation: int, process: Identity) -> Identity | None:
+    """Return another process of the same generation that signed the bot's lock, while it lives and shows that it is of this bot."""
+    holder = read_holder(paths.bot_run(bot) / "lock") or {}
+    identity = Identity.from_json(holder)
+    if identity is None or identity == process or holder.get("generation") != generation or identity.liveness() is not Liveness.ALIVE:
+        return None
+    return identity if bot in Attribution(paths, {bot: None}).bots_of(identity.pid) else None  # a bot may have written anything
 
 
 def family(root: Identity, known: Container[int]) -> list[Identity]:

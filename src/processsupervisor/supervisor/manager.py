@@ -181,11 +181,12 @@ class Manager:
         await want_up(self._fleet, handle, no_deps=no_deps)
         if handle.wanted is Wanted.DOWN:
             return self._result(handle, False, _WANTED_DOWN, "superseded")
+        first = handle.next_generation
         if handle.life.state is State.STOPPING:
             handle.stop(is_restart=True)
         else:
             self._fleet.start(handle, "command")
-        return await self._settle(handle, _READY, wait, timeout_s)
+        return await self._settle(handle, _READY, wait, timeout_s, first)
 
     async def stop(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
@@ -199,7 +200,7 @@ class Manager:
         if handle.life.state in (State.STOPPED, State.TERMINATED):
             return self._result(handle, True, "is not running")
         self._fleet.unwinding.stop(handle)
-        return await self._settle(handle, frozenset({State.STOPPED}), wait, timeout_s)
+        return await self._settle(handle, frozenset({State.STOPPED}), wait, timeout_s, handle.generation)
 
     async def restart(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """See FleetPort; a bot that does not run is started."""
@@ -210,7 +211,7 @@ class Manager:
         await want_up(self._fleet, handle, no_deps=no_deps, is_restart=True)
         if handle.wanted is Wanted.DOWN:
             return self._result(handle, False, _WANTED_DOWN, "superseded")
-        before = handle.generation
+        before, first = handle.generation, handle.next_generation
         self._fleet.events.tell("restart", bot=name, reason=Reason.ADMIN, by=ASKING.get(), delay_s=0.0)
         if handle.life.state not in HAS_PROCESS:
             self._fleet.start(handle, ANEW)
@@ -219,7 +220,7 @@ class Manager:
         deadline = mono() + timeout_s
         if wait:
             await handle.life.wait_until(lambda: handle.generation != before or handle.life.state in RESTING, timeout_s)
-        return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()))
+        return await self._settle(handle, _READY, wait, max(0.0, deadline - mono()), first)
 
     async def pause(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
@@ -231,7 +232,7 @@ class Manager:
             raise Refused(f"{name} is {handle.life.state} and cannot be paused now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.PAUSED)
         handle.pausing.pause()
-        return await self._settle(handle, frozenset({State.PAUSED}), wait, timeout_s)
+        return await self._settle(handle, frozenset({State.PAUSED}), wait, timeout_s, handle.generation)
 
     async def resume(self, name: str, wait: bool, timeout_s: float) -> dict[str, object]:
         """See FleetPort."""
@@ -243,7 +244,7 @@ class Manager:
             raise Refused(f"{name} is {handle.life.state} and cannot be resumed now", hint=f"see psv bot status {name}")
         self._fleet.want(handle, Wanted.UP)
         handle.pausing.resume()
-        return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s)
+        return await self._settle(handle, frozenset({State.RUNNING}), wait, timeout_s, handle.generation)
 
     def _want_anew(self, handle: BotHandle, wanted: Wanted) -> None:
         """Note the newer wish for a bot that is where it is to be, and that an older wish would lead away as soon as it can be asked."""
@@ -331,15 +332,14 @@ class Manager:
             raise Refused(f"{name} is a program ({handle.spec['kind']}) and cannot {verb}", hint=f"psv stop {name} stops it")
         return handle
 
-    async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float) -> dict[str, object]:
-        """Wait for the goal, for a rest that is not it, or until waiting is in vain, and say what came of the command."""
-        begun = handle.generation
+    async def _settle(self, handle: BotHandle, goal: frozenset[State], wait: bool, timeout_s: float, first: int) -> dict[str, object]:
+        """Wait for the goal, for a rest that is not it, or until waiting is in vain; `first` is the generation to come of it."""
         if wait:
-            await handle.life.wait_until(lambda: handle.life.state in goal | RESTING or view.is_in_vain(handle, begun), timeout_s)
+            await handle.life.wait_until(lambda: handle.life.state in goal | RESTING or view.is_in_vain(handle, first), timeout_s)
         has_done = goal is _READY and has_completed(handle)
         if has_done or handle.life.state in goal or (not wait and handle.life.state not in (State.FAILED, State.UNKNOWN)):
             return self._result(handle, True, "has completed" if has_done else "")
-        if handle.life.state in RESTING or (wait and view.is_in_vain(handle, begun)):
+        if handle.life.state in RESTING or (wait and view.is_in_vain(handle, first)):
             await view.await_last_words(handle.last_exit)
             why = view.why_not_ready(handle) or f"is {handle.life.state}: a newer command was carried out meanwhile"
             return self._result(handle, False, why)

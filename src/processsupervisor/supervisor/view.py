@@ -182,9 +182,9 @@ def is_settled(handle: BotHandle) -> bool:
     return handle.life.state in _SETTLED or waits_s > _LONG_WAIT_S
 
 
-def is_in_vain(handle: BotHandle, begun: int) -> bool:
-    """Tell whether a bot that was at generation `begun` has ended before it was ready so often that a command need not wait for more."""
-    return handle.life.state is State.RECOVERING and handle.generation >= begun + _LIVES_AWAITED - 1
+def is_in_vain(handle: BotHandle, first: int) -> bool:
+    """Tell whether a bot has ended before it was ready so often, from generation `first` on, that a command need not wait for more."""
+    return handle.life.state is State.RECOVERING and handle.generation >= first + _LIVES_AWAITED - 1
 
 
 def why_not_ready(handle: BotHandle) -> str:

@@ -141,3 +141,29 @@ def test_the_terminal_is_left_as_it_was(folder: Path, fleet: FakeFleet, number: 
         assert terminal.attributes() == terminal.before
     finally:
         terminal.close()
+
+
+def test_a_psvd_that_hangs_holds_nothing_up(live: LiveFleet) -> None:
+    """A key and a dialog wait for its answer; the logs go on meanwhile, and the end of the screen is at once."""
+    live.configure('[bots.loud]\ncommand = ["sh", "-c", "for n in $(seq 9999); do echo line-$n; sleep 0.2; done"]\nready = { after = "0s" }\n')
+    live.up()
+    terminal = Pty(live.folder, PSV_RUNTIME_DIR=os.environ["PSV_RUNTIME_DIR"])
+    stopped = [live.role_pid("keeper"), live.role_pid("psvd")]  # the keeper too: it would kill the other soon
+    try:
+        terminal.draws(lambda text: "loud" in text and "line-" in text, "the bot and its log")
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        for key in b"rsui":
+            os.write(terminal.ours, bytes([key]))
+        terminal.draws(lambda text: "escape closes" in text, "the dialog")
+        os.write(terminal.ours, b"q")  # which closes that; an escape before another key would be alt and that key
+        seen = len(terminal.drawn)
+        terminal.draws(lambda _: b"line-" in terminal.drawn[seen:] and b"Quit" in terminal.drawn[seen:], "the table again, and more of the log")
+        began = time.monotonic()
+        os.write(terminal.ours, b"q")
+        terminal.draws(lambda _: terminal.process.poll() is not None, "its end")
+        assert terminal.process.returncode == 0 and time.monotonic() - began < 5.0
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        terminal.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from processsupervisor.cli.session import safe
@@ -35,6 +36,11 @@ class Outcome(NamedTuple):
 
     is_ok: bool
     message: str
+
+
+def begin(call: Callable[[], object]) -> None:
+    """Have it done on a thread that nobody waits for: a psvd that hangs holds up neither the logs nor the end of the screen."""
+    threading.Thread(target=call, daemon=True).start()
 
 
 def carry_out(paths: FleetPaths, act: Act, names: Sequence[str]) -> Outcome:

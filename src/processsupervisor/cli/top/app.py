@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.widgets import Footer, Input, Static
 
 from processsupervisor.cli.logs import read_specs, secrets_of
-from processsupervisor.cli.top.acts import ACTS, Act, Outcome, carry_out
+from processsupervisor.cli.top.acts import ACTS, Act, Outcome, begin, carry_out
 from processsupervisor.cli.top.dialogs import HELP, Ask, Inspect, Text
 from processsupervisor.cli.top.feed import Feed, News
 from processsupervisor.cli.top.layout import CSS
@@ -61,6 +61,13 @@ class TopApp(App[None]):
         def __init__(self, news: News) -> None:
             super().__init__()
             self.news = news
+
+    class Answered(Message):
+        """psvd, or whoever spoke in its place, has answered a key; posted from a thread."""
+
+        def __init__(self, names: Sequence[str], outcome: Outcome) -> None:
+            super().__init__()
+            self.names, self.outcome = names, outcome
 
     def __init__(self, paths: FleetPaths, names: Sequence[str] = (), type_name: str | None = None, every_s: float = 2.0) -> None:
         super().__init__(ansi_color="NO_COLOR" in os.environ or None)  # with it no colour is sent at all; Textual would send greys
@@ -246,11 +253,14 @@ class TopApp(App[None]):
         if is_wanted:
             self._do(act, names)
 
-    @work(thread=True, exit_on_error=False)
     def _do(self, act: Act, names: list[str]) -> None:
-        outcome: Outcome = carry_out(self._paths, act, names)
-        self.call_from_thread(self.notify, outcome.message, severity="information" if outcome.is_ok else "error", markup=False)
-        for bot in names:
+        begin(lambda: self.post_message(self.Answered(names, carry_out(self._paths, act, names))))
+
+    def on_top_app_answered(self, message: Answered) -> None:
+        """Say what came of it, and look."""
+        outcome = message.outcome
+        self.notify(outcome.message, severity="information" if outcome.is_ok else "error", markup=False)
+        for bot in message.names:
             self._feed.look_at(bot)
 
     def action_inspect(self) -> None:

@@ -8,11 +8,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from processsupervisor.cli.bots import block_of
 from processsupervisor.cli.session import safe
+from processsupervisor.cli.top.acts import begin
 from processsupervisor.cli.top.model import Row
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
@@ -93,9 +95,17 @@ class Text(ModalScreen[None]):
 class Inspect(Text):
     """All of `psv bot status NAME`, as it is now."""
 
+    class Told(Message):
+        """psvd has answered; posted from a thread."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, paths: FleetPaths, name: str) -> None:
         super().__init__(name, "…")
         self._paths, self._bot = paths, name
+        self._is_asking = False
 
     def on_mount(self) -> None:
         """Look, now and then again."""
@@ -103,15 +113,14 @@ class Inspect(Text):
         self.set_interval(_REFRESH_S, self._look)
 
     def _look(self) -> None:
-        self.run_worker(self._load, thread=True, exclusive=True, exit_on_error=False)
+        if not self._is_asking:
+            self._is_asking = True
+            begin(lambda: self.post_message(self.Told(text_of_status(lambda: ask_status(self._paths, self._bot)))))
 
-    def _load(self) -> None:
-        text = text_of_status(lambda: ask_status(self._paths, self._bot))
-        self.app.call_from_thread(self._show, text)
-
-    def _show(self, text: str) -> None:
-        if self.is_mounted and self.is_attached:
-            self.query_one("#text", Static).update(text)
+    def on_inspect_told(self, message: Told) -> None:
+        """Show it."""
+        self._is_asking = False
+        self.query_one("#text", Static).update(message.text)
 
 
 def ask_status(paths: FleetPaths, name: str) -> list[Row]:
