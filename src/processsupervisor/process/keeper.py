@@ -32,13 +32,15 @@ from processsupervisor.process.fifos import DROP_AFTER_S
 from processsupervisor.process.groundwork import OwnLog, unlist_fleet
 from processsupervisor.process.holdings import Holdings, unpack
 from processsupervisor.process.links import Links
-from processsupervisor.process.roles import PING_EVERY_S, Role
+from processsupervisor.process.roles import PING_EVERY_S, WEDGED_AFTER_S, Role
 from processsupervisor.process.upgrade import Step, Upgrade, of_facts
 
 _MODULE = "processsupervisor.process.keeper"
 _TERMINATING = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_TERMINATING, signal.SIGHUP, signal.SIGCHLD)
 _STALLED_S = 2.0
+_HOLDER_LASTS_S = 3 * WEDGED_AFTER_S
+"""A logd of an earlier keeper that is there for longer cannot be killed or named: bots wait for it no more."""
 
 
 class Keeper:
@@ -147,7 +149,7 @@ class Keeper:
         now, roles = mono(), self._held.roles
         for role in roles.due(now):
             roles.spawn(role)
-            if role.name == "logd" and role.held_since is not None:
+            if role.name == "logd" and role.held_since is not None and now - role.held_since < _HOLDER_LASTS_S:
                 self._held.logd_away_since = now  # it is there, and reads what waits before it would hear of a gap
             self._dialogue.tell("psvd", {"op": "spawned", **role.facts()})
             if self._upgrade is not None and role.start_at_mono is None:
