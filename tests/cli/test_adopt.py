@@ -177,7 +177,7 @@ def test_five_kinds_run_in_one_fleet(psv: Psv, tmp_path: Path) -> None:
     """Programs of five foreign files are adopted into one fleet, become ready, and say what they said."""
     files = {
         "sup/supervisord.conf": f"[program:sup]\ncommand={sys.executable} loop.py\ndirectory=%(here)s\nnumprocs=2\nprocess_name=sup%(process_num)d\n",
-        "proc/Procfile": "proc: MODE=x exec python loop.py | cat\n",
+        "proc/Procfile": f"proc: MODE=x exec {sys.executable} loop.py | cat\n",
         "unit/unit.service": f"[Service]\nWorkingDirectory={tmp_path}/unit\nExecStart={sys.executable} loop.py\nRestart=always\n",
         "pm2/eco.json": json.dumps({"apps": [{"name": "pm", "script": "loop.py", "interpreter": sys.executable}]}),
         "comp/compose.yaml": "services:\n  comp:\n    build: .\n    command: python /app/loop.py\n",

@@ -72,3 +72,13 @@ def test_an_error_outside_the_file_is_asked_again(load, folder):
     assert recheck(spec, folder) is None
     mistake = bot(load("[bots.a]\nscript='late.py'\nnope=1"), "a")
     assert not mistake["error_rechecks"] and recheck(mistake, folder) == mistake["error"]
+
+
+def test_an_inherited_variable_that_is_not_set_is_told(load, monkeypatch):
+    """psv up may be run elsewhere: it is allowed, with a word."""
+    monkeypatch.setenv("KEY_THAT_IS_SET", "x")
+    monkeypatch.delenv("KEY_THAT_IS_NOT", raising=False)
+    text = "[bots.a]\nrun = 'bots:bot'\ninherit = ['PATH', 'TZ', 'KEY_THAT_IS_SET', 'KEY_THAT_IS_NOT']\n"
+    (problem,) = load(text).problems
+    assert (problem.code, problem.severity) == ("inherit-unset", "warning") and "KEY_THAT_IS_NOT is not set here" in problem.text()
+    assert load(text + "env = { KEY_THAT_IS_NOT = 'y' }\n").problems == ()

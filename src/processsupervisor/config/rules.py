@@ -52,6 +52,8 @@ class Site:
 
 
 Rule = Callable[[BotSpec, Site], Iterator[Finding]]
+_USUAL = frozenset({"PATH", "HOME", "LANG", "TZ", "LC_ALL"})
+"""What a bot may well do without."""
 
 
 def _outside(path: KeyPath, code: str, message: str, hint: str) -> Finding:
@@ -243,6 +245,14 @@ def jitter_is_within(spec: BotSpec, site: Site) -> Iterator[Finding]:
         yield Finding(("schedule", "jitter"), "schedule-jitter", text, "lower schedule.jitter, or raise schedule.every", warning=True)
 
 
+def inherited_is_set(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """A variable that is to be taken from psv's environment is there."""
+    for index, name in enumerate(spec["inherit"]):
+        if name not in os.environ and name not in spec["env"] and name not in _USUAL:
+            text = f"{name} is not set here: the bot gets it from the environment in which psv up is run, if it is set there"
+            yield Finding(("inherit", index), "inherit-unset", text, f"set {name} before psv up, or use env or env_file", warning=True)
+
+
 RULES: tuple[Rule, ...] = (
     script_is_a_file,
     command_can_run,
@@ -255,6 +265,7 @@ RULES: tuple[Rule, ...] = (
     hooks_can_run,
     runs_are_to_come,
     jitter_is_within,
+    inherited_is_set,
 )
 
 
