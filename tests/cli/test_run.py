@@ -113,6 +113,8 @@ def test_auto_runs_the_fleet_beside_the_file_unless_it_is_broken(tmp_path: Path,
     assert run("--mode", "auto").wait(30) == 2
     assert not (work / ".psv-run").exists()
 
+    (work / "fleet.toml").unlink()
+    (work / "fleet.toml").write_text('[fleet]\nname = "f"\n\n[bots.a]\ncommand = ["sleep", "99"]\nunknown = 1\n')  # no bot is left to run
     alone = run("--mode", "auto", "--fallback", "main.py")
     said(tmp_path, "out", "args []")
     said(tmp_path, "err", "as --fallback says, main.py runs alone")

@@ -44,10 +44,13 @@ def run(session: Session, command: Command, *, file: str | None, words: list[str
 
 
 def _is_usable(session: Session, config: Path) -> bool:
+    """Tell whether a bot of the fleet could run; its mistakes are printed when none could."""
     loaded = load_fleet(config.parent)
-    if loaded.fatal:
+    bots = loaded.applied["bots"] if loaded.applied is not None else []
+    is_usable = not loaded.fatal and (not bots or any(bot["error"] is None for bot in bots))
+    if not is_usable:
         print_problems(session, loaded.problems)
-    return not loaded.fatal
+    return is_usable
 
 
 def _run_single(file: Path, words: list[str]) -> NoReturn:
