@@ -63,7 +63,8 @@ def test_writes_once(psv: Psv, project: Path) -> None:
     done = psv("adopt", "supervisord.conf", cwd=project)
     assert done.returncode == 0 and TELEGRAM_TOKEN not in done.stdout + done.stderr
     assert "next: psv check" in done.stdout and "wrote fleet.toml and echo.env" in done.stdout
-    assert psv("check", cwd=project).returncode == 0
+    done = psv("check", cwd=project)
+    assert (done.returncode, done.stdout.endswith(": ok, 1 bot\n")) == (0, True), done
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.iterdir() if path.is_file()}
 
     again = psv("adopt", "supervisord.conf", cwd=project)
@@ -153,6 +154,7 @@ def test_from_supervisord_and_back(psv: Psv, tmp_path: Path) -> None:
         eventually(lambda: told("echo"), "supervisord has started it")
         up = psv("up", "--detach", "--wait", cwd=folder)
         assert "echo is not started: it runs elsewhere (under supervisord" in up.stderr and "other is not started" in up.stderr
+        assert "is not ready" not in up.stderr and up.returncode == 1, "once each"
         states = {bot["name"]: (bot["state"], bot["reason"]) for bot in json.loads(psv("ls", "--json", cwd=folder).stdout)}
         assert states == {"echo": ("FAILED", "config"), "other": ("FAILED", "config")}
         assert psv("start", "echo", cwd=folder).returncode == 1, "it still runs there"

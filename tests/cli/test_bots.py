@@ -35,6 +35,7 @@ def test_list_plain(psv: Psv, fleet: FakeFleet) -> None:
 
 def test_list_says_for_whom_a_bot_waits_and_which_check_it_fails(psv: Psv, fleet: FakeFleet) -> None:
     """The word alone would send the reader to psv bot status; a long message is cut."""
+    fleet.state["alice"] = "INITIALIZING"
     fleet.facts = {
         "alice": {"reason": "dependency", "exit_code": None, "waits_on": ["db", "slow"]},
         "bob": {"health": "unhealthy", "health_message": "exec ./check.sh: exit code 1: " + 60 * "x", "reason": None, "exit_code": None},
@@ -42,6 +43,17 @@ def test_list_says_for_whom_a_bot_waits_and_which_check_it_fails(psv: Psv, fleet
     shown = psv("ls").stdout.splitlines()
     assert shown[1].endswith("dependency: db, slow")
     assert shown[2].endswith("xxx…") and "exec ./check.sh: exit code 1" in shown[2]
+
+
+@pytest.mark.parametrize(("reason", "code"), [("code", 1), ("lock-held", 126), ("config", None), ("memory-policy", None), ("crash-loop", 1)])
+def test_what_ended_the_life_before_is_no_reason_of_a_bot_that_runs(psv: Psv, fleet: FakeFleet, reason: str, code: int | None) -> None:
+    """In a table it reads as a fault for as long as the bot runs; as JSON, and of a bot on its way, it stays."""
+    fleet.facts = {"alice": {"reason": reason, "exit_code": code}}
+    assert reason not in psv("ls", "alice").stdout and "126" not in psv("ls", "alice").stdout
+    assert "  reason" not in psv("bot", "status", "alice").stdout
+    assert json.loads(psv("ls", "alice", "--json").stdout)[0]["reason"] == reason
+    fleet.state["alice"] = "STARTING"
+    assert reason in psv("ls", "alice").stdout
 
 
 def test_status_of_a_stopped_process_says_so(psv: Psv, fleet: FakeFleet) -> None:

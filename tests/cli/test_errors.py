@@ -83,7 +83,8 @@ def test_only_since(psv: Psv, fleet_of_two: Path) -> None:
     assert rows(psv, "--since", "0s") == []
     done = psv("errors", "--since", "0s")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no traceback" in done.stderr
+    assert "no traceback in the logs of 2 bots since 0s" in done.stderr
+    assert "of 1 bot since" in psv("errors", "ann", "--since", "0s").stderr
     assert psv("errors", "--since", "never").returncode == 2
     assert psv("errors", "nobody").returncode == 4
 

@@ -30,3 +30,9 @@ def test_down_counts_in_its_last_line(psv: Psv, fleet: FakeFleet) -> None:
     done = psv("down")
     assert done.returncode == 0
     assert done.stdout.splitlines() == ["alice STOPPED", "bob STOPPED", "legacy STOPPED", "stopped 3 bots"]
+
+
+def test_down_lists_the_bots_that_it_counts(psv: Psv, fleet: FakeFleet) -> None:
+    """What had failed or waited had no process to stop."""
+    fleet.state.update(bob="FAILED", legacy="RECOVERING")
+    assert psv("down").stdout.splitlines() == ["alice STOPPED", "stopped 1 bot"]

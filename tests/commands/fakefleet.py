@@ -54,11 +54,13 @@ class FakeFleet:
         }
 
     async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
+        running = [name for name in self.bots if self.state[name] == "RUNNING"]
         for name in self.bots:
+            before = "STOPPING" if name in running else self.state[name]
             self.state[name] = "STOPPED"
-            await emit({"kind": "transition", "bot": name, "from": "STOPPING", "to": "STOPPED", "reason": "admin", "at": 1700000000.0})
+            await emit({"kind": "transition", "bot": name, "from": before, "to": "STOPPED", "reason": "admin", "at": 1700000000.0})
         self.is_down = True
-        return {"stopped": len(self.bots)}
+        return {"stopped": len(running)}
 
     async def watch(self, emit: Emit) -> None:
         await emit({"kind": "snapshot", "bots": [self.describe(name) for name in self.bots]})

@@ -11,7 +11,7 @@ from processsupervisor import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLICT, EXIT_RATE_L
 from processsupervisor.config.spec import RestartSpec
 from processsupervisor.kernel.reasons import Reason, reason_of_code
 from processsupervisor.process.exits import ExitRecord
-from processsupervisor.supervisor.recovery import Next, Past, decide
+from processsupervisor.supervisor.recovery import Next, Past, decide, is_too_large
 
 _DAY_S = 86400.0
 _POLICY: RestartSpec = {
@@ -101,3 +101,29 @@ def test_a_rate_limit_that_is_always_over_at_once_is_a_crash_loop_all_the_same()
         now += decision.delay_s
     assert starts < 250
     assert decide(_POLICY, _record(EXIT_RATE_LIMITED), Past([now] * 10, 10), now, 5000.0).delay_s == 5000.0
+
+
+def test_what_is_above_its_limit_of_memory_soon_after_each_start_is_given_up_as_a_crash_loop() -> None:
+    """Delays grow and windows fill; neither a policy of never nor how the process took its end makes it stay away before."""
+    record = ExitRecord(Reason.MEMORY_POLICY, EXIT_CONFIG, None, 0.0, 1, uptime_s=6.0)
+    policy = _POLICY | {"policy": "never"}
+    assert decide(policy, record, Past([], 0), 0.0, 0.0).delay_s == 0.0
+    assert decide(policy, record, Past([0.0] * 9, 9), 0.0, 0.0).what is Next.START
+    held = decide(policy, record, Past([0.0] * 10, 10), 0.0, 0.0)
+    assert (held.what, held.reason, held.delay_s) == (Next.GIVE_UP, Reason.CRASH_LOOP, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "uptime_s", "stable_s", "is_soon"),
+    [
+        (Reason.MEMORY_POLICY, 179.0, 30.0, True),
+        (Reason.MEMORY_POLICY, 181.0, 30.0, False),
+        (Reason.MEMORY_POLICY, 181.0, 600.0, True),
+        (Reason.ADMIN, 1.0, 30.0, False),
+        (Reason.MEMORY_POLICY, None, 30.0, False),
+    ],
+)
+def test_only_memory_soon_after_the_start_counts(reason: Reason, uptime_s: float | None, stable_s: float, is_soon: bool) -> None:
+    """Age and messages are the operator's own figures; a bot that grew for a while is recycled as it was meant to be."""
+    record = ExitRecord(reason, None, "SIGTERM", 0.0, 1, uptime_s=uptime_s)
+    assert is_too_large(_POLICY | {"stable_after_s": stable_s}, record) is is_soon

@@ -49,19 +49,22 @@ def exits(fleet: LiveFleet, bot: str) -> list[tuple[dict[str, Any], int]]:
 
 
 def test_a_leak_is_found_and_the_bot_recycled_when_it_is_quiet(fleet: LiveFleet) -> None:
-    """Soft limit: reason memory-policy, the sizes in the message, no restart counted, and the new life is small."""
+    """Soft limit: reason memory-policy, the sizes in the message; it was passed at once, so it counts as a restart."""
     fleet.write("leak.py", LEAK)
     fleet.configure('[bots.leak]\nscript = "leak.py"\nargs = ["70"]\nready = { log = "up" }\nrecycle = { max_memory = "60MB" }')
     fleet.up()
     bot = fleet.until("leak", state="RUNNING", generation=2)
-    assert bot["restarts"] == 0
+    assert bot["restarts"] == 1
     record, is_counted = exits(fleet, "leak")[0]
-    assert (record["reason"], is_counted) == ("memory-policy", 0)
+    assert (record["reason"], is_counted) == ("memory-policy", 1)
     assert "max_memory is 60.0 MB" in record["message"]
 
 
 def test_a_busy_bot_keeps_its_moment_until_within_and_the_hard_limit_does_not_wait(fleet: LiveFleet) -> None:
-    """Both hold 60 MB and are never quiet: the one with a hard limit goes at once, the other when its wait is over."""
+    """Both hold 60 MB and are never quiet: the one with a hard limit goes at once, the other when its wait is over.
+
+    What needs more than its limit is held back as a crash loop is, and all that is said of it names the limit.
+    """
     fleet.write("busy.py", BUSY)
     fleet.configure("""
         [types.busy]
@@ -70,6 +73,7 @@ def test_a_busy_bot_keeps_its_moment_until_within_and_the_hard_limit_does_not_wa
         [bots.hard]
         type = "busy"
         recycle = { max_memory = "30MB", max_memory_hard = "40MB", within = "1h" }
+        restart = { policy = "never", window = [{ count = 1, within = "10m" }] }
         [bots.soft]
         script = "busy.py"
         ready = { log = "up" }
@@ -84,6 +88,11 @@ def test_a_busy_bot_keeps_its_moment_until_within_and_the_hard_limit_does_not_wa
     fleet.until("soft", generation=2)
     assert fleet.bot("patient")["generation"] == 1
     assert "max_memory_hard" in exits(fleet, "hard")[0][0]["message"]
+    bot = fleet.until("hard", state="FAILED", reason="crash-loop", generation=2)
+    assert bot["restarts"] == 1 and bot["next_start_in_s"] > 60
+    assert "recycle limit" in fleet.detail("hard")["what_to_do"]
+    notes = [note["message"] for note in fleet.call("fleet.status")["notes"] if note["subject"] == "hard"]
+    assert any("max_memory_hard is 40.0 MB" in note and "raise that in fleet.toml" in note for note in notes), notes
 
 
 def test_one_of_a_type_at_a_time(fleet: LiveFleet) -> None:

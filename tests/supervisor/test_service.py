@@ -32,7 +32,7 @@ def test_the_service_manager_is_told_ready_watchdog_and_stopping(fleet: LiveFlee
     first = manager.recv(4096).decode()
     while "WATCHDOG" in first:
         first = manager.recv(4096).decode()
-    assert first.splitlines() == ["READY=1", "STATUS=1 bots ready, 0 not"]
+    assert first.splitlines() == ["READY=1", "STATUS=1 bot ready, 0 not"]
     assert fleet.bot("x")["state"] == "RUNNING"
     assert manager.recv(4096) == b"WATCHDOG=1"
     fleet.down()

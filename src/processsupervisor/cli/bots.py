@@ -12,6 +12,7 @@ from processsupervisor.kernel.units import format_bytes, format_duration
 
 Row = dict[str, object]
 _REASON_CHARACTERS = 60
+_UP = frozenset({"RUNNING", "PAUSING", "PAUSED", "RESUMING"})
 GRACE_S = 10.0
 """What the client waits beyond the operation's own deadline, so that psvd's answer and not ours is seen."""
 
@@ -91,9 +92,9 @@ def moment(at: object, zone: object = None) -> str:
 
 
 def summary(row: Row) -> str:
-    """Return why a bot is as it is, in a few words: reason, code, and when it comes back."""
-    reason = _text(row.get("reason"), "")
-    if reason in ("code", "signal") or row.get("exit_code") not in (None, 0):
+    """Return why a bot is as it is, in a few words: reason, code, and when it comes back; of one that runs, not how it ended before."""
+    reason = reason_of(row)
+    if reason in ("code", "signal") or (row.get("exit_code") not in (None, 0) and row.get("state") not in _UP):
         reason = f"{reason or 'code'} {_text(row.get('exit_code'), '')}".strip()
     if reason == "dependency" and isinstance(names := row.get("waits_on"), list) and names:
         reason = f"{reason}: {', '.join(map(str, names))}"
@@ -103,6 +104,11 @@ def summary(row: Row) -> str:
     if isinstance(next_run := row.get("next_run_at"), (int, float)):
         reason = f"{reason}, next run {moment(next_run)}".lstrip(", ")
     return reason
+
+
+def reason_of(row: Row) -> str:
+    """Return the reason of a bot that does not run; what ended the life before is no fault of one that runs again."""
+    return "" if row.get("state") in _UP else _text(row.get("reason"), "")
 
 
 def ask(session: Session, command: Command, args: dict[str, object], timeout_s: float | None = None) -> list[Row]:

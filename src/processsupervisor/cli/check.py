@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from processsupervisor.cli.progress import count
 from processsupervisor.cli.session import Session
 from processsupervisor.commands.command import Command
 from processsupervisor.config.load import Loaded, load_fleet
@@ -22,7 +23,7 @@ def check(session: Session, command: Command) -> int:
     elif loaded.problems:
         print_problems(session, loaded.problems)
     else:
-        session.say(f"{session.paths.config}: ok, {len(loaded.applied['bots']) if loaded.applied else 0} bots")
+        session.say(f"{session.paths.config}: ok, {count(len(loaded.applied['bots']) if loaded.applied else 0)}")
     return status_of(loaded)
 
 

@@ -30,11 +30,14 @@ def report_elsewhere(session: Session) -> int:
     return EXIT_FAILED if found else EXIT_OK
 
 
-def hold_back(session: Session, applied: Applied) -> None:
-    """Mark the bots that run elsewhere, so that `psv up` starts no second copy; `psv start` looks again. Tasks are left alone."""
+def hold_back(session: Session, applied: Applied) -> set[str]:
+    """Mark the bots that run elsewhere, so that `psv up` starts no second copy, and return them; `psv start` looks again. No tasks."""
+    held: set[str] = set()
     specs = {spec["name"]: spec for spec in applied["bots"] if not spec["error"] and spec["schedule"] is None}
     for one in find_elsewhere(list(specs.values())):
         spec = specs[one.bot]
         spec["error"] = f"{one.text}, then psv start {one.bot}"
         spec["error_rechecks"] = spec["is_elsewhere"] = True
         session.note(f"{one.bot} is not started: {spec['error']}")
+        held.add(one.bot)
+    return held

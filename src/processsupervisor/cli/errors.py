@@ -12,6 +12,7 @@ from pathlib import Path
 
 from processsupervisor.cli.bots import moment
 from processsupervisor.cli.logs import choose, parse_since, read_specs, secrets_of
+from processsupervisor.cli.progress import count
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
@@ -95,7 +96,7 @@ def errors(session: Session, command: Command, *, names: list[str], type: str | 
     elif kinds:
         print_table(_HEADER, [_row(kind, session.paths.folder) for kind in kinds], right=("COUNT",))
     else:
-        session.note(f"no traceback in the logs of {len(chosen)} bots since {since}")
+        session.note(f"no traceback in the logs of {count(len(chosen))} since {since}")
     if tally.left_out:
         session.note(f"{tally.left_out} errors of further kinds are not listed; name bots, or a shorter --since")
     return EXIT_OK

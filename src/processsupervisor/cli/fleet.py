@@ -15,6 +15,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, PsvError
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.states import HAS_PROCESS
 from processsupervisor.kernel.units import format_bytes
 
 _ANSWER_S = 5.0
@@ -98,6 +99,7 @@ def _down_by_keeper(session: Session, keeper: int) -> int:
 def _stop(session: Session, stream: object, keeper: int) -> int:
     """Follow the stream of fleet.down and return how many bots were stopped."""
     seen: set[str] = set()
+    ran: set[str] = set()
     iterator = iter(stream)  # type: ignore[call-overload]
     while True:
         try:
@@ -110,8 +112,10 @@ def _stop(session: Session, stream: object, keeper: int) -> int:
             if keeper >= 0 and _wait_end(keeper, _KEEPER_END_S):
                 return len(seen)
             raise
+        if event.get("from") in HAS_PROCESS:
+            ran.add(str(event.get("bot")))
         line = _progress_line(event)
-        if line:
+        if line and str(event.get("bot")) in ran:  # what had no process only stays where it is
             seen.add(str(event.get("bot")))
             session.say(line)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from processsupervisor.cli import machine
@@ -21,7 +22,7 @@ from processsupervisor.cli.progress import count, read_hints
 from processsupervisor.cli.session import Session, keeper_runs
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
-from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
@@ -51,26 +52,25 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     print_problems(session, loaded.problems)
     if loaded.applied is None:
         return EXIT_USAGE
-    hold_back(session, loaded.applied)
+    held = hold_back(session, loaded.applied)
     write_applied(session.paths, loaded.applied)
     drop_unfit(session.paths, {spec["name"] for spec in loaded.applied["bots"]})
     code = install(session.paths)
     prune(session.paths, code)
     if detach:
-        return _detach(session, code, loaded, wait, timeout_s)
+        return max(_detach(session, code, held, wait, timeout_s), status_of(loaded))
     become_keeper(session, code)
 
 
-def _detach(session: Session, code: Code, loaded: Loaded, wait: bool, timeout_s: float) -> int:
+def _detach(session: Session, code: Code, held: set[str], wait: bool, timeout_s: float) -> int:
     started = start_detached(session.paths, code.argv(KEEPER, str(session.paths.folder)), timeout_s)
     if started is Started.ALREADY:
         session.say(f"the fleet in {session.paths.folder} already runs")
-    status = report(session, wait, timeout_s)
-    return max(status, status_of(loaded))
+    return report(session, wait, timeout_s, held)
 
 
-def report(session: Session, wait: bool, timeout_s: float) -> int:
-    """Say what runs; with `wait` after all that is wanted is ready, naming what is not."""
+def report(session: Session, wait: bool, timeout_s: float, told: Collection[str] = ()) -> int:
+    """Say what runs; with `wait` after all that is wanted is ready, naming what is not; of the bots in `told` it was said why."""
     with session.client() as client:
         if not wait:
             fleet = client.call("fleet.status")
@@ -80,7 +80,7 @@ def report(session: Session, wait: bool, timeout_s: float) -> int:
                 session.say(f"web {fleet['web']}")
             return EXIT_OK
         result = _wait(session, client, timeout_s)
-    for bot in result["not_ready"]:
+    for bot in (bot for bot in result["not_ready"] if bot["name"] not in told):
         reason = f": {bot['reason']}" if bot.get("reason") else ""
         session.note(f"{bot['name']} is not ready: {bot['state']}{reason}; see psv bot status {bot['name']}")
     session.say(f"{count(len(result['ready']))} ready")

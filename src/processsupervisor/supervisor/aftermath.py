@@ -24,7 +24,7 @@ from processsupervisor.supervisor.breaker import Breaker
 from processsupervisor.supervisor.events import Events
 from processsupervisor.supervisor.gates import BACK, RECOVER, RESTART
 from processsupervisor.supervisor.hooks import HookRunner
-from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, read_rate_until
+from processsupervisor.supervisor.recovery import Decision, Next, Past, decide, is_too_large, read_rate_until
 from processsupervisor.supervisor.store import Store
 from processsupervisor.supervisor.tasks import Tasks
 
@@ -68,7 +68,7 @@ class Aftermath:
         fleet = self._fleet
         fleet.breaker.done(handle.name)
         state = handle.life.state
-        is_asked = state in (State.STOPPING, State.RESTARTING) and record.reason in OF_POLICY
+        is_asked = self._is_asked(handle, record, state) and record.reason in OF_POLICY
         is_back = not is_asked and not fleet.is_going_down and handle.wanted is not Wanted.DOWN and self.fall_back(handle, record)
         reach(CrashPoint.PSVD_BEFORE_EXIT)
         is_counted = not (is_asked or is_back or self._is_uncounted(handle, record))
@@ -100,9 +100,9 @@ class Aftermath:
     def take_unseen(self, handle: BotHandle, record: ExitRecord, facts: dict[str, Any], *, is_followed: bool = True) -> None:
         """Note an exit that happened while no psvd looked, and do what would have followed it if it `is_followed` by anything."""
         record.uptime_s = uptime_of(facts, record.at)
-        is_asked = facts.get("state") in (State.STOPPING, State.RESTARTING)
-        override = override_of(facts)
-        record.reason = override if override in OF_POLICY else Reason.ADMIN if is_asked else override or record.reason
+        override, was_ending = override_of(facts), facts.get("state") in (State.STOPPING, State.RESTARTING)
+        record.reason = override if override in OF_POLICY else Reason.ADMIN if was_ending else override or record.reason
+        is_asked = self._is_asked(handle, record, facts.get("state"))
         record.message = ended_because(override, facts.get("notes") or []) or record.message
         handle.last_exit, handle.exited_at, handle.reason = record, record.at, record.reason
         reach(CrashPoint.PSVD_BEFORE_UNSEEN)
@@ -117,6 +117,13 @@ class Aftermath:
         reach(CrashPoint.PSVD_UNSEEN_NOTED)
         if is_followed and not is_asked and handle.wanted is not Wanted.DOWN and not self._fleet.tasks.rest(handle, record):
             self._follow(handle, record, self._decide(handle, record))
+
+    @staticmethod
+    def _is_asked(handle: BotHandle, record: ExitRecord, state: object) -> bool:
+        """Tell whether a bot ended in `state` because it was to; one recycled soon after its start is held back as after a failure."""
+        if state == State.RESTARTING and is_too_large(handle.spec["restart"], record):
+            return False
+        return state in (State.STOPPING, State.RESTARTING)
 
     def _is_uncounted(self, handle: BotHandle, record: ExitRecord) -> bool:
         """Tell whether an exit that nobody asked for fills no restart window all the same."""
@@ -150,7 +157,7 @@ class Aftermath:
         if decision.what is Next.START:
             handle.quick += 1
         if decision.reason == Reason.CRASH_LOOP:
-            alerts.tell(name, Reason.CRASH_LOOP, loop_message(record.reason, policy))
+            alerts.tell(name, Reason.CRASH_LOOP, loop_message(record, policy))
         return decision
 
     def _rate_until(self, handle: BotHandle, record: ExitRecord) -> float:

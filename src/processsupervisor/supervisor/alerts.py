@@ -6,13 +6,21 @@ Kept in memory; a new psvd finds in the bots' records what its predecessor had t
 from __future__ import annotations
 
 from processsupervisor.config.spec import RestartSpec
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State
+from processsupervisor.process.exits import ExitRecord
 from processsupervisor.supervisor.events import Event, Events
 
+TOO_LARGE = "it needs more memory than its recycle limit: raise that in fleet.toml"
 
-def loop_message(reason: str, policy: RestartSpec) -> str:
-    """Return what is told of a crash loop whose last exit had this reason."""
-    return f"ends again and again ({reason}); it is tried once each {round(float(policy['retry_failed_s']))} s"
+
+def loop_message(last: ExitRecord | None, policy: RestartSpec) -> str:
+    """Return what is told of a crash loop whose last exit this was, None when that is not known."""
+    reason = last.reason if last is not None else Reason.UNKNOWN
+    tried = f"it is tried once each {round(float(policy['retry_failed_s']))} s"
+    if last is not None and reason is Reason.MEMORY_POLICY:
+        return f"is {last.message} again and again; {TOO_LARGE}; {tried}"
+    return f"ends again and again ({reason}); {tried}"
 
 
 class Alerts:

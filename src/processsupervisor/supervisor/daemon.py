@@ -185,7 +185,7 @@ class Psvd:
         ready, not_ready = outcome["ready"], outcome["not_ready"]
         count = len(ready) if isinstance(ready, list) else 0
         missing = len(not_ready) if isinstance(not_ready, list) else 0
-        self._fleet.keeper.tell("settled", text=f"{count} bots ready, {missing} not")
+        self._fleet.keeper.tell("settled", text=f"{count} bot{'' if count == 1 else 's'} ready, {missing} not")
         reach(CrashPoint.PSVD_SETTLED_TOLD)
 
     async def _prune(self) -> None:

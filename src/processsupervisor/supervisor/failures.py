@@ -39,8 +39,7 @@ class Failures:
         """Open again, without an event, what an earlier psvd told of a bot whose record says `facts`."""
         reason, last = facts.get("reason"), self._fleet.store.last_exit(handle.name)
         if reason == Reason.CRASH_LOOP:
-            why = last.reason if last is not None else Reason.UNKNOWN
-            self._fleet.alerts.recall(handle.name, reason, loop_message(why, handle.spec["restart"]))
+            self._fleet.alerts.recall(handle.name, reason, loop_message(last, handle.spec["restart"]))
         elif reason == Reason.BUDGET or (reason in _FOR_A_PERSON and facts.get("state") == State.FAILED):
             self._fleet.alerts.recall(handle.name, str(reason), f"is FAILED ({reason})")  # in full once it is FAILED again
 

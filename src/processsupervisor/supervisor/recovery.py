@@ -1,7 +1,7 @@
 """What to do after a bot has ended: rest, start again after a delay, or give up. Pure decisions over facts.
 
 The arithmetic is kernel/backoff.py's; the table of exit codes is design section 3: 77, 78 and 79 are not tried again by
-themselves, every exit that psv did not ask for counts, code 0 included.
+themselves, every exit that psv did not ask for counts, code 0 included. So does an end for its memory soon after the start.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from processsupervisor.kernel.reasons import NOT_RETRIED, Reason
 from processsupervisor.process.exits import ExitRecord
 
 LOCK_RETRY_S = 10.0
+_SOON_S = 180.0
+"""A bot that is above its recycle limit of memory within this time (or `stable_after`, if that is longer) needs more than the limit."""
 
 
 class Next(StrEnum):
@@ -54,21 +56,34 @@ def decide(policy: RestartSpec, record: ExitRecord, past: Past, now_mono: float,
     `rate_until_s` is what an exit with code 80 asked for: never less is waited, but a time that comes at once opens no way round the rest.
     """
     retry_failed_s = float(policy["retry_failed_s"])
-    if record.reason is Reason.LOCK_HELD:
-        return Decision(Next.GIVE_UP, Reason.LOCK_HELD, LOCK_RETRY_S)
-    if record.reason is Reason.EXEC_FAILED:
-        return Decision(Next.GIVE_UP, record.reason, retry_failed_s)
-    if record.exit_code in NOT_RETRIED or record.reason in (Reason.CONFIG, Reason.CONFLICT):
-        return Decision(Next.GIVE_UP, record.reason)
-    is_clean = record.exit_code == 0
-    if policy["policy"] == "never" or (policy["policy"] == "on-failure" and is_clean):
-        return Decision(Next.COMPLETE if is_clean else Next.GIVE_UP, record.reason)
+    if record.reason is not Reason.MEMORY_POLICY and (rest := _rest(policy, record)) is not None:
+        return rest
     windows = [backoff.Window(int(w["count"]), float(w["within_s"])) for w in policy["window"]]
     if past.is_looping or backoff.full_window(past.recent_mono, now_mono, windows) is not None:
         return Decision(Next.GIVE_UP, Reason.CRASH_LOOP, max(retry_failed_s, rate_until_s))
     limits_s = float(policy["base_s"]), float(policy["factor"]), float(policy["max_s"])
     delay_s = backoff.delay_s(past.quick, float(policy["initial_s"]), *limits_s)
     return Decision(Next.START, record.reason, max(delay_s, rate_until_s))
+
+
+def _rest(policy: RestartSpec, record: ExitRecord) -> Decision | None:
+    """Return why a bot that ended by itself is not simply started again, None when it is."""
+    if record.reason is Reason.LOCK_HELD:
+        return Decision(Next.GIVE_UP, Reason.LOCK_HELD, LOCK_RETRY_S)
+    if record.reason is Reason.EXEC_FAILED:
+        return Decision(Next.GIVE_UP, record.reason, float(policy["retry_failed_s"]))
+    if record.exit_code in NOT_RETRIED or record.reason in (Reason.CONFIG, Reason.CONFLICT):
+        return Decision(Next.GIVE_UP, record.reason)
+    is_clean = record.exit_code == 0
+    if policy["policy"] == "never" or (policy["policy"] == "on-failure" and is_clean):
+        return Decision(Next.COMPLETE if is_clean else Next.GIVE_UP, record.reason)
+    return None
+
+
+def is_too_large(policy: RestartSpec, record: ExitRecord) -> bool:
+    """Tell whether a recycled bot was above its limit of memory so soon that its next life will be too: that counts as a failure."""
+    soon_s = max(_SOON_S, float(policy["stable_after_s"]))
+    return record.reason is Reason.MEMORY_POLICY and record.uptime_s is not None and record.uptime_s < soon_s
 
 
 def read_rate_until(first_line: str, now_s: float) -> float:

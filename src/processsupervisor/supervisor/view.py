@@ -36,6 +36,7 @@ _ADVICE = {
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
 _UNHEALTHY = "it did not pass the checks that the last exit names: read psv logs {name}; it comes back by itself (see health)"
+_TOO_LARGE = "raise its recycle limit of memory in fleet.toml above what it needs, then psv down and psv up; it is tried now and then"
 _HOOK_FAILED = (
     "correct its before_start in fleet.toml or what that runs (what it printed is in .psv/logs/psv/psvd.log); {name} comes back by itself, "
     "or at once by psv restart {name}"
@@ -125,13 +126,24 @@ def what_to_do(handle: BotHandle) -> str:
     last = handle.last_exit
     if reason == Reason.CONFLICT and last is not None and last.exit_code is None:
         return _LOCK_STAYS_HELD.format(name=name)
+    if reason == Reason.CRASH_LOOP and last is not None and last.reason is Reason.MEMORY_POLICY:
+        return _TOO_LARGE
     if reason == Reason.CONFIG and handle.spec["error"]:
-        return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
+        return _misconfigured(handle.spec)
     if reason == Reason.HANG and last is not None and last.message.startswith("unhealthy: "):
         return _UNHEALTHY.format(name=name)
     if reason == Reason.START_FAILED and last is not None and last.message.startswith("before_start"):
         return _HOOK_FAILED.format(name=name)
     return _ADVICE[Reason(reason)].format(name=name)
+
+
+def _misconfigured(spec: BotSpec) -> str:
+    """Return what an operator can do about settings that cannot be used; what lies outside fleet.toml is looked at again at each start."""
+    if spec.get("is_elsewhere"):
+        return f"stop the copy that runs elsewhere as the message says, then psv start {spec['name']}"
+    if spec["error_rechecks"]:
+        return f"correct what the message names, then psv restart {spec['name']}"
+    return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
 
 
 def _waiting(handle: BotHandle) -> str:
@@ -199,9 +211,14 @@ def why_not_ready(handle: BotHandle) -> str:
     text = last.message if last is not None and last.message else ""
     if last is not None and last.exception:
         text += f" ({last.exception['type']} at {Path(str(last.exception['file'])).name}:{last.exception['line']})"
-    elif last is not None and last.log_tail and last.exit_code:
+    elif last is not None and last.log_tail and last.exit_code and not _says(last.log_tail[-1], text):
         text += f": {last.log_tail[-1].strip()[:200]}"
     return f"{handle.reason}: {text}" if text else handle.reason
+
+
+def _says(line: str, message: str) -> bool:
+    """Tell whether a line of the log says what the message says: what could not be started has said so there too."""
+    return bool(message) and message.partition("; ")[0] in line
 
 
 def words_of_running(handle: BotHandle) -> str:

@@ -44,7 +44,7 @@ def test_only_what_was_asked_for() -> None:
 def test_the_filter_takes_words_and_globs() -> None:
     """Every word must be found, in the name, type, kind, state, health or reason, whatever its case; a glob is one of the name."""
     model = Model()
-    model.take_all([row("anna", type="shop"), row("bert", "FAILED", reason="crash-loop"), row("carl")])
+    model.take_all([row("anna", type="shop"), row("bert", "FAILED", reason="crash-loop"), row("carl", reason="crash-loop")])
     for words, expected in ((("ERT",), ["bert"]), (("crash",), ["bert"]), (("shop", "run"), ["anna"]), (("*r*",), ["bert", "carl"]), (("x",), [])):
         model.words = words
         assert names(model) == expected, words

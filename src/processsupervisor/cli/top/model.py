@@ -9,6 +9,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from processsupervisor.cli.bots import reason_of
 from processsupervisor.cli.top.rates import Rate
 
 Row = dict[str, object]
@@ -138,7 +139,7 @@ def restarts(bot: Bot) -> int:
 def _matches(bot: Bot, word: str) -> bool:
     """Tell whether a word of the filter stands in name, type, kind, state, health or reason, or is a glob of the name."""
     word = word.casefold()
-    fields = (bot.row.get(key) for key in ("name", "type", "kind", "state", "health", "reason"))
+    fields = (*(bot.row.get(key) for key in ("name", "type", "kind", "state", "health")), reason_of(bot.row))
     return fnmatchcase(bot.name.casefold(), word) or any(word in str(value).casefold() for value in fields if value is not None)
 
 
