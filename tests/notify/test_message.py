@@ -40,7 +40,7 @@ def test_a_bot_that_never_began_says_why() -> None:
     """psvd has it in the last exit, though there was no process; a secret in it stays hidden."""
     why = f"command /srv/gone.sh does not exist; TOKEN={TOKEN}"
     message = compose(SENDER, "failed", [Gathered("gone", 1, "config", 1.0, 1.0)], {"gone": last(message=why, exit_code=None)})
-    assert "gone: config; last exit: command /srv/gone.sh does not exist" in message["text"]
+    assert "gone: config: command /srv/gone.sh does not exist" in message["text"]
     assert TOKEN not in str(message)
 
 

@@ -124,7 +124,8 @@ def _about(gathered: Gathered, last: LastExit | None) -> About:
     text = redact(gathered.text)
     if last is not None and (words := words_of(last, text)):
         text = " ".join(text.split())[:_MOST_OF_A_TEXT]
-        text += f", {words}" if "last exit: " in text else f"; last exit: {words}"
+        is_exit = last["exit_code"] is not None or last["signal"] is not None  # else there was no process, or nobody saw its end
+        text += f", {words}" if "last exit: " in text else f"; last exit: {words}" if is_exit else f": {words}"
     return {
         "bot": gathered.bot,
         "count": gathered.times,
