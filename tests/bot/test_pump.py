@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sqlite3
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from processsupervisor.bot.pump import APOLOGY, MAX_LIVES
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.consent import STARTED, STOPPED
 from processsupervisor.kernel.errors import Refused
+from processsupervisor.process.logreader import LogLine
+from processsupervisor.process.tracebacks import find_all
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Incoming, Outgoing, Place
 
@@ -131,6 +134,31 @@ async def test_a_failing_handler_is_tried_three_times_then_apologises_and_the_ne
         assert await inlet.finals(2) == [APOLOGY, "4"]
     assert tries == ["private words"] * 3 + ["next"]
     assert "ValueError at " in caplog.text and "test_pump.py" in caplog.text and "private" not in caplog.text
+
+
+async def test_a_failing_handler_logs_its_stack_without_a_word_of_the_contact(run, caplog):
+    """Once for a message: types, files, lines and functions of the chain, as `psv errors` reads them; the exceptions' texts are not in it."""
+    bot = Bot()
+
+    def look_up(word: str) -> str:
+        raise KeyError(word)
+
+    @bot.on_message
+    async def answer(message):
+        try:
+            return look_up(message.text)
+        except KeyError as err:
+            raise ValueError(f"no answer to {message.text}") from err
+
+    inlet = await run(bot)
+    assert await inlet.ask("xyzzy") == APOLOGY
+    said = [line for record in caplog.records for line in record.getMessage().splitlines()]
+    assert "xyzzy" not in "\n".join(said)
+    raised = list(find_all(LogLine(5.0, "app", "stderr", 1, 1, line) for line in said))
+    assert [(error.type, error.message, Path(error.place.file).name, error.place.function) for error in raised] == [
+        ("ValueError", "", "test_pump.py", "answer")
+    ]
+    assert any(line.endswith("in look_up") for line in said)
 
 
 async def test_a_handler_that_succeeds_later_needs_no_apology(run):

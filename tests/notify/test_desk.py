@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from processsupervisor.config.load import load_fleet
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.notify.causes import Causes, Event, Notice, Until
 from processsupervisor.notify.desk import Desk
 from processsupervisor.notify.message import Message
@@ -54,7 +56,7 @@ def desk(tmp_path: Path, clock: Clock) -> Desk:
     loaded = load_fleet(tmp_path)
     assert loaded.applied is not None, loaded.problems
     queue = Queue(tmp_path / "notify.db", clock)
-    return Desk("demo", loaded.applied["notify"], queue, Causes(()), Troubles(queue, {"a": 30.0, "b": 30.0}))
+    return Desk(FleetPaths(tmp_path), "demo", loaded.applied["notify"], queue, Causes(()), Troubles(queue, {"a": 30.0, "b": 30.0}))
 
 
 def happens(desk: Desk, *events: dict[str, Any]) -> None:
@@ -139,6 +141,25 @@ def test_psvd_away_is_told_to_everybody(desk: Desk, clock: Clock) -> None:
     assert told(desk, clock) == [("all", "psvd")]
     desk.ends(Until.PSVD, {"all"})  # the others, with a longer `away`, have heard of nothing
     assert told(desk, clock) == [("all", "recovered")]
+
+
+@pytest.mark.parametrize(("until", "words"), [(Until.KEEPER, "the keeper is back after 46s"), (Until.PSVD, "psvd is back after 46s")])
+def test_how_long_somebody_was_away_counts_from_when_it_was_last_heard(desk: Desk, clock: Clock, until: Until, words: str) -> None:
+    """Not from when that was noticed."""
+    desk.begins(Notice(str(until), "", "no answer", time.time(), until), ["all"], 46.0)
+    told(desk, clock)
+    desk.ends(until, {"all"})
+    clock.now += 1.5
+    assert [waiting.message["title"] for waiting in desk.due(set())] == [f"[demo] {words}"]
+
+
+def test_disk_trouble_says_which_disk_and_how_much_is_free(desk: Desk, clock: Clock, tmp_path: Path) -> None:
+    """Also where the one who noticed it did not."""
+    (tmp_path / ".psv" / "data").mkdir(parents=True)
+    happens(desk, {"kind": "alert", "bot": None, "what": "psv.db", "message": "psv.db cannot be written: full", "is_over": False})
+    clock.now += 1.5
+    (waiting,) = desk.due(set())
+    assert re.search(rf"psv.db cannot be written: full; [\d.]+ % \([\d.]+ [KMG]?B\) of the disk of {tmp_path}/.psv/data is free", waiting.message["title"])
 
 
 def test_words_that_are_no_text_stop_nothing(desk: Desk, clock: Clock) -> None:

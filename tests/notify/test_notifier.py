@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from typing import Any
@@ -19,6 +21,7 @@ from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import load_fleet
+from processsupervisor.kernel.units import parse_duration
 
 pytestmark = pytest.mark.slow
 
@@ -31,11 +34,11 @@ autostart = false
 """
 
 
-LOOP = """
+LOOP = f"""
 [bots.loop]
-command = ["sh", "-c", "exit 1"]
-ready = { after = "0s" }
-restart = { base = "0s", window = [{ count = 1, within = "1m" }] }
+command = ["{sys.executable}", "crash.py"]
+ready = {{ after = "0s" }}
+restart = {{ base = "0s", window = [{{ count = 1, within = "1m" }}] }}
 """
 
 
@@ -95,6 +98,7 @@ def test_a_fleet_without_a_channel_has_no_notifier(fleet: LiveFleet) -> None:
 
 def test_told_and_over(fleet: LiveFleet, receiver: Receiver) -> None:
     """A bot that fails is told with its reason, one that loops as that, and a recovery when it runs stably; not what was asked for."""
+    fleet.write("crash.py", "import os\nos.environ['NOT-TOLD']\n")
     begin(fleet, receiver, others=LOOP)
     fail(fleet, "a")
     (failed,) = receiver.until("failed")
@@ -108,7 +112,9 @@ def test_told_and_over(fleet: LiveFleet, receiver: Receiver) -> None:
     facts: list[dict[str, Any]] = [p for p in fleet.call("fleet.status")["processes"] if p["role"] == "notify"]
     assert facts[0]["memory_bytes"] < 20 << 20  # TLS and mail are loaded by the sending process only
     (loop,) = receiver.until("crash-loop")
-    assert "loop: ends again and again (code)" in loop["text"]
+    assert "loop: ends again and again (code)" in loop["text"] and "last exit: exited with 1, KeyError at crash.py:2" in loop["text"]
+    assert "NOT-TOLD" not in json.dumps(loop) and loop["bots"][0]["exception"] == {"type": "KeyError", "file": "crash.py", "line": 2}
+    assert loop["text"].endswith(f"psv -C {fleet.paths.folder} bot status loop") and loop["bots"][0]["exit_code"] == 1
     fleet.down()
     assert sorted(m["cause"] for m in receiver.messages()) == ["crash-loop", "failed", "recovered"]
 
@@ -209,7 +215,7 @@ def test_psvd_that_does_not_come_back_is_told(fleet: LiveFleet, receiver: Receiv
     assert "psvd has given no answer" in away["text"] and "nothing is supervised" in away["text"]
     absence.end()
     (back,) = receiver.until("recovered")
-    assert "psvd is over after" in back["text"]
+    assert "psvd is back after" in back["title"]
     assert len(receiver.messages("psvd")) == 1
     eventually(lambda: fleet.answers() and fleet.role_pid("notify") == notifier(fleet), "psvd knows the notifier that the keeper has started")
 
@@ -244,7 +250,9 @@ def test_a_keeper_that_is_gone_is_told(fleet: LiveFleet, receiver: Receiver) -> 
     assert "psv up brings a new one" in away["text"]
     fleet.up()
     (back,) = receiver.until("recovered")
-    assert "keeper is over after" in back["text"]
+    assert "the keeper is back after" in back["title"]
+    said = re.search(r"no answer for (\d+) s", away["text"])
+    assert said is not None and parse_duration(back["title"].rpartition(" ")[2]) >= int(said[1])  # from when it was last heard
 
 
 def test_the_dead_mans_switch(fleet: LiveFleet, receiver: Receiver) -> None:

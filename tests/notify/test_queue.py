@@ -14,7 +14,7 @@ import pytest
 
 from processsupervisor.notify import queue as queue_module
 from processsupervisor.notify.causes import Notice, Until
-from processsupervisor.notify.message import Gathered, Message, compose
+from processsupervisor.notify.message import Gathered, Message, Sender, compose
 from processsupervisor.notify.queue import KEEP_S, Queue
 
 HOUR = 3600.0
@@ -49,7 +49,7 @@ def add(queue: Queue, *notices: Notice, channel: str = "ops") -> None:
 
 
 def make(cause: str, gathered: list[Gathered]) -> Message:
-    return compose("demo", "here", cause, gathered)
+    return compose(Sender("demo", "here", "/srv/demo"), cause, gathered)
 
 
 def sent(queue: Queue) -> list[Message]:
@@ -88,7 +88,9 @@ def test_one_an_hour_and_the_rest_as_a_summary(queue: Queue, clock: Clock) -> No
     clock.now += HOUR
     (summary,) = sent(queue)
     assert summary["count"] == 5
-    assert summary["bots"] == [{"bot": "a", "count": 5, "text": "try 4", "first_at": 100.0, "last_at": 104.0}]
+    assert summary["bots"] == [
+        {"bot": "a", "count": 5, "text": "try 4", "first_at": 100.0, "last_at": 104.0, "message": "", "exit_code": None, "signal": None, "exception": None}
+    ]
     assert "(5 times since" in summary["text"]
     clock.now += HOUR
     assert sent(queue) == []
@@ -273,7 +275,7 @@ def test_a_file_that_is_none_is_put_aside(tmp_path: Path, content: bytes) -> Non
 def test_a_secret_in_the_words_is_not_told() -> None:
     """What a bot wrote last may hold a token."""
     secret = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"
-    message = compose("demo", "here", "failed", [Gathered("a", 1, f"cannot log in with {secret}", 1.0, 1.0)])
+    message = compose(Sender("demo", "here", "/srv/demo"), "failed", [Gathered("a", 1, f"cannot log in with {secret}", 1.0, 1.0)])
     assert secret not in json.dumps(message) and "cannot log in" in message["text"]
 
 

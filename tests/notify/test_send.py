@@ -19,10 +19,10 @@ from processsupervisor.config.load import load_fleet
 from processsupervisor.kernel.identity import read_stat
 from processsupervisor.notify.couriers import deliver_once
 from processsupervisor.notify.job import Result
-from processsupervisor.notify.message import Gathered, Message, compose
+from processsupervisor.notify.message import Gathered, Message, Sender, compose
 
 SECRET = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"
-MESSAGE = compose("demo", "here", "failed", [Gathered("a", 1, 'it said "no"\nthen ended', 1.0, 2.0)])
+MESSAGE = compose(Sender("demo", "here", "/srv/demo"), "failed", [Gathered("a", 1, 'it said "no"\nthen ended', 1.0, 2.0)])
 Send = Callable[..., Result]
 
 

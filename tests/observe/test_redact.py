@@ -28,6 +28,22 @@ SECRETS = {
     "url": ("postgres://bot:hunter2@db/x", "hunter2"),
     "url with at": ("amqp://bot:hun@ter2@db/x", "ter2"),
     "cookie": ("Set-Cookie: session=hunter2; Path=/", "hunter2"),
+    "annotated": ('    token: str | None = "hunter2"', "hunter2"),
+    "bytes": ("{'password': b'hunter2'}", "hunter2"),
+    "formatted": ('token = f"hunter2"', "hunter2"),
+    "compared": ('if token == "hunter2":', "hunter2"),
+    "inside a call": ("password = make(user, password=hunter2)", "hunter2"),
+    "repr of a call": ("token=SecretStr(abc123def)", "abc123def"),
+    "words with a dot": ("PASSWORD=correct.horse", "correct.horse"),
+    "query with a dot": ("GET /x?access_token=correct.horse&page=1", "correct.horse"),
+    "key: word.word": ("password: correct.horse", "correct.horse"),
+    "key: Word = value": ("password: Hunter2 = x", "Hunter2"),
+    "brackets": ("password=hun(ter)2", "hun(ter"),
+    "random with brackets": ("token = a1b2c3d4(x)", "a1b2c3d4"),
+    "a PIN": ("password=1234", "1234"),
+    "long number": ("token=12345678", "12345678"),
+    "number with letters": ("token=12ab", "12ab"),
+    "bare word": ("secret: hunter", "hunter"),
     "github": ("ghp_abcdefghijklmnopqrstuvwxyz012345", "ghp_abcdefghijklmnopqrstuvwxyz012345"),
     "json web token": ("got eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2lnbmF0dXJl", "eyJzdWIiOiIxMjM0"),
     "discord webhook": (f"https://discord.com/api/webhooks/123456789012/{'w' * 30}", "w" * 30),
@@ -41,6 +57,26 @@ HARMLESS = [
     "user@example.org wrote to mailto:someone",
     "processsupervisor.connectors.telegram_connector.TelegramConnectionSettings",
     "",
+]
+SOURCE = [
+    'token = os.environ["BOT_TOKEN"]',
+    "    token = get_token()",
+    "token = await get_token(user)",
+    "password: str = Field(...)",
+    "password: str | None = os.getenv('X')",
+    "def login(user: str, password: str, token: Optional[str]) -> None:",
+    "token_count = 55",
+    "token = 5",
+    "max_token_length=4096, password_length: 12",
+    "password = settings.password",
+    "    client = Client(token=self.token, secret=config.secret)",
+    '{"password": settings.password, "token": get_token()}',
+    "const token = process.env.BOT_TOKEN;",
+    "if (token := read(path)):",
+    "bot.run(token=load_token(",
+    "api_key = base64.b64decode(raw)",
+    "secret = keys[0]",
+    "if token == self.token:",
 ]
 
 
@@ -60,6 +96,23 @@ def test_harmless_text_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.parametrize("line", SOURCE)
+def test_source_in_a_traceback_stays_readable(line: str) -> None:
+    """A call, a subscript, an attribute, a type or a short number says where a secret comes from, and is none."""
+    assert redact(line) == line
+    assert redact(f"12:30 ERROR\n{line}\n  x") == f"12:30 ERROR\n{line}\n  x"
+
+
+@pytest.mark.parametrize("value", ["abc123def456", "hunter2", "x" * 24, "A1-b2_c3", "c29tZXRoaW5n=="])
+@pytest.mark.parametrize(
+    "form", ["token={}", "password = {}", '"password": "{}"', "secret: {}", "    api_key='{}',", "f(token={})", "x?token={}&y", "TOKEN={} z"]
+)
+def test_each_way_to_write_a_secret_hides_it(form: str, value: str) -> None:
+    """Whatever the form around it: what looks like a secret is one."""
+    assert value not in redact(form.format(value))
+    assert value not in redact("\n".join([*SOURCE, form.format(value), *SOURCE]))
+
+
 def test_what_stands_around_a_secret_is_kept() -> None:
     """Only the value goes."""
     assert redact("a BOT_TOKEN=hunter2 b") == f"a BOT_TOKEN={MARK} b"
@@ -74,13 +127,13 @@ def test_literal_values_of_the_caller_are_replaced() -> None:
 
 def test_lines_of_a_block_are_redacted_as_single_lines_are() -> None:
     """No rule reaches across a line end."""
-    lines = [text for text, _ in SECRETS.values()] + HARMLESS + ["password:", "next line", "token =", "'open", "close'"]
+    lines = [text for text, _ in SECRETS.values()] + HARMLESS + SOURCE + ["password:", "next line", "token =", "'open", "close'"]
     assert redact("\n".join(lines)) == "\n".join(redact(line) for line in lines)
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "token", "password=\"", "://", "://a:", "sk-", "eyJ", "1234567:", "a.b", "bearer ", "\\\"", "AKIA", "secret-", "api_key '", "@:/"],
+    ["a", "token", "password=\"", "://", "://a:", "sk-", "eyJ", "1234567:", "a.b", "bearer ", "\\\"", "AKIA", "secret-", "api_key '", "@:/", "token=a(", "token: A", "token=a.", "token = a[", " f(token=", "token:A["],
 )
 def test_any_amount_of_anything_takes_linear_time(piece: str) -> None:
     """Doubling hostile input does not multiply the time by four (the margin is for a busy machine)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from processsupervisor.process.exits import find_exception
 from processsupervisor.process.logreader import LogLine
 from processsupervisor.process.tracebacks import LONGEST_MESSAGE, Raised, find_all
 
@@ -34,6 +35,27 @@ def test_the_innermost_frame_is_the_place(tmp_path: Path) -> None:
     program = "class Odd(Exception): pass\nOdd.__module__ = 'shop'\ndef inner():\n    raise Odd('no\\nuse')\ninner()\n"
     raised = next(find_all(lines([*printed(tmp_path, program), "next line"])))
     assert raised[1:] == ("ann", 1, "shop.Odd", "no", (str(tmp_path / "main.py"), 4, "inner"))
+
+
+@pytest.mark.parametrize("program", ["import os\nos.environ['NOPE']\n", "import json\njson.loads('{')\n", "import pytest\npytest.fail('x')\n"])
+def test_the_place_is_in_the_authors_file(tmp_path: Path, program: str) -> None:
+    """Not in a frozen or standard-library module, or an installed package, that raised it for the author: those would fall together."""
+    texts = printed(tmp_path, program)
+    (raised,) = find_all(lines(texts))
+    assert raised.place == (str(tmp_path / "main.py"), 2, "<module>")
+    exception = find_exception(texts)
+    assert exception is not None and (exception["file"], exception["line"]) == (str(tmp_path / "main.py"), 2)
+
+
+def test_a_traceback_of_libraries_alone_has_its_innermost_place() -> None:
+    """Whatever stood before it."""
+    texts = [
+        "Traceback (most recent call last):", '  File "/srv/main.py", line 1, in f', "Traceback (most recent call last):",
+        '  File "/usr/lib/python3.11/threading.py", line 7, in run', '  File "<frozen os>", line 679, in __getitem__', "KeyError: 'k'",
+    ]  # fmt: skip
+    assert found(texts) == [("KeyError", "'k'", 679)]
+    exception = find_exception(texts)
+    assert exception is not None and exception["line"] == 679
 
 
 def test_of_a_chain_the_last_one_counts(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dispatch import BadReply, answer
 from processsupervisor.bot.draft import Draft, cut_reply
+from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.bot.message import message_of
 from processsupervisor.bot.work import Work, set_work
 from processsupervisor.chat.conversation import Conversations
@@ -175,7 +175,7 @@ class Pump:
 
     async def _run_until_settled(self, row: InboxRow) -> tuple[str | None, Changes]:
         """Return reply and changes of a message; waits as long as the database fails, which is not the message's fault."""
-        failures = 0
+        failures, shown = 0, ""
         while True:
             work = Work(row.place)
             try:
@@ -196,11 +196,14 @@ class Pump:
                 failures += 1
                 if self.show_error is not None:
                     self.show_error(err)
+                place = place_of_error(err)
+                stack = f"\n{stack_of_error(err)}" if self.show_error is None and place != shown else ""  # the tries of a message are one
+                shown = place
                 if failures > len(self._retry_after_s) or isinstance(err, BadReply):
-                    _log.error("handler failed, the contact got an apology: %s", _place_of_error(err))
+                    _log.error("handler failed, the contact got an apology: %s%s", place, stack)
                     return APOLOGY, Changes()
                 wait_s = self._retry_after_s[failures - 1]
-                _log.warning("handler failed, next try in %g s: %s", wait_s, _place_of_error(err))
+                _log.warning("handler failed, next try in %g s: %s%s", wait_s, place, stack)
                 await asyncio.sleep(wait_s)
             finally:
                 work.is_open = False
@@ -247,11 +250,3 @@ class Pump:
         out = done.result()
         if out is not None:
             self._publish(out)
-
-
-def _place_of_error(err: BaseException) -> str:
-    """Return type and place of an exception, never its message: that may hold a contact's words."""
-    frames = traceback.extract_tb(err.__traceback__)
-    own = [frame for frame in frames if "/processsupervisor/" not in frame.filename.replace("\\", "/")] or frames[-1:]
-    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in own[-3:]]
-    return f"{type(err).__name__} at " + " > ".join(places)

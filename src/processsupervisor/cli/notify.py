@@ -17,7 +17,7 @@ from processsupervisor.config.load import load_fleet
 from processsupervisor.config.spec import NotifySpec
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError
 from processsupervisor.notify.couriers import deliver_once
-from processsupervisor.notify.message import Gathered, compose
+from processsupervisor.notify.message import Gathered, Sender, compose
 
 _TEXT = "sent by psv notify test; nothing is wrong"
 
@@ -50,7 +50,7 @@ def _chosen(channels: list[NotifySpec], names: list[str]) -> list[NotifySpec]:
 
 def _try(session: Session, fleet: str, channel: NotifySpec) -> dict[str, object]:
     now = time.time()
-    message = compose(fleet, socket.gethostname(), "test", [Gathered("", 1, _TEXT, now, now)])
+    message = compose(Sender(fleet, socket.gethostname(), str(session.paths.folder)), "test", [Gathered("", 1, _TEXT, now, now)])
     began = time.monotonic()
     result = deliver_once({"folder": str(session.paths.folder), "timeout_s": channel["timeout_s"], "channel": channel,
                            "message": message, "heartbeat": None})  # fmt: skip

@@ -108,7 +108,8 @@ class Causes:
         if to != "FAILED" or reason == "dependency":
             return News(turn=Turn.FELL)
         if reason in _OF_THEIR_OWN:
-            words = self._alerts.pop((bot, reason), "") or reason
+            words, last = self._alerts.pop((bot, reason), "") or reason, self._messages.get(bot)
+            words = f"{words}; last exit: {last}" if last else words
             return News((Notice(reason, bot, words, when, Until.UP, is_restated=True),), Turn.FELL)
         # A psvd that takes over brings a bot that rests from INITIALIZING to where it was, without an exit before it.
         is_restated = event.get("from") == "INITIALIZING" and bot not in self._messages and (self._failed is None or bot in self._failed)

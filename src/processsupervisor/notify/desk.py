@@ -8,10 +8,13 @@ from collections.abc import Collection, Sequence
 
 from processsupervisor.config.spec import NotifySpec
 from processsupervisor.kernel.clock import wall
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.notify.causes import Causes, Event, News, Notice, Until
 from processsupervisor.notify.job import Result
-from processsupervisor.notify.message import Gathered, Message, compose
+from processsupervisor.notify.lastexit import ask_exits
+from processsupervisor.notify.message import ENDED, MOST_BOTS, Gathered, Message, Sender, compose
 from processsupervisor.notify.queue import KEEP_S, Queue, Waiting
+from processsupervisor.notify.space import space_of
 from processsupervisor.notify.troubles import Recovery, Troubles
 from processsupervisor.observe.logging import log
 
@@ -25,10 +28,12 @@ _GIVE_UP_EVERY = 100
 class Desk:
     """One fleet's channels and queue."""
 
-    def __init__(self, fleet: str, channels: Sequence[NotifySpec], queue: Queue, causes: Causes, troubles: Troubles) -> None:
+    def __init__(
+        self, paths: FleetPaths, fleet: str, channels: Sequence[NotifySpec], queue: Queue, causes: Causes, troubles: Troubles
+    ) -> None:  # fmt: skip
         self.channels = {channel["name"]: channel for channel in channels}
-        self._fleet = fleet
-        self._host = socket.gethostname()
+        self._paths = paths
+        self._sender = Sender(fleet, socket.gethostname(), str(paths.folder))
         self._queue = queue
         self._causes = causes
         self._troubles = troubles
@@ -86,12 +91,12 @@ class Desk:
         for notice, causes in recoveries:
             self._tell(notice, causes, only)
 
-    def begins(self, notice: Notice, only: Sequence[str] | None = None) -> None:
-        """Tell of something that the notifier has seen itself and that lasts."""
+    def begins(self, notice: Notice, only: Sequence[str] | None = None, lasted_s: float = 0.0) -> None:
+        """Tell of something that the notifier has seen itself and that lasts; `lasted_s` before it was known."""
 
         def act() -> None:
             self._tell(notice, frozenset({notice.cause}), only)
-            self._troubles.open(notice)
+            self._troubles.open(notice._replace(at=notice.at - lasted_s))
 
         self._queue.change(act)
 
@@ -123,7 +128,18 @@ class Desk:
         return self._queue.change(act)
 
     def _compose(self, cause: str, gathered: list[Gathered]) -> Message:
-        return compose(self._fleet, self._host, cause, gathered)
+        if cause == "disk":
+            gathered = [self._with_space(one) for one in gathered]
+        bots = [one.bot for one in gathered[:MOST_BOTS] if one.bot]
+        return compose(self._sender, cause, gathered, ask_exits(self._paths, bots) if bots and cause in ENDED else None)
+
+    def _with_space(self, one: Gathered) -> Gathered:
+        """Say of which disk it is, and how much is free now."""
+        try:
+            words = space_of(self._paths.data).words
+        except OSError:
+            return one
+        return one if str(self._paths.data) in one.text else one._replace(text=f"{one.text}; {words}")
 
     def result(self, waiting: Waiting, result: Result) -> None:
         """Take how one try went."""

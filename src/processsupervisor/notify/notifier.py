@@ -1,6 +1,7 @@
 """The notifier's loop: follow psvd, answer the keeper, notice when either is away, send what is due, tell that all is well.
 
-One thread, no waiting but in the selector; what is sent is sent by processes of its own. It may be killed at any moment.
+One thread, no waiting but in the selector, and a second at most for psvd's answer when a message is made; what is sent is sent by
+processes of its own. It may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from processsupervisor.notify.desk import Desk
 from processsupervisor.notify.job import Job, Result
 from processsupervisor.notify.psvdlink import PsvdLink
 from processsupervisor.notify.queue import Queue, Waiting
+from processsupervisor.notify.space import space_of
 from processsupervisor.notify.troubles import Troubles
 from processsupervisor.observe.logging import log
 
@@ -57,7 +59,7 @@ class Notifier:
         self._paths = paths
         self._applied = applied
         self._queue = queue
-        self._desk = Desk(applied["fleet"]["name"], channels, queue, Causes(unhealthy_only), Troubles(queue, stable_after))
+        self._desk = Desk(paths, applied["fleet"]["name"], channels, queue, Causes(unhealthy_only), Troubles(queue, stable_after))
         self._selector = selectors.DefaultSelector()
         self._couriers: Couriers[str] = Couriers(paths, self._selector)
         self._errands: dict[str, Errand] = {}
@@ -187,7 +189,7 @@ class Notifier:
             text = f"{who} has given no answer for {gone_s:.0f} s: bots go on, {words}"
             log.error("an own process is away", who=str(who), seconds=round(gone_s))
             told.update(late)
-            self._desk.begins(Notice(str(who), "", text, wall(), who), late)
+            self._desk.begins(Notice(str(who), "", text, wall(), who), late, gone_s)
 
     def _ends(self, who: Until) -> None:
         told, self._away[who] = self._away[who], set()
@@ -200,14 +202,13 @@ class Notifier:
             return
         self._space_mono = mono() + _SPACE_EVERY_S
         try:
-            facts = os.statvfs(self._paths.data)
+            space = space_of(self._paths.data)
         except OSError:
             return
-        free = 100.0 * facts.f_bavail / max(1, facts.f_blocks)
-        if free >= self._free_percent:
+        if space.free_percent >= self._free_percent:
             self._desk.ends(Until.SPACE)
         elif not self._desk.is_open(Until.SPACE):
-            text = f"{free:.1f} % of the disk is free, disk_free_percent is {self._free_percent:g}: the oldest log lines are dropped"
+            text = f"{space.words}, disk_free_percent is {self._free_percent:g}: the oldest log lines are dropped"
             self._desk.begins(Notice("disk", "", text, wall(), Until.SPACE))
 
     def _beat(self) -> None:

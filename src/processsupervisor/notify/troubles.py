@@ -15,6 +15,14 @@ from processsupervisor.notify.queue import Queue
 Recovery = tuple[Notice, frozenset[str]]
 """A notice `recovered`, and the causes that are over: whoever was told of one of them is told of it."""
 
+_BACK = {
+    Until.PSVD: "psvd is back",
+    Until.KEEPER: "the keeper is back",
+    Until.SPACE: "the disk has room again",
+    Until.DATABASE: "psv.db can be used again",
+}
+"""What is said when a trouble of the fleet as a whole is over."""
+
 
 class Troubles:
     """One fleet's open troubles; `stable_after` gives seconds for each bot."""
@@ -66,7 +74,7 @@ class Troubles:
         self._do("DELETE FROM trouble WHERE bot = ? AND until = ?", (bot, until))
         causes = sorted({str(cause) for cause, _ in rows})
         lasted_s = max(0.0, wall() - min(float(str(at)) for _, at in rows))
-        text = f"{' and '.join(causes)} is over after {format_duration(lasted_s)}"
+        text = f"{_BACK.get(until) or ' and '.join(causes) + ' is over'} after {format_duration(lasted_s)}"
         return [(Notice("recovered", bot, text, wall(), None), frozenset(causes))]
 
     def settle(self) -> list[Recovery]:

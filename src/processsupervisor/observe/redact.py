@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from processsupervisor.observe.expressions import is_source
+
 MARK = "[redacted]"
 _SHORTEST_LITERAL = 4
 
@@ -16,23 +18,35 @@ _NAMES = (
     r"token(?!s)|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|credential|authorization"
 )
-_VALUE = r"""(?:\[redacted\]|"(?:[^"\\\r\n]|\\.){1,4096}"|'(?:[^'\\\r\n]|\\.){1,4096}'|[^\s"',;&)}\]]+)"""
-_NAMED = (
-    rf"(?i)((?:{_NAMES})[\w-]{{0,32}}\\?[\"']?[ \t]{{0,4}}(?:=>|:=|[=:])[ \t]{{0,4}}\\?)"
+_VALUE = r"""(?:\[redacted\]|[bfru]{0,2}"(?:[^"\\\r\n]|\\.){1,4096}"|[bfru]{0,2}'(?:[^'\\\r\n]|\\.){1,4096}'|[^\s"',;&)}\]]+)"""
+_ANNOTATION = (  # of a name that is given a value too
+    r"(?:[ \t]{0,4}:[ \t]{0,4}(?-i:[A-Z]|str|bytes|[a-z_]{1,40}\.)[a-z_.]{0,60}(?:\[[^\]=\r\n]{0,60}\])?"
+    r"(?:[ \t]\|[ \t][a-z_.]{1,40}){0,3}(?=[ \t]{1,4}=))?"
+)
+_NAMED = re.compile(
+    rf"(?i)((?:{_NAMES})[\w-]{{0,32}}\\?[\"']?{_ANNOTATION})([ \t]{{0,4}}(?:=>|:=|={{1,3}}|:)[ \t]{{0,4}}\\?)"
     rf"(?!(?:none|null|true|false|nil)\b)((?:(?:bearer|basic|bot|token)[ \t]{{1,4}})?)({_VALUE})"
 )
 
 
+def _hide_named(text: str) -> str:
+    """Replace the values of secret-looking names; a quoted one stays quoted, so that JSON stays JSON. Source text stays readable."""
+    kept: list[str] = []
+    done = at = 0
+    while (match := _NAMED.search(text, at)) is not None:
+        value = match[4]
+        if not match[3] and value[0] not in "\"'[" and (size := is_source(text, match.start(), match.end(1), match.start(4))):
+            at = match.start(4) + size  # what it holds may hide a secret of its own
+            continue
+        string = value.lstrip("bfruBFRU")[:1] if value[-1] in "\"'" else ""
+        quote = string if string in ("\"", "'") else ""
+        kept += (text[done : match.start(4)], quote, MARK, quote)
+        done = at = match.end()
+    return "".join((*kept, text[done:])) if kept else text
 
-def _keep_quotes(match: re.Match[str]) -> str:
-    """Replace the value of a name; a quoted one stays quoted, so that JSON stays JSON."""
-    before, scheme, value = match.groups()
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{before}{scheme}{quote}{MARK}{quote}"
 
-
-# (literals one of which must occur in the lower-case text, pattern, replacement)
-_RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+# (literals one of which must occur in the lower-case text, pattern, replacement or a function that replaces)
+_RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[str], str]], ...] = (
     (
         ("://",),
         re.compile(r"(://)(?:[^\s/:@]{0,256}:[^\s/]{1,256}|[^\s/:@]{16,256})@"),
@@ -42,8 +56,8 @@ _RULES: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[s
     (("/webhooks/",), re.compile(r"(?i)(/webhooks/\d{10,25}/)[\w-]{20,200}"), rf"\1{MARK}"),
     (
         ("token", "secret", "passw", "passphrase", "key", "credential", "authorization"),
-        re.compile(_NAMED),
-        _keep_quotes,
+        _NAMED,
+        _hide_named,
     ),
     (("bearer",), re.compile(r"(?i)\b(bearer[ \t]{1,4})(?!\[)[\w.~+/=-]{8,}"), rf"\1{MARK}"),
     (("cookie",), re.compile(r"(?i)\b((?:set-)?cookie[ \t]{0,4}:[ \t]{0,4})[^\r\n]+"), rf"\1{MARK}"),
@@ -77,6 +91,6 @@ def redact(text: str, literals: Iterable[str] = ()) -> str:
     for needed, pattern, replacement in _RULES:
         for literal in needed:
             if literal in lowered:
-                text = pattern.sub(replacement, text)
+                text = pattern.sub(replacement, text) if isinstance(replacement, str) else replacement(text)
                 break
     return text

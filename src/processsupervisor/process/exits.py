@@ -19,6 +19,7 @@ from processsupervisor.kernel.files import read_small
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED, Reason, reason_of_code
 from processsupervisor.launch.context import failure_path
+from processsupervisor.process.frames import is_better_place
 
 TAIL_LINES = 20
 LastWords = tuple[str, dict[str, object] | None]
@@ -135,14 +136,20 @@ def conclude(record: ExitRecord, override: Reason | None, last_words: LastWords,
 
 
 def find_exception(lines: Sequence[str]) -> dict[str, object] | None:
-    """Return `{type, message, file, line}` of the last Python traceback in `lines`, or None. The place is the innermost frame."""
+    """Return `{type, message, file, line}` of the last Python traceback in `lines`, or None.
+
+    The place is the innermost frame of the author's files; of a library when there is no other.
+    """
     place: tuple[str, int] | None = None
     found: dict[str, object] | None = None
     for line in lines:
         frame = _FRAME.match(line)
         if frame is not None:
-            place = frame["file"], int(frame["line"])
+            if is_better_place(frame["file"], place[0] if place is not None else None):
+                place = frame["file"], int(frame["line"])
             continue
+        if line.startswith("Traceback (most recent call last):"):
+            place = None
         raised = _RAISED.match(line)
         if raised is not None and place is not None and not line.startswith("Traceback"):
             found = {"type": raised["type"], "message": (raised["message"] or "")[:500], "file": place[0], "line": place[1]}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from processsupervisor.process.frames import is_better_place
 from processsupervisor.process.logreader import LogLine
 
 LONGEST_MESSAGE = 500
@@ -35,7 +36,7 @@ _SCRIPT_FRAME = re.compile(r"\s+at (?:(?P<function>[^()]{1,500}) \()?(?P<file>[^
 
 
 class Place(NamedTuple):
-    """Where something was raised: the innermost frame."""
+    """Where something was raised: the innermost frame of the author's files; of a library when there is no other."""
 
     file: str
     line: int
@@ -123,7 +124,8 @@ class Finder:
     def _inside(self, line: LogLine, text: str) -> None:
         """Take a line of a traceback: frames and source are indented, the exception is not."""
         if (frame := _FRAME.match(text)) is not None:
-            self._place = _place(frame)
+            if is_better_place(frame["file"], self._place.file if self._place is not None else None):
+                self._place = _place(frame)
         elif text and not text.startswith((" ", "\t")):
             raised = _RAISED.match(text)
             is_other = raised is None or raised["type"] in _LEVELS
