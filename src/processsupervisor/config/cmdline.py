@@ -15,6 +15,7 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _TAKES_LINE = ("-c", "-lc", "-ec")
 _BETWEEN = ("&&", "||", ";", "|", "&")
@@ -58,7 +59,7 @@ def _is_line(argv: list[str]) -> bool:
 
 
 def _last_command(line: str, cwd: str) -> tuple[list[str], str]:
-    """Return the words of the last command of a shell's line, without redirections, and the folder that a `cd` before it leads to."""
+    """Return the last command of a shell's line, without redirections and variables, and the folder that a `cd` before it leads to."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -75,7 +76,10 @@ def _last_command(line: str, cwd: str) -> tuple[list[str], str]:
     for command in commands[:-1]:
         if len(command) == 2 and command[0] == "cd":
             cwd = os.path.realpath(os.path.join(cwd, command[1]))  # noqa: PTH118 - as the shell joins them
-    return _without_redirections(commands[-1]), cwd
+    program = _without_redirections(commands[-1])
+    while program and _ASSIGNMENT.match(program[0]):
+        del program[0]
+    return program, cwd
 
 
 def _without_redirections(words: list[str]) -> list[str]:
