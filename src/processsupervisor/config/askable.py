@@ -19,7 +19,7 @@ from typing import Any
 from processsupervisor.config.asking import NoAnswerError, ask_pm2, ask_supervisord
 from processsupervisor.config.cmdline import bare
 from processsupervisor.config.overseer import GOD_DAEMON, Overseer, pm2_stop, supervisorctl_stop
-from processsupervisor.config.processes import Process, environment_of
+from processsupervisor.config.processes import Process, environment_of, processes
 
 _ENDED = {"supervisord": ("STOPPED", "EXITED", "FATAL"), "pm2": ("stopped", "errored")}
 _HOME = re.compile(r"\((/.*)\)\s*$")
@@ -64,6 +64,17 @@ def ask_supervisors(running: Iterable[Process], proc: Path) -> Word:
     return word
 
 
+def folder_of(configuration: Path, proc: Path = Path("/proc")) -> Path:
+    """Return where a supervisord with this configuration runs its programs: its own folder if it runs, else that of the file."""
+    wanted = Path(os.path.realpath(configuration))
+    for process in processes(proc) if proc.is_dir() else ():
+        if _kind(process) == "supervisord" and process.cwd and _is_near(proc, process.pid):
+            path = _configuration(process, environment_of(proc, process.pid))
+            if path is not None and Path(os.path.realpath(path)) == wanted:
+                return Path(process.cwd)
+    return configuration.parent
+
+
 def _kind(process: Process) -> str:
     if " ".join(process.argv).startswith(GOD_DAEMON):
         return "pm2"
@@ -94,7 +105,7 @@ def _of_supervisord(process: Process, proc: Path) -> Iterator[Program]:
 
 def _address(process: Process, environment: dict[str, str]) -> tuple[str, str, str]:
     """Return where a supervisord listens, with user and password, from the file that it was started with."""
-    path = next((path for path in map(_plain, _files(process, environment)) if path.is_file()), None)
+    path = _configuration(process, environment)
     if path is None:
         raise NoAnswerError("its configuration is not found")
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
@@ -117,6 +128,10 @@ def _address(process: Process, environment: dict[str, str]) -> tuple[str, str, s
                 url = f"http://{host if host not in ('', '*', '0.0.0.0') else '127.0.0.1'}:{port}"
             return url, value(section, "username"), value(section, "password")
     raise NoAnswerError(f"{path} has no [unix_http_server]")
+
+
+def _configuration(process: Process, environment: dict[str, str]) -> Path | None:
+    return next((path for path in map(_plain, _files(process, environment)) if path.is_file()), None)
 
 
 def _plain(path: Path) -> Path:
