@@ -105,6 +105,23 @@ def test_into_another_folder(psv: Psv, project: Path, tmp_path: Path) -> None:
     assert f'script = "{project}/echo.py"' in (target / "fleet.toml").read_text()
 
 
+def test_below_another_fleet(psv: Psv, project: Path) -> None:
+    """It becomes a bot of the fleet above, and that is said, with the way to a fleet here, which then is one."""
+    psv("adopt", "supervisord.conf", cwd=project)
+    below = project / "sub"
+    below.mkdir()
+    (below / "Procfile").write_text("new: sleep 60\n")
+    told = f"the fleet in the folder above, {project}; for a fleet of their own here: psv -C . adopt Procfile"
+    dry = psv("adopt", "Procfile", "--dry-run", cwd=below)
+    assert f"would belong to {told}" in dry.stderr
+    own = psv("-C", ".", "adopt", "Procfile", cwd=below)
+    assert own.returncode == 0 and "above" not in own.stderr and "[bots.new]" in (below / "fleet.toml").read_text()
+    assert "above" not in psv("adopt", "Procfile", cwd=below).stderr
+    (below / "fleet.toml").unlink()
+    assert f"belong now to {told}" in psv("adopt", "Procfile", "--json", cwd=below).stderr
+    assert "[bots.new]" in (project / "fleet.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("args", "status", "word"),
     [

@@ -55,7 +55,8 @@ def read_supervisord(path: Path) -> Source:
     """Read a configuration; raises CannotRead with the place of what cannot be understood."""
     source = Source("supervisord", path)
     sections = _included(source, path)
-    reader = _Reader(source, next((s for s in sections if s.name == "supervisord"), Section("supervisord", Place(path))), sections, folder_of(path))
+    daemon = next((s for s in sections if s.name == "supervisord"), Section("supervisord", Place(path)))
+    reader = _Reader(source, daemon, sections, folder_of(path))
     for section in sections:
         kind, _, name = section.name.partition(":")
         if kind == "program":
