@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.adopt.harness import adopt_files, told
 
+from processsupervisor.config.askable import folder_of
+
 PROGRAM = "[program:a]\ncommand=sleep 60\ndirectory=/tmp\n"
 
 
@@ -83,3 +85,26 @@ def test_each_program_without_a_folder_is_told(tmp_path: Path) -> None:
     """Where it ran is where supervisord was started, which no file says."""
     _, plan = adopt_files(tmp_path, {"a.conf": "[program:a]\ncommand=sleep 60\n[program:b]\ncommand=sleep 61\nnumprocs=2\nprocess_name=b%(process_num)d\n"})
     assert [left.place.line for left in plan.left_out if left.what == "no directory="] == [1, 3]
+
+
+def test_an_included_program_without_a_folder(tmp_path: Path) -> None:
+    """supervisord runs it where it was started: by the main file, never in the folder of what is included."""
+    bots, plan = adopt_files(tmp_path, {
+        "main.conf": "[supervisord]\n[include]\nfiles=conf.d/*.conf\n",
+        "conf.d/a.conf": "[program:a]\ncommand=python3 echo.py\n", "echo.py": "",
+    })  # fmt: skip
+    assert bots["a"]["script"] == "echo.py" and "cwd" not in bots["a"]
+    assert [left.why for left in plan.left_out] == [f"supervisord runs it where it was started itself; psv runs it in {tmp_path}"]
+
+
+def test_folder_of_the_supervisord_that_runs(tmp_path: Path) -> None:
+    """One that runs with this file says by itself where that is."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "main.conf").write_text(PROGRAM)
+    process = tmp_path / "proc" / "7"
+    process.mkdir(parents=True)
+    (process / "stat").write_bytes(f"7 (supervisord) S 1 {' 0' * 30}".encode())
+    (process / "cwd").symlink_to(tmp_path / "there")
+    for words, folder in (("-c\0../main.conf", tmp_path / "there"), ("-n\0-c../main.conf", tmp_path / "there"), ("-c\0/else.conf", tmp_path)):
+        (process / "cmdline").write_bytes(f"/usr/bin/python3\0/usr/bin/supervisord\0{words}\0".encode())
+        assert folder_of(tmp_path / "main.conf", tmp_path / "proc") == folder

@@ -106,6 +106,23 @@ def test_into_another_folder(psv: Psv, project: Path, tmp_path: Path) -> None:
     assert f'script = "{project}/echo.py"' in (target / "fleet.toml").read_text()
 
 
+def test_below_another_fleet(psv: Psv, project: Path) -> None:
+    """It becomes a bot of the fleet above, and that is said, with the way to a fleet here, which then is one."""
+    psv("adopt", "supervisord.conf", cwd=project)
+    below = project / "sub"
+    below.mkdir()
+    (below / "Procfile").write_text("new: sleep 60\n")
+    told = f"the fleet in the folder above, {project}; for a fleet of their own here: psv -C . adopt Procfile"
+    dry = psv("adopt", "Procfile", "--dry-run", cwd=below)
+    assert f"would belong to {told}" in dry.stderr
+    own = psv("-C", ".", "adopt", "Procfile", cwd=below)
+    assert own.returncode == 0 and "above" not in own.stderr and "[bots.new]" in (below / "fleet.toml").read_text()
+    assert "above" not in psv("adopt", "Procfile", cwd=below).stderr
+    (below / "fleet.toml").unlink()
+    assert f"belong now to {told}" in psv("adopt", "Procfile", "--json", cwd=below).stderr
+    assert "[bots.new]" in (project / "fleet.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("args", "status", "word"),
     [
@@ -168,6 +185,47 @@ def test_from_supervisord_and_back(psv: Psv, tmp_path: Path) -> None:
         assert psv("stop", "echo", cwd=folder).returncode == 0
         assert supervisor("start", "echo").returncode == 0
         assert "RUNNING" in supervisor("status", "echo").stdout
+    finally:
+        end(folder, psv)
+        supervisor("shutdown")
+        eventually(lambda: not (folder / "s.pid").exists(), "supervisord is gone")
+
+
+@pytest.mark.slow
+def test_what_waits_for_its_next_try_there(psv: Psv, tmp_path: Path) -> None:
+    """In BACKOFF no process of it is there, yet supervisord starts it again: it counts, until it is stopped there or nobody can be asked."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "echo.py").write_text("raise SystemExit(1)\n")
+    conf = SUPERVISORD.partition("[program:other]")[0].replace("startsecs=0", "startsecs=1\nstartretries=1000")
+    line = f"command=sh -c 'exec {sys.executable} echo.py --fast'"
+    conf = conf.replace(f"command={sys.executable} echo.py --fast\ndirectory=%(here)s", line).replace("s.sock\n[sup", "s.sock\nusername=me\npassword=a%%b\n[sup")
+    (folder / "supervisord.conf").write_text(conf)
+
+    def supervisor(*words: str, module: str = "supervisorctl") -> str:
+        user = ["-u", "me", "-p", "a%b"] if module == "supervisorctl" else []
+        argv = [sys.executable, "-m", f"supervisor.{module}", "-c", str(folder / "supervisord.conf"), *user, *words]
+        return subprocess.run(argv, cwd=folder, env=environment(), capture_output=True, text=True, timeout=30, check=False).stdout
+
+    def waiting() -> list[dict[str, object]]:
+        return [one for one in json.loads(psv("adopt", "--check", "--json", cwd=folder).stdout) if one["pid"] is None]
+
+    supervisor(module="supervisord")
+    try:
+        assert psv("adopt", "supervisord.conf", cwd=folder).returncode == 0
+        [one] = eventually(waiting, "it waits for its next try", 15)
+        stop = f"supervisorctl -s unix://{folder}/s.sock stop echo"
+        assert (one["bot"], one["by"], one["stop"]) == ("echo", "supervisord", stop) and str(one["state"]).startswith(("BACKOFF", "STARTING"))
+        up = psv("up", "--detach", cwd=folder)
+        assert "echo is not started: it runs elsewhere (under supervisord" in up.stderr and stop in up.stderr
+        assert psv("start", "echo", cwd=folder).returncode == 1, "it would come back there"
+
+        (folder / "s.sock").rename(folder / "gone.sock")
+        told = psv("adopt", "--check", cwd=folder).stderr
+        assert "cannot be asked" in told and "s.sock: No such file" in told
+        (folder / "gone.sock").rename(folder / "s.sock")
+        supervisor("stop", "echo")
+        assert psv("adopt", "--check", cwd=folder).returncode == 0
     finally:
         end(folder, psv)
         supervisor("shutdown")

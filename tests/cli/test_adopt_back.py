@@ -106,6 +106,18 @@ def test_from_pm2(psv: Psv, tmp_path: Path, mode: str) -> None:
         pm2("start", "ecosystem.json")
         assert psv("adopt", "ecosystem.json", cwd=folder).returncode == 0
         there_and_back(in_folder(psv, folder), "shop", "pm2", stop, lambda: pm2("start", "shop"))
+        pm2("delete", "shop")
+        (folder / "bot.js").write_text("process.exit(1)\n")
+        (folder / "ecosystem.json").write_text(json.dumps({"apps": [{**app, "restart_delay": 600_000}]}))
+        pm2("start", "ecosystem.json")
+
+        def waits() -> list[dict[str, str]]:
+            return [one for one in json.loads(psv("adopt", "--check", "--json", cwd=folder).stdout) if one["state"]]
+
+        waiting = eventually(waits, "it waits there")
+        assert waiting[0]["state"].startswith("waiting restart") and waiting[0]["stop"].endswith("pm2 stop shop")
+        stop(waiting[0]["stop"])
+        assert psv("adopt", "--check", cwd=folder).returncode == 0
     finally:
         end(folder, psv)
         pm2("kill")

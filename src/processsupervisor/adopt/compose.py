@@ -114,7 +114,8 @@ class _Service:
         mounts = self._mounts(image, context)
         given = words_of(self._table, "command", self._place("command"))
         entrypoint = words_of(self._table, "entrypoint", self._place("entrypoint"))
-        words = (entrypoint or image.entrypoint) + (given or ([] if entrypoint else image.command))
+        of_image = image.entrypoint, image.command if not entrypoint else []
+        words = [(word, not own) for own, theirs in zip((entrypoint, given), of_image, strict=True) for word in own or theirs]
         if context is None and not (words and mounts):
             told = "only an image, no program of this project: it stays in compose"
             self._source.left_out.append(LeftOut(self._place(), f"service {self._name}", told))
@@ -130,7 +131,7 @@ class _Service:
         self._environment(found, image)
         known = {**self._variables, **found.env}
         hidden = {name: mark(name) if is_secret(name, value) else value for name, value in known.items()}
-        argv = [expand_variables(word, hidden, self._place("command")) for word in words]
+        argv = [word if is_image else expand_variables(word, hidden, self._place("command")) for word, is_image in words]
         found.argv = [str(_host_path(word, mounts) or word) if word.startswith("/") else word for word in argv]
         for name in marks_in(found.argv):
             found.env[name] = known[name]

@@ -11,9 +11,15 @@ import shlex
 from dataclasses import dataclass, field
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_LEADING = re.compile(r"""[A-Za-z_]\w*=(?:[^\s'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.)*\s+""", re.ASCII | re.DOTALL)
 _OPERATORS = set("|&;<>()")
 _EXPANDED = set("$`")
 _GLOBS = set("*?[{")
+_NO_PROGRAMS = {
+    "case", "until", "function", "select", "[[", "{", "time", "coproc", "command", "builtin", "exec", "exit", "return", "read", "unset",
+    "alias", "shift", "local", "declare", "readonly", "shopt", ":", "let", "type", "hash", "getopts", "times", "break", "continue",
+}  # fmt: skip
+"""More words that only a shell knows."""
 _BUILTINS = {"cd", "source", ".", "export", "ulimit", "umask", "set", "eval", "if", "for", "while", "!", "trap", "wait"}
 
 
@@ -25,6 +31,11 @@ class Line:
     env: dict[str, str] = field(default_factory=dict)
     shell: str = ""
     why: str = ""
+
+    @property
+    def told(self) -> str:
+        """Return what psv does with a line that stays a shell's."""
+        return f"a shell line ({self.why}): run by sh -c as a command{stop_of(self.shell)}"
 
 
 def read_line(text: str) -> Line:
@@ -40,6 +51,47 @@ def read_line(text: str) -> Line:
     if words and words[0] in _BUILTINS:
         return Line(shell=text, why=f"`{words[0]}` is the shell's own command")
     return Line(words, env)
+
+
+def stop_of(shell: str) -> str:
+    """Return whom the stop signal of a bot reaches that runs a shell's line."""
+    if as_program(shell) != shell or shell.startswith("exec "):
+        return ", with exec before its program, which so gets the stop signal"
+    return "; the stop signal reaches the shell alone, and what it has started is killed: let its last command begin with exec"
+
+
+def as_program(shell: str) -> str:
+    """Return a shell's line with `exec` in front of its command, when it is a single one: then the program is the bot's own process.
+
+    A shell that waits for it would get the stop signal alone, and the program be killed. NAME=value words stay before the `exec`.
+    """
+    if _has_more(shell):
+        return shell
+    at = 0
+    while match := _LEADING.match(shell, at):
+        at = match.end()
+    word = re.match(r"\S*", shell[at:])
+    first = word[0] if word else ""
+    is_program = first and first not in _BUILTINS | _NO_PROGRAMS and first[0] not in "<>#" and not _ASSIGNMENT.match(first)
+    return f"{shell[:at]}exec {shell[at:]}" if is_program else shell
+
+
+def _has_more(shell: str) -> bool:
+    """Tell whether a line is more than one command with redirections; quoting is read as sh does."""
+    quote, escaped, before = "", False, ""
+    for char in shell:
+        if escaped:
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "|;()\n`" or (char == "&" and before not in ("<", ">")):
+            return True
+        before = char
+    return bool(quote) or escaped
 
 
 def take_assignments(words: list[str]) -> dict[str, str]:

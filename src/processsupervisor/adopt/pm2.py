@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.adopt.documents import Document, read_json_text, read_yaml
-from processsupervisor.adopt.line import read_line
+from processsupervisor.adopt.line import as_program, read_line
 from processsupervisor.adopt.owner import user_name
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.text import MOST_BYTES, read_text
@@ -170,11 +170,10 @@ class _App:
         interpreter = self._text("interpreter", self._text("exec_interpreter", ""))
         if " " in script.strip() and not (found.cwd or Path()).joinpath(script).exists():
             line = read_line(script)
-            found.argv, found.shell = line.argv, line.shell
+            found.argv, found.shell = line.argv, as_program(line.shell)
             found.env = {**found.env, **line.env}
             if line.shell:
-                why = f"a shell line ({line.why}): run by sh -c as a command"
-                self._source.left_out.append(LeftOut(self._place("script"), f"script of {found.name}", why))
+                self._source.left_out.append(LeftOut(self._place("script"), f"script of {found.name}", line.told))
             return
         options = self._words("interpreter_args") or self._words("node_args")
         interpreter = interpreter or _INTERPRETERS.get(Path(script).suffix, "none")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from processsupervisor.adopt.interpreter import venv_beside
-from processsupervisor.adopt.line import read_line
+from processsupervisor.adopt.line import as_program, read_line
 from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, Source
 from processsupervisor.adopt.text import read_text
 
@@ -52,12 +52,10 @@ def _program(source: Source, name: str, text: str, place: Place, env_files: list
     except ValueError as err:
         raise CannotRead(f"{place}: {name}: {str(err).lower()}", hint="close the quote; nothing was written") from err
     if line.shell:
-        what = f"a shell line ({line.why}): run by sh -c as a command"
-        why = f"{what}; write the program itself as command or script, so that it starts fast and gets its signals"
-        source.left_out.append(LeftOut(place, f"{name}", why))
+        source.left_out.append(LeftOut(place, name, f"{line.told}; write the program itself as command or script for a fast start"))
     elif not line.argv:
         raise CannotRead(f"{place}: {name}: found no program", hint="write `name: command`; nothing was written")
     venv = venv_beside(place.path.parent)
     if venv is not None and line.argv and line.argv[0] in ("python", "python3"):
         line.argv[0] = str(venv)  # who starts a Procfile by hand has it activated
-    return Found(name, place, line.argv, line.shell, cwd=place.path.parent, env=line.env, env_files=list(env_files))
+    return Found(name, place, line.argv, as_program(line.shell), cwd=place.path.parent, env=line.env, env_files=list(env_files))

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from processsupervisor.adopt.line import read_line, take_assignments
+from processsupervisor.adopt.line import as_program, read_line, stop_of, take_assignments
 from processsupervisor.adopt.program import Found, LeftOut, Place, Source
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
@@ -30,7 +30,9 @@ def unwrap_shell(source: Source, found: Found, place: Place) -> None:
             found.env = {**found.env, **line.env}
             return
         why = f" ({line.why})" if line is not None and line.why else ""
-        told = f"a shell line{why}: run by {Path(argv[0]).name} as a command; name the program itself for a fast start and its own signals"
+        run = f"run by {Path(argv[0]).name} as a command{stop_of(argv[2])}"
+        told = f"a shell line{why}: {run}; name the program itself for a fast start"
+        found.argv = [*argv[:2], as_program(argv[2]), *argv[3:]]
         source.left_out.append(LeftOut(place, f"the command of {found.name or place.path.name}", told))
         return
     operator = next((word for word in argv[1:] if word in _OPERATORS), None)

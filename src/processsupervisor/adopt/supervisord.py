@@ -20,6 +20,7 @@ from processsupervisor.adopt.program import CannotRead, Found, LeftOut, Place, S
 from processsupervisor.adopt.shells import fill_in_later, mark, unwrap_shell
 from processsupervisor.adopt.table import absolute, is_secret
 from processsupervisor.adopt.text import read_text
+from processsupervisor.config.askable import folder_of
 from processsupervisor.config.problem import did_you_mean
 from processsupervisor.kernel.units import parse_size
 
@@ -54,7 +55,8 @@ def read_supervisord(path: Path) -> Source:
     """Read a configuration; raises CannotRead with the place of what cannot be understood."""
     source = Source("supervisord", path)
     sections = _included(source, path)
-    reader = _Reader(source, next((s for s in sections if s.name == "supervisord"), Section("supervisord", Place(path))), sections)
+    daemon = next((s for s in sections if s.name == "supervisord"), Section("supervisord", Place(path)))
+    reader = _Reader(source, daemon, sections, folder_of(path))
     for section in sections:
         kind, _, name = section.name.partition(":")
         if kind == "program":
@@ -123,6 +125,8 @@ class _Reader:
     source: Source
     daemon: Section
     sections: list[Section]
+    base: Path
+    """Where supervisord runs what has no directory."""
     noted: set[str] = field(default_factory=set)
 
     def program(self, name: str, section: Section) -> None:
@@ -170,12 +174,11 @@ class _Reader:
     def _process(self, section: Section, command: Entry, values: dict[str, object], group: Section | None) -> Found:
         found = Found("", section.place)
         directory = section.get("directory") or self.daemon.get("directory")
-        base = section.place.path.parent
         if directory is not None:
-            found.cwd = absolute(base, _expand(directory.value, values, directory.place))
+            found.cwd = absolute(self.base, _expand(directory.value, values, directory.place))
         else:
-            found.cwd = base
-            why = f"supervisord ran it where it was started itself; psv runs it in {base}"
+            found.cwd = self.base
+            why = f"supervisord runs it where it was started itself; psv runs it in {self.base}"
             self._once(f"directory {section.place}", LeftOut(section.place, "no directory=", why))
         for owner in (self.daemon, section):
             if entry := owner.get("environment"):

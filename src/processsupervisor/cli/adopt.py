@@ -45,12 +45,17 @@ def adopt(
     folder = session.new_folder()
     plan = make_plan(folder, fleet_name(folder), read_paths(paths, allow_js=allow_js))
     is_written = bool(plan.added) and not dry_run
+    is_above = (folder / "fleet.toml").exists() and session.is_above(folder)
     if is_written:
         write_plan(plan)
     if session.as_json:
         session.print_json(_as_json(plan, is_written=is_written))
     else:
         _tell(session, plan, is_written=is_written)
+    if is_above and plan.added:
+        verb = "belong now" if is_written else "would belong"
+        given = " ".join(map(shlex.quote, paths))
+        session.note(f"they {verb} to the fleet in the folder above, {folder}; for a fleet of their own here: psv -C . adopt {given}")
     return EXIT_FAILED if any(problem.severity == "bot" for problem in plan.problems) else EXIT_OK
 
 

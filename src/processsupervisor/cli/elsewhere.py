@@ -1,6 +1,7 @@
 """`psv adopt --check`: the bots of this fleet that run under something else, each with the command that stops it there.
 
-Exit 0 = none, 1 = some, 2 = fleet.toml cannot be used. `psv up` asks the same, and starts none of them.
+Exit 0 = none, 1 = some, 2 = fleet.toml cannot be used. A supervisor that cannot be asked is named on
+stderr. `psv up` asks the same, and starts none of them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ def report_elsewhere(session: Session) -> int:
     if loaded.applied is None:
         print_problems(session, loaded.problems)
         return EXIT_USAGE
-    found = find_elsewhere(loaded.applied["bots"])
+    silent: list[str] = []
+    found = find_elsewhere(loaded.applied["bots"], silent=silent)
+    for line in silent:
+        session.note(line)
     if session.as_json:
-        session.print_json([{"bot": one.bot, "pid": one.pid, "by": one.by, "stop": one.stop} for one in found])
+        rows = [{"bot": one.bot, "pid": one.pid or None, "state": one.state or None, "by": one.by, "stop": one.stop} for one in found]
+        session.print_json(rows)
     elif not found:
         session.say("no bot of this fleet runs elsewhere")
     else:

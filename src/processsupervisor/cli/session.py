@@ -70,6 +70,10 @@ class Session:
             raise UsageError(f"{named} is not a folder", hint="make it, or give another: psv -C DIR adopt ...")
         return FleetPaths(named).folder
 
+    def is_above(self, folder: Path) -> bool:
+        """Tell whether nobody has named this folder: it was found above the working folder."""
+        return not (self._folder or os.environ.get("PSV_DIR")) and folder.resolve() != Path.cwd()
+
     def client(self, timeout_s: float = 10.0) -> ControlClient:
         """Connect to psvd; raises NoSupervisor."""
         from processsupervisor.ipc.client import ControlClient

@@ -15,6 +15,7 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _TAKES_LINE = ("-c", "-lc", "-ec")
 _BETWEEN = ("&&", "||", ";", "|", "&")
@@ -37,20 +38,35 @@ def patterns_of(spec: BotSpec) -> list[Pattern]:
     argv = [spec["script"], *spec["args"]] if spec["script"] else [*(spec["command"] or []), *spec["args"]]
     cwd = os.path.realpath(spec["cwd"])
     found = [Pattern(tuple(bare(argv)), cwd)] if argv else []
-    if len(argv) == 3 and Path(argv[0]).name in _SHELLS and argv[1] in _TAKES_LINE:
-        found += _executed(argv[2], cwd)
+    if _is_line(argv):
+        program, there = _last_command(argv[2], cwd)
+        if program[:1] == ["exec"] and len(program) > 1:
+            found.append(Pattern(tuple(bare(program[1:])), there, is_wild=True))
     return found
 
 
-def _executed(line: str, cwd: str) -> list[Pattern]:
-    """Return the program that replaces the shell of a line: its last command when that is an `exec`, without redirections."""
+def forms_of(argv: list[str], cwd: str) -> list[tuple[list[str], str]]:
+    """Return a command with its folder, and that which it starts when it is a shell's line: whoever adopts it leaves the shell out."""
+    if not _is_line(argv):
+        return [(argv, cwd)]
+    program, there = _last_command(argv[2], cwd)
+    program = program[1:] if program[:1] == ["exec"] else program
+    return [(argv, cwd), *([(program, there)] if program else [])]
+
+
+def _is_line(argv: list[str]) -> bool:
+    return len(argv) == 3 and Path(argv[0]).name in _SHELLS and argv[1] in _TAKES_LINE
+
+
+def _last_command(line: str, cwd: str) -> tuple[list[str], str]:
+    """Return the last command of a shell's line, without redirections and variables, and the folder that a `cd` before it leads to."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:
         words = list(lexer)
     except ValueError:
-        return []
+        return [], cwd
     commands: list[list[str]] = [[]]
     for word in words:
         if word in _BETWEEN:
@@ -61,7 +77,9 @@ def _executed(line: str, cwd: str) -> list[Pattern]:
         if len(command) == 2 and command[0] == "cd":
             cwd = os.path.realpath(os.path.join(cwd, command[1]))  # noqa: PTH118 - as the shell joins them
     program = _without_redirections(commands[-1])
-    return [Pattern(tuple(bare(program[1:])), cwd, is_wild=True)] if program[:1] == ["exec"] and len(program) > 1 else []
+    while program and _ASSIGNMENT.match(program[0]):
+        del program[0]
+    return program, cwd
 
 
 def _without_redirections(words: list[str]) -> list[str]:

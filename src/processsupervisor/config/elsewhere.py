@@ -1,4 +1,4 @@
-"""Which bots of a fleet run outside of it, and the command that stops each there, by what /proc says.
+"""Which bots of a fleet run outside of it, and the command that stops each there, by what /proc says and the supervisors in it.
 
 A process is a bot's by its command line together with its folder; in another folder only where that says nothing (`/`, one above the
 program, one that may not be seen) or its supervisor calls it as the bot is called. Nothing is signalled, and of an environment only
@@ -11,13 +11,14 @@ import contextlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from processsupervisor.config.cmdline import Pattern, is_same, names_file, patterns_of
+from processsupervisor.config.askable import Program, Word, ask_supervisors
+from processsupervisor.config.cmdline import Pattern, forms_of, is_same, names_file, patterns_of
 from processsupervisor.config.overseer import ASKED, GOD_DAEMON, Overseer, overseer_of
+from processsupervisor.config.processes import Process, environment_of, processes
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.launch.envfile import EnvFileError, parse_env_file
 
@@ -30,23 +31,14 @@ class Running:
     pid: int
     by: str
     stop: str
+    state: str = ""
+    """What its supervisor says of it while no process of it is there (`pid` is 0): it will start it again."""
 
     @property
     def text(self) -> str:
         """Return what is wrong and what to do, on one line."""
         by = "started by hand" if self.by == "hand" else f"under {self.by}"
-        return f"it runs elsewhere ({by}, pid {self.pid}); stop it there: {self.stop}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    pid: int
-    parent: int
-    argv: list[str]
-    cwd: str
-    """Empty: another user's, which may not be seen."""
-    is_title: bool
-    """The program has overwritten its command line: arguments may be missing."""
+        return f"it runs elsewhere ({by}, {f'pid {self.pid}' if self.pid else self.state}); stop it there: {self.stop}"
 
 
 @dataclass(eq=False)
@@ -64,19 +56,22 @@ class _Wanted:
         return {**variables, **self.spec["env"]}
 
 
-def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc")) -> list[Running]:
-    """Return what runs elsewhere, in the order of `specs`; of a program and its children the topmost process."""
+def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc"), silent: list[str] | None = None) -> list[Running]:
+    """Return what runs elsewhere, in the order of `specs`; of a program and its children the topmost process.
+
+    A program that waits under its supervisor for the next try counts too; into `silent` goes which supervisor could not be asked.
+    """
     wanted = [_Wanted(spec, patterns) for spec in specs if (patterns := patterns_of(spec))]
     by_name: dict[str, list[_Wanted]] = defaultdict(list)
     for one in wanted:
         for name in {_file_name(pattern.words[0]) for pattern in one.patterns}:
             by_name[name].append(one)
     found: dict[str, list[Running]] = defaultdict(list)
-    processes = list(_processes(proc))
-    hits = {process.pid: (process, found_here) for process in processes if (found_here := _candidates(by_name, process))}
+    running = list(processes(proc))
+    hits = {process.pid: (process, found_here) for process in running if (found_here := _candidates(by_name, process))}
     taken: set[str] = set()
     for pid, (process, candidates) in sorted(hits.items()):
-        environment = _environment(proc, pid)
+        environment = environment_of(proc, pid)
         if process.parent in hits or "PSV_BOT" in environment:
             continue
         overseer = overseer_of(proc, pid, process.parent, {name: value for name, value in environment.items() if name in ASKED})
@@ -84,6 +79,18 @@ def find_elsewhere(specs: list[BotSpec], proc: Path = Path("/proc")) -> list[Run
             taken.add(one.spec["name"])
             stop = f"{overseer.stop}{one.spec['name']}" if overseer.stop.endswith(" ") else overseer.stop
             found[one.spec["name"]].append(Running(one.spec["name"], pid, overseer.by, stop))
+    word = ask_supervisors(running, proc) if wanted else Word()
+    if silent is not None:
+        silent += word.silent
+    alive = {process.pid for process in running}
+    seen = hits.keys() | {process.parent for process, _ in hits.values()}
+    for program in word.programs:
+        for one in _whose_program(by_name, program, taken) if program.pid not in seen else ():
+            if one.spec["name"] not in found:
+                taken.add(one.spec["name"])
+                pid = program.pid if program.pid in alive else 0
+                state = "" if pid else f"{program.state}, which starts it again by itself"
+                found[one.spec["name"]].append(Running(one.spec["name"], pid, program.overseer.by, program.overseer.stop, state))
     return [running for spec in specs for running in found[spec["name"]]]
 
 
@@ -97,13 +104,15 @@ def _file_name(word: str) -> str:
     return word.rpartition("/")[2]
 
 
-def _candidates(by_name: dict[str, list[_Wanted]], process: _Process) -> list[_Wanted]:
+def _candidates(by_name: dict[str, list[_Wanted]], process: Process) -> list[_Wanted]:
     """Return the bots whose command line this is; those of another file name are not compared at all."""
+    if process.is_title and " ".join(process.argv).startswith(GOD_DAEMON):
+        return []
     near = {id(one): one for word in process.argv[:4] for one in by_name.get(_file_name(word), [])}
     return [one for one in near.values() if any(is_same(p, process.argv, process.cwd, is_title=process.is_title) for p in one.patterns)]
 
 
-def _whose(candidates: list[_Wanted], process: _Process, environment: dict[str, str], overseer: Overseer, taken: set[str]) -> list[_Wanted]:
+def _whose(candidates: list[_Wanted], process: Process, environment: dict[str, str], overseer: Overseer, taken: set[str]) -> list[_Wanted]:
     """Return the bots that this process may be: one, unless nothing tells them apart that are not the same in all but name."""
     named = [one for one in candidates if overseer.name and _plain(overseer.name) == one.spec["name"]]
     there = [one for one in candidates if any(pattern.cwd == process.cwd for pattern in one.patterns)]
@@ -120,7 +129,16 @@ def _whose(candidates: list[_Wanted], process: _Process, environment: dict[str, 
     return near
 
 
-def _says_nothing(one: _Wanted, process: _Process) -> bool:
+def _whose_program(by_name: dict[str, list[_Wanted]], program: Program, taken: set[str]) -> list[_Wanted]:
+    """Return the bots that a program may be, as its supervisor starts it."""
+    for argv, cwd in forms_of(program.argv, program.cwd):
+        process = Process(program.pid, 0, argv, os.path.realpath(cwd))
+        if whose := _whose(_candidates(by_name, process), process, {}, program.overseer, taken):
+            return whose
+    return []
+
+
+def _says_nothing(one: _Wanted, process: Process) -> bool:
     """Tell whether the process is the bot although it stands in another folder: by the file that both name."""
     for pattern in one.patterns:
         file = names_file(pattern, process.argv, process.cwd)
@@ -142,34 +160,3 @@ def _is_other_token(one: _Wanted, environment: dict[str, str]) -> bool:
 
 def _differing(variables: dict[str, str], environment: dict[str, str]) -> int:
     return sum(environment.get(name, value) != value for name, value in variables.items())
-
-
-def _processes(proc: Path) -> Iterator[_Process]:
-    """Yield everything that lives and whose command line may be seen."""
-    own = str(os.getpid())
-    for entry in proc.iterdir():
-        if not entry.name.isdigit() or entry.name == own:
-            continue
-        try:
-            state, parent = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:2]
-            line = os.fsdecode((entry / "cmdline").read_bytes()).rstrip("\0")
-        except (OSError, ValueError):
-            continue  # it has ended
-        if state == b"Z" or not line or line.startswith(("psv: ", GOD_DAEMON)):
-            continue
-        try:
-            cwd = str((entry / "cwd").readlink())
-        except OSError:
-            cwd = ""
-        is_title = "\0" not in line and " " in line
-        yield _Process(int(entry.name), int(parent), line.split() if is_title else line.split("\0"), cwd, is_title)
-
-
-def _environment(proc: Path, pid: int) -> dict[str, str]:
-    """Return the environment that a process was started with; empty when it may not be seen."""
-    try:
-        content = (proc / str(pid) / "environ").read_bytes()
-    except OSError:
-        return {}
-    pairs = (os.fsdecode(entry).partition("=") for entry in content.split(b"\0"))
-    return {name: value for name, _, value in pairs if name}

@@ -38,14 +38,12 @@ def overseer_of(proc: Path, pid: int, parent: int, environment: Mapping[str, str
     """Return who started a process; `environment` has the variables ASKED of it."""
     if name := environment.get("SUPERVISOR_PROCESS_NAME"):
         group, url = environment.get("SUPERVISOR_GROUP_NAME", ""), environment.get("SUPERVISOR_SERVER_URL", "")
-        where = ["-s", url] if url else []
-        full = name if group in ("", name) else f"{group}:{name}"
-        return Overseer("supervisord", name, shlex.join(["supervisorctl", *where, "stop", full]))
+        return Overseer("supervisord", name, supervisorctl_stop(url, group, name))
     if "pm_id" in environment:
         name = environment.get("name", "")
-        return Overseer("pm2", name, _home(environment) + shlex.join(["pm2", "stop", name or environment["pm_id"]]))
+        return Overseer("pm2", name, pm2_stop(name or environment["pm_id"], environment.get("PM2_HOME", "")))
     if _title(proc, parent).startswith(GOD_DAEMON):
-        return Overseer("pm2", "", f"{_home(environment)}pm2 stop ")
+        return Overseer("pm2", "", f"{_home(environment.get('PM2_HOME', ''))}pm2 stop ")
     unit = _unit_of(proc, pid)
     if unit is None:
         return Overseer("hand", "", f"kill {pid}")
@@ -62,9 +60,19 @@ def _systemctl(proc: Path, pid: int, unit: str, is_of_user: bool) -> str:
     return shlex.join(["systemctl", *manager, *(["stop"] if is_made else ["disable", "--now"]), unit])
 
 
-def _home(environment: Mapping[str, str]) -> str:
+def supervisorctl_stop(url: str, group: str, name: str) -> str:
+    """Return how supervisord stops a program."""
+    where = ["-s", url] if url else []
+    return shlex.join(["supervisorctl", *where, "stop", name if group in ("", name) else f"{group}:{name}"])
+
+
+def pm2_stop(name: str, home: str) -> str:
+    """Return how the pm2 of a PM2_HOME stops a program."""
+    return _home(home) + shlex.join(["pm2", "stop", name])
+
+
+def _home(home: str) -> str:
     """Return PM2_HOME=… where the pm2 of whoever types the command would ask another daemon."""
-    home = environment.get("PM2_HOME", "")
     return f"PM2_HOME={shlex.quote(home)} " if home and home != os.environ.get("PM2_HOME", str(Path.home() / ".pm2")) else ""
 
 
