@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 ASK_S = 2.0
+_SILENT_S = 30.0
+"""One that hangs is not asked again for so long: psvd asks on its own loop, for each bot that is started."""
 _MOST_BYTES = 16 << 20
 _PIECE = 1 << 16
+
+
+_silent_until: dict[str, float] = {}
 
 
 class NoAnswerError(Exception):
@@ -62,7 +67,10 @@ def _first_part(got: bytes) -> bytes | None:
 
 
 def _exchange(url: str, request: bytes, is_whole: Callable[[bytes], bool]) -> bytes:
-    until = time.monotonic() + ASK_S
+    now = time.monotonic()
+    if now < _silent_until.get(url, now):
+        raise NoAnswerError(f"it did not answer within {ASK_S:.0f} s when it was asked last")
+    until = now + ASK_S
     scheme, _, address = url.partition("://")
     try:
         with socket.socket(socket.AF_UNIX if scheme == "unix" else socket.AF_INET, socket.SOCK_STREAM) as link:
@@ -78,6 +86,7 @@ def _exchange(url: str, request: bytes, is_whole: Callable[[bytes], bool]) -> by
                     break
                 answer += piece
     except TimeoutError as err:
+        _silent_until[url] = time.monotonic() + _SILENT_S
         raise NoAnswerError(f"it does not answer within {ASK_S:.0f} s") from err
     except (OSError, ValueError) as err:
         raise NoAnswerError(f"{address}: {getattr(err, 'strerror', None) or 'no address of a socket'}") from err
