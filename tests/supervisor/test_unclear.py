@@ -53,6 +53,11 @@ def _lock(fleet: LiveFleet) -> Path:
     return fleet.paths.bot_run("unclear") / "lock"
 
 
+def _child_said(fleet: LiveFleet) -> int:
+    """Wait for the whole line; it is written in pieces."""
+    return int(eventually(lambda: (said := fleet.output("unclear")).endswith("\n") and said, "it says its child").split()[1])
+
+
 def test_a_holder_that_cannot_be_verified_is_left_alone_until_it_can_be(fleet: LiveFleet) -> None:
     """Neither signalled nor doubled; the others run, commands are answered, an operator is told what to do."""
     fleet.write("main.py", "import time\ntime.sleep(1000)\n")
@@ -87,7 +92,7 @@ def test_what_a_dead_bot_left_behind_is_killed_before_the_next_one_starts(fleet:
     """The lock is held below it: LEFTOVERS, a moment later RECOVERING with the journaled reason, then generation 2."""
     fleet.write("main.py", LEAVES_A_CHILD)
     pids = _up(fleet)
-    child = int(eventually(lambda: fleet.output("unclear"), "it says its child").split()[1])
+    child = _child_said(fleet)
     _swap(fleet, kill=pids["unclear"])
     bot = fleet.until("unclear", state="RUNNING", generation=2)
     assert (bot["reason"], bot["restarts"]) == ("signal", 1)
@@ -101,7 +106,7 @@ def test_a_child_that_closed_the_lock_dies_with_its_bot_too(fleet: LiveFleet) ->
     """subprocess closes descriptors; the mark in the environment is enough."""
     fleet.write("main.py", LEAVES_A_CHILD)
     pids = _up(fleet, TWO.replace('"main.py"', '"main.py", "closed"'))
-    child = int(eventually(lambda: fleet.output("unclear"), "it says its child").split()[1])
+    child = _child_said(fleet)
     _swap(fleet, kill=pids["unclear"])
     fleet.until("unclear", state="RUNNING", generation=2)
     eventually(lambda: not Path(f"/proc/{child}").exists(), "the child is gone")
