@@ -26,15 +26,18 @@ _OF_A_BOT = ("record", "lock", "spec.json")
 def check_copy(paths: FleetPaths, code: Code) -> None:
     """Raise PsvError, naming the role and its last words, unless every role of `code` passes its check."""
     folder = paths.code / f".check-{os.getpid()}"
+    checks: dict[str, subprocess.Popen[str]] = {}
     try:
         try:
             copy = copy_records(paths, folder)
         except (OSError, sqlite3.Error) as err:
             raise SystemRefused(f"cannot copy the records for a check: {err}", hint="free disk space; nothing has changed") from err
-        checks = {role: _start(code, role, copy) for role in ROLES}
+        for role in ROLES:
+            checks[role] = _start(code, role, copy)
         for role, check in checks.items():
             _judge(role, code, check)
     finally:
+        _end(list(checks.values()))
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -63,6 +66,14 @@ def _start(code: Code, role: str, copy: FleetPaths) -> subprocess.Popen[str]:
     environment = {**os.environ, "PSV_RUNTIME_DIR": str(runtime)}
     argv = code.argv(MODULE, role, str(copy.folder))
     return subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _end(checks: list[subprocess.Popen[str]]) -> None:
+    """Kill what still runs and wait for all: one that goes on while the folder is removed would write into it again."""
+    for check in checks:
+        check.kill()
+    for check in checks:
+        check.communicate()
 
 
 def _judge(role: str, code: Code, check: subprocess.Popen[str]) -> None:
