@@ -14,6 +14,8 @@ Kind = Literal["native", "script", "command"]
 ReadyKind = Literal["said", "log", "tcp", "http", "after", "notify"]
 Policy = Literal["always", "on-failure", "never"]
 Until = Literal["started", "ready", "healthy", "completed"]
+Effect = Literal["live", "restart", "recreate"]
+"""What a changed key asks for: nothing of the bot's process, a restart, or a stop and a start as if it were new."""
 
 
 class ReadySpec(TypedDict):
@@ -142,6 +144,9 @@ class BotSpec(TypedDict):
 
     name: str
     type: str | None
+    template: NotRequired[str | None]
+    source: NotRequired[Literal["folder", "releases"]]
+    release: NotRequired[int | None]
     kind: Kind
     run: str | None
     script: str | None
@@ -174,6 +179,7 @@ class BotSpec(TypedDict):
     logs: LogsSpec
     stdin: Literal["null"]
     log_level: Literal["debug", "info", "warning", "error"]
+    log_levels: NotRequired[dict[str, str]]
     hooks: dict[str, HookSpec]
     options: dict[str, object]
     error: str | None
@@ -244,10 +250,39 @@ class ProblemSpec(TypedDict):
     hint: str
 
 
-class Applied(TypedDict):
-    """The content of .psv/data/fleet.json; `source_digest` is the SHA-256 of the fleet.toml it came from.
+class SourceFile(TypedDict):
+    """One file of the configuration: its path from the fleet folder, and the SHA-256 of its bytes."""
 
-    `notify` is not there in what an older psv applied.
+    path: str
+    digest: str
+
+
+class RuntimeValue(TypedDict):
+    """A value set by command, stronger than every file. `name` is the type or bot, "" for global; `until` wall time, None = for good."""
+
+    scope: Literal["global", "types", "bots"]
+    name: str
+    key: list[str]
+    value: object
+    author: str
+    reason: str
+    at: float
+    until: float | None
+
+
+class Change(TypedDict):
+    """Who applied a configuration, and why."""
+
+    author: str
+    reason: str
+
+
+class Applied(TypedDict):
+    """The content of .psv/data/fleet.json; `source_digest` is of all files that it came from.
+
+    What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `effects` say of
+    each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release` is the number that bots with `source =
+    "releases"` run from.
     """
 
     version: int
@@ -257,3 +292,8 @@ class Applied(TypedDict):
     notify: NotRequired[list[NotifySpec]]
     problems: list[ProblemSpec]
     source_digest: str
+    files: NotRequired[list[SourceFile]]
+    runtime: NotRequired[list[RuntimeValue]]
+    effects: NotRequired[dict[str, Effect]]
+    release: NotRequired[int | None]
+    change: NotRequired[Change]
