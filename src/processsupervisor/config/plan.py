@@ -147,4 +147,4 @@ def _runs_same(old: BotSpec, new: BotSpec) -> bool:
 
 def _likeness(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
     keys = (old.keys() | new.keys()) - {"name"}
-    return sum(old.get(key) == new.get(key) for key in keys) / len(keys)
+    return sum(bool(old.get(key) == new.get(key)) for key in keys) / len(keys)
