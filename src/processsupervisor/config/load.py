@@ -17,6 +17,7 @@ from processsupervisor.config.notices import NotifyTable, channel_spec, check_ch
 from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
+from processsupervisor.config.release import point_at_release, running_release
 from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, web_spec
 from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
 from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, Table, WebTable
@@ -41,16 +42,16 @@ class Loaded:
     applied: Applied | None
 
 
-def load_fleet(folder: Path) -> Loaded:
-    """Read and resolve `folder`/fleet.toml."""
+def load_fleet(folder: Path, release: int | None = None) -> Loaded:
+    """Read and resolve `folder`/fleet.toml. `release` None = the one that was deployed, if any."""
     paths = FleetPaths(folder)
-    return _Check(paths, read_source(paths.config)).load()
+    return _Check(paths, read_source(paths.config), release or running_release(paths)).load()
 
 
 def load_text(folder: Path, content: bytes) -> Loaded:
     """Resolve `content` as if it were the fleet.toml of `folder`."""
     paths = FleetPaths(folder)
-    return _Check(paths, parse_source(paths.config, content)).load()
+    return _Check(paths, parse_source(paths.config, content), running_release(paths)).load()
 
 
 @dataclass
@@ -59,6 +60,7 @@ class _Check:
 
     paths: FleetPaths
     source: Source
+    release: int | None = None
     problems: list[Problem] = field(default_factory=list)
     faulty: dict[str, list[Finding]] = field(default_factory=dict)
     merged: dict[str, tuple[Merged, BotSpec]] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class _Check:
                 "notify": channels,
                 "problems": [],
                 "source_digest": self.source.digest,
+                "release": self.release,
             }
         )
 
@@ -207,6 +210,7 @@ class _Check:
         layers.append(Layer(at, table.model_dump(exclude_unset=True)))
         merged = merge(layers)
         spec, findings = bot_spec(name, merged, self.paths.folder)
+        findings += point_at_release(spec, self.paths.folder, self.release)
         for key in ("depends_on", "restart_with"):
             if name in companions(spec, key) and merged.scope_of(key) != "bots":
                 leave_out_itself(spec, key)

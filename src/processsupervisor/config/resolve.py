@@ -59,6 +59,7 @@ def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
         "log_total_bytes": fleet.log_total,
         "disk_free_percent": fleet.disk_free_percent,
         "control_group": control.group,
+        "release_watch_s": fleet.release_watch,
         "hints": list(fleet.hints),
     }
 
@@ -123,6 +124,8 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
     return {
         "name": name,
         "type": table.type,
+        "source": table.source,
+        "release": None,
         "kind": kind,
         "run": table.run,
         "script": absolute(folder, table.script) if table.script else None,

@@ -65,6 +65,9 @@ class FleetTable(Table):
     down_timeout: SomeTime = key(8.0, "`psv down`, SIGTERM and Ctrl-C: after this long whatever still runs is killed", '"8s"')
     log_total: Size = key(2 << 30, "Most disk space for the logs of all bots; the oldest closed segments go first", '"2GB"', ge=1 << 20)
     disk_free_percent: Number = key(5.0, "Part of the disk that logs leave free", "5.0", ge=0, le=90)
+    release_watch: Duration = key(
+        600.0, "A bot that crash-loops so soon after `psv release deploy` takes the whole fleet back to what ran before; 0 = never", '"10m"'
+    )
     hints: list[Text] = key([], "Lines that `psv up` prints when everything is ready", "[]")
 
 
@@ -248,6 +251,9 @@ class ScopeTable(Table):
     script: PathText | None = key(None, "An unmodified Python program, forked from a zygote and run as `__main__`", "-")
     command: CommandLine | None = key(None, 'Any program, fork + exec; `"python"` is the interpreter that psv runs on', "-")
     args: list[Text] = key(list, "Arguments of a script, or further ones of a command", "[]")
+    source: Literal["folder", "releases"] = key(
+        "folder", "Where its code lies: beside fleet.toml, or in the release that was deployed (`psv release`)", '"folder"'
+    )
     python: PathText | None = key(None, "Interpreter, or the folder of a virtual environment, for a native bot or script", "psv's own")
     cwd: PathText | None = key(None, "Working folder", "the fleet folder")
     env: dict[VariableName, VariableValue] = key(

@@ -43,6 +43,8 @@ def compose(spec: dict[str, Any]) -> dict[str, str]:
     environment["PSV_BOT"] = str(spec["name"])
     environment["PSV_FLEET"] = str(paths.folder)
     environment["PSV_EXIT_NOTE"] = str(paths.bot_run(str(spec["name"])) / "exit-note")
+    if spec.get("release") is not None:
+        environment["PSV_RELEASE"] = str(spec["release"])
     if spec.get("notify_socket"):
         environment["NOTIFY_SOCKET"] = str(spec["notify_socket"])
     if spec.get("kind") != _NATIVE:

@@ -17,6 +17,7 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
 from processsupervisor.launch.environment import compose
 from processsupervisor.launch.locks import lock_bot, lock_resources
+from processsupervisor.launch.release import refuse_missing
 
 ALL_SIGNALS = signal.valid_signals()
 
@@ -30,6 +31,7 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     lock_bot(context)
     reach(CrashPoint.CHILD_LOCKED)
     _refuse_superseded(context)
+    refuse_missing(context.spec)
     environment = compose(context.spec)
     lock_resources(context, environment)
     join_cgroup(context)

@@ -21,6 +21,7 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
+from processsupervisor.launch.release import MISSING_HINT, why_missing
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
@@ -194,6 +195,8 @@ class Fleet:
         if handle.spec["error"] and handle.spec["error_rechecks"]:
             # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
             handle.spec["error"] = recheck(handle.spec, self.paths.folder)
+        elif missing := why_missing(self.paths.folder, handle.spec.get("release")):
+            handle.spec["error"], handle.spec["error_rechecks"] = f"{missing}; {MISSING_HINT}", True
         if handle.spec["error"]:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)
