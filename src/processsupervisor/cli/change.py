@@ -106,14 +106,14 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
             raise SystemRefused(f"cannot write in {paths.data}: {err.strerror}", hint="free some space; nothing was changed") from err
     try:
         if after != before:
-            _replace(paths, before, after)
+            replace_file(paths.config, before, after)
         if running is not None and running.is_current and after != before:
             write_applied(paths, loaded)
             hand_over(session, change.resting)
     except PsvError:
         if after != before:
             with contextlib.suppress(SystemRefused, Refused):
-                _replace(paths, after, before)
+                replace_file(paths.config, after, before)
         if old_applied:
             write_atomic(paths.applied, old_applied, durable=True)
         if change.move is not None:
@@ -197,12 +197,15 @@ def _new_mistakes(before: Loaded, after: Loaded) -> list[Problem]:
     return [p for p in after.problems if p.severity == "fatal" or (p.severity == "bot" and (p.code, p.message) not in known)]
 
 
-def _replace(paths: FleetPaths, expected: bytes, content: bytes) -> None:
-    """Replace fleet.toml, through a link where it is one, with the owner and mode that it has."""
-    target = Path(os.path.realpath(paths.config))
+def replace_file(path: Path, expected: bytes, content: bytes) -> None:
+    """Replace a file of the configuration, through a link where it is one, with the owner and mode that it has.
+
+    Raises Refused when it no longer holds what is `expected`, SystemRefused when it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
     try:
         if target.read_bytes() != expected:
-            raise Refused("fleet.toml was changed by somebody else in this moment", hint="give the command again")
+            raise Refused(f"{path.name} was changed by somebody else in this moment", hint="give the command again")
         facts = target.stat()
         write_atomic(target, content, mode=0o600, durable=True)
         if os.geteuid() == 0:

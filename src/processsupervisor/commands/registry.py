@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processsupervisor.commands import bots, edits, fleet, notify, service, tasks
+from processsupervisor.commands import bots, config, edits, fleet, notify, service, tasks
 from processsupervisor.commands.command import Command, bind, nearest_hint
 from processsupervisor.commands.ports import ASKING, Caller, Emit, FleetPort
 from processsupervisor.kernel.errors import Refused, UsageError
 
 REGISTRY: dict[str, Command] = {
     command.name: command
-    for command in (*fleet.COMMANDS, *bots.COMMANDS, *edits.COMMANDS, *tasks.COMMANDS, *service.COMMANDS, *notify.COMMANDS)
+    for command in (
+        *fleet.COMMANDS, *bots.COMMANDS, *edits.COMMANDS, *config.COMMANDS, *tasks.COMMANDS, *service.COMMANDS, *notify.COMMANDS
+    )
 }
 
 _GRANTS: dict[str, frozenset[str]] = {
