@@ -28,7 +28,7 @@ class Rejection(TypedDict):
 class Watch(TypedDict):
     """A deploy that has not proved itself yet: until CLOCK_BOOTTIME of that boot, or `within_s` anew after a reboot.
 
-    `number` is the version that brought `release`, `before` the one that is applied again.
+    `number` is the version that brought `release`, `before` the one that is applied again; `reason` is set once that is decided.
     """
 
     release: int
@@ -38,6 +38,7 @@ class Watch(TypedDict):
     within_s: float
     boot_id: str
     until_boottime: float
+    reason: str
 
 
 class Deployed(TypedDict):
