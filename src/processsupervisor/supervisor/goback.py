@@ -34,6 +34,7 @@ _WORDS_S = 0.5
 """How long the last lines of a bot are waited for, so that they can be told."""
 _RETRY_S = 5.0
 _CHARACTERS = 200
+_SUPERSEDED = "another change was applied meanwhile"
 _TAKEN_BACK = "it was taken back; psv release deploy of it needs --again"
 
 Apply = Callable[[int, str], Awaitable[Mapping[str, object]]]
@@ -166,29 +167,37 @@ class GoBack:
 
     async def _go_back(self, watch: Watch) -> None:
         """Apply the version before. A psvd that dies in it leaves the reason, by which the next one does it."""
-        reason = watch["reason"]
-        if not reason:
+        if not watch["reason"]:
             await asyncio.sleep(_WORDS_S)
+            if not self._is_watched(watch):
+                return
             reason = f"release {watch['release']}: {self._culprit} is crash-looping{last_words(self._last_exit(self._culprit))}"
             self._facts["rejected"][str(watch["release"])] = {"reason": reason, "at": wall()}
-            self._keep({**watch, "reason": reason})
+            watch = {**watch, "reason": reason}
+            self._keep(watch)
             self._events.tell("release", step="back", release=watch["release"], number=watch["before"], message=reason)
-        why = await self._try(watch, reason)
+        why = await self._try(watch)
+        if why is None:
+            self._events.tell("release", step="left", release=watch["release"], number=watch["number"], message=_SUPERSEDED)
+            return
         self._drop()
-        outcome = f"it could not be taken back: {why}; psv release rollback tries again" if why else _TAKEN_BACK
-        self.problem = f"{reason}; {outcome}"
+        self.problem = f"{watch['reason']}; " + (f"it could not be taken back: {why}; try psv release rollback" if why else _TAKEN_BACK)
         self._events.tell("alert", what="release", message=self.problem)
 
-    async def _try(self, watch: Watch, reason: str) -> str:
-        """Return why the version before does not run; what is under way is waited for, and may have made it needless."""
-        while self._facts["watch"] is not None:
+    async def _try(self, watch: Watch) -> str | None:
+        """Return why the version before does not run, "" when it does; None when a change that was waited for made it needless."""
+        while self._is_watched(watch):
             try:
-                return await self._apply_once(watch["before"], reason)
+                return await self._apply_once(watch["before"], watch["reason"])
             except PsvError as err:
                 if err.code != "rollout-runs":
                     return err.message
             await asyncio.sleep(_RETRY_S)
-        return "another change was applied meanwhile"
+        return None
+
+    def _is_watched(self, watch: Watch) -> bool:
+        present = self._facts["watch"]
+        return present is not None and present["number"] == watch["number"]
 
     async def _apply_once(self, number: int, reason: str) -> str:
         self._is_going = True  # not while others are waited for: what they apply is no part of it
