@@ -89,8 +89,10 @@ def reload(session: Session, command: Command, *, now: bool, again: bool, reason
     return candidate.finish(session, result)
 
 
-def read_files(session: Session, running: Applied) -> Loaded:
-    """Read the files of the folder, with what was set by command in `running`, as far as it still holds."""
+def read_files(session: Session, running: Applied | None) -> Loaded:
+    """Read the files of the folder, with what was set by command in `running`, as far as it still holds, and with its release."""
+    if running is None:
+        return load_fleet(session.paths.folder)
     return load_fleet(session.paths.folder, runtime=alive(running.get("runtime", ()), time.time()), release=running.get("release"))
 
 

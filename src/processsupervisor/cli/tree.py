@@ -137,7 +137,8 @@ def _parameter(arg: Arg) -> click.Parameter:
         return click.Argument([arg.name], nargs=-1, metavar=f"[{LISTED.get(arg.name, 'NAME')}]...")
     if arg.positional:
         shown = _metavar(arg, arg.name.upper())
-        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown if arg.required else f"[{shown}]")
+        shown = shown if arg.required else f"[{shown}]"
+        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown)
     flags = [*arg.flags, arg.name]
     if arg.kind == "flag":
         return click.Option(flags, is_flag=True, default=None if arg.default is None else bool(arg.default), help=arg.help)
