@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from processsupervisor.config import forms
 from processsupervisor.config.problem import Finding, KeyPath, printable, quoted
 from processsupervisor.config.resolve import absolute
 from processsupervisor.config.schema import Table, key
@@ -100,11 +101,11 @@ def _addresses(value: Any) -> list[Any]:
     return entries
 
 
-TemplateText = Annotated[str, *kind("JSON text", _template)]
-Chat = Annotated[str, *kind("chat id", _chat)]
-Server = Annotated[str, *kind('"host:port"', _server)]
-Address = Annotated[str, *kind("mail address", _address)]
-Addresses = Annotated[list[Address], *kind("mail address or list of them", _addresses)]
+TemplateText = Annotated[str, *kind("JSON text", _template, forms.TEXT)]
+Chat = Annotated[str, *kind("chat id", _chat, forms.CHAT)]
+Server = Annotated[str, *kind('"host:port"', _server, forms.HOST_PORT)]
+Address = Annotated[str, *kind("mail address", _address, forms.MAIL)]
+Addresses = Annotated[list[Address], *kind("mail address or list of them", _addresses, forms.one_or_many(forms.MAIL))]
 
 
 class NotifyTable(Table):
