@@ -6,6 +6,7 @@ lets pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from processsupervisor.kernel.units import MAX_DURATION_S
@@ -70,6 +71,12 @@ FLEET_NAME = text("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
 CRON = text(examples=["0 4 * * *", "@daily"])
 CHAT: Form = {"anyOf": [text("^(-?[0-9]{1,20}|@[A-Za-z][A-Za-z0-9_]{3,40})$"), {"type": "integer"}]}
 MAIL = text(r"^[^\s@]+@[^\s@]+$")
+
+
+def levels(known: Sequence[str]) -> Form:
+    """Return the form of a level of logging, or of a table of them by logger."""
+    level: Form = {"enum": list(known)}
+    return {"anyOf": [level, {"type": "object", "properties": {"default": level}, "additionalProperties": level}]}
 
 
 def signal_name(known: frozenset[str]) -> Form:

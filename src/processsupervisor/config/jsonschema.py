@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from processsupervisor.config import forms
 from processsupervisor.config.forms import Form
 from processsupervisor.config.notices import NotifyTable
-from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable, Table
+from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable
+from processsupervisor.config.tables import Table
 from processsupervisor.config.values import Also, Label
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN
 
