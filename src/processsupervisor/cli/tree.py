@@ -22,9 +22,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
     "task": "Work on tasks: bots that run when their time comes",
-    "config": "Work on the configuration: check it, apply it, take it back",
     "service": "Have the machine start the fleet at boot",
     "notify": "Work on the channels that are told of trouble",
+    "config": "Work on the configuration: fleet.toml, and the versions of it that were applied",
 }
 
 LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}

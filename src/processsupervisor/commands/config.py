@@ -13,6 +13,8 @@ _TYPE = Arg("type", "text", None, "Of this [types.X], in place of a bot")
 _GLOBAL = Arg("all_bots", "flag", False, "Of [global], in place of a bot", option=("--global",))
 
 COMMANDS = (
+    Command("config.schema", "Print the JSON Schema of fleet.toml, by which an editor completes and checks it", (), "view",
+            place="client", verbs=("config schema",)),
     Command("config.plan", "Show what applying the files would do: to which bots, in which steps, how long; nothing is changed", (
         _NOW,
     ), "view", place="client", verbs=("config plan",), json=True),

@@ -14,11 +14,10 @@ from typing import Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from processsupervisor.config.notices import NotifyTable
-from processsupervisor.config.schema import (
-    BotTable,
-    ControlTable,
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ScopeTable, WebTable
+from processsupervisor.config.shape import table_of
+from processsupervisor.config.tables import (
     DependencyTable,
-    FleetTable,
     HealthTable,
     HooksTable,
     HookTable,
@@ -30,13 +29,10 @@ from processsupervisor.config.schema import (
     RecycleTable,
     RestartTable,
     ScheduleTable,
-    ScopeTable,
     StopTable,
     Table,
-    WebTable,
     WindowTable,
 )
-from processsupervisor.config.shape import table_of
 from processsupervisor.config.values import Label
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN
 
