@@ -12,7 +12,7 @@ from tests.cli.conftest import Psv
 from tests.cli.versionkeeper import VersionKeeper
 
 from processsupervisor.config.load import load_fleet
-from processsupervisor.config.runtime import with_value
+from processsupervisor.config.overrides import with_value
 
 FLEET = """# The shop.
 [fleet]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet, load_texts
+from processsupervisor.config.overrides import alive
 from processsupervisor.config.problem import Problem
-from processsupervisor.config.runtime import alive
 from processsupervisor.config.spec import Applied
 from processsupervisor.ipc import candidate
 from processsupervisor.ipc.client import ControlClient

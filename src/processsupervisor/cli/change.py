@@ -20,8 +20,8 @@ from processsupervisor.cli.present import last_applied
 from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_text
+from processsupervisor.config.overrides import alive
 from processsupervisor.config.problem import Problem
-from processsupervisor.config.runtime import alive
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import ConfigError, NoSupervisor, PsvError, Refused, SystemRefused
 from processsupervisor.kernel.files import is_flocked, write_atomic

@@ -18,8 +18,8 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.content import checksum, normalised
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.overrides import alive
 from processsupervisor.config.plan import Plan, differences, make_plan
-from processsupervisor.config.runtime import alive
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused

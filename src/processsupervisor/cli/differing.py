@@ -13,9 +13,9 @@ from typing import Any
 from processsupervisor.cli.candidate import some
 from processsupervisor.config.effects import shown_key
 from processsupervisor.config.hiding import reference
+from processsupervisor.config.overrides import scope_name
 from processsupervisor.config.plan import Difference
 from processsupervisor.config.problem import holds_secrets, printable, shown, table_name
-from processsupervisor.config.runtime import scope_name
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.units import format_bytes, short_duration
 from processsupervisor.observe.redact import MARK, redact

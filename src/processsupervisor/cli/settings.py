@@ -21,8 +21,8 @@ from processsupervisor.cli.session import Session, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.gate import hold_elsewhere
 from processsupervisor.config.load import Loaded, load_texts
+from processsupervisor.config.overrides import alive, parse_key, parse_value, scope_name, with_value, without_value
 from processsupervisor.config.problem import did_you_mean, quoted, table_name
-from processsupervisor.config.runtime import alive, parse_key, parse_value, scope_name, with_value, without_value
 from processsupervisor.config.saving import home_of, put
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, SystemRefused, UsageError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from processsupervisor.config.runtime import alive, parse_key, parse_value, with_value, without_value
+from processsupervisor.config.overrides import alive, parse_key, parse_value, with_value, without_value
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import UsageError
 
