@@ -282,7 +282,7 @@ class Applied(TypedDict):
 
     What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `effects` say of
     each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release` is the number that bots with `source =
-    "releases"` run from.
+    "releases"` run from. `number` is that of the version, given by psvd.
     """
 
     version: int
@@ -297,3 +297,4 @@ class Applied(TypedDict):
     effects: NotRequired[dict[str, Effect]]
     release: NotRequired[int | None]
     change: NotRequired[Change]
+    number: NotRequired[int]
