@@ -32,12 +32,11 @@ def steps(plan: Plan, bots: Iterable[Member], is_small: bool, also: Collection[s
     wanted = {*plan.with_effect("restart", "recreate"), *plan.added, *also}
     touched = [bot for bot in bots if bot[0] in wanted]
     size = max(1, len(touched) // 10)
-    seen: set[str] = set()
-    first, rest = [], []
-    for name, type_name, kind in touched:
-        of = f"type {type_name}" if type_name is not None else f"kind {kind}"
-        (rest if of in seen or is_small else first).append(name)
-        seen.add(of)
+    canaries: dict[tuple[str | None, str], str] = {}
+    for name, type_name, kind in () if is_small else touched:
+        canaries.setdefault((type_name, kind), name)
+    first = list(canaries.values())
+    rest = [name for name, _, _ in touched if name not in first]
     return [batch for batch in (first, *(rest[i : i + size] for i in range(0, len(rest), size))) if batch]
 
 
