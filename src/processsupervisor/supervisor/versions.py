@@ -21,12 +21,6 @@ MOST_VERSIONS = 500
 """Older ones are forgotten, except the running one and the one before it."""
 _MOST_SOURCE_BYTES = 16 << 20
 PENDING, APPLIED, ROLLED_BACK, FAILED = "pending", "applied", "rolled-back", "failed"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS versions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL, checksum TEXT NOT NULL,
-    source_digest TEXT NOT NULL, summary TEXT NOT NULL, result TEXT NOT NULL, message TEXT NOT NULL, content BLOB NOT NULL)"""
-_REJECTED = """
-CREATE TABLE IF NOT EXISTS rejected (source_digest TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL, number INTEGER NOT NULL)"""
 _COLUMNS = "number, at, author, reason, checksum, source_digest, summary, result, message"
 
 
@@ -55,9 +49,6 @@ class Versions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.number = 0
-        for statement in (_SCHEMA, _REJECTED):
-            store.write(statement, ())
-        store.flush()
 
     def register(self, folder: Path, applied: Applied) -> bool:
         """Take what psvd was started with as the running version; True when it is one that was not known, and has got a number.
@@ -76,25 +67,21 @@ class Versions:
             self.number = last.number
             self.retake(last.number, applied, read_sources(folder, applied))
             return False
-        change = applied.get("change") or {"author": "", "reason": "psv up"}
-        summary = self._summary(last, applied)
-        sources = read_sources(folder, applied)
-        self.number = self.add(applied, sources, author=change["author"], reason=change["reason"], summary=summary, result=APPLIED)
+        self.number = self.add(applied, read_sources(folder, applied), summary=self._summary(last, applied), result=APPLIED)
         return True
 
     def _summary(self, last: Version | None, applied: Applied) -> dict[str, object]:
         return summary_of(self.content(last.number)[0], applied) if last is not None else {}
 
-    def add(
-        self, applied: Applied, sources: dict[str, str], *, author: str, reason: str, summary: dict[str, object], result: str = PENDING
-    ) -> int:
-        """Note a version durably and return its number. Raises SystemRefused when that cannot be had."""
-        row = (wall(), author, reason, checksum(applied), applied["source_digest"], json.dumps(summary), result, "", pack(applied, sources))
-        insert = (
-            "INSERT INTO versions (at, author, reason, checksum, source_digest, summary, result, message, content)"
-            " VALUES (?,?,?,?,?,?,?,?,?)"
-        )
-        if not self._store.write_durably([(insert, row)]):
+    def add(self, applied: Applied, sources: dict[str, str], *, summary: dict[str, object], result: str = PENDING) -> int:
+        """Note a version durably, with who made it (`applied["change"]`), and return its number. Raises SystemRefused if that cannot be."""
+        change = applied.get("change") or {"author": "", "reason": "psv up"}
+        row = (
+            wall(), change["author"], change["reason"], checksum(applied), applied["source_digest"], json.dumps(summary), result, "",
+            pack(applied, sources),
+        )  # fmt: skip
+        names = "at, author, reason, checksum, source_digest, summary, result, message, content"
+        if not self._store.write_durably([(f"INSERT INTO versions ({names}) VALUES (?,?,?,?,?,?,?,?,?)", row)]):
             raise SystemRefused(f"the version cannot be noted: {self._store.problem}", hint="free disk space; nothing has changed")
         return int(self._store.rows("SELECT max(number) FROM versions")[0][0])
 
@@ -159,6 +146,12 @@ class Versions:
         """Return `{source_digest: {reason, at, number}}`."""
         rows = self._store.rows("SELECT source_digest, reason, at, number FROM rejected ORDER BY at")
         return {digest: {"reason": reason, "at": at, "number": number} for digest, reason, at, number in rows}
+
+    def give_up_pending(self) -> None:
+        """Note of versions that were never begun, because psvd ended, that they failed."""
+        change = "UPDATE versions SET result = ?, message = 'psvd ended before it was begun' WHERE result = ? AND number != ?"
+        self._store.write(change, (FAILED, PENDING, self.number))
+        self._store.flush()
 
     def prune(self) -> None:
         """Forget the oldest versions."""
