@@ -283,9 +283,9 @@ class Change(TypedDict):
 class Applied(TypedDict):
     """The content of .psv/data/fleet.json; `source_digest` is of all files that it came from.
 
-    What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `effects` say of
-    each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release` is the number that bots with `source =
-    "releases"` run from.
+    What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `includes` are the
+    globs that named the others; `effects` say of each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release`
+    is the number that bots with `source = "releases"` run from; `number` is that of the version, given by psvd.
     """
 
     version: int
@@ -296,7 +296,9 @@ class Applied(TypedDict):
     problems: list[ProblemSpec]
     source_digest: str
     files: NotRequired[list[SourceFile]]
+    includes: NotRequired[list[str]]
     runtime: NotRequired[list[RuntimeValue]]
     effects: NotRequired[dict[str, Effect]]
     release: NotRequired[int | None]
     change: NotRequired[Change]
+    number: NotRequired[int]
