@@ -25,6 +25,7 @@ from processsupervisor.config.tables import (
     key,
 )
 from processsupervisor.config.values import (
+    A_NAME,
     BUDGET,
     DEPENDENCIES,
     CommandLine,
@@ -141,7 +142,7 @@ class ScopeTable(Table):
     priority: Annotated[int, Label("whole number")] = key(
         0, "Who is started first when many wait: higher before lower, then in the order of the file", "0", effect="live", ge=-1000, le=1000
     )
-    depends_on: Annotated[list[DependencyTable], *DEPENDENCIES] = key(
+    depends_on: Annotated[list[Annotated[DependencyTable, A_NAME]], *DEPENDENCIES] = key(
         list, "Bots that must be there before it is started", "[]", effect="live"
     )
     restart_with: list[Filled] = key(list, "Bots with which it is restarted, once they are ready again", "[]", effect="live")

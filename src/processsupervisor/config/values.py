@@ -335,6 +335,7 @@ VariableName = Annotated[str, *kind("variable name", _variable, forms.VARIABLE)]
 VariableValue = Annotated[str, *kind("text", _variable_value, forms.VALUE)]
 CommandLine = Annotated[list[Text], *kind("list of texts", _command, forms.COMMAND)]
 ProbeCommand = Annotated[list[Text], *kind("list of texts", _probe_command, forms.COMMAND)]
+A_NAME = Also(forms.FILLED)
 DEPENDENCIES = kind("list of names or tables", _dependencies)
 BUDGET = (*kind('table or "off"', _budget), Also({"enum": ["off", False]}))
 Regex = Annotated[str, *kind("regular expression (Python re)", _regex, forms.FILLED)]
