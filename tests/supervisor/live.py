@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import textwrap
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.config.applied import write_applied
+from processsupervisor.config.content import pack
 from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
@@ -66,6 +68,20 @@ class LiveFleet:
         assert loaded.applied is not None, loaded.problems
         self.paths.ensure()
         write_applied(self.paths, loaded.applied)
+
+    def apply(self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False) -> dict[str, Any]:
+        """Write another fleet.toml and have the running fleet apply it, as `psv config apply` does; returns the result."""
+        head = '[fleet]\nname = "test"\n[web]\nenabled = false\n'
+        path = self.write("fleet.toml", head + textwrap.dedent(text))
+        loaded = load_fleet(self.folder)
+        assert loaded.applied is not None, loaded.problems
+        candidates = self.paths.data / "candidates"
+        candidates.mkdir(exist_ok=True)
+        token = secrets.token_hex(8)
+        (candidates / token).write_bytes(pack(loaded.applied, {"fleet.toml": path.read_text()}))
+        args = {"token": token, "reason": reason, "base": base, "now": now, "again": again}
+        with ControlClient(self.paths, timeout_s=120) as client:
+            return dict(client.call("config.apply", args))
 
     def up(self, *, wait: bool = True, code: Code | None = None) -> None:
         """Start the keeper and wait until psvd answers, and by default until all that is wanted is ready or has failed.

@@ -16,9 +16,11 @@ from enum import Enum
 from pathlib import Path
 
 from processsupervisor.cli.check import print_problems
-from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.cli.present import last_applied
+from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_text
+from processsupervisor.config.overrides import alive
 from processsupervisor.config.problem import Problem
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import ConfigError, NoSupervisor, PsvError, Refused, SystemRefused
@@ -42,9 +44,11 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`edit` turns the text into the new one; `resting` must not run; `move` is what happens to what is kept of the bot."""
+    """`edit` turns the text into the new one; `reason` is for the version that it makes; `resting` must not run; `move` is what happens
+    to what is kept of the bot."""
 
     edit: Callable[[str], str]
+    reason: str
     resting: Sequence[str] = ()
     move: Move | None = None
 
@@ -56,6 +60,7 @@ def carry_out(session: Session, change: Change) -> Taken:
         before = _read(paths)
         after = _edited(before, change.edit)
         loaded = _checked(session, before, after)
+        loaded["change"] = {"author": user_name(), "reason": change.reason}
         _drop_stale(paths, before)
         running = _running(session) if keeper_runs(paths) else None
         if running is None or (change.move is not None and after == before):
@@ -65,7 +70,7 @@ def carry_out(session: Session, change: Change) -> Taken:
                     raise Refused(f"{name} still runs{how}", hint=f"{way}psv stop {name}")
         if running is not None and not running.is_current and change.move is not None and after != before:
             why = "the fleet runs by an older fleet.toml, so that nothing can be moved under it"
-            raise Refused(why, hint="psv down, then psv up, then this again")
+            raise Refused(why, hint="psv config apply, then this again")
         return _write(session, change, before, after, loaded, running)
 
 
@@ -183,13 +188,19 @@ def _edited(content: bytes, edit: Callable[[str], str]) -> bytes:
 
 def _checked(session: Session, before: bytes, after: bytes) -> Applied:
     """Return the settings of the new text; raises ConfigError, with every new mistake printed, when it would not be valid."""
-    folder = session.paths.folder
-    loaded = load_text(folder, after)
-    new = _new_mistakes(load_text(folder, before), loaded)
+    last = last_applied(session.paths)
+    loaded = _load(session.paths, after, last)
+    new = _new_mistakes(_load(session.paths, before, last), loaded)
     print_problems(session, new)
     if new or loaded.applied is None:
         raise ConfigError("fleet.toml stays as it is: the change would not be valid", hint="the places above are those that it would have")
     return loaded.applied
+
+
+def _load(paths: FleetPaths, content: bytes, last: Applied | None) -> Loaded:
+    """Resolve `content` with what was set by command, as far as it still holds, and with the release that runs."""
+    runtime = alive(last.get("runtime", ()), time.time()) if last is not None else []
+    return load_text(paths.folder, content, runtime=runtime, release=last.get("release") if last is not None else None)
 
 
 def _new_mistakes(before: Loaded, after: Loaded) -> list[Problem]:

@@ -18,8 +18,8 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.content import checksum, normalised
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.overrides import alive
 from processsupervisor.config.plan import Plan, differences, make_plan
-from processsupervisor.config.runtime import alive
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused
@@ -89,8 +89,10 @@ def reload(session: Session, command: Command, *, now: bool, again: bool, reason
     return candidate.finish(session, result)
 
 
-def read_files(session: Session, running: Applied) -> Loaded:
-    """Read the files of the folder, with what was set by command in `running`, as far as it still holds."""
+def read_files(session: Session, running: Applied | None) -> Loaded:
+    """Read the files of the folder, with what was set by command in `running`, as far as it still holds, and with its release."""
+    if running is None:
+        return load_fleet(session.paths.folder)
     return load_fleet(session.paths.folder, runtime=alive(running.get("runtime", ()), time.time()), release=running.get("release"))
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from processsupervisor.cli.candidate import some
 from processsupervisor.config.effects import shown_key
 from processsupervisor.config.hiding import reference
+from processsupervisor.config.overrides import scope_name
 from processsupervisor.config.plan import Difference
 from processsupervisor.config.problem import holds_secrets, printable, shown, table_name
-from processsupervisor.config.runtime import scope_name
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.units import format_bytes, short_duration
 from processsupervisor.observe.redact import MARK, redact
@@ -70,21 +70,17 @@ def _texts(one: Difference, key: str, *, values: bool) -> list[str]:
 
 def place(path: Path) -> tuple[str | None, str]:
     """Return the bot that a difference is of, None for the fleet, and the key as fleet.toml has it."""
-    if path[0] == "bots":
-        return path[1], key_of(path[2:])
-    return None, ".".join([*path[:-1], shown_key(path[-1])])
+    return (path[1], key_of(path[2:])) if path[0] == "bots" else (None, key_of(path))
 
 
 def key_of(path: Path) -> str:
-    """Return how fleet.toml writes a key of a BotSpec: ("restart", "max_s") is restart.max."""
-    two = ".".join(path[:2])
-    return (shown_key(two) if len(path) > 1 and shown_key(two) != two else table_name((*_shown(path[:1]), *path[1:2]))) + (
-        f".{table_name(path[2:])}" if len(path) > 2 else ""
-    )
-
-
-def _shown(path: Path) -> Path:
-    return tuple(shown_key(part) for part in path)
+    """Return how fleet.toml writes a key of a BotSpec, or of the fleet: ("restart", "max_s") is restart.max."""
+    if len(path) < 2:
+        return "".join(map(shown_key, path))
+    plain = f"{shown_key(path[0])}.{path[1]}"
+    inner = shown_key(".".join(path[:2]))
+    head = f"{shown_key(path[0])}.{table_name(path[1:2])}" if inner == plain else inner
+    return ".".join((head, *(table_name((part,)) for part in path[2:])))
 
 
 def text_of(value: object, path: Path, *, values: bool = False) -> str:

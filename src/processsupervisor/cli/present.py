@@ -65,7 +65,7 @@ def look(session: Session) -> Present:
         return ask(session)
     except NoSupervisor:
         applied = read_applied(session.paths)
-        return Present(applied, _version_of(session.paths, applied), rejected(session.paths))
+        return Present(applied, version_of(session.paths, applied), rejected(session.paths))
 
 
 def last_applied(paths: FleetPaths) -> Applied | None:
@@ -82,7 +82,8 @@ def rejected(paths: FleetPaths) -> Rejected:
     return {digest: {"reason": reason, "at": at, "number": number} for digest, reason, at, number in rows}
 
 
-def _version_of(paths: FleetPaths, applied: Applied) -> Mapping[str, Any]:
+def version_of(paths: FleetPaths, applied: Applied) -> Mapping[str, Any]:
+    """Return number, at, author and reason of the newest version with this content, as far as psvd has noted one."""
     query = "SELECT number, at, author, reason FROM versions WHERE checksum = ? ORDER BY number DESC LIMIT 1"
     rows = _read(paths, query, checksum(applied))
     return dict(zip(("number", "at", "author", "reason"), rows[0], strict=True)) if rows else {}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from processsupervisor.cli import candidate
 from processsupervisor.cli.change import replace_file
@@ -20,8 +21,8 @@ from processsupervisor.cli.session import Session, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.gate import hold_elsewhere
 from processsupervisor.config.load import Loaded, load_texts
+from processsupervisor.config.overrides import alive, parse_key, parse_value, scope_name, with_value, without_value
 from processsupervisor.config.problem import did_you_mean, quoted, table_name
-from processsupervisor.config.runtime import alive, parse_key, parse_value, scope_name, with_value, without_value
 from processsupervisor.config.saving import home_of, put
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, SystemRefused, UsageError
@@ -31,7 +32,7 @@ from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, SystemR
 class _Target:
     """Of whom a value is: the scope, and the name of the type or bot, "" for [global]."""
 
-    scope: str
+    scope: Literal["global", "types", "bots"]
     name: str
     key: list[str]
 
@@ -95,8 +96,9 @@ def unset_value(
 def _target(type_name: str | None, all_bots: bool, bot: str, key: str) -> _Target:
     if type_name is not None and all_bots:
         raise UsageError("--type and --global exclude each other", hint="leave one of them out")
-    scope, name = ("global", "") if all_bots else ("types", type_name) if type_name is not None else ("bots", bot)
-    return _Target(scope, name, parse_key(key))
+    if all_bots:
+        return _Target("global", "", parse_key(key))
+    return _Target("bots", bot, parse_key(key)) if type_name is None else _Target("types", type_name, parse_key(key))
 
 
 def _require(present: Present, what: _Target) -> None:

@@ -22,9 +22,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
     "task": "Work on tasks: bots that run when their time comes",
-    "config": "Work on the configuration: check it, apply it, take it back",
     "service": "Have the machine start the fleet at boot",
     "notify": "Work on the channels that are told of trouble",
+    "config": "Work on the configuration: fleet.toml, and the versions of it that were applied",
 }
 
 LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}
@@ -137,7 +137,8 @@ def _parameter(arg: Arg) -> click.Parameter:
         return click.Argument([arg.name], nargs=-1, metavar=f"[{LISTED.get(arg.name, 'NAME')}]...")
     if arg.positional:
         shown = _metavar(arg, arg.name.upper())
-        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown if arg.required else f"[{shown}]")
+        shown = shown if arg.required else f"[{shown}]"
+        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown)
     flags = [*arg.flags, arg.name]
     if arg.kind == "flag":
         return click.Option(flags, is_flag=True, default=None if arg.default is None else bool(arg.default), help=arg.help)

@@ -89,7 +89,8 @@ def _flat(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if key in _NO_SETTING or value in (None, {}, []):
             continue
         if isinstance(value, dict) and key not in ("env", "options", "hooks", "log_levels", "ready"):
-            yield key, {key_of((key, inner)).removeprefix(f"{key}."): _set(item) for inner, item in value.items() if item not in (None, {}, [])}
+            given = {inner: _set(item) for inner, item in value.items() if item not in (None, {}, [])}
+            yield key, {key_of((key, inner)).removeprefix(f"{key}."): item for inner, item in given.items()}
         else:
             yield key_of((key,)), _set(value)
 

@@ -13,12 +13,14 @@ _TYPE = Arg("type", "text", None, "Of this [types.X], in place of a bot")
 _GLOBAL = Arg("all_bots", "flag", False, "Of [global], in place of a bot", option=("--global",))
 
 COMMANDS = (
+    Command("config.schema", "Print the JSON Schema of fleet.toml, by which an editor completes and checks it", (), "view",
+            place="client", verbs=("config schema",)),
     Command("config.plan", "Show what applying the files would do: to which bots, in which steps, how long; nothing is changed", (
         _NOW,
     ), "view", place="client", verbs=("config plan",), json=True),
     Command("config.diff", "Show key by key how the files differ from the version that runs; or one version from another", (
         Arg("old", "integer", None, "A version (default: that which runs)", positional=True, most=1e9),
-        Arg("new", "integer", None, "Another version (default: with a first one that which runs, else the files)", positional=True, most=1e9),
+        Arg("new", "integer", None, "Another version (default: that which runs; without the first the files)", positional=True, most=1e9),
         _VALUES,
     ), "view", place="client", verbs=("config diff",), json=True),
     Command("config.reload", "Apply the files as they are: only bots that changed are touched, and a change that fails is taken back", (

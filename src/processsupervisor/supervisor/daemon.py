@@ -22,13 +22,13 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
+from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
-from processsupervisor.supervisor.settings import take_settings
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -47,6 +47,14 @@ def _pass_over_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any
         loop.default_exception_handler(context)
 
 
+class _NoLive:
+    async def push(self, handle, timeout_s=10.0):
+        return ""
+
+    def takes_options(self, handle):
+        return False
+
+
 class Psvd:
     """One run of the brain."""
 
@@ -54,7 +62,9 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
+        self._live = _NoLive()
+        self._changes = Changes(self._fleet, applied, self._live)
+        self._manager = Manager(self._fleet, self._descent, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
@@ -70,6 +80,7 @@ class Psvd:
         await self._fleet.keeper.connect()
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
+        unfinished = self._changes.begin()
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()
@@ -91,6 +102,7 @@ class Psvd:
                 tasks.create_task(self._fleet.care.run()),
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
+                tasks.create_task(unfinished.settle()),
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
@@ -155,9 +167,7 @@ class Psvd:
         if before is not None and (before.get("code"), before.get("version")) != (code, __version__):
             was = {"from": f"{before.get('version')} ({before.get('code')})", "to": f"{__version__} ({code})"}
             fleet.events.tell("upgrade", **was)
-        for bot, keys in take_settings(fleet.store, {name: handle.spec for name, handle in fleet.handles.items()}).items():
-            fleet.events.tell("config", bot=bot, changed=keys)
-            fleet.hooks.after(bot, "config", {"changed": keys})
+        self._changes.roster.tell_settings()
         fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
 
     def _was_running(self) -> bool:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS
+from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor.fleet import Fleet
 
 _MOVED = "was moved to {folder}: bots go on, nothing is started until it is back in its place, or after psv -C {folder} down and up"
 
 _NO_JOURNAL = "is no file: how bots end while psvd is away stays unknown"
+
+
+def own_processes(fleet: Fleet) -> list[dict[str, object]]:
+    """Return `{role, pid, generation, code, memory_bytes}` of each own process of the fleet that runs."""
+    found: list[dict[str, object]] = []
+    keeper = {"role": "keeper", "pid": fleet.keeper.pid, "generation": 1, "code": fleet.keeper.code}
+    for facts in (keeper, *fleet.role_facts.values()):
+        pid = facts.get("pid")
+        if isinstance(pid, int):
+            shown = {name: facts.get(name) for name in ("role", "pid", "generation", "code")}
+            found.append(shown | {"memory_bytes": pss_bytes(pid)})
+    return found
 
 
 def notes_of(fleet: Fleet) -> list[dict[str, str]]:

@@ -59,7 +59,8 @@ def parse_key(text: str) -> list[str]:
         (part, table), = table.items()
         parts.append(part)
     if not parts or table != 0:
-        raise UsageError(f"found {quoted(text)}, expected a key as in fleet.toml", hint="such as log_level, restart.max or options.greeting")
+        hint = "such as log_level, restart.max or options.greeting"
+        raise UsageError(f"found {quoted(text)}, expected a key as in fleet.toml", hint=hint)
     if parts[0] in NOT_AT_RUNTIME:
         raise UsageError(f"{parts[0]} cannot be set while the fleet runs", hint=NOT_AT_RUNTIME[parts[0]])
     return parts
