@@ -56,6 +56,11 @@ VERBS: dict[str, str] = {
     "config.set": "settings:set_value",
     "config.unset": "settings:unset_value",
     "config.explain": "explain:explain",
+    "release.create": "release:make",
+    "release.list": "release:list_releases",
+    "release.deploy": "release:deploy",
+    "release.rollback": "release:rollback",
+    "release.rm": "release:rm",
     "service.install": "service:install",
     "service.remove": "service:remove",
 }

@@ -7,6 +7,7 @@ A mistake outside [bots.X] is fatal; one inside leaves only that bot out. Never 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, Contr
 from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
-from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec, NotifySpec
+from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec, NotifySpec, RuntimeValue
 from processsupervisor.config.tables import Table
 from processsupervisor.config.taskrules import zone_warnings
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
@@ -42,18 +43,25 @@ class Loaded:
     problems: tuple[Problem, ...]
     fatal: bool
     applied: Applied | None
+    sources: dict[str, bytes] = field(default_factory=dict)
 
 
-def load_fleet(folder: Path, release: int | None = None) -> Loaded:
+def load_fleet(folder: Path, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
     """Read and resolve `folder`/fleet.toml. `release` None = the one that was deployed, if any."""
     paths = FleetPaths(folder)
-    return _Check(paths, read_source(paths.config), release or running_release(paths)).load()
+    return _Check(paths, read_source(paths.config), release or running_release(paths), list(runtime)).load()
 
 
 def load_text(folder: Path, content: bytes) -> Loaded:
     """Resolve `content` as if it were the fleet.toml of `folder`."""
     paths = FleetPaths(folder)
     return _Check(paths, parse_source(paths.config, content), running_release(paths)).load()
+
+
+def load_texts(folder: Path, texts: Mapping[str, bytes], runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
+    """Resolve `texts` as if they were the files of `folder`: `{path from the folder: content}`."""
+    paths = FleetPaths(folder)
+    return _Check(paths, parse_source(paths.config, texts[paths.config.name]), release or running_release(paths), list(runtime)).load()
 
 
 @dataclass
@@ -63,6 +71,7 @@ class _Check:
     paths: FleetPaths
     source: Source
     release: int | None = None
+    runtime: list[RuntimeValue] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     faulty: dict[str, list[Finding]] = field(default_factory=dict)
     merged: dict[str, tuple[Merged, BotSpec]] = field(default_factory=dict)
@@ -100,6 +109,7 @@ class _Check:
                 "problems": [],
                 "source_digest": self.source.digest,
                 "release": self.release,
+                "runtime": self.runtime,
                 "effects": effects(),
             }
         )
@@ -115,7 +125,8 @@ class _Check:
                 more = f" (and {len(mine) - 1} more: psv check)" if len(mine) > 1 else ""
                 spec["error"] = mine[0].text(short=True) + more
                 spec["error_rechecks"] = all(finding.outside for finding in self.faulty[spec["name"]])
-        return Loaded(problems, False, {**applied, "problems": [problem.to_json() for problem in problems]})
+        whole: Applied = {**applied, "problems": [problem.to_json() for problem in problems]}
+        return Loaded(problems, False, whole, {self.paths.config.name: self.source.text.encode()})
 
     def _report(self, finding: Finding, path: KeyPath, bot: str | None = None) -> None:
         if self.source.problems and finding.code in ("missing-key", "no-program"):
