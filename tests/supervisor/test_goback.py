@@ -41,16 +41,20 @@ class World:
         self.calls: list[tuple[int, str]] = []
         self.answers: list[Exception | dict[str, object]] = []
         self.looping: set[str] = set()
+        self.noted = ""
         self.watching = self.psvd()
 
     def psvd(self) -> GoBack:
         """Return what a new psvd has of it; the old one hears no more."""
         if hasattr(self, "watching"):
             self.events.unlisten(self.watching.on_event)
-        self.watching = GoBack(self.paths, self.events, self, self.apply, lambda _bot: RECORD, self.looping.__contains__)
+        self.watching = GoBack(self.paths, self.events, self.applied, self.apply, lambda _bot: RECORD, self.looping.__contains__, self.note)
         if self.running:
             self.watching.begin(self.running)
         return self.watching
+
+    def note(self, text: str) -> None:
+        self.noted = text
 
     def applied(self, number: int) -> Applied:
         if number not in self.kept:
@@ -136,8 +140,8 @@ async def test_a_bot_of_the_deploy_that_crash_loops_takes_it_back(world: World) 
     facts = read_deployed(world.paths)
     assert (facts["history"], facts["watch"], list(facts["rejected"])) == ([3, 4, 3], None, ["4"])
     assert world.steps() == ["deployed", "back"]
-    assert world.alerts() == [world.watching.problem]
-    assert "taken back" in world.watching.problem
+    assert world.alerts() == [world.noted]
+    assert "taken back" in world.noted
     assert "S3CRET" not in repr(world.told) + world.paths.deployed.read_text()
 
 
@@ -252,7 +256,7 @@ async def test_a_psvd_that_died_in_going_back_left_it_to_the_next(world: World) 
     async with alive(world):
         await rest()
     assert len(world.calls) == 1
-    assert "taken back" in world.watching.problem
+    assert "taken back" in world.noted
 
 
 async def test_a_rollout_under_way_is_waited_for(world: World) -> None:
@@ -308,8 +312,9 @@ async def test_a_disk_that_refuses_does_not_keep_it_from_going_back(world: World
 
 async def test_a_release_that_runs_again_is_no_longer_marked(world: World) -> None:
     """--again proved it."""
-    world.watching.reject(4, "its canary was not ready")
-    assert "4" in read_deployed(world.paths)["rejected"]
+    world.kept[9] = cast(Applied, {"release": 4})
+    world.watching.on_rolled_back(9, 1, "its canary was not ready")
+    assert read_deployed(world.paths)["rejected"]["4"]["reason"] == "its canary was not ready"
     world.run(4)
     assert read_deployed(world.paths)["rejected"] == {}
-    assert not world.watching.problem
+    assert not world.noted

@@ -294,6 +294,14 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 
 
+def look_again(spec: BotSpec, folder: Path) -> None:
+    """Bring the error of a bot that is to be started up to date: a script may be there by now, and a release may be gone."""
+    if spec["error"] and spec["error_rechecks"]:
+        spec["error"] = recheck(spec, folder)
+    elif not spec["error"] and (missing := why_missing(folder, spec.get("release"))):
+        spec["error"], spec["error_rechecks"] = f"{missing}; {MISSING_HINT}", True
+
+
 def shared_lock_files(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:
     """Yield `(second bot, warning)` for each session file that two bots lock: only one of them can run at a time."""
     first: dict[str, str] = {}

@@ -62,6 +62,7 @@ class Changes:
         self._unfinished: Unfinished | None = None
         self._task: asyncio.Task[dict[str, object]] | None = None
         self.on_applied: Callable[[int, int], None] = lambda _number, _before: None
+        self.on_rolled_back: Callable[[int, int, str], None] = lambda _number, _before, _why: None
 
     @property
     def is_under_way(self) -> bool:
@@ -247,6 +248,7 @@ class Changes:
         why = await change.run()
         if why:
             versions.finish(number, ROLLED_BACK, why)
+            self.on_rolled_back(number, before, why)
             if not fleet.is_going_down and new["source_digest"] != self.source_digest:
                 versions.reject(new["source_digest"], why, number)
         else:

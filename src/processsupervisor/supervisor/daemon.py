@@ -27,6 +27,7 @@ from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.goback import go_back_of
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.version import __version__
@@ -64,6 +65,7 @@ class Psvd:
         self._descent = Descent(self._fleet)
         self._live = _NoLive()
         self._changes = Changes(self._fleet, applied, self._live)
+        self._goback = go_back_of(self._fleet, self._changes)
         self._manager = Manager(self._fleet, self._descent, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
         self._fleet.on_changed = Failures(self._fleet).on_transition
@@ -81,6 +83,7 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         unfinished = self._changes.begin()
+        self._goback.begin(self._changes.versions.number)
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()
@@ -108,6 +111,7 @@ class Psvd:
                 tasks.create_task(self._settle()),
                 tasks.create_task(self._fleet.tasks.run()),
                 tasks.create_task(self._fleet.recycling.run()),
+                tasks.create_task(self._goback.run()),
             ]
             await stopped.wait()
             for task in background:

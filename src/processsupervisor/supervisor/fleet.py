@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from processsupervisor.config.rules import recheck
+from processsupervisor.config.rules import look_again
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import wall
@@ -21,7 +21,6 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
-from processsupervisor.launch.release import MISSING_HINT, why_missing
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.launcher import Launcher
@@ -196,11 +195,7 @@ class Fleet:
             return False
         if self.take_back(handle):
             return False
-        if handle.spec["error"] and handle.spec["error_rechecks"]:
-            # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
-            handle.spec["error"] = recheck(handle.spec, self.paths.folder)
-        elif missing := why_missing(self.paths.folder, handle.spec.get("release")):
-            handle.spec["error"], handle.spec["error_rechecks"] = f"{missing}; {MISSING_HINT}", True
+        look_again(handle.spec, self.paths.folder)
         if handle.spec["error"]:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 from processsupervisor.config.release import Deployed, Watch, read_deployed
 from processsupervisor.config.spec import Applied
@@ -23,7 +22,9 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State
 from processsupervisor.process.exits import ExitRecord
+from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.events import Event, Events
+from processsupervisor.supervisor.fleet import Fleet
 
 _log = logging.getLogger("psv.goback")
 
@@ -34,6 +35,7 @@ _WORDS_S = 0.5
 """How long the last lines of a bot are waited for, so that they can be told."""
 _RETRY_S = 5.0
 _CHARACTERS = 200
+_SUBJECT = "release"
 _SUPERSEDED = "another change was applied meanwhile"
 _TAKEN_BACK = "it was taken back; psv release deploy of it needs --again"
 
@@ -41,34 +43,29 @@ Apply = Callable[[int, str], Awaitable[Mapping[str, object]]]
 """`await apply(version, reason)` runs a kept version through a rollout and returns `{ok, message}`; PsvError says that it cannot begin."""
 
 
-class Kept(Protocol):
-    """The versions of a fleet."""
-
-    def applied(self, number: int) -> Applied:
-        """Return one; raises PsvError when it is not kept any more."""
-        ...
-
-
 class GoBack:
-    """Watches one fleet's deploys. `last_exit` tells how a bot ended, `is_looping` whether it crash-loops already."""
+    """Watches one fleet's deploys.
+
+    `version` returns one that is kept (PsvError: not any more), `last_exit` how a bot ended, `is_looping` whether it crash-loops already;
+    `note` takes what a person should know until the next deploy, "" for nothing.
+    """
 
     def __init__(
         self,
         paths: FleetPaths,
         events: Events,
-        versions: Kept,
+        version: Callable[[int], Applied],
         apply: Apply,
         last_exit: Callable[[str], ExitRecord | None],
         is_looping: Callable[[str], bool],
+        note: Callable[[str], None],
     ) -> None:
-        self._paths, self._events, self._versions, self._apply = paths, events, versions, apply
-        self._last_exit, self._is_looping = last_exit, is_looping
+        self._paths, self._events, self._version, self._apply = paths, events, version, apply
+        self._last_exit, self._is_looping, self._note = last_exit, is_looping, note
         self._facts: Deployed = read_deployed(paths)
         self._culprit = ""
         self._is_going = False
         self._news = asyncio.Event()
-        self.problem = ""
-        """What a person should know until the next deploy; a note in status."""
 
     def begin(self, number: int) -> None:
         """Go on where the last psvd was; `number` is the version that runs. Called before the bots are looked for."""
@@ -85,18 +82,18 @@ class GoBack:
         """Note a release that came while nobody could write it down, and say again of the last one that it was taken back."""
         history = self._facts["history"]
         with contextlib.suppress(PsvError):
-            release = self._versions.applied(number).get("release")
+            release = self._version(number).get("release")
             if release != (history[-1] if history else None):
                 history.append(release)
         if len(history) > 1 and (rejection := self._facts["rejected"].get(str(history[-2]))):
-            self.problem = f"{rejection['reason']}; {_TAKEN_BACK}"
+            self._note(f"{rejection['reason']}; {_TAKEN_BACK}")
 
     def on_applied(self, number: int, before: int) -> None:
         """Hear that version `number` runs in place of version `before`."""
         if self._facts["watch"] is not None and not self._is_going:
             self._drop()
         try:
-            new, old = self._versions.applied(number), self._versions.applied(before)
+            new, old = self._version(number), self._version(before)
         except PsvError as err:
             _log.warning("a deploy cannot be watched", extra={"version": number, "why": err.message})
             return
@@ -107,16 +104,19 @@ class GoBack:
         self._facts["history"] = [*history, release][-_MOST_HISTORY:]
         if not self._is_going:
             self._facts["rejected"].pop(str(release), None)
-            self.problem = ""
+            self._note("")
             self._facts["watch"] = self._watch(new, number, before)
             self._events.tell("release", step="deployed", release=release, number=number)
         self._write()
         self._news.set()
 
-    def reject(self, release: int, reason: str) -> None:
-        """Note that a release did not work: it is deployed again only by --again."""
-        self._facts["rejected"][str(release)] = {"reason": reason, "at": wall()}
-        self._write()
+    def on_rolled_back(self, number: int, before: int, why: str) -> None:
+        """Hear that version `number` did not work and version `before` runs on: a release that it brought is marked."""
+        with contextlib.suppress(PsvError):
+            release = self._version(number).get("release")
+            if release is not None and release != self._version(before).get("release"):
+                self._facts["rejected"][str(release)] = {"reason": why, "at": wall()}
+                self._write()
 
     def on_event(self, event: Event) -> None:
         """See a bot of the deploy that crash-loops."""
@@ -181,8 +181,9 @@ class GoBack:
             self._events.tell("release", step="left", release=watch["release"], number=watch["number"], message=_SUPERSEDED)
             return
         self._drop()
-        self.problem = f"{watch['reason']}; " + (f"it could not be taken back: {why}; try psv release rollback" if why else _TAKEN_BACK)
-        self._events.tell("alert", what="release", message=self.problem)
+        message = f"{watch['reason']}; " + (f"it could not be taken back: {why}; try psv release rollback" if why else _TAKEN_BACK)
+        self._note(message)
+        self._events.tell("alert", what="release", message=message)
 
     async def _try(self, watch: Watch) -> str | None:
         """Return why the version before does not run, "" when it does; None when a change that was waited for made it needless."""
@@ -233,3 +234,30 @@ def last_words(record: ExitRecord | None) -> str:
         place = str(record.exception.get("file", "")).rpartition("/")[2]
         return f": {record.exception.get('type')} at {place}:{record.exception.get('line')}"
     return f": {record.message[:_CHARACTERS]}" if record.message else ""
+
+
+def go_back_of(fleet: Fleet, changes: Changes) -> GoBack:
+    """Return what watches the deploys of a fleet, connected to its changes and to what status notes."""
+
+    async def apply(number: int, reason: str) -> Mapping[str, object]:
+        return await changes.rollback(number, None, reason, _tell_nobody, now=False)
+
+    def last_exit(bot: str) -> ExitRecord | None:
+        return fleet.handles[bot].last_exit if bot in fleet.handles else None
+
+    def is_looping(bot: str) -> bool:
+        return fleet.alerts.is_open(bot, Reason.CRASH_LOOP)
+
+    def note(text: str) -> None:
+        if text:
+            fleet.alerts.recall(_SUBJECT, _SUBJECT, text)
+        else:
+            fleet.alerts.close(_SUBJECT, _SUBJECT)
+
+    made = GoBack(fleet.paths, fleet.events, lambda number: changes.versions.content(number)[0], apply, last_exit, is_looping, note)
+    changes.on_applied, changes.on_rolled_back = made.on_applied, made.on_rolled_back
+    return made
+
+
+async def _tell_nobody(_event: Mapping[str, object]) -> None:
+    """What happens is told to all by the hub of events."""
