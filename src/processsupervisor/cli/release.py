@@ -39,7 +39,8 @@ def make(session: Session, command: Command, *, note: str, venv: bool, again: bo
     if session.as_json:
         session.print_json({"number": manifest.number, "is_new": made.is_new, "notes": made.notes, "removed": gone})
     elif made.is_new:
-        session.say(f"release {manifest.number}: {manifest.count} files, {format_bytes(manifest.size_bytes)}")
+        files = "1 file" if manifest.count == 1 else f"{manifest.count} files"
+        session.say(f"release {manifest.number}: {files}, {format_bytes(manifest.size_bytes)}")
         session.say(f"psv release deploy {manifest.number} runs it")
     else:
         session.say(f"nothing differs from release {manifest.number}; no other one was made (--again makes one)")
@@ -72,7 +73,8 @@ def deploy(session: Session, command: Command, *, number: int, now: bool, again:
     manifest = verify(session.paths, number)
     rejection = read_deployed(session.paths)["rejected"].get(str(number))
     if rejection is not None and not again:
-        raise Refused(f"release {number} was taken back: {rejection['reason']}", hint="--again deploys it all the same", code="rejected")
+        why = rejection["reason"].removeprefix(f"release {number}: ")
+        raise Refused(f"release {number} was taken back: {why}", hint="--again deploys it all the same", code="rejected")
     return _deploy(session, number, f"deploy release {number}" + (f": {manifest.note}" if manifest.note else ""), now=now, again=again)
 
 
@@ -104,6 +106,7 @@ def _deploy(session: Session, number: int, reason: str, *, now: bool, again: boo
         print_problems(session, loaded.problems)
         return EXIT_USAGE
     _refuse_broken(loaded.applied)
+    print_problems(session, [problem for problem in loaded.problems if problem.code == "release-word"])
     if not any(spec.get("source") == "releases" for spec in loaded.applied["bots"]):
         session.note('no bot has source = "releases" yet: none is touched')
     result = candidate.submit(session, loaded.applied, sources, base=here["number"], reason=reason, now=now, again=again)

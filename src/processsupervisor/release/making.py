@@ -25,7 +25,7 @@ from processsupervisor.release.ignoring import FILE_NAME, Ignoring
 from processsupervisor.release.keeping import remove_tree
 from processsupervisor.release.manifest import Item, Manifest, numbers, read_manifest, write_manifest
 from processsupervisor.release.selection import DEFAULT_LIMIT_BYTES, Entry, Selection, select
-from processsupervisor.release.venv import make_environment
+from processsupervisor.release.venv import Tools, make_environment
 
 _NEW = ".new"
 _LAST = ".last"
@@ -61,10 +61,10 @@ def create(paths: FleetPaths, wish: Wish, say: Callable[[str], None] = lambda _l
     """
     selection = select(paths.folder, Ignoring(_ignore_text(paths.folder), wish.left_out), wish.limit_bytes)
     try:
-        with _only_one(paths):
+        with _only_one(paths) as lock:
             new = paths.releases / _NEW
             try:
-                return _make(paths, new, wish, selection, say)
+                return _make(paths, new, wish, selection, Tools(lock, say))
             finally:
                 remove_tree(new)
     except OSError as err:
@@ -79,8 +79,8 @@ def _ignore_text(folder: Path) -> str:
 
 
 @contextmanager
-def _only_one(paths: FleetPaths) -> Iterator[None]:
-    """Hold the lock of making, in a folder without what others left half made."""
+def _only_one(paths: FleetPaths) -> Iterator[int]:
+    """Hold the lock of making, and yield its descriptor, in a folder without what others left half made."""
     paths.psv.mkdir(mode=0o700, exist_ok=True)
     if not paths.releases.is_dir():
         paths.releases.mkdir()
@@ -92,12 +92,12 @@ def _only_one(paths: FleetPaths) -> Iterator[None]:
         for entry in paths.releases.iterdir():
             if entry.name.startswith(".") and entry.name not in (".lock", _LAST):
                 remove_tree(entry)
-        yield
+        yield lock
     finally:
         os.close(lock)
 
 
-def _make(paths: FleetPaths, new: Path, wish: Wish, selection: Selection, say: Callable[[str], None]) -> Made:
+def _make(paths: FleetPaths, new: Path, wish: Wish, selection: Selection, tools: Tools) -> Made:
     new.mkdir()
     (new / "files").mkdir()
     items = [_copy(paths.folder, new / "files", entry) for entry in selection.entries]
@@ -107,8 +107,8 @@ def _make(paths: FleetPaths, new: Path, wish: Wish, selection: Selection, say: C
     if newest is not None and newest.content == manifest.content and not wish.again and (newest.venv is not None or not wish.with_venv):
         return Made(newest, is_new=False, notes=selection.notes)
     if wish.with_venv:
-        manifest.venv = make_environment(new, paths.release(number), say)
-    compile_all(new, paths.release(number), manifest.venv is not None)
+        manifest.venv = make_environment(new, paths.release(number), tools)
+    compile_all(new, paths.release(number))
     write_manifest(new, manifest)
     _seal(new)
     write_atomic(paths.releases / _LAST, f"{number}\n".encode(), durable=True)

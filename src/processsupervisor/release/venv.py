@@ -13,15 +13,17 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.errors import PsvError, Refused, refused_by_system
+from processsupervisor.observe.redact import redact
 
 _PATIENCE_S = 1800.0
-_TAIL_LINES = 15
+_TAIL_LINES = 4
 _SMALL_BYTES = 1 << 20
-_NAMES = ("requirements.txt", "pyproject.toml")
+_LISTED = "dependencies.txt"
 
 
 class InstallFailed(PsvError):
@@ -30,7 +32,31 @@ class InstallFailed(PsvError):
     code = "install-failed"
 
 
-def make_environment(new: Path, final: Path, say: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Runs installers: each holds the lock of making until its own end, also when psv is killed over it. `say` tells what is done."""
+
+    lock: int
+    say: Callable[[str], None]
+
+    def run(self, argv: list[str], where: Path) -> str:
+        """Run a command and return what it printed; raises InstallFailed with its last words."""
+        name = Path(argv[0]).name
+        try:
+            ended = subprocess.run(
+                argv, cwd=where, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=False, pass_fds=(self.lock,)
+            )
+        except subprocess.TimeoutExpired as err:
+            raise InstallFailed(f"{name} took longer than {_PATIENCE_S:.0f} s", hint="no release was made; try again") from err
+        except OSError as err:
+            raise refused_by_system(f"cannot run {argv[0]}", err, hint="install uv, or Python with venv and pip") from err
+        if ended.returncode != 0:
+            tail = " / ".join((ended.stderr or ended.stdout).decode(errors="replace").strip().splitlines()[-_TAIL_LINES:])
+            raise InstallFailed(f"the virtual environment could not be made: {redact(tail)}", hint="no release was made")
+        return ended.stdout.decode(errors="replace")
+
+
+def make_environment(new: Path, final: Path, tools: Tools) -> dict[str, Any]:
     """Make `new`/venv of what `new`/files asks for and return `{made_of, made_by, python, packages}`.
 
     Raises Refused when nothing says what is needed, InstallFailed with the last words of the tool.
@@ -38,17 +64,18 @@ def make_environment(new: Path, final: Path, say: Callable[[str], None]) -> dict
     made_of, wanted = _wanted(new)
     venv, uv = new / "venv", shutil.which("uv")
     python = str(venv / "bin" / "python")
-    say(f"makes a virtual environment of {made_of} with {'uv' if uv else 'pip'}")
+    tools.say(f"makes a virtual environment of {made_of} with {'uv' if uv else 'pip'}")
     if uv:
-        _run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], new)
-        _run([uv, "pip", "install", "--quiet", "--link-mode", "copy", "--python", python, *wanted], new)
+        tools.run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], new)
+        tools.run([uv, "pip", "install", "--quiet", "--link-mode", "copy", "--python", python, *wanted], new)
     else:
-        _run([sys.executable, "-m", "venv", str(venv)], new)
-        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], new)
+        tools.run([sys.executable, "-m", "venv", str(venv)], new)
+        tools.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], new)
+    (new / _LISTED).unlink(missing_ok=True)
     _rename_within(venv, str(new), str(final))
     listing = [uv, "pip", "freeze", "--python", python] if uv else [python, "-m", "pip", "freeze", "--disable-pip-version-check"]
-    packages = _run(listing, new).split("\n")
-    version = _run([python, "-c", "import platform; print(platform.python_version())"], new).strip()
+    packages = tools.run(listing, new).split("\n")
+    version = tools.run([python, "-c", "import platform; print(platform.python_version())"], new).strip()
     return {"made_of": made_of, "made_by": "uv" if uv else "pip", "python": version, "packages": [name for name in packages if name]}
 
 
@@ -68,24 +95,9 @@ def _wanted(new: Path) -> tuple[str, list[str]]:
     if needed is None:
         text = "--venv needs a requirements.txt or a pyproject.toml beside fleet.toml"
         raise Refused(text, hint="pip freeze > requirements.txt writes one")
-    listed = new / "dependencies.txt"
+    listed = new / _LISTED
     listed.write_text("".join(f"{line}\n" for line in needed))
     return "pyproject.toml", ["-r", str(listed)]
-
-
-def _run(argv: list[str], where: Path) -> str:
-    try:
-        ended = subprocess.run(
-            argv, cwd=where, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=False, text=True, errors="replace"
-        )
-    except subprocess.TimeoutExpired as err:
-        raise InstallFailed(f"{Path(argv[0]).name} took longer than {_PATIENCE_S:.0f} s", hint="no release was made; try again") from err
-    except OSError as err:
-        raise refused_by_system(f"cannot run {argv[0]}", err, hint="install uv, or Python with venv and pip") from err
-    if ended.returncode != 0:
-        tail = "\n  ".join((ended.stderr or ended.stdout).strip().splitlines()[-_TAIL_LINES:])
-        raise InstallFailed(f"the virtual environment could not be made:\n  {tail}", hint="no release was made")
-    return ended.stdout
 
 
 def _rename_within(venv: Path, old: str, new: str) -> None:
