@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processsupervisor.config.load import Loaded, load_fleet
-from processsupervisor.config.release import release_before, running_release
+from processsupervisor.config.release import FROM_FOLDER, release_before, running_release
 from processsupervisor.config.rules import look_again
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.paths import FleetPaths
@@ -131,6 +131,13 @@ def test_another_release_is_loaded_when_it_is_asked_for(folder: Path, code: Path
     assert loaded.applied["release"] == 8
     assert bot_of(loaded)["script"] == str(other / "main.py")
     assert bot_of(load('[bots.a]\nscript = "main.py"\n'))["release"] is None
+
+
+def test_psv_dev_takes_everything_from_the_folder(folder: Path, code: Path, load: Load) -> None:
+    """What is worked on is there."""
+    load('[bots.a]\nsource = "releases"\nscript = "main.py"\n')
+    loaded = load_fleet(folder, release=FROM_FOLDER)
+    assert (bot_of(loaded)["script"], bot_of(loaded)["release"], loaded.problems) == (str(folder / "main.py"), None, ())
 
 
 def test_which_release_runs_and_which_ran_before(folder: Path, code: Path) -> None:

@@ -49,7 +49,7 @@ class Loaded:
 def load_fleet(folder: Path, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
     """Read and resolve `folder`/fleet.toml. `release` None = the one that was deployed, if any."""
     paths = FleetPaths(folder)
-    return _Check(paths, read_source(paths.config), release or running_release(paths), list(runtime)).load()
+    return _Check(paths, read_source(paths.config), running_release(paths) if release is None else release, list(runtime)).load()
 
 
 def load_text(folder: Path, content: bytes) -> Loaded:
@@ -61,7 +61,8 @@ def load_text(folder: Path, content: bytes) -> Loaded:
 def load_texts(folder: Path, texts: Mapping[str, bytes], runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
     """Resolve `texts` as if they were the files of `folder`: `{path from the folder: content}`."""
     paths = FleetPaths(folder)
-    return _Check(paths, parse_source(paths.config, texts[paths.config.name]), release or running_release(paths), list(runtime)).load()
+    source = parse_source(paths.config, texts[paths.config.name])
+    return _Check(paths, source, running_release(paths) if release is None else release, list(runtime)).load()
 
 
 @dataclass
@@ -108,7 +109,7 @@ class _Check:
                 "notify": channels,
                 "problems": [],
                 "source_digest": self.source.digest,
-                "release": self.release,
+                "release": self.release or None,
                 "runtime": self.runtime,
                 "effects": effects(),
             }

@@ -18,6 +18,10 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.release import code_folder
 
 
+FROM_FOLDER = 0
+"""The number by which everything is loaded from the fleet folder, whatever `source` says: `psv dev`."""
+
+
 class Rejection(TypedDict):
     """Why a release was taken back, and when (wall time)."""
 
@@ -76,7 +80,7 @@ def release_before(paths: FleetPaths) -> int | None:
 
 def point_at_release(spec: BotSpec, folder: Path, release: int | None) -> list[Finding]:
     """Have a bot with `source = "releases"` run the code of `release`; return what is wrong with that."""
-    if spec.get("source") != "releases":
+    if spec.get("source") != "releases" or release == FROM_FOLDER:
         return []
     if release is None:
         hint = "psv release create, then psv release deploy 1"
