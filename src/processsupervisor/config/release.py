@@ -17,7 +17,6 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.release import code_folder
 
-
 FROM_FOLDER = 0
 """The number by which everything is loaded from the fleet folder, whatever `source` says: `psv dev`."""
 
