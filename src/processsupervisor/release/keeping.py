@@ -47,7 +47,10 @@ def _take_away(paths: FleetPaths, number: int) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a tree whose folders may be read-only; what cannot be removed is tried again when the next release is made."""
+    """Remove a file, or a tree whose folders may be read-only; what cannot be removed is tried again when the next release is made."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink(missing_ok=True)
+        return
     for where, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
             Path(where).chmod(0o700)
