@@ -197,6 +197,8 @@ class FleetSpec(TypedDict):
     disk_free_percent: float
     control_group: str | None
     hints: list[str]
+    watch: NotRequired[bool]
+    settle_s: NotRequired[float]
 
 
 class WebSpec(TypedDict):
