@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.config.test_load import CONTRACT
 
 from processsupervisor.config.load import load_text
-from processsupervisor.config.schema import BotTable, Table
+from processsupervisor.config.schema import BotTable
 from processsupervisor.config.shape import table_of
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.config.tables import Table
 
 FOLDER = Path("/nowhere/at all")
 PIECES = [
@@ -32,7 +33,7 @@ def check(content: bytes) -> None:
     if loaded.applied is not None:
         assert json.loads(json.dumps(loaded.applied, allow_nan=False)) == loaded.applied
         for spec in loaded.applied["bots"]:
-            assert set(spec) == set(BotSpec.__annotations__)
+            assert set(BotSpec.__annotations__) - {"template", "release"} <= set(spec) <= set(BotSpec.__annotations__)
             assert spec["error"] or sum(spec[k] is not None for k in ("run", "script", "command")) == 1
 
 

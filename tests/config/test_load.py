@@ -53,7 +53,7 @@ def test_the_contract_file_resolves_without_a_problem(load, folder):
     assert alice["ready"] == {"kind": "said", "value": None}
     assert (old["kind"], old["script"], old["ready"]) == ("script", str(folder / "main.py"), {"kind": "after", "value": 1.0})
     assert (other["kind"], other["command"], other["ready"]) == ("command", ["python", "other.py"], {"kind": "after", "value": 1.0})
-    assert set(alice) == set(BotSpec.__annotations__)
+    assert set(BotSpec.__annotations__) - {"template", "release"} <= set(alice) <= set(BotSpec.__annotations__)
     assert alice["cwd"] == str(folder) and alice["inherit"] == ["PATH", "HOME", "LANG", "TZ"]
 
 
@@ -76,6 +76,8 @@ def test_a_name_is_enough(load):
         "disk_free_percent": 5.0,
         "control_group": None,
         "hints": [],
+        "watch": False,
+        "settle_s": 10.0,
     }
     assert applied["web"] == {"enabled": False, "listen_host": "127.0.0.1", "listen_port": 8450, "next_free": False}
     assert applied["bots"] == [] and len(applied["source_digest"]) == 64

@@ -24,6 +24,7 @@ GROUPS = {
     "task": "Work on tasks: bots that run when their time comes",
     "service": "Have the machine start the fleet at boot",
     "notify": "Work on the channels that are told of trouble",
+    "config": "Work on the configuration: fleet.toml, and the versions of it that were applied",
 }
 
 LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "bot.rm": "edits:rm",
     "bot.purge": "edits:purge",
     "notify.test": "notify:test",
+    "config.schema": "schema:schema",
     "task.list": "tasks:list_tasks",
     "task.run": "tasks:run",
     "task.history": "tasks:history",

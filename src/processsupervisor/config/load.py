@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from processsupervisor.config.effects import effects
 from processsupervisor.config.logins import default_budget
 from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of
 from processsupervisor.config.order import check_order, companions, leave_out_itself
@@ -19,11 +20,12 @@ from processsupervisor.config.places import Places
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
 from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, web_spec
 from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
-from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, Table, WebTable
+from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, WebTable
 from processsupervisor.config.scopes import Layer, Merged, merge
 from processsupervisor.config.shape import read_table
 from processsupervisor.config.source import Source, parse_source, read_source
 from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec, NotifySpec
+from processsupervisor.config.tables import Table
 from processsupervisor.config.taskrules import zone_warnings
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
@@ -95,6 +97,7 @@ class _Check:
                 "notify": channels,
                 "problems": [],
                 "source_digest": self.source.digest,
+                "effects": effects(),
             }
         )
 

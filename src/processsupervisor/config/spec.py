@@ -13,6 +13,7 @@ APPLIED_VERSION = 1
 Kind = Literal["native", "script", "command"]
 ReadyKind = Literal["said", "log", "tcp", "http", "after", "notify"]
 Policy = Literal["always", "on-failure", "never"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 Until = Literal["started", "ready", "healthy", "completed"]
 Effect = Literal["live", "restart", "recreate"]
 """What a changed key asks for: nothing of the bot's process, a restart, or a stop and a start as if it were new."""
@@ -178,7 +179,7 @@ class BotSpec(TypedDict):
     limits: LimitsSpec
     logs: LogsSpec
     stdin: Literal["null"]
-    log_level: Literal["debug", "info", "warning", "error"]
+    log_level: LogLevel
     log_levels: NotRequired[dict[str, str]]
     hooks: dict[str, HookSpec]
     options: dict[str, object]
@@ -189,7 +190,7 @@ class BotSpec(TypedDict):
 
 
 class FleetSpec(TypedDict):
-    """Settings of the fleet as a whole."""
+    """Settings of the fleet as a whole; what is not required an older psv did not write."""
 
     name: str
     down_timeout_s: float
