@@ -74,9 +74,11 @@ class LiveFleet:
         page = "true\nlisten = '127.0.0.1:0'" if web else "false"
         return f'[fleet]\nname = "test"\nsettle = "{self.settle}"\n[web]\nenabled = {page}\n'
 
-    def apply(self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False) -> dict[str, Any]:
+    def apply(
+        self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False, web: bool = False
+    ) -> dict[str, Any]:
         """Write another fleet.toml and have the running fleet apply it, as `psv config apply` does; returns the result."""
-        path = self.write("fleet.toml", self._head(web=False) + textwrap.dedent(text))
+        path = self.write("fleet.toml", self._head(web=web) + textwrap.dedent(text))
         loaded = load_fleet(self.folder)
         assert loaded.applied is not None, loaded.problems
         candidates = self.paths.data / "candidates"
