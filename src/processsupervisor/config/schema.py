@@ -36,6 +36,7 @@ from processsupervisor.config.values import (
     Size,
     SlowTime,
     SomeTime,
+    TemplateVariable,
     Text,
     Umask,
     Url,
@@ -292,15 +293,26 @@ class ScopeTable(Table):
     limits: LimitsTable = key(LimitsTable, "Limits", "see below")
     logs: LogsTable = key(LogsTable, "Log files", "see below")
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "Least severe of its own log messages (native bots)", '"info"')
+    vars: dict[TemplateVariable, VariableValue] = key(
+        dict, "What stands for `{NAME}` in the texts of a template of bots; merged like `env`", "{}"
+    )
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none")
     options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}")
+
+
+class TypeTable(ScopeTable):
+    """A type of bots: the settings of a scope, and the type that it begins with."""
+
+    extends: Filled | None = key(None, "The [types.X] whose settings it takes and says more to", "-")
 
 
 class BotTable(ScopeTable):
     """One bot: the settings of a scope, and the type it is of."""
 
     type: Filled | None = key(None, "The [types.X] whose settings it takes", "-")
+    count: Count | None = key(None, 'So many bots are made of this table, whose name holds `{n}`', "-", ge=1, le=10_000)
+    first: Count = key(1, "The number of the first of them", "1", ge=0, le=1_000_000)
 
 
 SECTIONS: dict[str, type[Table]] = {"fleet": FleetTable, "web": WebTable, "control": ControlTable, "global": ScopeTable}
-TOP_LEVEL = ("fleet", "global", "types", "bots", "web", "control", "notify")
+TOP_LEVEL = ("include", "fleet", "global", "types", "bots", "web", "control", "notify")
