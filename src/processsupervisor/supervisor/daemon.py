@@ -29,6 +29,7 @@ from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
+from processsupervisor.supervisor.reloader import Reloader
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -65,8 +66,10 @@ class Psvd:
         self._live = _NoLive()
         self._changes = Changes(self._fleet, applied, self._live)
         self._manager = Manager(self._fleet, self._descent, self._changes)
+        self._reloader = Reloader(self._fleet, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
         self._fleet.on_changed = Failures(self._fleet).on_transition
+        self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -77,6 +80,7 @@ class Psvd:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         await self._fleet.keeper.connect()
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
@@ -103,6 +107,7 @@ class Psvd:
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
                 tasks.create_task(unfinished.settle()),
+                tasks.create_task(self._reloader.run()),
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
