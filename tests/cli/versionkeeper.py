@@ -43,7 +43,7 @@ class VersionKeeper:
         """Note a version and return its number."""
         number = len(self.versions) + 1
         facts = {"number": number, "at": 1700000000.0 + number, "author": author, "reason": reason, "result": result, "message": message,
-                 "summary": "1 bot", "checksum": checksum(applied), "source_digest": applied["source_digest"]}  # fmt: skip
+                 "summary": {"added": [], "removed": [], "changed": {"a": ["args"]}, "fleet": []}, "checksum": checksum(applied), "source_digest": applied["source_digest"]}  # fmt: skip
         self.versions.append((facts, pack(applied, sources)))
         return number
 

@@ -6,7 +6,6 @@ along with them. Exit 0 = done or nothing to do, 1 = taken back, 2 = mistakes in
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from processsupervisor.cli import candidate
@@ -18,7 +17,6 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.content import checksum, normalised
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet
-from processsupervisor.config.overrides import alive
 from processsupervisor.config.plan import Plan, differences, make_plan
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
@@ -90,10 +88,10 @@ def reload(session: Session, command: Command, *, now: bool, again: bool, reason
 
 
 def read_files(session: Session, running: Applied | None) -> Loaded:
-    """Read the files of the folder, with what was set by command in `running`, as far as it still holds, and with its release."""
+    """Read the files of the folder, with what was set by command in `running`, and with its release."""
     if running is None:
         return load_fleet(session.paths.folder)
-    return load_fleet(session.paths.folder, runtime=alive(running.get("runtime", ()), time.time()), release=running.get("release"))
+    return load_fleet(session.paths.folder, runtime=running.get("runtime", ()), release=running.get("release"))
 
 
 def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Applied:

@@ -34,7 +34,7 @@ def history(session: Session, command: Command, *, limit: int) -> int:
         return EXIT_OK
     table = [
         (f"{version['number']}{'*' if version.get('is_running') else ''}", _time(version.get("at")), str(version.get("author") or "-"),
-         str(version.get("result") or "-"), str(version.get("summary") or "-"), _why(version))
+         str(version.get("result") or "-"), _changed(version.get("summary")), _why(version))
         for version in versions
     ]  # fmt: skip
     print_table(("NUMBER", "AT", "AUTHOR", "RESULT", "CHANGED", "REASON"), table, right=("NUMBER",))
@@ -123,6 +123,13 @@ def _runtime(applied: Applied, *, values: bool) -> Iterator[str]:
     for value in applied.get("runtime", ()):
         until = f", until {_time(value['until'])}" if value["until"] is not None else ""
         yield runtime_text(value, values=values) + until
+
+
+def _changed(summary: object) -> str:
+    """Return "1 new, 2 gone, 40 changed, fleet" of what `config.versions` says of a version against the one before."""
+    facts = summary if isinstance(summary, dict) else {}
+    counts = ((len(facts.get(key) or ()), word) for key, word in (("added", "new"), ("removed", "gone"), ("changed", "changed")))
+    return ", ".join([f"{number} {word}" for number, word in counts if number] + (["fleet"] if facts.get("fleet") else [])) or "-"
 
 
 def _why(version: Mapping[str, Any]) -> str:
