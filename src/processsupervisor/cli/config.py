@@ -139,7 +139,8 @@ def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, A
     return {
         "number": present.number, "differs": not made.is_empty, "rejected": present.why_rejected(new["source_digest"]),
         "added": list(made.added), "removed": list(made.removed), "changed": changed,
-        "renames": [{"old": old, "new": name} for old, name in made.renames], "fleet": list(made.fleet),
+        "renames": [{"old": old, "new": name} for old, name in made.renames], 
+        "fleet": list(dict.fromkeys(key_of(tuple(key.split(".", 1))) for key in made.fleet)),
         "steps": batches, "settle_s": settle_s,
         "estimate_s": estimate_s(batches, settle_s, {spec["name"]: _start_s(spec) for spec in new["bots"]}),
     }  # fmt: skip
@@ -165,7 +166,7 @@ def _print_plan(session: Session, present: Present, new: Applied, made: Plan, fa
     said = [f"{candidate.some(bots)}: {what}" for what, bots in same.items()]
     said += [f"{candidate.some(list(names))}: {what}" for names, what in ((made.added, "new"), (made.removed, "goes")) if names]
     said += [f"{old} looks as if it was renamed to {name}: psv bot rename keeps its data" for old, name in made.renames]
-    said += [f"fleet: {', '.join(made.fleet)}"] if made.fleet else []
+    said += [f"fleet: {', '.join(facts['fleet'])}"] if made.fleet else []
     for line in (*said, *runtime, *_schedule(facts)):
         session.say(line)
 

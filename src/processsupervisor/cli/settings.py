@@ -69,6 +69,8 @@ def set_value(
         "reason": reason or "", "at": at, "until": None if hold_s is None else at + hold_s,
     }  # fmt: skip
     loaded = _load(session, present, with_value(present.applied.get("runtime", ()), new))
+    if what.scope == "types" and what.name not in (types := (loaded.files.values or {}).get("types", {})):
+        raise UsageError(f"{present.name} has no type {quoted(what.name)}", hint=did_you_mean(what.name, types, "types"))
     return _submit(session, present, loaded, now=now, reason=reason or f"psv config set {what.text}")
 
 
