@@ -139,7 +139,7 @@ def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, A
     return {
         "number": present.number, "differs": not made.is_empty, "rejected": present.why_rejected(new["source_digest"]),
         "added": list(made.added), "removed": list(made.removed), "changed": changed,
-        "renames": [{"old": old, "new": name} for old, name in made.renames], 
+        "renames": [{"old": old, "new": name} for old, name in made.renames],
         "fleet": list(dict.fromkeys(key_of(tuple(key.split(".", 1))) for key in made.fleet)),
         "steps": batches, "settle_s": settle_s,
         "estimate_s": estimate_s(batches, settle_s, {spec["name"]: _start_s(spec) for spec in new["bots"]}),
