@@ -136,7 +136,9 @@ def _parameter(arg: Arg) -> click.Parameter:
     if arg.kind == "names":
         return click.Argument([arg.name], nargs=-1, metavar=f"[{LISTED.get(arg.name, 'NAME')}]...")
     if arg.positional:
-        return click.Argument([arg.name], required=arg.required, metavar=_metavar(arg) if arg.required else f"[{_metavar(arg)}]")
+        shown = _metavar(arg, arg.name.upper())
+        shown = shown if arg.required else f"[{shown}]"
+        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown)
     flags = [*arg.flags, arg.name]
     if arg.kind == "flag":
         return click.Option(flags, is_flag=True, default=None if arg.default is None else bool(arg.default), help=arg.help)
@@ -153,8 +155,8 @@ def _parameter(arg: Arg) -> click.Parameter:
     return click.Option(flags, type=kind, default=default, help=arg.help, metavar=_metavar(arg), show_default=default is not None)
 
 
-def _metavar(arg: Arg) -> str:
+def _metavar(arg: Arg, number: str = "N") -> str:
     if arg.choices:
         return "|".join(arg.choices)
-    words = {"integer": "N", "duration": "DURATION", "text": {"folder": "DIR"}.get(arg.name, arg.name.upper())}
+    words = {"integer": number, "duration": "DURATION", "text": {"folder": "DIR"}.get(arg.name, arg.name.upper())}
     return words[arg.kind]
