@@ -54,13 +54,13 @@ def test_nothing_differs(psv: Psv, versions: VersionKeeper) -> None:
 
 def test_the_plan_says_what_would_happen(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """Per bot what changes and its effect, what comes and goes, what looks renamed, what is of the fleet, the steps and the time."""
-    changed = FLEET.replace('"600"]', '"601"]').replace("bots.shop-7", "bots.shop-9").replace("[types", "down_timeout = '9s'\n[types", 1)
+    changed = FLEET.replace('"600"]', '"600"]\numask = "022"').replace("bots.shop-7", "bots.shop-9").replace("[types", "down_timeout = '9s'\n[types", 1)
     write(folder, changed)
     done = psv("config", "plan")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "against running version 1:",
-        "shop-0, shop-1, shop-2 and 4 more: restart: command",
+        "shop-0, shop-1, shop-2 and 4 more: restart: umask",
         "shop-9: new",
         "shop-7: goes",
         "shop-7 looks as if it was renamed to shop-9: psv bot rename keeps its data",
@@ -69,7 +69,7 @@ def test_the_plan_says_what_would_happen(psv: Psv, folder: Path, versions: Versi
     ]
     facts = json.loads(psv("config", "plan", "--json", "--now").stdout)
     assert (facts["number"], facts["added"], facts["removed"], facts["settle_s"]) == (1, ["shop-9"], ["shop-7"], 0.0)
-    assert facts["changed"][0] == {"bot": "shop-0", "effect": "restart", "keys": ["command"]}
+    assert facts["changed"][0] == {"bot": "shop-0", "effect": "restart", "keys": ["umask"]}
     assert facts["steps"][0] == ["shop-0"] and len(facts["steps"]) == 8
     assert len(versions.versions) == 1
 
@@ -111,8 +111,7 @@ def test_a_change_that_fails_is_said(psv: Psv, folder: Path, versions: VersionKe
     versions.fails_with = "shop-0 did not become ready"
     failed = psv("reload")
     assert failed.returncode == 1
-    assert "the change was taken back: shop-0 did not become ready" in failed.stderr
-    assert "version 1 runs as before" in failed.stderr
+    assert "version 2 was taken back: version 1 runs again: shop-0 did not become ready" in failed.stderr
     versions.fails_with = None
     refused = psv("reload")
     assert refused.returncode == 5 and "--again" in refused.stderr

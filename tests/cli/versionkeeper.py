@@ -43,7 +43,7 @@ class VersionKeeper:
         """Note a version and return its number."""
         number = len(self.versions) + 1
         facts = {"number": number, "at": 1700000000.0 + number, "author": author, "reason": reason, "result": result, "message": message,
-                 "summary": "1 bot", "checksum": checksum(applied), "source_digest": applied["source_digest"]}  # fmt: skip
+                 "summary": {"added": [], "removed": [], "changed": {"a": ["args"]}, "fleet": []}, "checksum": checksum(applied), "source_digest": applied["source_digest"]}  # fmt: skip
         self.versions.append((facts, pack(applied, sources)))
         return number
 
@@ -104,10 +104,10 @@ class VersionKeeper:
         yield {"kind": "plan", "batches": [names[:1], names[1:]]}
         yield {"kind": "batch", "number": 1, "bots": names[:1]}
         if self.fails_with is not None:
-            self.keep(applied, sources, "ann", args["reason"], "rolled-back", self.fails_with)
-            self.rejected[applied["source_digest"]] = {"reason": self.fails_with, "at": 1.0, "number": len(self.versions)}
+            number = self.keep(applied, sources, "ann", args["reason"], "rolled-back", self.fails_with)
+            self.rejected[applied["source_digest"]] = {"reason": self.fails_with, "at": 1.0, "number": number}
             yield {"kind": "back", "bots": names[:1], "message": self.fails_with}
-            ended = {"ok": False, "number": self.running, "result": "rolled-back", "message": self.fails_with}
+            ended = {"ok": False, "number": number, "result": "rolled-back", "message": f"version {self.running} runs again: {self.fails_with}"}
         else:
             yield {"kind": "bot", "bot": names[0], "outcome": "rolled", "message": "", "took_s": 0.25}
             self.running = self.keep(applied, sources, "ann", args["reason"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.config.test_load import CONTRACT
+from tests.config.test_load import CONTRACT, LASTING
 
 from processsupervisor.config.load import load_text
 from processsupervisor.config.schema import BotTable
@@ -33,7 +33,7 @@ def check(content: bytes) -> None:
     if loaded.applied is not None:
         assert json.loads(json.dumps(loaded.applied, allow_nan=False)) == loaded.applied
         for spec in loaded.applied["bots"]:
-            assert set(BotSpec.__annotations__) - {"template", "release"} <= set(spec) <= set(BotSpec.__annotations__)
+            assert LASTING <= set(spec) <= set(BotSpec.__annotations__)
             assert spec["error"] or sum(spec[k] is not None for k in ("run", "script", "command")) == 1
 
 

@@ -12,6 +12,9 @@ from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.config.problem import Problem
 from processsupervisor.config.spec import BotSpec
 
+LASTING = {key for key, kind in BotSpec.__annotations__.items() if "NotRequired" not in str(kind)}
+"""The keys of a spec that are always there."""
+
 CONTRACT = """
 [fleet]
 name = "demo"                        # everything else has a default
@@ -53,7 +56,7 @@ def test_the_contract_file_resolves_without_a_problem(load, folder):
     assert alice["ready"] == {"kind": "said", "value": None}
     assert (old["kind"], old["script"], old["ready"]) == ("script", str(folder / "main.py"), {"kind": "after", "value": 1.0})
     assert (other["kind"], other["command"], other["ready"]) == ("command", ["python", "other.py"], {"kind": "after", "value": 1.0})
-    assert set(BotSpec.__annotations__) - {"template", "release"} <= set(alice) <= set(BotSpec.__annotations__)
+    assert LASTING <= set(alice) <= set(BotSpec.__annotations__)
     assert alice["cwd"] == str(folder) and alice["inherit"] == ["PATH", "HOME", "LANG", "TZ"]
 
 

@@ -1,4 +1,4 @@
-"""Values set by command: how they are written, which hold, and what replaces what."""
+"""Values set by command: how they are written, and what replaces what."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from processsupervisor.config.overrides import alive, parse_key, parse_value, with_value, without_value
+from processsupervisor.config.overrides import parse_key, parse_value, with_value, without_value
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import UsageError
 
 
-def _value(key: Sequence[str], value: object = 1, name: str = "a", until: float | None = None) -> RuntimeValue:
-    return {"scope": "bots", "name": name, "key": list(key), "value": value, "author": "me", "reason": "", "at": 1.0, "until": until}
+def _value(key: Sequence[str], value: object = 1, name: str = "a") -> RuntimeValue:
+    return {"scope": "bots", "name": name, "key": list(key), "value": value, "author": "me", "reason": "", "at": 1.0, "until": None}
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,3 @@ def test_the_last_one_set_holds_alone() -> None:
     ]  # fmt: skip
     assert without_value(after, "bots", "a", ["options"]) == [_value(["options", "x"], name="b")]
     assert without_value(after, "bots", "a", ["log_level"]) == after
-
-
-def test_an_expired_value_holds_no_more() -> None:
-    """A value ends at its moment; one without an end stays."""
-    values = [_value(["a"], until=10.0), _value(["b"], until=20.0), _value(["c"])]
-    assert [v["key"] for v in alive(values, 10.0)] == [["b"], ["c"]]

@@ -46,6 +46,8 @@ def test_shown_defaults_are_the_real_ones(load):
 
     lines, silent = [], load("[bots.a]\nscript = 'main.py'").applied["bots"]
     for name, info in BotTable.model_fields.items():
+        if name in ("count", "first"):
+            continue  # of templates only
         inner = table_of(info.annotation)
         fields = (
             {f"{name}.{k}": v for k, v in inner.model_fields.items()} if inner and name in ("stop", "restart", "logs") else {name: info}

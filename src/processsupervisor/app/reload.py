@@ -8,13 +8,11 @@ version goes on without the values that no longer hold.
 from __future__ import annotations
 
 import sys
-import time
 from argparse import ArgumentParser
 from pathlib import Path
 
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet, load_texts
-from processsupervisor.config.overrides import alive
 from processsupervisor.config.problem import Problem
 from processsupervisor.config.spec import Applied
 from processsupervisor.ipc import candidate
@@ -69,7 +67,7 @@ def _apply(client: ControlClient, paths: FleetPaths, reason: str, *, is_expired:
 
 def _read(folder: Path, running: Applied, sources: dict[str, str] | None) -> Loaded:
     """Read the files of the folder, or the `sources` of the running version, with the values set by command that still hold."""
-    runtime, release = alive(running.get("runtime", ()), time.time()), running.get("release")
+    runtime, release = running.get("runtime", ()), running.get("release")
     if sources is None:
         return load_fleet(folder, runtime=runtime, release=release)
     texts = {path: text.encode("utf-8", "surrogateescape") for path, text in sources.items()}
@@ -82,7 +80,7 @@ def _refuse(client: ControlClient, loaded: Loaded, mistakes: list[Problem]) -> i
         _say(problem.text())
     first = mistakes[0].text(short=True)
     more = f" (and {len(mistakes) - 1} more: psv check)" if len(mistakes) > 1 else ""
-    client.call("config.refused", {"digest": loaded.digest, "reason": f"{first}{more}"})
+    client.call("config.refused", {"digest": loaded.files.digest, "reason": f"{first}{more}"})
     return EXIT_USAGE
 
 

@@ -65,10 +65,13 @@ def finish(session: Session, result: Result) -> int:
         if not session.as_json:
             unchanged = result.get("result") == "unchanged"
             session.say(f"version {number} runs already" if unchanged else f"version {number} runs; {_of(touched)}")
+            for bot, why in (result.get("left") or {}).items():
+                session.note(f"{bot} was left as it is: {why}")
         return EXIT_OK
     what = "was taken back" if result.get("result") == "rolled-back" else "was not applied"
-    session.note(f"the change {what}: {message}")
-    session.note(f"version {number} runs as before" if number is not None else "see psv config versions")
+    session.note(f"version {number} {what}: {message}")
+    for bot, why in (result.get("left") or {}).items():
+        session.note(f"{bot}: {why}")
     return EXIT_FAILED
 
 
@@ -109,13 +112,16 @@ def line_of(event: Event) -> str:
     names = [str(name) for name in event.get("bots") or []]
     match event.get("kind"):
         case "plan":
-            batches = event.get("batches") or []
-            return f"{sum(map(len, batches))} bots in {len(batches)} step{'' if len(batches) == 1 else 's'}" if batches else ""
+            batches, live = event.get("batches") or [], event.get("live") or []
+            parts = [f"live on {_count(len(live))}"] if live else []
+            parts += [f"{_count(sum(map(len, batches)))} in {len(batches)} step{'' if len(batches) == 1 else 's'}"] if batches else []
+            return "; ".join(parts)
         case "batch":
             return f"step {event.get('number')}: {some(names)}"
-        case "live":
-            who = some(names) if names else str(event.get("bot"))
-            return f"{who}: {event.get('message') or 'took it over'}"
+        case "live":  # of two hundred that took it over, nobody need read
+            return "" if event.get("ok") else f"{event.get('bot')}: {event.get('message')}"
+        case "settle":
+            return f"watched for {short_duration(float(event.get('seconds') or 0.0))}"
         case "bot":
             took_s = event.get("took_s")
             took = f" after {format_duration(took_s)}" if isinstance(took_s, (int, float)) else ""
@@ -126,9 +132,11 @@ def line_of(event: Event) -> str:
 
 
 def _of(touched: list[str]) -> str:
-    if not touched:
-        return "no bot was touched"
-    return f"{len(touched)} bot{'' if len(touched) == 1 else 's'} touched: {some(touched)}"
+    return f"{_count(len(touched))} touched: {some(touched)}" if touched else "no bot was touched"
+
+
+def _count(bots: int) -> str:
+    return f"{bots} bot{'' if bots == 1 else 's'}"
 
 
 def _moved(session: Session) -> Refused:

@@ -20,7 +20,6 @@ from processsupervisor.cli.present import last_applied
 from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_text
-from processsupervisor.config.overrides import alive
 from processsupervisor.config.problem import Problem
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import ConfigError, NoSupervisor, PsvError, Refused, SystemRefused
@@ -198,9 +197,10 @@ def _checked(session: Session, before: bytes, after: bytes) -> Applied:
 
 
 def _load(paths: FleetPaths, content: bytes, last: Applied | None) -> Loaded:
-    """Resolve `content` with what was set by command, as far as it still holds, and with the release that runs."""
-    runtime = alive(last.get("runtime", ()), time.time()) if last is not None else []
-    return load_text(paths.folder, content, runtime=runtime, release=last.get("release") if last is not None else None)
+    """Resolve `content` with what was set by command, and with the release that runs."""
+    if last is None:
+        return load_text(paths.folder, content)
+    return load_text(paths.folder, content, runtime=last.get("runtime", ()), release=last.get("release"))
 
 
 def _new_mistakes(before: Loaded, after: Loaded) -> list[Problem]:

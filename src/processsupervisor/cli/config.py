@@ -6,7 +6,6 @@ along with them. Exit 0 = done or nothing to do, 1 = taken back, 2 = mistakes in
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from processsupervisor.cli import candidate
@@ -18,7 +17,6 @@ from processsupervisor.commands.command import Command
 from processsupervisor.config.content import checksum, normalised
 from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet
-from processsupervisor.config.overrides import alive
 from processsupervisor.config.plan import Plan, differences, make_plan
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
@@ -90,10 +88,10 @@ def reload(session: Session, command: Command, *, now: bool, again: bool, reason
 
 
 def read_files(session: Session, running: Applied | None) -> Loaded:
-    """Read the files of the folder, with what was set by command in `running`, as far as it still holds, and with its release."""
+    """Read the files of the folder, with what was set by command in `running`, and with its release."""
     if running is None:
         return load_fleet(session.paths.folder)
-    return load_fleet(session.paths.folder, runtime=alive(running.get("runtime", ()), time.time()), release=running.get("release"))
+    return load_fleet(session.paths.folder, runtime=running.get("runtime", ()), release=running.get("release"))
 
 
 def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Applied:
@@ -141,7 +139,8 @@ def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, A
     return {
         "number": present.number, "differs": not made.is_empty, "rejected": present.why_rejected(new["source_digest"]),
         "added": list(made.added), "removed": list(made.removed), "changed": changed,
-        "renames": [{"old": old, "new": name} for old, name in made.renames], "fleet": list(made.fleet),
+        "renames": [{"old": old, "new": name} for old, name in made.renames],
+        "fleet": list(dict.fromkeys(key_of(tuple(key.split(".", 1))) for key in made.fleet)),
         "steps": batches, "settle_s": settle_s,
         "estimate_s": estimate_s(batches, settle_s, {spec["name"]: _start_s(spec) for spec in new["bots"]}),
     }  # fmt: skip
@@ -167,7 +166,7 @@ def _print_plan(session: Session, present: Present, new: Applied, made: Plan, fa
     said = [f"{candidate.some(bots)}: {what}" for what, bots in same.items()]
     said += [f"{candidate.some(list(names))}: {what}" for names, what in ((made.added, "new"), (made.removed, "goes")) if names]
     said += [f"{old} looks as if it was renamed to {name}: psv bot rename keeps its data" for old, name in made.renames]
-    said += [f"fleet: {', '.join(made.fleet)}"] if made.fleet else []
+    said += [f"fleet: {', '.join(facts['fleet'])}"] if made.fleet else []
     for line in (*said, *runtime, *_schedule(facts)):
         session.say(line)
 

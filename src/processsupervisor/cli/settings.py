@@ -21,7 +21,7 @@ from processsupervisor.cli.session import Session, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.gate import hold_elsewhere
 from processsupervisor.config.load import Loaded, load_texts
-from processsupervisor.config.overrides import alive, parse_key, parse_value, scope_name, with_value, without_value
+from processsupervisor.config.overrides import parse_key, parse_value, scope_name, with_value, without_value
 from processsupervisor.config.problem import did_you_mean, quoted, table_name
 from processsupervisor.config.saving import home_of, put
 from processsupervisor.config.spec import RuntimeValue
@@ -68,7 +68,9 @@ def set_value(
         "scope": what.scope, "name": what.name, "key": what.key, "value": given, "author": user_name(),
         "reason": reason or "", "at": at, "until": None if hold_s is None else at + hold_s,
     }  # fmt: skip
-    loaded = _load(session, present, with_value(alive(present.applied.get("runtime", ()), at), new))
+    loaded = _load(session, present, with_value(present.applied.get("runtime", ()), new))
+    if what.scope == "types" and what.name not in (types := (loaded.files.values or {}).get("types", {})):
+        raise UsageError(f"{present.name} has no type {quoted(what.name)}", hint=did_you_mean(what.name, types, "types"))
     return _submit(session, present, loaded, now=now, reason=reason or f"psv config set {what.text}")
 
 
@@ -89,7 +91,7 @@ def unset_value(
     if after == before:
         names = [f"{scope_name(v['scope'], v['name'])}.{table_name(tuple(v['key']))}" for v in before]
         raise Refused(f"{what.text} is not set", hint=f"set are: {', '.join(names)}" if names else "nothing is set by command")
-    loaded = _load(session, present, alive(after, time.time()))
+    loaded = _load(session, present, after)
     return _submit(session, present, loaded, now=now, reason=reason or f"psv config unset {what.text}")
 
 
@@ -111,6 +113,8 @@ def _require(present: Present, what: _Target) -> None:
 
 def _load(session: Session, present: Present, runtime: list[RuntimeValue], sources: Mapping[str, str] | None = None) -> Loaded:
     texts = {path: text.encode("utf-8", "surrogateescape") for path, text in (sources or present.sources).items()}
+    if not texts:
+        raise Refused(f"the files of {present.name} are not kept: they had changed when it began", hint="psv config apply first")
     return load_texts(session.paths.folder, texts, runtime=runtime, release=present.applied.get("release"))
 
 
@@ -131,7 +135,7 @@ def _save(session: Session, present: Present, what: _Target, value: object, *, n
         raise Refused(f"{home} differs from {present.name}", hint="psv config apply first, or set without --save")
     if not os.access(Path(os.path.realpath(file)).parent, os.W_OK):
         raise SystemRefused(f"may not write beside {file}", hint="set without --save, or check owner and mode; nothing was changed")
-    rest = without_value(alive(present.applied.get("runtime", ()), time.time()), what.scope, what.name, what.key)
+    rest = without_value(present.applied.get("runtime", ()), what.scope, what.name, what.key)
     loaded = _load(session, present, rest, {**present.sources, home: text})
     status = _submit(session, present, loaded, now=now, reason=reason)
     if status == EXIT_OK:

@@ -21,7 +21,10 @@ from processsupervisor.kernel.errors import EXIT_OK
 from processsupervisor.observe.redact import MARK, redact
 
 _MOST_VERSIONS = 10_000
-_NO_SETTING = frozenset({"name", "stdin"})
+_NO_SETTING = frozenset({"name", "stdin", "kind", "template", "release"})
+"""What a BotSpec has and no key of the file says."""
+_TABLES = frozenset({"env", "options", "hooks", "log_levels", "ready"})
+"""Tables whose keys are the same in both."""
 
 
 def history(session: Session, command: Command, *, limit: int) -> int:
@@ -34,7 +37,7 @@ def history(session: Session, command: Command, *, limit: int) -> int:
         return EXIT_OK
     table = [
         (f"{version['number']}{'*' if version.get('is_running') else ''}", _time(version.get("at")), str(version.get("author") or "-"),
-         str(version.get("result") or "-"), str(version.get("summary") or "-"), _why(version))
+         str(version.get("result") or "-"), _changed(version.get("summary")), _why(version))
         for version in versions
     ]  # fmt: skip
     print_table(("NUMBER", "AT", "AUTHOR", "RESULT", "CHANGED", "REASON"), table, right=("NUMBER",))
@@ -76,7 +79,7 @@ def rollback(session: Session, command: Command, *, number: int, now: bool, reas
 def settings_of(applied: Applied, *, values: bool = False) -> dict[str, Any]:
     """Return what a version says, by the keys of fleet.toml and without what is not set; secrets replaced."""
     content = redacted(normalised(applied), (), values=values)
-    told: dict[str, Any] = {"fleet": _set(content["fleet"]), "web": _set(content["web"])}
+    told: dict[str, Any] = {table: _named(table, content[table]) for table in ("fleet", "web")}
     told["bots"] = {name: dict(_flat(spec)) for name, spec in content["bots"].items()}
     if content["notify"]:
         told["notify"] = {name: _set(channel) for name, channel in content["notify"].items()}
@@ -88,11 +91,16 @@ def _flat(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in spec.items():
         if key in _NO_SETTING or value in (None, {}, []):
             continue
-        if isinstance(value, dict) and key not in ("env", "options", "hooks", "log_levels", "ready"):
-            given = {inner: _set(item) for inner, item in value.items() if item not in (None, {}, [])}
-            yield key, {key_of((key, inner)).removeprefix(f"{key}."): item for inner, item in given.items()}
+        if isinstance(value, dict) and key not in _TABLES:
+            yield key, _named(key, value)
         else:
             yield key_of((key,)), _set(value)
+
+
+def _named(table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is set of a table, by the keys of the file."""
+    given = {key: _set(value) for key, value in values.items() if value not in (None, {}, [])}
+    return {key_of((table, key)).removeprefix(f"{table}."): value for key, value in given.items()}
 
 
 def _set(value: Any) -> Any:
@@ -123,6 +131,13 @@ def _runtime(applied: Applied, *, values: bool) -> Iterator[str]:
     for value in applied.get("runtime", ()):
         until = f", until {_time(value['until'])}" if value["until"] is not None else ""
         yield runtime_text(value, values=values) + until
+
+
+def _changed(summary: object) -> str:
+    """Return "1 new, 2 gone, 40 changed, fleet" of what `config.versions` says of a version against the one before."""
+    facts = summary if isinstance(summary, dict) else {}
+    counts = ((len(facts.get(key) or ()), word) for key, word in (("added", "new"), ("removed", "gone"), ("changed", "changed")))
+    return ", ".join([f"{number} {word}" for number, word in counts if number] + (["fleet"] if facts.get("fleet") else [])) or "-"
 
 
 def _why(version: Mapping[str, Any]) -> str:

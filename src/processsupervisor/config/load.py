@@ -1,143 +1,130 @@
-"""fleet.toml of a folder to the applied settings of all bots, with every problem of the file at once.
+"""The configuration of a fleet folder to the applied settings of all bots, with every problem of all files at once.
 
-The pipeline: source (text, values) -> shape (one table against its model) -> scopes (merge) -> resolve (BotSpec) -> rules.
-A mistake outside [bots.X] is fatal; one inside leaves only that bot out. Never raises for anything a file can hold.
+The pipeline: shelf, source, files (texts, values, includes) -> shape (one table against its model) -> lineage, templates, scopes
+(merge) -> resolve (BotSpec) -> rules, order, dangers. A mistake outside [bots.X] is fatal; one inside leaves only that bot out. Never
+raises for anything a file can hold.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from processsupervisor.config.bots import NAME, NAME_WORDS, Bots, Scopes
 from processsupervisor.config.effects import effects
-from processsupervisor.config.logins import default_budget
+from processsupervisor.config.findings import Findings
+from processsupervisor.config.joined import Files, read_files
+from processsupervisor.config.lineage import check_lineages, lineage
 from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of
-from processsupervisor.config.order import check_order, companions, leave_out_itself
-from processsupervisor.config.places import Places
-from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity, did_you_mean, nearest, quoted, shown
-from processsupervisor.config.release import point_at_release, running_release
-from processsupervisor.config.resolve import bot_spec, broken_spec, fleet_spec, web_spec
-from processsupervisor.config.rules import Site, check_bot, open_to_others, shared_lock_files
-from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, BotTable, ControlTable, FleetTable, ScopeTable, WebTable
-from processsupervisor.config.scopes import Layer, Merged, merge
-from processsupervisor.config.shape import read_table
-from processsupervisor.config.source import Source, parse_source, read_source
-from processsupervisor.config.spec import APPLIED_VERSION, Applied, BotSpec, NotifySpec, RuntimeValue
+from processsupervisor.config.problem import Finding, KeyPath, Problem, did_you_mean, nearest, quoted, shown
+from processsupervisor.config.release import running_release
+from processsupervisor.config.resolve import Resolved, fleet_spec, web_spec
+from processsupervisor.config.rules import open_to_others
+from processsupervisor.config.runtime import Home, lasting, runtime_layers, unused
+from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, ControlTable, FleetTable, ScopeTable, TypeTable, WebTable
+from processsupervisor.config.scopes import Layer
+from processsupervisor.config.shape import read_scope, read_table
+from processsupervisor.config.shelf import Disk, Shelf, Texts
+from processsupervisor.config.spec import APPLIED_VERSION, Applied, NotifySpec, RuntimeValue
 from processsupervisor.config.tables import Table
-from processsupervisor.config.taskrules import zone_warnings
-from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
+from processsupervisor.kernel.clock import wall
+from processsupervisor.kernel.paths import FleetPaths
 
 T = TypeVar("T", bound=Table)
-_NAME = re.compile(BOT_NAME_PATTERN)
-_NAME_WORDS = "1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The outcome: all problems in the order of the file, and what can be applied (None when `fatal`)."""
+    """The outcome: all problems in the order of the files, and what can be applied (None when `fatal`).
+
+    `sources` are the bytes of every file that was read, by its path from the fleet folder; `files` and `bots` are what origin.py looks at.
+    """
 
     problems: tuple[Problem, ...]
     fatal: bool
     applied: Applied | None
+    files: Files
     sources: dict[str, bytes] = field(default_factory=dict)
+    bots: Mapping[str, Resolved] = field(default_factory=dict)
 
 
 def load_fleet(folder: Path, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
-    """Read and resolve `folder`/fleet.toml. `release` None = the one that was deployed, if any."""
-    paths = FleetPaths(folder)
-    return _Check(paths, read_source(paths.config), running_release(paths) if release is None else release, list(runtime)).load()
+    """Read and resolve fleet.toml of `folder`, with values set by command, and with bots that run from `release`; None: from the one that runs."""
+    return _Check(Disk(FleetPaths(folder).folder), runtime, release).load()
 
 
-def load_text(folder: Path, content: bytes) -> Loaded:
-    """Resolve `content` as if it were the fleet.toml of `folder`."""
-    paths = FleetPaths(folder)
-    return _Check(paths, parse_source(paths.config, content), running_release(paths)).load()
+def load_text(folder: Path, content: bytes, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
+    """Do the same with `content` as if it were the fleet.toml of `folder`; what it includes is read there."""
+    return _Check(Disk(FleetPaths(folder).folder, content), runtime, release).load()
 
 
-def load_texts(folder: Path, texts: Mapping[str, bytes], runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
-    """Resolve `texts` as if they were the files of `folder`: `{path from the folder: content}`."""
-    paths = FleetPaths(folder)
-    source = parse_source(paths.config, texts[paths.config.name])
-    return _Check(paths, source, running_release(paths) if release is None else release, list(runtime)).load()
+def load_texts(
+    folder: Path, texts: Mapping[str, bytes], runtime: Iterable[RuntimeValue] = (), release: int | None = None
+) -> Loaded:
+    """Do the same with `texts` as if they were all the files of `folder`: `{path from the folder: content}`."""
+    return _Check(Texts(FleetPaths(folder).folder, texts), runtime, release).load()
 
 
-@dataclass
 class _Check:
-    """One run over one file; collects problems as it goes."""
+    """One run over one fleet folder."""
 
-    paths: FleetPaths
-    source: Source
-    release: int | None = None
-    runtime: list[RuntimeValue] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    faulty: dict[str, list[Finding]] = field(default_factory=dict)
-    merged: dict[str, tuple[Merged, BotSpec]] = field(default_factory=dict)
-    """The bots whose tables could be read."""
-
-    @cached_property
-    def places(self) -> Places:
-        return Places(self.source.text)
+    def __init__(self, shelf: Shelf, runtime: Iterable[RuntimeValue], release: int | None) -> None:
+        self.folder = shelf.folder
+        self.files = read_files(shelf)
+        self.found = Findings(self.files)
+        self.runtime = lasting(runtime, wall())
+        self.release = running_release(FleetPaths(self.folder)) if release is None else release
 
     def load(self) -> Loaded:
-        self.problems += self.source.problems
-        raw = self.source.values
+        raw = self.files.values
         if raw is None:
-            return self._outcome(None)
+            return self._outcome(None, {})
         self._unknown_top_level(raw)
         fleet = self._section("fleet", FleetTable, raw)
         web = self._section("web", WebTable, raw)
         control = self._section("control", ControlTable, raw)
-        scope = self._section("global", ScopeTable, raw)
-        types = self._types(raw.get("types", {}))
-        specs = self._bots(raw.get("bots", {}), scope, types)
+        bots = self._bots(raw)
         channels = self._channels(raw.get("notify", {}))
         if fleet is None or web is None or control is None:
-            return self._outcome(None)
+            return self._outcome(None, bots.resolved)
         web_settings = web_spec(web, is_written="web" in raw)
         for finding in open_to_others(web_settings["listen_host"]) if web_settings["enabled"] else ():
-            self._report(finding, finding.path)
+            self.found.add(finding, finding.path)
         return self._outcome(
             {
                 "version": APPLIED_VERSION,
                 "fleet": fleet_spec(fleet, control),
                 "web": web_settings,
-                "bots": list(specs.values()),
+                "bots": list(bots.specs.values()),
                 "notify": channels,
                 "problems": [],
-                "source_digest": self.source.digest,
-                "release": self.release or None,
+                "source_digest": self.files.digest,
+                "files": self.files.listed,
                 "runtime": self.runtime,
                 "effects": effects(),
-            }
+                "release": self.release or None,
+            },
+            bots.resolved,
         )
 
-    def _outcome(self, applied: Applied | None) -> Loaded:
-        problems = _merged(self.problems)
+    def _outcome(self, applied: Applied | None, bots: Mapping[str, Resolved]) -> Loaded:
+        problems = self.found.gathered()
         if any(problem.severity == "fatal" for problem in problems):
-            return Loaded(problems, True, None)
+            return Loaded(problems, True, None, self.files, self.files.contents, bots)
         assert applied is not None  # without a fatal problem every table was read
+        mine: dict[str, list[Problem]] = {}
+        for problem in problems:
+            for bot in problem.bots:
+                mine.setdefault(bot, []).append(problem)
         for spec in applied["bots"]:
-            mine = [problem for problem in problems if spec["name"] in problem.bots]
-            if mine:
-                more = f" (and {len(mine) - 1} more: psv check)" if len(mine) > 1 else ""
-                spec["error"] = mine[0].text(short=True) + more
-                spec["error_rechecks"] = all(finding.outside for finding in self.faulty[spec["name"]])
+            if told := mine.get(spec["name"]):
+                more = f" (and {len(told) - 1} more: psv check)" if len(told) > 1 else ""
+                spec["error"] = told[0].text(self.folder) + more
+                spec["error_rechecks"] = self.found.all_outside(spec["name"])
         whole: Applied = {**applied, "problems": [problem.to_json() for problem in problems]}
-        return Loaded(problems, False, whole, {self.paths.config.name: self.source.text.encode()})
-
-    def _report(self, finding: Finding, path: KeyPath, bot: str | None = None) -> None:
-        if self.source.problems and finding.code in ("missing-key", "no-program"):
-            return  # it may stand in a line that was left out
-        line, column = self.places.find(path)
-        severity: Severity = "warning" if finding.warning else "fatal" if bot is None else "bot"
-        bots = (bot,) if bot is not None and not finding.warning else ()
-        if bots:
-            self.faulty.setdefault(bots[0], []).append(finding)
-        self.problems.append(Problem(str(self.paths.config), line, column, finding.code, finding.message, finding.hint, severity, bots))
+        return Loaded(problems, False, whole, self.files, self.files.contents, bots)
 
     def _unknown_top_level(self, raw: dict[str, Any]) -> None:
         for name in raw.keys() - set(TOP_LEVEL):
@@ -152,102 +139,71 @@ class _Check:
                 if is_table
                 else f"unknown key {quoted(name)} outside any table"
             )
-            self._report(Finding((name,), "unknown-key", what, hint), (name,))
+            self.found.add(Finding((name,), "unknown-key", what, hint), (name,))
 
     def _section(self, name: str, model: type[T], raw: dict[str, Any]) -> T | None:
         table, findings = read_table(model, raw.get(name, {}), (name,))
         for finding in findings:
-            self._report(finding, finding.path)
+            self.found.add(finding, finding.path)
         return table
 
     def _named_tables(self, raw: Any, section: str) -> dict[str, Any]:
         if isinstance(raw, dict):
             return raw
         text = f"found {shown(raw)} for [{section}], expected tables [{section}.NAME]"
-        self._report(Finding((section,), "bad-value", text, f"write [{section}.NAME] for each"), (section,))
+        self.found.add(Finding((section,), "bad-value", text, f"write [{section}.NAME] for each"), (section,))
         return {}
 
-    def _types(self, raw: Any) -> dict[str, ScopeTable | None]:
-        types: dict[str, ScopeTable | None] = {}
+    def _bots(self, raw: dict[str, Any]) -> Bots:
+        scope, findings = read_scope(ScopeTable, raw.get("global", {}), ("global",))
+        for finding in findings:
+            self.found.add(finding, finding.path)
+        types, lines = self._types(raw.get("types", {}))
+        runtime = self._set_by_command()
+        bots = Bots(self.folder, Scopes(scope, types, lines, runtime), raw, self.found, self.release)
+        bots.read(self._named_tables(raw.get("bots", {}), "bots"))
+        for path, finding in unused(runtime, types, bots.specs):
+            self.found.add(finding, path)
+        return bots
+
+    def _types(self, raw: Any) -> tuple[dict[str, Layer | None], dict[str, list[str]]]:
+        types: dict[str, Layer | None] = {}
+        extends: dict[str, str] = {}
         for name, table in self._named_tables(raw, "types").items():
-            if not _NAME.fullmatch(name):
-                self._report(Finding((), "type-name", f"found the type name {quoted(name)}, expected {_NAME_WORDS}"), ("types", name))
-            types[name], findings = read_table(ScopeTable, table, ("types", name))
+            if not NAME.fullmatch(name):
+                self.found.add(Finding((), "type-name", f"found the type name {quoted(name)}, expected {NAME_WORDS}"), ("types", name))
+            types[name], findings = read_scope(TypeTable, table, ("types", name))
             for finding in findings:
-                self._report(finding, finding.path)
-        return types
+                self.found.add(finding, finding.path)
+            if isinstance(table, dict) and isinstance(table.get("extends"), str):
+                extends[name] = table["extends"]
+        for finding in check_lineages(extends, types):
+            self.found.add(finding, finding.path)
+        return types, {name: [each for each in lineage(name, extends) if each in types] for name in types}
+
+    def _set_by_command(self) -> dict[Home, Layer | None]:
+        layers: dict[Home, Layer | None] = {}
+        for home, layer, findings in runtime_layers(self.runtime):
+            layers[home] = layer
+            for finding in findings:
+                self.found.add(finding, finding.path, home[1] if home[0] == "bots" else None)
+        return layers
 
     def _channels(self, raw: Any) -> list[NotifySpec]:
+        tables = self._named_tables(raw, "notify")
+        if not tables:
+            return []
+
         channels = []
-        for name, values in self._named_tables(raw, "notify").items():
+        for name, values in tables.items():
             at: KeyPath = ("notify", name)
-            if not _NAME.fullmatch(name):
-                self._report(Finding((), "notify-name", f"found the name {quoted(name)} of a channel, expected {_NAME_WORDS}"), at)
+            if not NAME.fullmatch(name):
+                self.found.add(Finding((), "notify-name", f"found the name {quoted(name)} of a channel, expected {NAME_WORDS}"), at)
             table, findings = read_table(NotifyTable, values, at)
             if table is not None:
                 findings = list(check_channel(table, at))
-                channels.append(channel_spec(name, table, self.paths.folder))
+                channels.append(channel_spec(name, table, self.folder))
                 findings = findings or list(outside_of(channels[-1], at))
             for finding in findings:
-                self._report(finding, finding.path)
+                self.found.add(finding, finding.path)
         return channels
-
-    def _bots(self, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None]) -> dict[str, BotSpec]:
-        site = Site(self.paths.folder)
-        specs: dict[str, BotSpec] = {}
-        for name, table in self._named_tables(raw, "bots").items():
-            specs[name] = self._bot(name, table, scope, types, site)
-        for name, warning in shared_lock_files({n: s for n, s in specs.items() if n not in self.faulty}):
-            self._report(warning, ("bots", name, *warning.path), name)
-        for name, finding in zone_warnings({n: spec for n, (_, spec) in self.merged.items()}):
-            self._report(finding, self.merged[name][0].place(finding.path), name)
-        for name, where, finding in check_order({n: spec for n, (_, spec) in self.merged.items()}, specs):
-            self._report(finding, self.merged[where][0].place(finding.path), name)
-        return specs
-
-    def _bot(self, name: str, raw: Any, scope: ScopeTable | None, types: dict[str, ScopeTable | None], site: Site) -> BotSpec:
-        at: KeyPath = ("bots", name)
-        if not _NAME.fullmatch(name):
-            self._report(Finding((), "bot-name", f"found the bot name {quoted(name)}, expected {_NAME_WORDS}"), at, name)
-        table, findings = read_table(BotTable, raw, at)
-        for finding in findings:
-            self._report(finding, finding.path, name)
-        type_name = raw.get("type") if isinstance(raw, dict) and isinstance(raw.get("type"), str) else None
-        if type_name is not None and type_name not in types:
-            text = f"found the unknown type {quoted(type_name)} of bot {quoted(name)}"
-            self._report(Finding((), "unknown-type", text, did_you_mean(type_name, types, "types")), (*at, "type"), name)
-        broken = broken_spec(name, [raw, *self._scopes_of(type_name)], type_name, self.paths.folder)
-        if table is None or scope is None or (type_name is not None and types.get(type_name) is None):
-            return broken
-        layers = [Layer(("global",), scope.model_dump(exclude_unset=True))]
-        if type_name is not None and (of_type := types[type_name]):
-            layers.append(Layer(("types", type_name), of_type.model_dump(exclude_unset=True)))
-        layers.append(Layer(at, table.model_dump(exclude_unset=True)))
-        merged = merge(layers)
-        spec, findings = bot_spec(name, merged, self.paths.folder)
-        findings += point_at_release(spec, self.paths.folder, self.release)
-        for key in ("depends_on", "restart_with"):
-            if name in companions(spec, key) and merged.scope_of(key) != "bots":
-                leave_out_itself(spec, key)
-        if merged.scope_of("login_budget") is None:
-            spec["login_budget"] = default_budget(spec, self.paths.folder)
-        self.merged[name] = merged, spec
-        for finding in findings or ([] if self.source.problems else check_bot(spec, site)):
-            self._report(finding, merged.place(finding.path), name)
-        return spec
-
-    def _scopes_of(self, type_name: str | None) -> list[Any]:
-        """Return the tables of a type and [global] as they stand in the file."""
-        values = self.source.values or {}
-        types = values.get("types")
-        return [types.get(type_name) if isinstance(types, dict) else None, values.get("global")]
-
-
-def _merged(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Join problems that say the same at the same place (a type's, seen by each of its bots) and sort by place."""
-    joined: dict[tuple[object, ...], Problem] = {}
-    for problem in problems:
-        same = (problem.file, problem.line, problem.column, problem.code, problem.message, problem.severity)
-        known = joined.get(same)
-        joined[same] = replace(known, bots=known.bots + problem.bots) if known else problem
-    return tuple(sorted(joined.values()))

@@ -13,22 +13,37 @@ from processsupervisor.config.spec import BotSpec, BudgetSpec
 from processsupervisor.launch.release import code_folder
 
 DISCORD_STARTS, DISCORD_WITHIN_S = 800, 86400.0
+DISCORD_LIMIT = 1000
+"""Logins in a day after which Discord resets the token."""
 _LIBRARIES = frozenset({"discord", "disnake", "nextcord", "hikari", "interactions"})
 
 
-def default_budget(spec: BotSpec, folder: Path) -> BudgetSpec | None:
-    """Return the budget of a bot that names none."""
-    if spec["lock"] and _speaks_discord(spec, folder):
-        return {"count": DISCORD_STARTS, "within_s": DISCORD_WITHIN_S}
-    return None
+class Logins:
+    """What the bots of one folder log in to; a program is read once."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._scanned: dict[tuple[Path, str], frozenset[str]] = {}
 
-def _speaks_discord(spec: BotSpec, folder: Path) -> bool:
-    libraries = set(spec["preload"])
-    program = _program(spec, folder)
-    if program is not None and program.is_file():
-        libraries.update(scan_script(program, Path(spec["cwd"])).libraries)
-    return any(name.partition(".")[0] in _LIBRARIES for name in libraries)
+    def default_budget(self, spec: BotSpec) -> BudgetSpec | None:
+        """Return the budget of a bot that names none."""
+        if spec["lock"] and self.speaks_discord(spec):
+            return {"count": DISCORD_STARTS, "within_s": DISCORD_WITHIN_S}
+        return None
+
+    def speaks_discord(self, spec: BotSpec) -> bool:
+        """Tell whether the bot imports a library for Discord."""
+        libraries = set(spec["preload"])
+        program = _program(spec, self._folder)
+        if program is not None:
+            libraries |= self._libraries(program, spec["cwd"])
+        return any(name.partition(".")[0] in _LIBRARIES for name in libraries)
+
+    def _libraries(self, program: Path, cwd: str) -> frozenset[str]:
+        if (program, cwd) not in self._scanned:
+            found = scan_script(program, Path(cwd)).libraries if program.is_file() else ()
+            self._scanned[program, cwd] = frozenset(found)
+        return self._scanned[program, cwd]
 
 
 def _program(spec: BotSpec, folder: Path) -> Path | None:

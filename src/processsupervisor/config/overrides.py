@@ -1,4 +1,4 @@
-"""Values set by command: which still hold, how one comes and goes, and how a person writes a key and a value. Pure, standard library only.
+"""Values set by command: how one comes and goes, and how a person writes a key and a value. Pure, standard library only.
 
 Every list here is that of Applied["runtime"]; none is changed in place. Whether a value fits its key is load's affair.
 """
@@ -19,7 +19,7 @@ NOT_AT_RUNTIME: Mapping[str, str] = {
     "name": "psv bot rename gives a bot another name",
     "type": "write it into fleet.toml, then psv config apply",
     "count": "write it into fleet.toml, then psv config apply",
-    "vars": "write it into fleet.toml, then psv config apply",
+    "first": "write it into fleet.toml, then psv config apply",
     "extends": "write it into fleet.toml, then psv config apply",
     "include": "write it into fleet.toml, then psv config apply",
     "source": "write it into fleet.toml, then psv config apply",
@@ -27,11 +27,6 @@ NOT_AT_RUNTIME: Mapping[str, str] = {
 """Keys that say what there is rather than how it runs, each with the way out."""
 
 _FLAGS = ("true", "false")
-
-
-def alive(values: Iterable[RuntimeValue], at: float) -> list[RuntimeValue]:
-    """Return the values that have not expired at the wall time `at`."""
-    return [value for value in values if (until := value["until"]) is None or until > at]
 
 
 def with_value(values: Iterable[RuntimeValue], new: RuntimeValue) -> list[RuntimeValue]:
@@ -49,6 +44,14 @@ def _others(values: Iterable[RuntimeValue], scope: str, name: str, key: list[str
 
 
 def parse_key(text: str) -> list[str]:
+    """Return the parts of a key that a command may set. Raises UsageError."""
+    parts = key_parts(text)
+    if parts[0] in NOT_AT_RUNTIME:
+        raise UsageError(f"{parts[0]} cannot be set while the fleet runs", hint=NOT_AT_RUNTIME[parts[0]])
+    return parts
+
+
+def key_parts(text: str) -> list[str]:
     """Return the parts of a key as fleet.toml has it: `restart.max`, `options."a.b"`. Raises UsageError."""
     try:
         table: Any = tomllib.loads(f"{text} = 0") if "\n" not in text else {}
@@ -61,8 +64,6 @@ def parse_key(text: str) -> list[str]:
     if not parts or table != 0:
         hint = "such as log_level, restart.max or options.greeting"
         raise UsageError(f"found {quoted(text)}, expected a key as in fleet.toml", hint=hint)
-    if parts[0] in NOT_AT_RUNTIME:
-        raise UsageError(f"{parts[0]} cannot be set while the fleet runs", hint=NOT_AT_RUNTIME[parts[0]])
     return parts
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from processsupervisor.config.spec import ProblemSpec
@@ -59,9 +60,11 @@ class Problem:
             "hint": self.hint,
         }
 
-    def text(self, *, short: bool = False) -> str:
-        """Return `file:line:column: message; hint` on one line; `short` leaves out the folder of the file."""
+    def text(self, folder: Path | None = None, *, short: bool = False) -> str:
+        """Return `file:line:column: message; hint` on one line, with the file as seen from `folder`; `short` leaves out its folder."""
         name = self.file.replace("\\", "/").rsplit("/", 1)[-1] if short else self.file
+        if folder is not None:
+            name = name.removeprefix(f"{folder}/")
         place = f"{name}:{self.line}:{self.column}" if self.line else name
         return f"{printable(place)}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from processsupervisor.config.problem import Finding
 from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, WebTable
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
-from processsupervisor.config.shape import ready_of_native
+from processsupervisor.config.shape import read_table, ready_of_native
 from processsupervisor.config.spec import (
     BotSpec,
     BudgetSpec,
@@ -45,6 +46,16 @@ _PROBE_TIMEOUT_S = 5.0
 _ALL_LOGGERS = "default"
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A bot whose tables could be read; `used` are the merged values that hold for it."""
+
+    merged: Merged
+    used: dict[str, Any]
+    spec: BotSpec
+    template: str | None
+
+
 def absolute(folder: Path, text: str) -> str:
     """Return a path of the file as an absolute one: `~` is the home folder, relative means beside fleet.toml."""
     return os.path.normpath(folder / os.path.expanduser(text))  # noqa: PTH111 - the Path method raises for unknown users
@@ -71,9 +82,11 @@ def web_spec(web: WebTable, *, is_written: bool) -> WebSpec:
     return {"enabled": web.enabled and is_written, "listen_host": host.strip("[]"), "listen_port": int(port), "next_free": web.next_free}
 
 
-def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Finding]]:
-    """Return the spec of one bot and what is wrong with the combination of its scopes (paths as Finding.path says, in the bot)."""
-    values = dict(merged.values)
+def bot_spec(name: str, merged: Merged, values: dict[str, Any], folder: Path) -> tuple[BotSpec, list[Finding]]:
+    """Return the spec of one bot and what is wrong with the combination of its scopes (paths as Finding.path says, in the bot).
+
+    `values` (of `merged`) loses what is passed over for this bot.
+    """
     findings = []
     program = next((key for key in PROGRAM_KEYS if key in values), None)
     if program is None:
@@ -85,7 +98,10 @@ def bot_spec(name: str, merged: Merged, folder: Path) -> tuple[BotSpec, list[Fin
         del values["ready"]
     findings += task_findings(values, merged)
     kind = _KINDS[program] if program else "native"
-    table = BotTable.model_validate(values)
+    table, faults = read_table(BotTable, values, ("bots", name))
+    findings += [replace(fault, path=fault.path[2:]) for fault in faults]
+    if table is None:
+        table = BotTable()
     if table.health is not None:
         findings += _slow_probe(table.health)
     return _spec(name, table, kind, folder), findings
@@ -138,7 +154,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "env_files": [absolute(folder, path) for path in table.env_file],
         "inherit": list(table.inherit),
         "preload": list(table.preload),
-        "lock": [{"env": lock.env} if lock.env else {"file": absolute(folder, lock.file or "")} for lock in table.lock],
+        "lock": _locks(table, folder),
         "ready": _ready(table.ready, kind) if table.schedule is None else {"kind": "after", "value": 0.0},
         "start_timeout_s": table.start_timeout,
         "hang_after_s": table.hang_after,
@@ -171,6 +187,16 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "error_rechecks": False,
         "is_elsewhere": False,
     }
+
+
+def _locks(table: BotTable, folder: Path) -> list[dict[str, str]]:
+    """Return each lock once: twice, the bot would wait for itself."""
+    locks: list[dict[str, str]] = []
+    for lock in table.lock:
+        one = {"env": lock.env} if lock.env else {"file": absolute(folder, lock.file or "")}
+        if one not in locks:
+            locks.append(one)
+    return locks
 
 
 def _health(table: HealthTable, folder: Path) -> HealthSpec:

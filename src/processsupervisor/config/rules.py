@@ -30,7 +30,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._installed: dict[str, bool] = {}
-        self._env_files: dict[str, PsvError | None] = {}
+        self._env_files: dict[str, dict[str, str] | PsvError] = {}
 
     def is_installed(self, module: str) -> bool:
         """Tell whether a top-level module can be found without importing it; in doubt yes."""
@@ -43,10 +43,18 @@ class Site:
 
     def env_file_error(self, path: str) -> PsvError | None:
         """Return why an env file cannot be used, or None."""
+        found = self._read(path)
+        return found if isinstance(found, PsvError) else None
+
+    def env_file(self, path: str) -> dict[str, str]:
+        """Return the variables of an env file; none when it cannot be used."""
+        found = self._read(path)
+        return {} if isinstance(found, PsvError) else found
+
+    def _read(self, path: str) -> dict[str, str] | PsvError:
         if path not in self._env_files:
             try:
-                parse_env_file(Path(path))
-                self._env_files[path] = None
+                self._env_files[path] = parse_env_file(Path(path))
             except PsvError as err:
                 self._env_files[path] = err
         return self._env_files[path]

@@ -29,6 +29,7 @@ from processsupervisor.config.values import (
     BUDGET,
     DEPENDENCIES,
     CommandLine,
+    Count,
     Duration,
     Filled,
     Flag,
@@ -45,6 +46,7 @@ from processsupervisor.config.values import (
     RunName,
     Size,
     SomeTime,
+    TemplateVariable,
     Text,
     Umask,
     VariableName,
@@ -167,15 +169,26 @@ class ScopeTable(Table):
         '"info"',
         effect="live",
     )
+    vars: dict[TemplateVariable, VariableValue] = key(
+        dict, "What stands for `{NAME}` in the texts of a template of bots; merged like `env`", "{}", effect="live"
+    )
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none", effect="live")
     options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}", effect="live")
+
+
+class TypeTable(ScopeTable):
+    """A type of bots: the settings of a scope, and the type that it begins with."""
+
+    extends: Filled | None = key(None, "The [types.X] whose settings it takes and says more to", "-", effect="live")
 
 
 class BotTable(ScopeTable):
     """One bot: the settings of a scope, and the type it is of."""
 
     type: Filled | None = key(None, "The [types.X] whose settings it takes", "-", effect="live")
+    count: Count | None = key(None, "So many bots are made of this table, whose name holds `{n}`", "-", effect="live", ge=1, le=10_000)
+    first: Count = key(1, "The number of the first of them", "1", effect="live", ge=0, le=1_000_000)
 
 
 SECTIONS: dict[str, type[Table]] = {"fleet": FleetTable, "web": WebTable, "control": ControlTable, "global": ScopeTable}
-TOP_LEVEL = ("fleet", "global", "types", "bots", "web", "control", "notify")
+TOP_LEVEL = ("include", "fleet", "global", "types", "bots", "web", "control", "notify")

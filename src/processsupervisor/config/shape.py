@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from processsupervisor.config.problem import Finding, KeyPath, did_you_mean, nearest, quoted, shown, table_name
-from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable
+from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable, TypeTable
+from processsupervisor.config.scopes import Layer, Rests, with_rests, without_rests, written_index
 from processsupervisor.config.tables import Table
 from processsupervisor.config.values import Wrong
 
@@ -23,15 +25,33 @@ _EXPECTED = {
     "model_type": "a table",
 }
 _PROGRAMS = ("run", "script", "command")
+_STRUCTURE = {"extends", "count", "first"}
+"""Keys that say how tables go together, and nothing of a bot."""
 
 
 def read_table(model: type[T], raw: object, at: KeyPath) -> tuple[T | None, list[Finding]]:
     """Return the table that stands at `at` as `model`, or None and all its faults."""
+    return _read(model, raw, at, {})
+
+
+def read_scope(model: type[ScopeTable], raw: object, at: KeyPath, home: KeyPath | None = None) -> tuple[Layer | None, list[Finding]]:
+    """Return what the table of a scope gives, or None and all its faults; it is called [`at`], its keys stand at `home`."""
+    stripped, rests = without_rests(raw) if isinstance(raw, dict) else ({}, {})
+    table, findings = _read(model, stripped if isinstance(raw, dict) else raw, at, rests)
+    if home is not None and home != at:
+        findings = [replace(finding, path=(*home, *finding.path[len(at) :])) for finding in findings]
+    if table is None:
+        return None, findings
+    given = with_rests(table.model_dump(exclude_unset=True, exclude=_STRUCTURE), rests)
+    return Layer(home or at, given, raw if isinstance(raw, dict) else {}), findings
+
+
+def _read(model: type[T], raw: object, at: KeyPath, rests: Rests) -> tuple[T | None, list[Finding]]:
     findings = _choices(raw, at) if isinstance(raw, dict) and issubclass(model, ScopeTable) else []
     try:
         table = model.model_validate(raw)
     except ValidationError as err:
-        return None, findings + [_finding(model, dict(fault), at) for fault in err.errors(include_url=False)]
+        return None, findings + [_finding(model, dict(fault), at, rests) for fault in err.errors(include_url=False)]
     return (None if findings else table), findings
 
 
@@ -67,9 +87,10 @@ def ready_of_native(path: KeyPath) -> Finding:
     return Finding(path, "ready-native", "found ready on a native bot (run), which says itself when it is ready", "remove this ready")
 
 
-def _finding(model: type[Table], fault: dict[str, Any], at: KeyPath) -> Finding:
+def _finding(model: type[Table], fault: dict[str, Any], at: KeyPath, rests: Rests) -> Finding:
     location = tuple(part for part in fault["loc"] if part != "[key]")  # "[key]" marks a bad key of a dict
     is_key = len(location) < len(fault["loc"])
+    location = written_index(rests, location) if rests else location
     path: KeyPath = (*at, *location)
     kind, found, context = fault["type"], fault["input"], fault.get("ctx", {})
     where = f" for {table_name(location)} in [{table_name(at)}]" if location else f" for [{table_name(at)}]"
@@ -119,6 +140,8 @@ def _unknown_key(model: type[Table], path: KeyPath, location: KeyPath) -> Findin
         homes = [f"[{section}]" for section, table in SECTIONS.items() if name in table.model_fields and section != path[0]]
         if name in BotTable.model_fields and "[global]" not in homes and path[0] not in ("bots", "types", "global"):
             homes.append("[bots.NAME]")
+        if name in TypeTable.model_fields and name not in ScopeTable.model_fields and path[0] != "types":
+            homes.append("[types.NAME]")
         if nested or homes:
             hint = f"did you mean {quoted(nested[0])}?" if nested else f"it belongs into {' or '.join(homes)}"
     return Finding(path, "unknown-key", f"unknown key {quoted(name)} in [{around}]", hint)

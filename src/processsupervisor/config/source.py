@@ -1,4 +1,4 @@
-"""fleet.toml as text and values: every way in which a file can fail to be one becomes a problem with its place.
+"""One file of the configuration as text and values: every way in which a file can fail to be one becomes a problem with its place.
 
 A line with a syntax error is left out and reading goes on, so that one run names all mistakes; such a file is still
 fatal. What the keys mean is not here.
@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,10 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was read. `values` is None when nothing could be; `problems` are all fatal; `digest` is of the bytes."""
+    """What was read. `values` is None when nothing could be; `problems` are all fatal; `digest` is of the bytes `content`."""
 
     text: str = ""
+    content: bytes = b""
     digest: str = ""
     values: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -59,11 +60,17 @@ def read_source(path: Path) -> Source:
             return _unreadable(path, "too-large", f"has {status.st_size} bytes, at most {MOST_BYTES} are read", "split the fleet")
         content = path.read_bytes()
     except FileNotFoundError:
-        return _unreadable(path, "no-file", "does not exist", "psv init makes one")
+        return no_file(path)
     except (OSError, ValueError) as err:
         reason = (err.strerror or str(err)) if isinstance(err, OSError) else str(err)
         return _unreadable(path, "unreadable", f"cannot be read: {reason}", "check owner and mode of the file")
     return parse_source(path, content)
+
+
+def no_file(path: Path) -> Source:
+    """Return what there is of a file that does not exist."""
+    hint = "psv init makes one" if path.name == "fleet.toml" else "create it, or take it out of include"
+    return _unreadable(path, "no-file", "does not exist", hint)
 
 
 def parse_source(path: Path, content: bytes) -> Source:
@@ -71,34 +78,34 @@ def parse_source(path: Path, content: bytes) -> Source:
     fingerprint = digest(content)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         problem = Problem(str(path), 1, 1, "encoding", "found UTF-16, expected UTF-8", "save the file as UTF-8")
-        return Source(digest=fingerprint, problems=[problem])
+        return Source("", content, fingerprint, problems=[problem])
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as err:
         before = content[: err.start].removeprefix(b"\xef\xbb\xbf")
         line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
         text = f"found the byte 0x{content[err.start]:02x}, expected UTF-8"
-        return Source(digest=fingerprint, problems=[Problem(str(path), line, column, "encoding", text, "save the file as UTF-8")])
-    return _parse(path, text.replace("\r\n", "\n"), fingerprint)
+        return Source("", content, fingerprint, problems=[Problem(str(path), line, column, "encoding", text, "save the file as UTF-8")])
+    return replace(_parse(path, text.replace("\r\n", "\n")), content=content, digest=fingerprint)
 
 
-def _parse(path: Path, text: str, fingerprint: str) -> Source:
+def _parse(path: Path, text: str) -> Source:
     lines, problems = text.split("\n"), list[Problem]()
     while len(problems) < _MOST_SYNTAX_ERRORS:
         try:
             values = tomllib.loads("\n".join(lines))
         except RecursionError:
             problems.append(Problem(str(path), 0, 0, "syntax", "lists or tables are nested too deeply", "fewer brackets inside each other"))
-            return Source(text, fingerprint, None, problems)
+            return Source(text, problems=problems)
         except ValueError as err:  # TOMLDecodeError, or an integer with more digits than Python converts
             found, faulty = _syntax_problems(path, text, str(err))
             problems += [problem for problem in found if problem not in problems]
             if faulty is None or not _ONE_LINE_PAIR.match(lines[faulty - 1]):
-                return Source(text, fingerprint, None, problems)
+                return Source(text, problems=problems)
             lines[faulty - 1] = ""
             continue
-        return Source(text, fingerprint, values, problems)
-    return Source(text, fingerprint, None, problems)
+        return Source(text, values=values, problems=problems)
+    return Source(text, problems=problems)
 
 
 def _syntax_problems(path: Path, text: str, message: str) -> tuple[list[Problem], int | None]:

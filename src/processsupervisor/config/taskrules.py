@@ -38,7 +38,7 @@ def zone_warnings(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]
 
 def _is_own(merged: Merged, key: str, inner: str | None = None) -> bool:
     """Tell whether the bot or its type says `key` (or `inner` in that table), and not [global] alone."""
-    given = [layer.given[key] for layer in merged.layers if layer.at[0] != "global" and key in layer.given]
+    given = [layer.given[key] for layer in merged.layers if layer.scope != "global" and key in layer.given]
     return any(inner is None or inner in table for table in given)
 
 

@@ -180,6 +180,15 @@ def _variable(value: Any) -> str:
     return name
 
 
+def _template_variable(value: Any) -> str:
+    name = text_of(value)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise Wrong("the name of a variable: letters, digits and _")
+    if name in ("n", "name", "type"):
+        raise Wrong("another name of a variable", "{n}, {name} and {type} have a meaning already")
+    return name
+
+
 def _variable_value(value: Any) -> str:
     if isinstance(value, (bool, float, list, dict)) or not isinstance(value, (str, int)):
         raise Wrong("a text in quotes (or a whole number)", 'write it as the program shall read it, as in DEBUG = "1"')
@@ -332,6 +341,7 @@ Umask = Annotated[int, *kind("octal mask", _umask, forms.MASK)]
 ModuleName = Annotated[str, *kind("module name", _module, forms.MODULE)]
 RunName = Annotated[str, *kind('"module:attribute"', _run, forms.RUN)]
 VariableName = Annotated[str, *kind("variable name", _variable, forms.VARIABLE)]
+TemplateVariable = Annotated[str, *kind("variable name", _template_variable, forms.VARIABLE)]
 VariableValue = Annotated[str, *kind("text", _variable_value, forms.VALUE)]
 CommandLine = Annotated[list[Text], *kind("list of texts", _command, forms.COMMAND)]
 ProbeCommand = Annotated[list[Text], *kind("list of texts", _probe_command, forms.COMMAND)]

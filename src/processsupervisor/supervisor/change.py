@@ -168,7 +168,7 @@ class Change:
 
     def _settle_s(self) -> float:
         hasty = self.is_hasty or is_small(self.new)
-        return 0.0 if hasty else float(self.new["fleet"].get("settle_s", SETTLE_S))  # type: ignore[arg-type]
+        return 0.0 if hasty else float(self.new["fleet"].get("settle_s", SETTLE_S))
 
     async def _turn(self, turns: Turns, name: str, spec: BotSpec) -> str:
         """Give one bot its turn; returns why that ends the change, empty when it goes on."""

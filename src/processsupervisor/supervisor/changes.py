@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from processsupervisor.commands.ports import ASKING, Emit
 from processsupervisor.config.applied import read_applied, write_applied
 from processsupervisor.config.content import unpack
-from processsupervisor.config.files import Files
+from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.config.plan import Plan, make_plan
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -53,7 +53,9 @@ class Changes:
         self.roster = Roster(fleet)
         self.versions = Versions(fleet.store)
         self.source_digest = str(applied["source_digest"])
-        self._files = Files(fleet.paths, applied)
+        self._files = FilesOnDisk(fleet.paths, applied)
+        self.next_end = _next_end(applied)
+        """When (wall time) the first value set by command ends; None when none does."""
         self.problem = ""
         self.is_rolling: Callable[[], bool] = lambda: False
         self._present: Change | None = None
@@ -86,9 +88,9 @@ class Changes:
         self._unfinished.find()
         return self._unfinished
 
-    def differs(self) -> bool:
-        """Tell whether the files are others than those that the running version came from."""
-        return self._files.digest() != self.source_digest
+    def disk_digest(self) -> str:
+        """Return the digest of the files as they are now; "" when one cannot be read."""
+        return self._files.digest()
 
     def status(self) -> dict[str, object]:
         """Return `{number, differs, rejected}`: why the files as they are now do not run, None when nobody has said."""
@@ -218,7 +220,7 @@ class Changes:
         if new["source_digest"] != self.source_digest:
             self.versions.retake(number, new, sources)
             write_applied(self._fleet.paths, {**new, "number": number})
-            self.source_digest, self._files = new["source_digest"], Files(self._fleet.paths, new)
+            self.source_digest, self._files = new["source_digest"], FilesOnDisk(self._fleet.paths, new)
         self.versions.pardon(new["source_digest"])
         words = f"nothing differs from version {number}"
         return {"ok": True, "number": number, "result": "unchanged", "message": words, "touched": [], "left": {}}
@@ -268,7 +270,7 @@ class Changes:
         self.versions.finish(number, APPLIED)
         self.versions.pardon(new["source_digest"])
         self.versions.prune()
-        self._files = Files(self._fleet.paths, new)
+        self._files, self.next_end = FilesOnDisk(self._fleet.paths, new), _next_end(new)
         self.roster.take_fleet(new)
         self.roster.tell_settings()
 
@@ -283,6 +285,10 @@ class Changes:
             return [{"subject": "config", "message": self.problem}] if self.problem else []
         done = len(self._present.touched)
         return [{"subject": "config", "message": f"version {self._number} is being applied: {done} bots so far"}]
+
+
+def _next_end(applied: Applied) -> float | None:
+    return min((value["until"] for value in applied.get("runtime", []) if value["until"] is not None), default=None)
 
 
 def _offer(events: asyncio.Queue[dict[str, object]], event: dict[str, object]) -> None:

@@ -28,8 +28,10 @@ from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.goback import go_back_of
+from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
+from processsupervisor.supervisor.reloader import Reloader
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -48,14 +50,6 @@ def _pass_over_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any
         loop.default_exception_handler(context)
 
 
-class _NoLive:
-    async def push(self, handle, timeout_s=10.0):
-        return ""
-
-    def takes_options(self, handle):
-        return False
-
-
 class Psvd:
     """One run of the brain."""
 
@@ -63,12 +57,14 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        self._live = _NoLive()
-        self._changes = Changes(self._fleet, applied, self._live)
+        live = LiveConfig(self._fleet.alerts)
+        self._changes = Changes(self._fleet, applied, live)
         self._goback = go_back_of(self._fleet, self._changes)
         self._manager = Manager(self._fleet, self._descent, self._changes)
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
+        self._reloader = Reloader(self._fleet, self._changes)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
         self._fleet.on_changed = Failures(self._fleet).on_transition
+        self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -79,6 +75,7 @@ class Psvd:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         await self._fleet.keeper.connect()
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
@@ -106,6 +103,7 @@ class Psvd:
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
                 tasks.create_task(unfinished.settle()),
+                tasks.create_task(self._reloader.run()),
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),

@@ -89,6 +89,7 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.is_adopted = asyncio.Event()
         self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
+        self.on_reload: Callable[[], object] = lambda: None
         self.on_changed: Callable[[Transition], object] = lambda _transition: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
@@ -141,8 +142,6 @@ class Fleet:
         handle = self.handles[spec["name"]] = BotHandle(spec, self._around)
         handle.wanted = wanted or (Wanted.UP if spec["autostart"] else Wanted.DOWN)
         return handle
-
-    # -- facts
 
     def first_pids(self) -> set[int]:
         """Return the pids of all bots' first processes and of our own processes."""
@@ -276,6 +275,8 @@ class Fleet:
                 self.aftermath.complete(str(message["bot"]), int(message["generation"]))
             case "spawned":
                 self.role_facts[str(message["role"])] = message
+            case "reload":
+                self.on_reload()
             case "go-down":
                 self.on_go_down(float(message["timeout_s"]), int(message.get("exit_status", 0)))
 
