@@ -51,7 +51,7 @@ class Loaded:
 
 
 def load_fleet(folder: Path, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
-    """Read and resolve fleet.toml of `folder`, with values set by command, and with bots that run from `release`; None: from the one that runs."""
+    """Read and resolve fleet.toml of `folder`, with values set by command and the release that bots run from (None: the one that runs)."""
     return _Check(Disk(FleetPaths(folder).folder), runtime, release).load()
 
 

@@ -62,7 +62,7 @@ def read_deployed(paths: FleetPaths) -> Deployed:
 
 def running_release(paths: FleetPaths) -> int | None:
     """Return the release that the applied configuration names, None without one."""
-    if not paths.releases.is_dir():
+    if not os.path.isdir(paths.releases):  # noqa: PTH112 - the Path method raises where it may not look
         return None
     applied = read_json(paths.applied)
     release = applied.get("release") if isinstance(applied, dict) else None
@@ -110,14 +110,14 @@ def _point_script(spec: BotSpec, folder: Path, code: Path) -> list[Finding]:
 def _point_python(spec: BotSpec, python: Path) -> None:
     """A bot that names no interpreter runs with that of the release, where it was made with a virtual environment."""
     is_python = spec["kind"] != "command" or (spec["command"] or [""])[0] == "python"
-    if spec["python"] is None and is_python and python.exists():
+    if spec["python"] is None and is_python and os.access(python, os.F_OK):
         spec["python"] = str(python)
 
 
 def _program(program: str, folder: Path, code: Path) -> str:
     """Return the program as it lies in the release; one of the machine, or of a virtual environment (never in a release), stays."""
     path = Path(program)
-    if not path.is_relative_to(folder) or (path.parent.parent / "pyvenv.cfg").is_file():
+    if not path.is_relative_to(folder) or os.access(path.parent.parent / "pyvenv.cfg", os.F_OK):
         return program
     return str(code / path.relative_to(folder))
 

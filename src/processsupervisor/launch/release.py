@@ -26,7 +26,7 @@ def code_folder(folder: str | os.PathLike[str], release: int | None) -> Path:
 def why_missing(folder: str | os.PathLike[str], release: int | None) -> str | None:
     """Return what is wrong when the files of a release are not there."""
     code = code_folder(folder, release)
-    return None if release is None or code.is_dir() else f"release {release} is not there: {code} is no folder"
+    return None if release is None or os.path.isdir(code) else f"release {release} is not there: {code} is no folder"
 
 
 def refuse_missing(spec: Mapping[str, Any]) -> None:
