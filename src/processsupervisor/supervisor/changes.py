@@ -255,12 +255,11 @@ class Changes:
                 versions.reject(new["source_digest"], why, number)
         else:
             self._take_over(number, new)
+            self.on_applied(number, before)
         drop_change(fleet.paths)
         reach(CrashPoint.PSVD_CHANGE_ENDED)
         words = f"version {before} runs again: {why}" if why else f"version {number} runs"
         tell({"kind": "end", "ok": not why, "message": words})
-        if not why:
-            self.on_applied(number, before)
         result = ROLLED_BACK if why else APPLIED
         return {"ok": not why, "number": number, "result": result, "message": words, "touched": change.touched, "left": change.left}
 

@@ -80,7 +80,7 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         unfinished = self._changes.begin()
-        self._goback.begin(self._changes.versions.number)
+        self._goback.begin(self._changes.versions.number, unfinished.base)
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()

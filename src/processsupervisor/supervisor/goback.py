@@ -25,6 +25,7 @@ from processsupervisor.process.exits import ExitRecord
 from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.events import Event, Events
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.notes import close_past_loops
 
 _log = logging.getLogger("psv.goback")
 
@@ -46,7 +47,7 @@ Apply = Callable[[int, str], Awaitable[Mapping[str, object]]]
 class GoBack:
     """Watches one fleet's deploys.
 
-    `version` returns one that is kept (PsvError: not any more), `last_exit` how a bot ended, `is_looping` whether it crash-loops already;
+    `version` returns one that is kept (PsvError: not any more), `last_exit` how a bot ended, `looping` which bots crash-loop now;
     `note` takes what a person should know until the next deploy, "" for nothing.
     """
 
@@ -57,28 +58,37 @@ class GoBack:
         version: Callable[[int], Applied],
         apply: Apply,
         last_exit: Callable[[str], ExitRecord | None],
-        is_looping: Callable[[str], bool],
+        looping: Callable[[], frozenset[str]],
         note: Callable[[str], None],
     ) -> None:
         self._paths, self._events, self._version, self._apply = paths, events, version, apply
-        self._last_exit, self._is_looping, self._note = last_exit, is_looping, note
+        self._last_exit, self._looping, self._note = last_exit, looping, note
+        self._ill: frozenset[str] = frozenset()
         self._facts: Deployed = read_deployed(paths)
         self._culprit = ""
         self._is_going = False
         self._news = asyncio.Event()
 
-    def begin(self, number: int) -> None:
-        """Go on where the last psvd was; `number` is the version that runs. Called before the bots are looked for."""
-        self._find_release(number)
+    def begin(self, number: int, before: int | None = None) -> None:
+        """Go on where the last psvd was; called before the bots are looked for.
+
+        `number` is the version that runs, 0 when that cannot be told; `before` the one that it came in place of, when the last psvd died
+        before anybody heard of that.
+        """
+        self._events.listen(self.on_event)
+        if not number:
+            return
+        if before is not None:
+            self.on_applied(number, before)
+        self._recall(number)
         watch = self._facts["watch"]
         if watch is not None and watch["number"] != number:
             self._drop()
         elif watch is not None and watch["boot_id"] != boot_id():
             # How long the machine was off is not known: the release has not proved itself, so its time begins anew.
             self._keep({**watch, "boot_id": boot_id(), "until_boottime": boottime() + watch["within_s"]})
-        self._events.listen(self.on_event)
 
-    def _find_release(self, number: int) -> None:
+    def _recall(self, number: int) -> None:
         """Note a release that came while nobody could write it down, and say again of the last one that it was taken back."""
         history = self._facts["history"]
         with contextlib.suppress(PsvError):
@@ -89,8 +99,11 @@ class GoBack:
             self._note(f"{rejection['reason']}; {_TAKEN_BACK}")
 
     def on_applied(self, number: int, before: int) -> None:
-        """Hear that version `number` runs in place of version `before`."""
-        if self._facts["watch"] is not None and not self._is_going:
+        """Hear that version `number` runs in place of version `before`; hearing it twice does nothing."""
+        watch = self._facts["watch"]
+        if watch is not None and watch["number"] == number:
+            return
+        if watch is not None and not self._is_going:
             self._drop()
         try:
             new, old = self._version(number), self._version(before)
@@ -98,14 +111,15 @@ class GoBack:
             _log.warning("a deploy cannot be watched", extra={"version": number, "why": err.message})
             return
         release, was = new.get("release"), old.get("release")
+        history = self._facts["history"] or [was]
         if release == was:
             return
-        history = self._facts["history"] or [was]
         self._facts["history"] = [*history, release][-_MOST_HISTORY:]
         if not self._is_going:
             self._facts["rejected"].pop(str(release), None)
             self._note("")
-            self._facts["watch"] = self._watch(new, number, before)
+            # To what was taken back itself nobody goes back.
+            self._facts["watch"] = self._watch(new, number, before) if str(was) not in self._facts["rejected"] else None
             self._events.tell("release", step="deployed", release=release, number=number)
         self._write()
         self._news.set()
@@ -119,7 +133,9 @@ class GoBack:
                 self._write()
 
     def on_event(self, event: Event) -> None:
-        """See a bot of the deploy that crash-loops."""
+        """See a bot of the deploy that crash-loops; and before a change touches any, which do so already: that is not its fault."""
+        if event.get("kind") == "config-change" and event.get("step") == "plan":
+            self._ill = self._looping()
         watch = self._facts["watch"]
         is_loop = event.get("kind") == "transition" and event.get("to") == State.FAILED and event.get("reason") == Reason.CRASH_LOOP
         if watch is not None and is_loop and event.get("bot") in watch["bots"] and not self._culprit and self._left_s(watch) > 0:
@@ -149,7 +165,7 @@ class GoBack:
         release = new.get("release")
         if release is None or within_s <= 0:
             return None
-        bots = [spec["name"] for spec in new["bots"] if spec.get("release") == release and not self._is_looping(spec["name"])]
+        bots = [spec["name"] for spec in new["bots"] if spec.get("release") == release and spec["name"] not in self._ill]
         return {
             "release": release,
             "number": number,
@@ -245,8 +261,9 @@ def go_back_of(fleet: Fleet, changes: Changes) -> GoBack:
     def last_exit(bot: str) -> ExitRecord | None:
         return fleet.handles[bot].last_exit if bot in fleet.handles else None
 
-    def is_looping(bot: str) -> bool:
-        return fleet.alerts.is_open(bot, Reason.CRASH_LOOP)
+    def looping() -> frozenset[str]:
+        close_past_loops(fleet)
+        return frozenset(fleet.alerts.bots(Reason.CRASH_LOOP))
 
     def note(text: str) -> None:
         if text:
@@ -254,7 +271,7 @@ def go_back_of(fleet: Fleet, changes: Changes) -> GoBack:
         else:
             fleet.alerts.close(_SUBJECT, _SUBJECT)
 
-    made = GoBack(fleet.paths, fleet.events, lambda number: changes.versions.content(number)[0], apply, last_exit, is_looping, note)
+    made = GoBack(fleet.paths, fleet.events, lambda number: changes.versions.content(number)[0], apply, last_exit, looping, note)
     changes.on_applied, changes.on_rolled_back = made.on_applied, made.on_rolled_back
     return made
 
