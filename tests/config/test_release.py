@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from processsupervisor.config.cmdline import patterns_of
 from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.config.release import FROM_FOLDER, release_before, running_release
 from processsupervisor.config.rules import look_again
@@ -131,6 +132,17 @@ def test_another_release_is_loaded_when_it_is_asked_for(folder: Path, code: Path
     assert loaded.applied["release"] == 8
     assert bot_of(loaded)["script"] == str(other / "main.py")
     assert bot_of(load('[bots.a]\nscript = "main.py"\n'))["release"] is None
+
+
+@pytest.mark.parametrize("program", ['script = "main.py"', 'command = ["./run.sh", "./main.py"]'])
+def test_the_same_program_that_runs_elsewhere_is_known(code: Path, load: Load, program: str) -> None:
+    """Whoever runs it there, runs the file in the folder: no second copy is started."""
+    from_release = bot_of(load(f'[bots.a]\nsource = "releases"\n{program}\n'))
+    patterns = patterns_of(from_release)
+    assert patterns[0].words[-1].endswith("/main.py") and ".psv" not in repr(patterns)
+    (code.parents[3] / "main.py").write_text("")
+    beside = bot_of(load(f"[bots.a]\n{program}\n"))
+    assert [Path(word).name for word in patterns[0].words] == [Path(word).name for word in patterns_of(beside)[0].words]
 
 
 def test_psv_dev_takes_everything_from_the_folder(folder: Path, code: Path, load: Load) -> None:

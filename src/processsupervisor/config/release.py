@@ -95,6 +95,11 @@ def point_at_release(spec: BotSpec, folder: Path, release: int | None) -> list[F
     return findings
 
 
+def beside_fleet(word: str, release: int | None) -> str:
+    """Return a path below a release as that of the file beside fleet.toml of which it is a copy; any other word as it is."""
+    return word if release is None else word.replace(f"/.psv/releases/{release}/files/", "/", 1)
+
+
 def _point_script(spec: BotSpec, folder: Path, code: Path) -> list[Finding]:
     if spec["script"] is None:
         return []
