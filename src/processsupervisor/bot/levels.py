@@ -45,10 +45,11 @@ class Levels:
 
     def _apply_root(self, number: int, others: list[int]) -> None:
         root, fallback = logging.getLogger(), logging.lastResort
-        if self._root is None or root.level != self._root or fallback is None:
+        if self._root is None or fallback is None:
             return
-        root.setLevel(number)
-        self._root = number
+        if root.level == self._root:
+            root.setLevel(number)
+            self._root = number
         fallback.setLevel(min([number, *others]))
 
 
