@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.config.samples import BOT_SAMPLES, FLEET_SAMPLES, bot_file
 
+from processsupervisor.cli.templates import TEMPLATES
 from processsupervisor.config import forms
 from processsupervisor.config.jsonschema import DIALECT, json_schema
 from processsupervisor.config.schema import TOP_LEVEL
@@ -59,8 +60,9 @@ def test_takes_every_key_of_the_fleet(key):
 
 
 def test_takes_the_demo_and_every_file_of_the_pages():
-    """examples/demo, and each whole fleet.toml of docs/howto."""
+    """examples/demo, what psv init writes, and each whole fleet.toml of the pages."""
     assert faults((ROOT / "examples/demo/fleet.toml").read_text()) == []
+    assert [name for name, template in TEMPLATES.items() if faults(template.files["fleet.toml"].replace("{name}", "x"))] == []
     pages = sorted((ROOT / "docs").glob("**/*.md"))
     texts = [part.split("```")[0] for page in pages for part in page.read_text().split("```toml fleet.toml\n")[1:]]
     assert len(texts) > 20
