@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.config.samples import BOT_SAMPLES, FLEET_SAMPLES, bot_file
+from tests.config.samples import BOT_SAMPLES, FLEET_SAMPLES, TEMPLATE, bot_file
 
 from processsupervisor.cli.templates import TEMPLATES
 from processsupervisor.config import forms
@@ -69,6 +69,11 @@ def test_takes_the_demo_and_every_file_of_the_pages():
     assert [text for text in texts if faults(text)] == []
 
 
+def test_takes_includes_types_and_templates():
+    """With "..." in lists, and variables in place of numbers and durations; a file that is included needs no [fleet]."""
+    assert faults(f'include = ["bots.d/*.toml"]\n{HEAD}{TEMPLATE}') == faults(TEMPLATE) == []
+
+
 @pytest.mark.parametrize(
     ("text", "at"),
     [
@@ -101,6 +106,13 @@ def test_takes_the_demo_and_every_file_of_the_pages():
         ("[bots.a]\nhooks.after_exit = 'notify.sh'\n", "bots.a.hooks.after_exit"),
         ("[bots.a]\nessential = 'yes'\n", "bots.a.essential"),
         ("[web]\nlisten = '8450'\n", "web.listen"),
+        ("[bots.a]\ncount = 3\n", "bots.a"),
+        ("[bots.'a-{n}']\nscript = 'main.py'\n", "bots.a-{n}"),
+        ("[bots.'a-{n}']\ncount = 3\nstart_timeout = '3 minutes'\n", "bots.a-{n}.start_timeout"),
+        ("[bots.'a-{x}']\ncount = 3\n", "bots"),
+        ("[bots.a]\nstart_timeout = '{n}s'\n", "bots.a.start_timeout"),
+        ("[types.t]\ncount = 3\n", "types.t"),
+        ("[notify.ops]\nto = 'webhook'\nurl = 'http://x'\non = ['...']\n", "notify.ops.on.0"),
         ("[types.t]\ntype = 'x'\n", "types.t"),
         ("[notify.ops]\nto = 'pager'\n", "notify.ops.to"),
         ("[notify.ops]\nto = 'webhook'\nurl = 'ftp://x'\n", "notify.ops.url"),
