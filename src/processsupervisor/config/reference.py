@@ -108,8 +108,10 @@ Why these, where it is not plain:
 - `user`: what the process of one user leaves (sockets, files) is not the other's to go on with.
 - `schedule`, added or taken away: a bot is to be up, a task ends; what is wanted and what was counted mean something else. Inside a
   schedule every key is live: the next time is reckoned anew.
-- `fleet.name`, `control.group`: the keeper lists the fleet by its name, and made its sockets for that group. `fleet.down_timeout` is live
-  for `psv down`; for SIGTERM and Ctrl-C, which the keeper hears, it holds from the next `psv up`.
+- `type`, `extends`, `vars`, `count`, `first` and `include` ask for nothing by themselves. What follows from them does: bots that come or
+  go, and keys that get other values.
+- `control.group`: the keeper made its sockets for that group. What else the keeper knows is live but for this: SIGTERM and Ctrl-C, which it
+  hears, keep to the `fleet.down_timeout` of the last `psv up` (`psv down` does not), and `psv fleets` shows the name of then.
 """
 
 _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (

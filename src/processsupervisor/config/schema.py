@@ -59,7 +59,7 @@ LISTEN_DEFAULT = "127.0.0.1:8450"
 class FleetTable(Table):
     """The fleet as a whole."""
 
-    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="recreate")
+    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="live")
     down_timeout: SomeTime = key(
         8.0, "`psv down`, SIGTERM and Ctrl-C: after this long whatever still runs is killed", '"8s"', effect="live"
     )
