@@ -104,6 +104,8 @@ Why these, where it is not plain:
   born with them. Another kind of program (`script` in place of `run`) is **recreate**: it has other checks, another link and another chat.
 - `lock`: a process takes its locks before it does anything else, and holds them for life.
 - `ready`: only a start shows whether it is right.
+- `health.http`, `tcp`, `exec`, `env`, `log_silence`: psvd could ask otherwise at once, and a wrong check would end every bot that has it.
+  So the first bot of each type tries it in a rollout, before it is the others' turn. How often and how patiently is asked is live.
 - `logs`: logd is told of them with the pipes of a start.
 - `user`: what the process of one user leaves (sockets, files) is not the other's to go on with.
 - `schedule`, added or taken away: a bot is to be up, a task ends; what is wanted and what was counted mean something else. Inside a

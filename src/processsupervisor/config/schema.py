@@ -136,7 +136,7 @@ class ScopeTable(Table):
         '"30s"',
         effect="live",
     )
-    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="live")
+    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="restart")
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below", effect="live")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below", effect="live")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-", effect="recreate")
