@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from processsupervisor.config.levels import LogLevels
 from processsupervisor.config.tables import (
     DependencyTable,
     HealthTable,
@@ -37,7 +38,6 @@ from processsupervisor.config.values import (
     HangTime,
     Label,
     Listen,
-    LogLevels,
     ModuleName,
     Number,
     Options,
