@@ -9,7 +9,7 @@ import json
 from typing import Annotated, Any
 
 from processsupervisor.config import forms
-from processsupervisor.config.problem import nearest
+from processsupervisor.config.problem import nearest, quoted
 from processsupervisor.config.values import Wrong, kind
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -25,7 +25,8 @@ def _log_levels(value: Any) -> dict[str, str]:
         if not str(logger).isprintable() or not str(logger).strip() or logger == "root":
             raise Wrong("names of loggers", "default stands for all that are not named")
         if isinstance(level, dict):
-            raise Wrong("a level for each logger", f'write names with a dot in quotes: "{logger}.{next(iter(level), "x")}" = "info"')
+            below = quoted(f"{logger}.{next(iter(level), 'x')}")
+            raise Wrong("a level for each logger", f'write names with a dot in quotes: {below} = "info"')
         if level not in LOG_LEVELS:
             close = nearest(level.lower(), LOG_LEVELS) if isinstance(level, str) else None
             of = "" if logger == "default" else f" for the logger {logger}"
