@@ -14,7 +14,7 @@ def test_status(psv: Psv, fleet: FakeFleet) -> None:
     assert "bots 3 RUNNING" in shown
     assert "web http://127.0.0.1:8450/" in shown
     assert "note: legacy: runs as a command" in shown
-    assert "fleet.toml has changed" in shown
+    assert "fleet.toml differs from what runs; psv config diff" in shown
     assert "psvd" in shown
 
 
