@@ -52,6 +52,8 @@ class LiveFleet:
         self.folder = folder
         self.paths = FleetPaths(folder)
         self.keeper: subprocess.Popen[bytes] | None = None
+        self.settle = "10s"
+        """How long canaries of a change must be healthy."""
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the fleet, dedented."""
@@ -62,17 +64,21 @@ class LiveFleet:
 
     def configure(self, text: str, *, web: bool = False) -> None:
         """Write fleet.toml and apply it, as `psv up` does; mistakes inside one bot are allowed."""
-        head = '[fleet]\nname = "test"\n[web]\nenabled = ' + ("true\nlisten = '127.0.0.1:0'" if web else "false") + "\n"
-        self.write("fleet.toml", head + textwrap.dedent(text))
+        self.write("fleet.toml", self._head(web=web) + textwrap.dedent(text))
         loaded = load_fleet(self.folder)
         assert loaded.applied is not None, loaded.problems
         self.paths.ensure()
         write_applied(self.paths, loaded.applied)
 
-    def apply(self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False) -> dict[str, Any]:
+    def _head(self, *, web: bool) -> str:
+        page = "true\nlisten = '127.0.0.1:0'" if web else "false"
+        return f'[fleet]\nname = "test"\nsettle = "{self.settle}"\n[web]\nenabled = {page}\n'
+
+    def apply(
+        self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False, web: bool = False
+    ) -> dict[str, Any]:
         """Write another fleet.toml and have the running fleet apply it, as `psv config apply` does; returns the result."""
-        head = '[fleet]\nname = "test"\n[web]\nenabled = false\n'
-        path = self.write("fleet.toml", head + textwrap.dedent(text))
+        path = self.write("fleet.toml", self._head(web=web) + textwrap.dedent(text))
         loaded = load_fleet(self.folder)
         assert loaded.applied is not None, loaded.problems
         candidates = self.paths.data / "candidates"

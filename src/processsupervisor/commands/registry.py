@@ -15,7 +15,7 @@ from processsupervisor.kernel.errors import Refused, UsageError
 
 REGISTRY: dict[str, Command] = {
     command.name: command
-    for room in (fleet, bots, edits, config, tasks, service, notify, versions)
+    for room in (fleet, bots, edits, config, versions, tasks, service, notify)
     for command in room.COMMANDS
 }
 

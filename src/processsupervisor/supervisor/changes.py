@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from processsupervisor.commands.ports import ASKING, Emit
 from processsupervisor.config.applied import read_applied, write_applied
 from processsupervisor.config.content import unpack
-from processsupervisor.config.files import Files
+from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.config.plan import Plan, make_plan
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -53,7 +53,7 @@ class Changes:
         self.roster = Roster(fleet)
         self.versions = Versions(fleet.store)
         self.source_digest = str(applied["source_digest"])
-        self._files = Files(fleet.paths, applied)
+        self._files = FilesOnDisk(fleet.paths, applied)
         self.next_end = _next_end(applied)
         """When (wall time) the first value set by command ends; None when none does."""
         self.problem = ""
@@ -219,7 +219,7 @@ class Changes:
         if new["source_digest"] != self.source_digest:
             self.versions.retake(number, new, sources)
             write_applied(self._fleet.paths, {**new, "number": number})
-            self.source_digest, self._files = new["source_digest"], Files(self._fleet.paths, new)
+            self.source_digest, self._files = new["source_digest"], FilesOnDisk(self._fleet.paths, new)
         self.versions.pardon(new["source_digest"])
         words = f"nothing differs from version {number}"
         return {"ok": True, "number": number, "result": "unchanged", "message": words, "touched": [], "left": {}}
@@ -268,7 +268,7 @@ class Changes:
         self.versions.finish(number, APPLIED)
         self.versions.pardon(new["source_digest"])
         self.versions.prune()
-        self._files, self.next_end = Files(self._fleet.paths, new), _next_end(new)
+        self._files, self.next_end = FilesOnDisk(self._fleet.paths, new), _next_end(new)
         self.roster.take_fleet(new)
         self.roster.tell_settings()
 

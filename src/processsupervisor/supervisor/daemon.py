@@ -27,6 +27,7 @@ from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.reloader import Reloader
@@ -48,14 +49,6 @@ def _pass_over_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any
         loop.default_exception_handler(context)
 
 
-class _NoLive:
-    async def push(self, handle, timeout_s=10.0):
-        return ""
-
-    def takes_options(self, handle):
-        return False
-
-
 class Psvd:
     """One run of the brain."""
 
@@ -63,11 +56,11 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        self._live = _NoLive()
-        self._changes = Changes(self._fleet, applied, self._live)
+        live = LiveConfig(self._fleet.alerts)
+        self._changes = Changes(self._fleet, applied, live)
         self._manager = Manager(self._fleet, self._descent, self._changes)
         self._reloader = Reloader(self._fleet, self._changes)
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling

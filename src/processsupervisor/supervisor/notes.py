@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS
 from processsupervisor.resources.usage import pss_bytes
@@ -9,6 +11,7 @@ from processsupervisor.supervisor.fleet import Fleet
 
 _MOVED = "was moved to {folder}: bots go on, nothing is started until it is back in its place, or after psv -C {folder} down and up"
 
+_MOST_ORPHANS = 20
 _NO_JOURNAL = "is no file: how bots end while psvd is away stays unknown"
 
 
@@ -31,8 +34,21 @@ def notes_of(fleet: Fleet) -> list[dict[str, str]]:
     found += [{"subject": h.name, "message": n} for h in fleet.handles.values() for n in h.notes]
     found += fleet.alerts.notes()
     found += [{"subject": name, "message": f"is not run: {error}"} for name, error in fleet.misnamed.items()]
+    found += _orphans(fleet)
     found += [{"subject": subject, "message": problem} for subject, problem in _problems(fleet).items() if problem]
     return found
+
+
+def _orphans(fleet: Fleet) -> list[dict[str, str]]:
+    """Return what is kept of bots that the fleet has no more: those of a template whose count was lowered, say."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(fleet.paths.data / "bots") if entry.name not in fleet.handles)
+    except OSError:
+        return []
+    message = "is no bot of this fleet any more: its data and logs stay until psv bot purge {}"
+    found = [{"subject": name, "message": message.format(name)} for name in names[:_MOST_ORPHANS]]
+    more = len(names) - len(found)
+    return [*found, {"subject": "orphaned bots", "message": f"and {more} more in .psv/data/bots"}] if more else found
 
 
 def _close_past_loops(fleet: Fleet) -> None:

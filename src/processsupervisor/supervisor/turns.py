@@ -219,7 +219,7 @@ class Turns:
         elif state in _READY:
             health = health_of(handle)
             if health == Health.UNHEALTHY:
-                self._fail(turn, "is unhealthy")
+                self._fail(turn, f"is unhealthy: {handle.condition.why}".rstrip(": "))
             elif not turn.done.done() and (health == Health.HEALTHY or not turn.must_be_healthy):
                 turn.done.set_result(Outcome.DONE)
         elif state in (State.FAILED, State.UNKNOWN) and not handle.waits_for:

@@ -11,7 +11,7 @@ from processsupervisor.kernel.paths import FleetPaths
 _MOST_FILES = 1000
 
 
-class Files:
+class FilesOnDisk:
     """The files of one applied configuration. A file is read again only when its status has changed."""
 
     def __init__(self, paths: FleetPaths, applied: Applied) -> None:
