@@ -99,6 +99,9 @@ def _follow(session: Session, stream: Generator[Event, None, Result]) -> Result:
                 return outcome
             if not session.as_json and (line := line_of(event)):
                 session.say(line)
+    except KeyboardInterrupt:
+        session.note("psvd goes on with it; psv config versions shows how it comes out")
+        raise
     except AnswerLost:
         return _after_interruption(session, before)
     except PsvError as err:

@@ -167,7 +167,9 @@ def _print_plan(session: Session, present: Present, new: Applied, made: Plan, fa
     said += [f"{candidate.some(list(names))}: {what}" for names, what in ((made.added, "new"), (made.removed, "goes")) if names]
     said += [f"{old} looks as if it was renamed to {name}: psv bot rename keeps its data" for old, name in made.renames]
     said += [f"fleet: {', '.join(facts['fleet'])}"] if made.fleet else []
-    for line in (*said, *runtime, *_schedule(facts)):
+    is_asked = any("options" in change.keys and change.effect == "live" for change in made.changed.values())
+    hooks = ["options: live for a bot with @bot.on_config_change, any other is restarted"] if is_asked else []
+    for line in (*said, *runtime, *hooks, *_schedule(facts)):
         session.say(line)
 
 
