@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from processsupervisor.kernel.reasons import Reason
@@ -41,14 +42,15 @@ def notes_of(fleet: Fleet) -> list[dict[str, str]]:
 
 def _orphans(fleet: Fleet) -> list[dict[str, str]]:
     """Return what is kept of bots that the fleet has no more: those of a template whose count was lowered, say."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(fleet.paths.data / "bots") if entry.name not in fleet.handles)
-    except OSError:
-        return []
+    kept: set[str] = set()
+    for folder in (fleet.paths.data / "bots", fleet.paths.logs / "bots"):
+        with contextlib.suppress(OSError):
+            kept |= {entry.name for entry in os.scandir(folder)}
+    names = sorted(kept - fleet.handles.keys())
     message = "is no bot of this fleet any more: its data and logs stay until psv bot purge {}"
     found = [{"subject": name, "message": message.format(name)} for name in names[:_MOST_ORPHANS]]
     more = len(names) - len(found)
-    return [*found, {"subject": "orphaned bots", "message": f"and {more} more in .psv/data/bots"}] if more else found
+    return [*found, {"subject": "orphaned bots", "message": f"and {more} more in .psv/data/bots and .psv/logs/bots"}] if more else found
 
 
 def _close_past_loops(fleet: Fleet) -> None:
