@@ -124,7 +124,7 @@ def line_of(event: Event) -> str:
         case "live":  # of two hundred that took it over, nobody need read
             return "" if event.get("ok") else f"{event.get('bot')}: {event.get('message')}"
         case "settle":
-            return f"watched for {short_duration(float(event.get('seconds') or 0.0))}"
+            return f"now watched for {short_duration(float(event.get('seconds') or 0.0))}"
         case "bot":
             took_s = event.get("took_s")
             took = f" after {format_duration(took_s)}" if isinstance(took_s, (int, float)) else ""

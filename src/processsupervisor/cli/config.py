@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from processsupervisor.cli import candidate
-from processsupervisor.cli.check import print_problems
+from processsupervisor.cli.check import print_problems, status_of
 from processsupervisor.cli.differing import key_of, lines, rows
 from processsupervisor.cli.present import Present, ask, look
 from processsupervisor.cli.session import Session
@@ -30,7 +30,7 @@ def plan(session: Session, command: Command, *, now: bool) -> int:
     loaded = read_files(session, present.applied)
     if not session.as_json:
         print_problems(session, loaded.problems)
-    if loaded.applied is None or in_the_way(loaded.problems, present.applied):
+    if loaded.applied is None or (present.is_live and in_the_way(loaded.problems, present.applied)):
         if session.as_json:
             session.print_json(_refusal(present, loaded))
         else:
@@ -42,7 +42,7 @@ def plan(session: Session, command: Command, *, now: bool) -> int:
         session.print_json({**facts, "problems": [problem.to_json() for problem in loaded.problems]})
     else:
         _print_plan(session, present, loaded.applied, made, facts)
-    return EXIT_OK
+    return EXIT_OK if present.is_live else status_of(loaded)
 
 
 def diff(session: Session, command: Command, *, old: int | None, new: int | None, values: bool) -> int:
