@@ -233,10 +233,18 @@ def test_rollback_leaves_the_files(psv: Psv, folder: Path, versions: VersionKeep
     write(folder, changed := FLEET.replace('"info"', '"debug"'))
     assert psv("reload").returncode == 0
     done = psv("config", "rollback", "1", "--reason", "too loud")
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "fleet.toml").read_text() == changed
     assert "rejected because too loud" in psv("config", "diff").stdout
     assert psv("config", "diff", "1", "2").stdout.splitlines()[1:] == ['shop-0, shop-1, shop-2 and 5 more: log_level: "info" -> "debug"']
+
+
+def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
+    """What a version only refers to is used as it is now."""
+    write(folder, FLEET.replace('"info"', '"info"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    assert psv("reload").returncode == 0
+    assert psv("config", "rollback", "1").stderr == ""
+    assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
 
 
 def test_show_hides_values(psv: Psv, folder: Path, versions: VersionKeeper) -> None:

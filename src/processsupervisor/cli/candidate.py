@@ -157,7 +157,7 @@ def _after_interruption(session: Session, before: object) -> Result:
             with session.client() as client:
                 here = candidate.running(client)
                 if here.get("rollout") is None:
-                    newest: Result = client.call("config.versions", {"limit": 1})[0]
+                    newest: Result = next(iter(client.call("config.versions", {"limit": 1})), {})
                     break
         except (NoSupervisor, AnswerLost):
             if time.monotonic() > deadline:
