@@ -44,7 +44,7 @@ def test_a_value_is_toml_or_a_text(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "[1.0, -inf]", "True", "FALSE", "[1, 2", '"open', "{ a = 1"])
+@pytest.mark.parametrize("text", ["nan", "inf", "[1.0, -inf]", "True", "FALSE", "[1, 2", "\udcff", '"open', "{ a = 1"])
 def test_a_slip_is_refused(text: str) -> None:
     """What was meant as TOML and is none, or is no value that a setting can have, is not taken for a text."""
     with pytest.raises(UsageError):

@@ -24,6 +24,9 @@ from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Re
 from processsupervisor.kernel.units import short_duration
 
 
+_MEND = "mend the places above, then apply again"
+
+
 def plan(session: Session, command: Command, *, now: bool) -> int:
     """Print what applying the files would do."""
     present = look(session)
@@ -94,7 +97,7 @@ def read_files(session: Session, running: Applied | None) -> Loaded:
     return load_fleet(session.paths.folder, runtime=running.get("runtime", ()), release=running.get("release"))
 
 
-def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Applied:
+def refuse_mistakes(session: Session, loaded: Loaded, present: Present, hint: str = _MEND) -> Applied:
     """Print every mistake, and return what can be applied; raises ConfigError when one stands in the way."""
     if not session.as_json:
         print_problems(session, loaded.problems)
@@ -102,7 +105,7 @@ def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Appli
         return loaded.applied
     if session.as_json:
         session.print_json(_refusal(present, loaded))
-    raise ConfigError(f"nothing was applied: {present.name} goes on", hint="mend the places above, then apply again")
+    raise ConfigError(f"nothing was applied: {present.name} goes on", hint=hint)
 
 
 def require_base(present: Present, base: int | None) -> None:
