@@ -23,7 +23,6 @@ from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, st
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused
 from processsupervisor.kernel.units import short_duration
 
-
 _MEND = "mend the places above, then apply again"
 
 
