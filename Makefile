@@ -6,6 +6,7 @@
 #   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
 #   make tasks   five operator tasks under psv and its peers, for docs/reference/operator-tasks.md (TASKARGS="--quick")
 #   make chaos         50 bots under load, kills and stops at random: ROUNDS=300, SEED=n plays one run again
+#   make changing      the configuration is changed while psv's own processes are killed: ROUNDS=100, SEED=n
 #   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
 #   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
 # PYTHON=python3.12 chooses the interpreter of a new .venv; uv is used where it is on PATH.
@@ -20,7 +21,7 @@ SEED ?=
 MINUTES ?=
 INSTALL = ./.ci/venv $(VENV)
 
-.PHONY: run test check docs bench tasks chaos availability soak clean
+.PHONY: run test check docs bench tasks chaos changing availability soak clean
 
 run: $(VENV)/.installed-run
 	exec $(BIN)/psv -C examples/demo up
@@ -47,7 +48,7 @@ bench: $(VENV)/.installed-dev
 tasks: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.tasks $(TASKARGS)
 
-chaos availability soak: $(VENV)/.installed-dev
+chaos changing availability soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $@ --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # A venv with the development set has the runtime too, so `make run` after `make test` installs nothing.
