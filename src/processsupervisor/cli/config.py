@@ -23,6 +23,7 @@ from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, st
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused
 from processsupervisor.kernel.units import short_duration
 
+_LEAST_START_S = 0.1
 _MEND = "mend the places above, then apply again"
 
 
@@ -151,7 +152,7 @@ def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, A
 def _start_s(spec: BotSpec) -> float:
     """Return what a start is taken to need: a program that says nothing is ready after a time of its own."""
     value = spec["ready"]["value"]
-    return value if spec["ready"]["kind"] == "after" and isinstance(value, (int, float)) else 1.0
+    return max(value, _LEAST_START_S) if spec["ready"]["kind"] == "after" and isinstance(value, (int, float)) else 1.0
 
 
 def _print_plan(session: Session, present: Present, new: Applied, made: Plan, facts: dict[str, Any]) -> None:
