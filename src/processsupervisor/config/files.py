@@ -7,13 +7,13 @@ contents come from is shelf.py's; what the tables mean is not here. Never raises
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.config.applied import digest_of
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import KeyPath, Problem, printable, quoted, shown, table_name
 from processsupervisor.config.shelf import CONFIG, Shelf, TooMany, is_pattern, joined, matches
@@ -183,10 +183,3 @@ def read_files(shelf: Shelf) -> Files:
     files.read(CONFIG)
     files.join()
     return files
-
-
-def digest_of(files: list[SourceFile]) -> str:
-    """Return what the files of a configuration are known by: one by its own digest, several by that of their paths and digests."""
-    if len(files) == 1:
-        return files[0]["digest"]
-    return hashlib.sha256("".join(f"{file['path']} {file['digest']}\n" for file in files).encode("utf-8", "surrogateescape")).hexdigest()

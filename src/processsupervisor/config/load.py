@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from processsupervisor.config.bots import NAME, NAME_WORDS, Bots, Resolved, Scopes
+from processsupervisor.config.bots import NAME, NAME_WORDS, Bots, Scopes
 from processsupervisor.config.files import Files, read_files
 from processsupervisor.config.findings import Findings
 from processsupervisor.config.lineage import check_lineages, lineage
 from processsupervisor.config.problem import Finding, KeyPath, Problem, did_you_mean, nearest, quoted, shown
-from processsupervisor.config.resolve import fleet_spec, web_spec
+from processsupervisor.config.resolve import Resolved, fleet_spec, web_spec
 from processsupervisor.config.rules import open_to_others
 from processsupervisor.config.runtime import Home, lasting, runtime_layers, unused
 from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, ControlTable, FleetTable, ScopeTable, Table, TypeTable, WebTable

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from processsupervisor.config.elsewhere import elsewhere_now
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
@@ -292,8 +291,11 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
     if not spec["error_rechecks"]:
         return spec["error"]
-    if spec.get("is_elsewhere") and (why := elsewhere_now(spec)):
-        return why
+    if spec.get("is_elsewhere"):
+        from processsupervisor.config.elsewhere import elsewhere_now  # asks other supervisors over HTTP, which few need
+
+        if why := elsewhere_now(spec):
+            return why
     findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 

@@ -6,6 +6,7 @@ Only what was written counts in a merge, so the defaults stand here and nowhere 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,14 +50,14 @@ LISTEN_DEFAULT = "127.0.0.1:8450"
 
 def key(default: Any, text: str, shown: str, **limits: float) -> Any:
     """Declare a key: its default, its help, and how the reference shows the default (TOML, or words)."""
-    made = {"default_factory": default} if callable(default) else {"default": default}
+    made = {"default_factory": cache(default)} if callable(default) else {"default": default}  # what is made is never changed
     return Field(**made, description=text, json_schema_extra={"shown": shown}, **limits)  # type: ignore[call-overload]
 
 
 class Table(BaseModel):
     """Any table of the file: unknown keys are errors, texts are never taken for numbers."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class FleetTable(Table):

@@ -54,7 +54,7 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
+        self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]), applied.get("files", []))
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling

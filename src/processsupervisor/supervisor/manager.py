@@ -17,6 +17,7 @@ from functools import partial
 
 from processsupervisor.commands.ports import ASKING, Caller, Emit
 from processsupervisor.config.applied import source_digest
+from processsupervisor.config.spec import SourceFile
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.reasons import Reason
@@ -43,10 +44,9 @@ _WANTED_DOWN = "a newer command wants it down"
 class Manager:
     """Implements commands.ports.FleetPort over a Fleet."""
 
-    def __init__(self, fleet: Fleet, descent: Descent, source: str) -> None:
+    def __init__(self, fleet: Fleet, descent: Descent, source: str, files: Sequence[SourceFile] = ()) -> None:
         self._fleet = fleet
-        self._source = source
-        self._descent = descent
+        self._source, self._files, self._descent = source, files, descent
         self._rollouts = Rollouts(fleet)
 
     @property
@@ -66,7 +66,7 @@ class Manager:
             "fleet": fleet.settings["name"],
             "folder": str(fleet.paths.folder),
             "version": __version__,
-            "config_differs": source_digest(fleet.paths) != self._source,
+            "config_differs": source_digest(fleet.paths, self._files) != self._source,
             "processes": self._processes(),
             "bots": counts,
             "adoption": fleet.adoption,
