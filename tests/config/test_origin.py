@@ -48,7 +48,7 @@ def test_merge_and_origins_agree_with_what_the_rules_say(scopes):
 @given(SETTINGS)
 def test_it_is_all_the_same_in_which_scope_a_bot_is_told(given_settings):
     """The same settings in [global], a base, a type, the bot's table or set by command make the same bot."""
-    specs = {scope: bot(loaded_of({**dict.fromkeys(SCOPES, {}), scope: given_settings}), "a") for scope in SCOPES}
+    specs = {scope: bot(loaded_of({**{each: {} for each in SCOPES}, scope: given_settings}), "a") for scope in SCOPES}
     assert all(spec == specs["bots.a"] for spec in specs.values())
 
 
