@@ -175,6 +175,11 @@ def test_an_include_that_is_no_path_is_fatal(folder, value):
     assert (problem.code, problem.line, problem.severity) == ("bad-value", 1, "fatal")
 
 
+def test_an_include_below_a_table_is_sent_home(load):
+    """It would be a key of that table."""
+    assert "before the first table" in only(load("[bots.a]\nscript = 'main.py'\ninclude = ['x.toml']")).hint
+
+
 def test_a_folder_or_a_broken_link_in_place_of_a_file_is_fatal(folder):
     """Whose bots stood in it would be gone otherwise."""
     (folder / "bots.d" / "x.toml").mkdir(parents=True)

@@ -88,13 +88,15 @@ def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
     if spec["script"] is None:
         return
     path = Path(spec["script"])
+    if path.is_file() and os.access(path, os.R_OK):
+        return
     if path.is_dir():
         yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
     elif not path.exists():
         yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
     elif not path.is_file():
         yield _outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
-    elif not os.access(path, os.R_OK):
+    else:
         yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
 
 

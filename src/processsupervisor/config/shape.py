@@ -143,6 +143,8 @@ def _unknown_key(model: type[Table], path: KeyPath, location: KeyPath) -> Findin
             homes.append("[types.NAME]")
         if nested or homes:
             hint = f"did you mean {quoted(nested[0])}?" if nested else f"it belongs into {' or '.join(homes)}"
+    if name == "include":
+        hint = "write it at the top of the file, before the first table"
     return Finding(path, "unknown-key", f"unknown key {quoted(name)} in [{around}]", hint)
 
 
