@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from processsupervisor.bot.arguments import Duration
     from processsupervisor.bot.message import Message
     from processsupervisor.bot.store import Store
+    from processsupervisor.kernel.errors import Refused
     from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CLEAN, EXIT_CONFIG, EXIT_CONFLICT, EXIT_RATE_LIMITED, EXIT_RETRYABLE
 
 __all__ = [
@@ -23,11 +24,12 @@ __all__ = [
     "Bot",
     "Duration",
     "Message",
+    "Refused",
     "Store",
     "__version__",
 ]
 
-_PLACES = {"Bot": "bot.api", "Duration": "bot.arguments", "Message": "bot.message", "Store": "bot.store"}
+_PLACES = {"Bot": "bot.api", "Duration": "bot.arguments", "Message": "bot.message", "Refused": "kernel.errors", "Store": "bot.store"}
 _PLACES |= dict.fromkeys((name for name in __all__ if name.startswith("EXIT_")), "kernel.reasons")
 
 

@@ -179,12 +179,16 @@ class Supervisor:
 
     def welcome(self) -> dict[str, Any]:
         """Accept one bot, answer its hello, return the hello."""
+        hello = self.meet()
+        self.send(op="welcome")
+        return hello
+
+    def meet(self) -> dict[str, Any]:
+        """Accept one bot and return its hello, without an answer."""
         self._peer, _ = self._listener.accept()
         self._peer.settimeout(DEADLINE_S)
         self._file = self._peer.makefile("rb")
-        hello = json.loads(self._file.readline())
-        self.send(op="welcome")
-        return hello
+        return dict(json.loads(self._file.readline()))
 
     def send(self, **line: Any) -> None:
         assert self._peer is not None

@@ -34,11 +34,12 @@ def linked(tmp_path):
 
 
 def test_a_bot_says_who_it_is_and_that_it_is_ready(linked):
-    """Name, generation, secret, pid and protocol; ready."""
+    """Name, generation, secret, pid, protocol and what settings it holds; ready."""
     bot, supervisor = linked
     hello = supervisor.welcome()
     assert hello == {
         "op": "hello", "bot": "alice", "generation": 7, "secret": "0" * 32, "pid": bot.process.pid, "protocol": PROTOCOL,
+        "config": "", "live": False,
     }  # fmt: skip
     supervisor.expect("ready")
 

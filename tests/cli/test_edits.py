@@ -313,7 +313,7 @@ def test_a_fleet_that_runs_by_an_older_file_is_left_alone(psv: Psv, running: Pat
     before = pid_of(psv, running, "psvd")
 
     added = psv("bot", "add", "old", "--script", "main.py")
-    assert added.returncode == 0 and "psv down, then psv up" in added.stdout
+    assert added.returncode == 0 and "psv config apply takes it over" in added.stdout
     assert psv("bot", "list", "old").returncode == 4
     assert pid_of(psv, running, "psvd") == before
     assert psv("bot", "rename", "echo", "other").returncode == 5

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.config.test_load import bot, only
 
-from processsupervisor.config.applied import source_digest
 from processsupervisor.config.load import Loaded, load_fleet, load_text, load_texts
+from processsupervisor.config.ondisk import FilesOnDisk
+from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.paths import FleetPaths
 
 HEAD = '[fleet]\nname = "demo"\n'
@@ -36,6 +37,10 @@ def names(loaded: Loaded) -> list[str]:
     return [spec["name"] for spec in loaded.applied["bots"]]
 
 
+def on_disk(folder: Path, applied: Applied) -> str:
+    return FilesOnDisk(FleetPaths(folder), applied).digest()
+
+
 def test_files_are_read_in_order_and_joined(folder):
     """Types, bots and channels may be spread over files; a glob is read in sorted order, each file once, behind the one that names it."""
     loaded = write(
@@ -58,14 +63,29 @@ def test_files_are_read_in_order_and_joined(folder):
 def test_the_digest_of_several_files_tells_any_change(folder):
     """One file is known by its own digest, several by all of them; psvd sees both by looking at the bytes."""
     one = write(folder, fleet=HEAD)
-    assert one.applied["source_digest"] == hashlib.sha256(HEAD.encode()).hexdigest() == source_digest(FleetPaths(folder))
+    assert one.applied["source_digest"] == hashlib.sha256(HEAD.encode()).hexdigest() == on_disk(folder, one.applied)
     two = write(folder, fleet='include = ["x.toml"]\n' + HEAD, x=BOT.format("a")).applied
     lines = "".join(f"{file['path']} {file['digest']}\n" for file in two["files"])
-    assert two["source_digest"] == hashlib.sha256(lines.encode()).hexdigest() == source_digest(FleetPaths(folder), two["files"])
+    assert two["source_digest"] == hashlib.sha256(lines.encode()).hexdigest() == on_disk(folder, two)
     (folder / "x.toml").write_text(BOT.format("b"))
-    assert source_digest(FleetPaths(folder), two["files"]) != two["source_digest"]
+    assert on_disk(folder, two) != two["source_digest"]
     (folder / "x.toml").unlink()
-    assert source_digest(FleetPaths(folder), two["files"]) == ""
+    assert on_disk(folder, two) == ""
+
+
+def test_psvd_sees_the_same_files(folder):
+    """It looks by the globs that were applied: a file more or less is another configuration, one that no glob means is none."""
+    texts = {"bots.d__a": BOT.format("a"), "bots.d__.hidden": "", "bots.d__note": "", "deep__x__y": BOT.format("y")}
+    applied = write(folder, fleet='include = ["bots.d/[a-c]*.toml", "deep/**/y.toml"]\n' + HEAD, **texts).applied
+    assert applied["includes"] == ["bots.d/[a-c]*.toml", "deep/**/y.toml"] and on_disk(folder, applied) == applied["source_digest"]
+    (folder / "bots.d" / "zero.toml").write_text("")
+    assert on_disk(folder, applied) == applied["source_digest"]
+    (folder / "bots.d" / "b.toml").write_text("")
+    assert on_disk(folder, applied) not in ("", applied["source_digest"])
+    (folder / "bots.d" / "b.toml").unlink()
+    assert on_disk(folder, applied) == applied["source_digest"]
+    (folder / "bots.d" / "c.toml").mkdir()
+    assert on_disk(folder, applied) == ""
 
 
 def test_two_stars_match_folders_of_any_depth(folder):

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from tests.config.test_load import CONTRACT, LASTING
 
 from processsupervisor.config.load import Loaded, load_text, load_texts
-from processsupervisor.config.schema import BotTable, Table
+from processsupervisor.config.schema import BotTable
 from processsupervisor.config.shape import table_of
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.config.tables import Table
 
 FOLDER = Path("/nowhere/at all")
 TIMES = int(os.environ.get("PSV_FUZZ", "1"))

@@ -79,6 +79,8 @@ def test_a_name_is_enough(load):
         "disk_free_percent": 5.0,
         "control_group": None,
         "hints": [],
+        "watch": False,
+        "settle_s": 10.0,
     }
     assert applied["web"] == {"enabled": False, "listen_host": "127.0.0.1", "listen_port": 8450, "next_free": False}
     assert applied["bots"] == [] and len(applied["source_digest"]) == 64

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from processsupervisor.config.reference import main, page
-from processsupervisor.config.schema import SECTIONS, BotTable, Table
+from processsupervisor.config.schema import SECTIONS, BotTable
 from processsupervisor.config.shape import table_of
+from processsupervisor.config.tables import Table
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "fleet.md"
 

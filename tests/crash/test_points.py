@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.crash import test_keeper, test_psvd, test_tasks
+from tests.crash import test_changes, test_keeper, test_psvd, test_tasks
 
 from processsupervisor.kernel.crashing import STRUCK, VARIABLE
 from processsupervisor.kernel.crashpoints import CrashPoint
@@ -33,7 +33,7 @@ def test_every_point_is_placed_and_every_placement_is_a_point() -> None:
 
 def test_every_point_is_walked() -> None:
     """A case fails unless a process really died at its point, so a point with a case is one that is reached."""
-    assert {case.point for case in (*test_psvd.CASES, *test_keeper.CASES, *test_tasks.CASES)} == set(CrashPoint)
+    assert {case.point for case in (*test_psvd.CASES, *test_keeper.CASES, *test_tasks.CASES, *test_changes.CASES)} == set(CrashPoint)
 
 
 def _run(folder: Path | None, **extra: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import textwrap
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.config.applied import write_applied
+from processsupervisor.config.content import pack
 from processsupervisor.config.load import load_fleet
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import PsvError
@@ -50,6 +52,8 @@ class LiveFleet:
         self.folder = folder
         self.paths = FleetPaths(folder)
         self.keeper: subprocess.Popen[bytes] | None = None
+        self.settle = "10s"
+        """How long canaries of a change must be healthy."""
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the fleet, dedented."""
@@ -60,12 +64,30 @@ class LiveFleet:
 
     def configure(self, text: str, *, web: bool = False) -> None:
         """Write fleet.toml and apply it, as `psv up` does; mistakes inside one bot are allowed."""
-        head = '[fleet]\nname = "test"\n[web]\nenabled = ' + ("true\nlisten = '127.0.0.1:0'" if web else "false") + "\n"
-        self.write("fleet.toml", head + textwrap.dedent(text))
+        self.write("fleet.toml", self._head(web=web) + textwrap.dedent(text))
         loaded = load_fleet(self.folder)
         assert loaded.applied is not None, loaded.problems
         self.paths.ensure()
         write_applied(self.paths, loaded.applied)
+
+    def _head(self, *, web: bool) -> str:
+        page = "true\nlisten = '127.0.0.1:0'" if web else "false"
+        return f'[fleet]\nname = "test"\nsettle = "{self.settle}"\n[web]\nenabled = {page}\n'
+
+    def apply(
+        self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False, web: bool = False
+    ) -> dict[str, Any]:
+        """Write another fleet.toml and have the running fleet apply it, as `psv config apply` does; returns the result."""
+        path = self.write("fleet.toml", self._head(web=web) + textwrap.dedent(text))
+        loaded = load_fleet(self.folder)
+        assert loaded.applied is not None, loaded.problems
+        candidates = self.paths.data / "candidates"
+        candidates.mkdir(exist_ok=True)
+        token = secrets.token_hex(8)
+        (candidates / token).write_bytes(pack(loaded.applied, {"fleet.toml": path.read_text()}))
+        args = {"token": token, "reason": reason, "base": base, "now": now, "again": again}
+        with ControlClient(self.paths, timeout_s=120) as client:
+            return dict(client.call("config.apply", args))
 
     def up(self, *, wait: bool = True, code: Code | None = None) -> None:
         """Start the keeper and wait until psvd answers, and by default until all that is wanted is ready or has failed.

@@ -52,7 +52,7 @@ def process() -> Iterator[Identity]:
 
 def look(bots: list[FakeBot], *, is_held: bool = False, can_start: bool = True, reads: int = 9) -> Recycling:
     """Look at each bot once."""
-    made = Recycling(Events(), cast(Any, bots), lambda _bot: can_start)
+    made = Recycling(Events(), cast(Any, {bot.name: bot for bot in bots}), lambda _bot: can_start)
     made.is_held = lambda: is_held
     made._reads_left = reads
     for watched in made._watched.values():

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from processsupervisor.bot.definition import Definition, Running
-from processsupervisor.bot.handlers import check_hook, check_message_handler, make_command, place_of
+from processsupervisor.bot.handlers import check_config_hook, check_hook, check_message_handler, make_command, place_of
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.store import Store
 from processsupervisor.kernel import clock
@@ -20,6 +20,7 @@ from processsupervisor.storage.records import Due, Place
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[str | None] | AsyncIterator[str] | Awaitable[AsyncIterator[str]]])
 Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
+ConfigHook = TypeVar("ConfigHook", bound=Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]])
 
 imported_by_psv = False
 """Set by the loader: psv runs the bots of this process, so that Bot.run() has nothing to do."""
@@ -82,6 +83,17 @@ class Bot(Definition):
         """Call `function()` as the last thing of all, when stores and connections are closed; an exception is logged."""
         check_hook(function, "@bot.on_exit")
         self.exit_hooks.append(function)
+        return function
+
+    def on_config_change(self, function: ConfigHook) -> ConfigHook:
+        """Call `function(old, new)` before other options hold while the bot runs; what it raises refuses them, Refused with its words.
+
+        It has 10 s. Without it, other options reach the bot by a restart.
+        """
+        if self.config_hook is not None:
+            raise ConfigError(f"{place_of(function)}: @bot.on_config_change is defined already at {place_of(self.config_hook)}")
+        check_config_hook(function)
+        self.config_hook = function
         return function
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from processsupervisor.bot.config import Config, table_of
 from processsupervisor.bot.handlers import Command
 from processsupervisor.bot.store import Store
 from processsupervisor.storage.records import Due, Place
@@ -26,8 +27,8 @@ class Definition:
     def __init__(self) -> None:
         self.name = "bot"
         """The name in fleet.toml, known once the bot runs."""
-        self.options: Mapping[str, Any] = {}
-        """The bot's own options table of fleet.toml, known once the bot runs."""
+        self.config = Config()
+        """The bot's own options table of fleet.toml, known once the bot runs: always the values that hold now."""
         self.message_handler: Callable[..., Any] | None = None
         self.commands: dict[str, Command] = {}
         self.start_hooks: list[Callable[[], Awaitable[None]]] = []
@@ -36,4 +37,10 @@ class Definition:
         self.resume_hooks: list[Callable[[], Awaitable[None]]] = []
         self.stop_hooks: list[Callable[[], Awaitable[None]]] = []
         self.exit_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.config_hook: Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]] | None = None
         self.running: Running | None = None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The same values as one table, which stays as it is when others come to hold."""
+        return table_of(self.config)

@@ -58,6 +58,19 @@ def check_message_handler(function: Callable[..., Any]) -> None:
         raise ConfigError(f"{place_of(function)}: @bot.on_message calls {_name(function)} with the message alone")
 
 
+def check_config_hook(function: Callable[..., Any]) -> None:
+    """Raise ConfigError unless `function` is an async def that can take the old and the new options alone."""
+    code = getattr(function, "__code__", None)
+    # The code's flags, as in _check_async; a bound method has its object already.
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+        raise ConfigError(f"{place_of(function)}: @bot.on_config_change needs an async def", hint="write async def changed(old, new)")
+    given = 3 if hasattr(function, "__self__") else 2
+    most = given if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    required = code.co_argcount - len(function.__defaults__ or ())
+    if not required <= given <= most or code.co_kwonlyargcount > len(function.__kwdefaults__ or ()):
+        raise ConfigError(f"{place_of(function)}: @bot.on_config_change calls {_name(function)} with the old and the new options")
+
+
 def make_command(name: str, function: Callable[..., Any], taken: dict[str, Command]) -> Command:
     """Return the checked command. Raises ConfigError for a bad or taken name, or a signature that contacts cannot write."""
     where = place_of(function)

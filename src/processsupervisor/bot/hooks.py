@@ -10,7 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
+from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import PsvError
 
 Hook = Callable[[], Awaitable[None]]
 TURN_HOOKS_S = 4.0
@@ -24,6 +26,29 @@ async def run_hooks(step: str, hooks: Sequence[Hook], timeout_s: float) -> None:
     ends_mono = mono() + timeout_s
     for hook in hooks:
         await _run(step, hook, max(_LEAST_S, ends_mono - mono()))
+
+
+async def ask_hook(step: str, answer: Awaitable[None], timeout_s: float) -> str:
+    """Wait for what a hook says to a change; returns why it refuses, "" when it does not.
+
+    Only the words of a PsvError are told: those of another exception may hold a value that nobody else is to see.
+    """
+    task = asyncio.get_running_loop().create_task(cast(Coroutine[Any, Any, None], answer))
+    try:
+        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not done:
+        task.cancel()
+        return f"{step} took longer than {timeout_s:g} s"
+    if task.cancelled():
+        return f"{step} was cancelled"
+    raised = task.exception()
+    if raised is None or isinstance(raised, PsvError):
+        return "" if raised is None else str(raised) or type(raised).__name__
+    _log.error("%s failed:\n%s", step, stack_of_error(raised))
+    return f"{step} failed: {place_of_error(raised)}"
 
 
 async def _run(step: str, hook: Hook, timeout_s: float) -> None:

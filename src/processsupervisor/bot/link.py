@@ -42,6 +42,8 @@ class Link:
         self._hello = {
             "op": "hello", "bot": bot, "generation": generation, "secret": secret, "pid": os.getpid(), "protocol": PROTOCOL,
         }  # fmt: skip
+        self.facts: Callable[[], dict[str, object]] = dict
+        """What else each hello says."""
         self._commands = commands
         self._holds: dict[str, dict[str, object]] = {}
         """What is true now, by topic, in the order in which a new psvd must hear it."""
@@ -81,6 +83,15 @@ class Link:
         """Say how many messages were handled in this life, and how many are not through yet; only when psvd asks."""
         if self._peer is not None:
             self._write({"op": "work", "handled": handled, "running": running})
+
+    def took(self, digest: str) -> None:
+        """Say which settings hold from now on; said again to every new psvd, whose hello may have been on its way before."""
+        self._say("config", {"op": "config-taken", "digest": digest})
+
+    def refuse(self, digest: str, why: str) -> None:
+        """Say that settings were not taken; a psvd that is not there yet asks anew."""
+        if self._peer is not None:
+            self._write({"op": "config-refused", "digest": digest, "message": why})
 
     def give_up(self) -> None:
         """Say that a message was given up; told once, as soon as a psvd is there."""
@@ -134,7 +145,7 @@ class Link:
 
     def greet(self, peer: _Peer) -> None:
         """Say hello on a new connection."""
-        peer.write(self._hello)
+        peer.write(self._hello | self.facts())
 
     def welcomed(self, peer: _Peer) -> None:
         """Say everything that holds to a psvd that took this bot in."""

@@ -43,7 +43,8 @@ class Pump:
     ) -> None:  # fmt: skip
         self._bot = bot
         self._database = database
-        self._statement = statement
+        self.statement = statement
+        """What says that a program answers."""
         self._publish = publish
         self._reminded = reminded
         self._retry_after_s = tuple(retry_after_s)
@@ -81,7 +82,7 @@ class Pump:
         if self._conversations.waiting >= MAX_QUEUED or self._conversations.waiting_chars + self._accepting_chars > MAX_QUEUED_CHARS:
             raise Refused("too many messages wait for this bot", code="busy")
         size = len(incoming.text)
-        future = self._database.accept(incoming, self._statement)
+        future = self._database.accept(incoming, self.statement)
         self._accepting_chars += size
         future.add_done_callback(lambda done: self._accepted(done, size))
         return future
@@ -217,7 +218,7 @@ class Pump:
     async def _run(self, row: InboxRow, work: Work) -> str | None:
         set_work(work)
         try:
-            result = await answer(self._bot, self._statement, message_of(row, self._database), work)
+            result = await answer(self._bot, self.statement, message_of(row, self._database), work)
             if result is None:
                 return None
             if isinstance(result, str):

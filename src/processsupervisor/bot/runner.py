@@ -20,6 +20,7 @@ from processsupervisor.bot.api import Bot
 from processsupervisor.bot.link import Link
 from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
 from processsupervisor.bot.service import Service
+from processsupervisor.bot.settings import Settings
 from processsupervisor.connectors.web import WebConnector
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
@@ -36,7 +37,6 @@ else:
 
 _STOP_SHARE = 0.8  # of the stop timeout: the rest is for the last commit and the way out
 _DEFAULT_STOP_S = 10.0
-_LOG_FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -63,8 +63,6 @@ def main(context: Context) -> int:
         print(str(err).rstrip(), file=sys.stderr, flush=True)
         return err.status
     bot.name = str(spec["name"])
-    bot.options = dict(spec.get("options") or {})
-    _configure_logging(str(spec.get("log_level") or "info"))
     try:
         return _run(_Life(bot, context, secret).run())
     except SystemExit as err:
@@ -78,19 +76,6 @@ def _read_secret(descriptor: int) -> str:
         return ""
     with os.fdopen(descriptor, "rb") as source:
         return source.read(64).decode("ascii", "replace").strip()
-
-
-def _configure_logging(level: str) -> None:
-    """Log to stderr unless the author configured logging; time and bot are added by the log's index.
-
-    By the handler of last resort: an author's later basicConfig() still works, and a forked bot allocates nothing for it.
-    """
-    root, fallback = logging.getLogger(), logging.lastResort
-    if not root.handlers and fallback is not None:
-        number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-        root.setLevel(number)
-        fallback.setLevel(number)
-        fallback.setFormatter(_LOG_FORMAT)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
@@ -113,14 +98,18 @@ class _Life:
     def __init__(self, bot: Bot, context: Context, secret: str) -> None:
         name, paths = bot.name, context.paths
         self._bot = bot
+        self._settings = Settings(bot, context.spec)
         self._service = Service(bot, BotDatabase(paths.bot_data(name) / "bot.db"), [WebConnector(paths.bot_run(name) / "web.sock")])
         commands: dict[str, Callable[[Mapping[str, object]], None]] = {
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),
             "resume": lambda _: self._turn("resume"),
+            "config": self._settings.change,
             "work": lambda _: self._link.work(self._service.pump.handled, self._service.pump.unfinished),
         }
         self._link = Link(paths, name, context.generation, secret, commands)
+        self._link.facts = self._settings.facts
+        self._settings.took, self._settings.refused, self._settings.changed = self._link.took, self._link.refuse, self._service.reword
         self._service.pump.gave_up = self._link.give_up
         count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
@@ -156,6 +145,7 @@ class _Life:
             self._link.stopping()
             await self._service.stop(self._stop_s * _STOP_SHARE)
         finally:
+            self._settings.close()
             for task in tasks:
                 task.cancel()
         return 0

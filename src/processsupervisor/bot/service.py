@@ -42,8 +42,7 @@ class Service:
         self._database = database
         self._connectors = tuple(connectors)
         self._clock = ReminderClock(database, self._publish)
-        wording = statement(bot.name, bot.options.get("about"))
-        self.pump = Pump(bot, database, wording, self._publish, reminded=self._clock.expect, retry_after_s=retry_after_s)
+        self.pump = Pump(bot, database, _wording(bot), self._publish, reminded=self._clock.expect, retry_after_s=retry_after_s)
         self.proofs = Proofs()
         self.pump.proved = self.proofs.prove
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,6 +90,10 @@ class Service:
                 continue
             _log.info("the database can be read again")
             return
+
+    def reword(self) -> None:
+        """Take the wording of the statement from the options that hold now."""
+        self.pump.statement = _wording(self._bot)
 
     def _publish(self, out: Outgoing) -> None:
         for connector in self._connectors:
@@ -150,3 +153,7 @@ class Service:
         out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, cut_reply(text))
         if out is not None:
             self._publish(out)
+
+
+def _wording(bot: Definition) -> str:
+    return statement(bot.name, bot.options.get("about"))

@@ -16,7 +16,8 @@ from enum import Enum
 from pathlib import Path
 
 from processsupervisor.cli.check import print_problems
-from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.cli.present import last_applied
+from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_text
 from processsupervisor.config.problem import Problem
@@ -42,9 +43,11 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`edit` turns the text into the new one; `resting` must not run; `move` is what happens to what is kept of the bot."""
+    """`edit` turns the text into the new one; `reason` is for the version that it makes; `resting` must not run; `move` is what happens
+    to what is kept of the bot."""
 
     edit: Callable[[str], str]
+    reason: str
     resting: Sequence[str] = ()
     move: Move | None = None
 
@@ -56,6 +59,7 @@ def carry_out(session: Session, change: Change) -> Taken:
         before = _read(paths)
         after = _edited(before, change.edit)
         loaded = _checked(session, before, after)
+        loaded["change"] = {"author": user_name(), "reason": change.reason}
         _drop_stale(paths, before)
         running = _running(session) if keeper_runs(paths) else None
         if running is None or (change.move is not None and after == before):
@@ -65,7 +69,7 @@ def carry_out(session: Session, change: Change) -> Taken:
                     raise Refused(f"{name} still runs{how}", hint=f"{way}psv stop {name}")
         if running is not None and not running.is_current and change.move is not None and after != before:
             why = "the fleet runs by an older fleet.toml, so that nothing can be moved under it"
-            raise Refused(why, hint="psv down, then psv up, then this again")
+            raise Refused(why, hint="psv config apply, then this again")
         return _write(session, change, before, after, loaded, running)
 
 
@@ -106,14 +110,14 @@ def _write(session: Session, change: Change, before: bytes, after: bytes, loaded
             raise SystemRefused(f"cannot write in {paths.data}: {err.strerror}", hint="free some space; nothing was changed") from err
     try:
         if after != before:
-            _replace(paths, before, after)
+            replace_file(paths.config, before, after)
         if running is not None and running.is_current and after != before:
             write_applied(paths, loaded)
             hand_over(session, change.resting)
     except PsvError:
         if after != before:
             with contextlib.suppress(SystemRefused, Refused):
-                _replace(paths, after, before)
+                replace_file(paths.config, after, before)
         if old_applied:
             write_atomic(paths.applied, old_applied, durable=True)
         if change.move is not None:
@@ -183,13 +187,20 @@ def _edited(content: bytes, edit: Callable[[str], str]) -> bytes:
 
 def _checked(session: Session, before: bytes, after: bytes) -> Applied:
     """Return the settings of the new text; raises ConfigError, with every new mistake printed, when it would not be valid."""
-    folder = session.paths.folder
-    loaded = load_text(folder, after)
-    new = _new_mistakes(load_text(folder, before), loaded)
+    last = last_applied(session.paths)
+    loaded = _load(session.paths, after, last)
+    new = _new_mistakes(_load(session.paths, before, last), loaded)
     print_problems(session, new)
     if new or loaded.applied is None:
         raise ConfigError("fleet.toml stays as it is: the change would not be valid", hint="the places above are those that it would have")
     return loaded.applied
+
+
+def _load(paths: FleetPaths, content: bytes, last: Applied | None) -> Loaded:
+    """Resolve `content` with what was set by command, and with the release that runs."""
+    if last is None:
+        return load_text(paths.folder, content)
+    return load_text(paths.folder, content, runtime=last.get("runtime", ()), release=last.get("release"))
 
 
 def _new_mistakes(before: Loaded, after: Loaded) -> list[Problem]:
@@ -197,12 +208,15 @@ def _new_mistakes(before: Loaded, after: Loaded) -> list[Problem]:
     return [p for p in after.problems if p.severity == "fatal" or (p.severity == "bot" and (p.code, p.message) not in known)]
 
 
-def _replace(paths: FleetPaths, expected: bytes, content: bytes) -> None:
-    """Replace fleet.toml, through a link where it is one, with the owner and mode that it has."""
-    target = Path(os.path.realpath(paths.config))
+def replace_file(path: Path, expected: bytes, content: bytes) -> None:
+    """Replace a file of the configuration, through a link where it is one, with the owner and mode that it has.
+
+    Raises Refused when it no longer holds what is `expected`, SystemRefused when it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
     try:
         if target.read_bytes() != expected:
-            raise Refused("fleet.toml was changed by somebody else in this moment", hint="give the command again")
+            raise Refused(f"{path.name} was changed by somebody else in this moment", hint="give the command again")
         facts = target.stat()
         write_atomic(target, content, mode=0o600, durable=True)
         if os.geteuid() == 0:

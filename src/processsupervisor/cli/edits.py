@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from processsupervisor.cli.change import Change, Taken, carry_out
-from processsupervisor.cli.fleet import CHANGED
+from processsupervisor.cli.fleet import differing
 from processsupervisor.cli.session import Session
 from processsupervisor.commands.command import Command
 from processsupervisor.config.edit import CannotEdit, add_bot, remove_bot, rename_bot
@@ -38,7 +38,7 @@ def add(
         settings["args"] = words
     if env_file:
         settings["env_file"] = _beside(folder, env_file)
-    taken = carry_out(session, Change(partial(add_bot, name=name, settings=settings)))
+    taken = carry_out(session, Change(partial(add_bot, name=name, settings=settings), f"psv bot add {name}"))
     line = Places(session.paths.config.read_text("utf-8-sig")).find(("bots", name))[0]
     session.say(f"added {name} in {session.paths.config}:{line}")
     if kept := kept_of(session.paths, name):
@@ -54,7 +54,8 @@ def rename(session: Session, command: Command, *, old: str, new: str) -> int:
         raise Refused(f"there is something left of an earlier bot {new}: {kept[0]}", hint=f"delete it first: psv bot purge {new}")
     if is_flocked(lock := session.paths.bot_run(new) / "lock"):
         raise Refused(f"an earlier bot {new} still runs", hint=f"see who holds it, and end that: fuser -v {lock}")
-    taken = carry_out(session, Change(partial(rename_bot, old=old, new=new), resting=[old], move={"old": old, "new": new}))
+    edit = partial(rename_bot, old=old, new=new)
+    taken = carry_out(session, Change(edit, f"psv bot rename {old} {new}", resting=[old], move={"old": old, "new": new}))
     session.say(f"{old} is {new} now")
     _say_taken(session, taken, f"start it: psv start {new}")
     return EXIT_OK
@@ -63,7 +64,7 @@ def rename(session: Session, command: Command, *, old: str, new: str) -> int:
 def rm(session: Session, command: Command, *, name: str) -> int:
     """Take the table out."""
     _refuse_elsewhere(session, name)
-    taken = carry_out(session, Change(partial(remove_bot, name=name), resting=[name]))
+    taken = carry_out(session, Change(partial(remove_bot, name=name), f"psv bot rm {name}", resting=[name]))
     session.say(f"took {name} out of {session.paths.config}")
     if kept_of(session.paths, name):
         session.say(f"its data and logs stay; psv bot purge {name} deletes them")
@@ -85,7 +86,7 @@ def purge(session: Session, command: Command, *, name: str, yes: bool) -> int:
     if not yes:
         _ask(name, what)
     edit = partial(remove_bot, name=name) if is_in_file else str
-    taken = carry_out(session, Change(edit, resting=[name], move={"old": name, "new": None}))
+    taken = carry_out(session, Change(edit, f"psv bot purge {name}", resting=[name], move={"old": name, "new": None}))
     session.say(f"deleted {what}")
     _say_taken(session, taken, "")
     return EXIT_OK
@@ -115,7 +116,8 @@ def _ask(name: str, what: str) -> None:
 
 def _say_taken(session: Session, taken: Taken, what_next: str) -> None:
     if taken is Taken.LATER:
-        session.say(CHANGED)
+        with session.client() as client:
+            session.say(differing(client.call("fleet.status")))
     elif taken is Taken.NOW and what_next:
         session.say(what_next)
 

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import struct
+from collections.abc import Mapping
 
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
@@ -45,12 +46,23 @@ def status(session: Session, command: Command) -> int:
     notes = fleet.get("notes")
     for note in notes if isinstance(notes, list) else []:
         session.say(f"note: {note.get('subject')}: {note.get('message')}")
-    if fleet.get("config_differs"):
-        session.say(CHANGED)
+    if line := differing(fleet):
+        session.say(line)
     return EXIT_OK
 
 
-CHANGED = "note: fleet.toml has changed since the fleet started; to run what it says now: psv down, then psv up"
+def differing(fleet: Mapping[str, object]) -> str:
+    """Return the line that says that the files differ from what runs, empty when they do not; `fleet` is psvd's answer to fleet.status."""
+    config = fleet.get("config")
+    known = config if isinstance(config, dict) else {}
+    if not known.get("differs", fleet.get("config_differs")):
+        return ""
+    number, why = known.get("number"), known.get("rejected")
+    what = "note: fleet.toml differs from running " + ("configuration" if number is None else f"version {number}")
+    if why:
+        reason = why.get("reason") if isinstance(why, dict) else why
+        return f"{what}: rejected because {reason}; mend it, or psv config apply --again"
+    return f"{what}; psv config diff shows how, psv config apply takes it over"
 
 
 def down(session: Session, command: Command, *, timeout_s: float | None) -> int:

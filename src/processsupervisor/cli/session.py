@@ -120,6 +120,16 @@ def keeper_runs(paths: FleetPaths) -> bool:
     return True
 
 
+def user_name() -> str:
+    """Return the name of who calls, as psvd knows it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def is_terminal() -> bool:
     """Tell whether stdout is a terminal; what is printed for people only depends on it."""
     try:

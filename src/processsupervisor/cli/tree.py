@@ -24,6 +24,7 @@ GROUPS = {
     "task": "Work on tasks: bots that run when their time comes",
     "service": "Have the machine start the fleet at boot",
     "notify": "Work on the channels that are told of trouble",
+    "config": "Work on the configuration: fleet.toml, and the versions of it that were applied",
 }
 
 LISTED = {"text": "TEXT", "words": "WORD", "paths": "PATH"}
@@ -135,7 +136,9 @@ def _parameter(arg: Arg) -> click.Parameter:
     if arg.kind == "names":
         return click.Argument([arg.name], nargs=-1, metavar=f"[{LISTED.get(arg.name, 'NAME')}]...")
     if arg.positional:
-        return click.Argument([arg.name], required=arg.required, metavar=_metavar(arg) if arg.required else f"[{_metavar(arg)}]")
+        shown = _metavar(arg, arg.name.upper())
+        shown = shown if arg.required else f"[{shown}]"
+        return click.Argument([arg.name], type=click.INT if arg.kind == "integer" else click.STRING, required=arg.required, metavar=shown)
     flags = [*arg.flags, arg.name]
     if arg.kind == "flag":
         return click.Option(flags, is_flag=True, default=None if arg.default is None else bool(arg.default), help=arg.help)
@@ -152,8 +155,8 @@ def _parameter(arg: Arg) -> click.Parameter:
     return click.Option(flags, type=kind, default=default, help=arg.help, metavar=_metavar(arg), show_default=default is not None)
 
 
-def _metavar(arg: Arg) -> str:
+def _metavar(arg: Arg, number: str = "N") -> str:
     if arg.choices:
         return "|".join(arg.choices)
-    words = {"integer": "N", "duration": "DURATION", "text": {"folder": "DIR"}.get(arg.name, arg.name.upper())}
+    words = {"integer": number, "duration": "DURATION", "text": {"folder": "DIR"}.get(arg.name, arg.name.upper())}
     return words[arg.kind]

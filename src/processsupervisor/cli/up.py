@@ -15,14 +15,16 @@ from typing import Any, NoReturn
 
 from processsupervisor.cli import machine
 from processsupervisor.cli.check import print_problems, status_of
+from processsupervisor.cli.config import read_files
 from processsupervisor.cli.detach import Started, start_detached
 from processsupervisor.cli.elsewhere import hold_back
-from processsupervisor.cli.fleet import CHANGED
+from processsupervisor.cli.fleet import differing
+from processsupervisor.cli.present import last_applied, rejected, version_of
 from processsupervisor.cli.progress import count, read_hints
-from processsupervisor.cli.session import Session, keeper_runs
+from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
-from processsupervisor.config.load import load_fleet
+from processsupervisor.config.spec import Applied
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
@@ -44,22 +46,39 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
         session.say(f"the fleet in {session.paths.folder} already runs")
         status = report(session, wait, timeout_s)
         with session.client() as client:
-            if client.call("fleet.status").get("config_differs"):
-                session.say(CHANGED)
+            if line := differing(client.call("fleet.status")):
+                session.say(line)
         return status
     machine.require_folder(session.paths)
-    loaded = load_fleet(session.paths.folder)
+    last = last_applied(session.paths)
+    loaded = read_files(session, last)
     print_problems(session, loaded.problems)
     if loaded.applied is None:
         return EXIT_USAGE
-    held = hold_back(session, loaded.applied)
-    write_applied(session.paths, loaded.applied)
-    drop_unfit(session.paths, {spec["name"] for spec in loaded.applied["bots"]})
+    applied = _last_good(session, loaded.applied, last)
+    status = EXIT_OK if applied is last else status_of(loaded)
+    held = hold_back(session, applied)
+    write_applied(session.paths, applied)
+    drop_unfit(session.paths, {spec["name"] for spec in applied["bots"]})
     code = install(session.paths)
     prune(session.paths, code)
     if detach:
-        return max(_detach(session, code, held, wait, timeout_s), status_of(loaded))
+        return max(_detach(session, code, held, wait, timeout_s), status)
     become_keeper(session, code)
+
+
+def _last_good(session: Session, new: Applied, last: Applied | None) -> Applied:
+    """Return what is to run: what the files say, as a change of whoever calls, unless that was rejected before; then what ran last."""
+    digest = new["source_digest"]
+    if last is None or digest == last["source_digest"] or (why := rejected(session.paths).get(digest)) is None:
+        return {**new, "change": {"author": user_name(), "reason": "psv up"}}
+    number = version_of(session.paths, last).get("number")
+    version = "what ran last" if number is None else f"version {number}"
+    session.note(f"fleet.toml differs from {version}, which runs: rejected because {why['reason']}; psv config apply --again, or mend it")
+    for spec in last["bots"]:
+        if spec["is_elsewhere"]:  # looked for anew
+            spec["error"], spec["error_rechecks"], spec["is_elsewhere"] = None, False, False
+    return last
 
 
 def _detach(session: Session, code: Code, held: set[str], wait: bool, timeout_s: float) -> int:

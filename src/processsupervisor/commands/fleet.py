@@ -86,7 +86,7 @@ COMMANDS = (
     ), "admin", place="client", verbs=("upgrade",)),
     Command("fleet.status", "Show the fleet: its own processes, bots per state, notes", (), "view", status, verbs=("status",), json=True),
     Command("fleet.check", "Check fleet.toml and name every mistake with its place", (), "view", place="client",
-            verbs=("check",), json=True),
+            verbs=("check", "config check"), json=True),
     Command("fleet.top", "Watch the bots on one screen, with their logs, and act on them", (
         Arg("names", "names", (), "Names or globs of bots (default: all)"),
         Arg("type", "text", None, "Only bots of this type"),

@@ -26,8 +26,54 @@ class Caller(NamedTuple):
     via: str
 
 
+class ConfigPort(Protocol):
+    """The versions of the configuration of one running fleet."""
+
+    def running(self) -> dict[str, object]:
+        """Return `{number, at, author, reason, checksum, summary, result, source_digest, files, rejected, rollout}` of what runs.
+
+        `rejected` is `{source_digest: {reason, at, number}}`; `rollout` `{number, touched}` while a change is under way, else None.
+        """
+        ...
+
+    def newest(self, limit: int) -> list[dict[str, object]]:
+        """Return the newest versions, newest first, as `running` without the last three, with `is_running`."""
+        ...
+
+    async def content(self, number: int | None, emit: Emit) -> dict[str, object]:
+        """Emit `{kind: "part", data}`: base64 of content.pack's bytes of a version (None: that which runs); return `{number, checksum}`.
+
+        Raises Refused ("no-such-version").
+        """
+        ...
+
+    async def apply(self, token: str, base: int | None, reason: str, emit: Emit, *, now: bool, again: bool) -> dict[str, object]:
+        """Apply the candidate `token`, which is consumed; return `{ok, number, result, message, touched, left}` when it is through.
+
+        Emits `{kind: "plan", added, removed, live, batches, settle_s, estimate_s}`, `{kind: "live", bot, ok, message}`, `{kind:
+        "batch", number, bots}`, `{kind: "bot", bot, outcome, message, took_s}`, `{kind: "settle", seconds}`, `{kind:
+        "back", message}`, `{kind: "end", ok, message}`. `result` is applied, unchanged or rolled-back. Whoever asked may leave: it goes on.
+        Raises Refused ("version-moved", "rejected", "rollout-runs", "budget", "config"), UsageError for a candidate
+        that cannot be read, SystemRefused when the version cannot be noted; nothing has changed then.
+        """
+        ...
+
+    async def rollback(self, number: int, base: int | None, reason: str, emit: Emit, *, now: bool) -> dict[str, object]:
+        """As `apply`, with what an earlier version says; the files that ran count as rejected then."""
+        ...
+
+    def refused(self, digest: str, reason: str) -> None:
+        """Note why files of this digest are not applied, for `status`."""
+        ...
+
+
 class FleetPort(Protocol):
     """One running fleet. Names given to the per-bot methods exist: they come out of `select`."""
+
+    @property
+    def config(self) -> ConfigPort:
+        """Its configuration."""
+        ...
 
     async def status(self) -> dict[str, object]:
         """Return `{fleet, folder, version, config_differs, processes, bots, notes, web}`."""

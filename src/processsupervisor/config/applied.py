@@ -1,16 +1,14 @@
 """The applied configuration: what `psv up` resolved and psvd runs by, in .psv/data/fleet.json (0600, replaced in one step).
 
-Standard library only. psvd never reads fleet.toml; whether the files have changed since is seen by their digest.
+Standard library only. psvd never reads fleet.toml; whether the file has changed since is seen by its digest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
 from typing import cast
 
-from processsupervisor.config.spec import APPLIED_VERSION, Applied, SourceFile
+from processsupervisor.config.spec import APPLIED_VERSION, Applied
 from processsupervisor.kernel.errors import ConfigError, SystemRefused
 from processsupervisor.kernel.files import write_atomic
 from processsupervisor.kernel.paths import FleetPaths
@@ -49,27 +47,6 @@ def read_applied(paths: FleetPaths) -> Applied:
     if any(not isinstance(value.get(key), kind) for key, kind in _SHAPE.items()):
         raise _broken(paths, "a part is missing")
     return cast(Applied, value)
-
-
-def source_digest(paths: FleetPaths, files: Sequence[SourceFile] = ()) -> str:
-    """Return what the present files are known by, "" when one cannot be read; compare with Applied.source_digest.
-
-    `files` are those that the settings came from (Applied.files), none for fleet.toml alone.
-    """
-    now: list[SourceFile] = []
-    try:
-        for path in [file["path"] for file in files] or [paths.config.name]:
-            now.append({"path": path, "digest": hashlib.sha256((paths.folder / path).read_bytes()).hexdigest()})
-    except OSError:
-        return ""
-    return digest_of(now)
-
-
-def digest_of(files: Sequence[SourceFile]) -> str:
-    """Return what the files of a configuration are known by: one by its own digest, several by that of their paths and digests."""
-    if len(files) == 1:
-        return files[0]["digest"]
-    return hashlib.sha256("".join(f"{file['path']} {file['digest']}\n" for file in files).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _broken(paths: FleetPaths, why: str) -> ConfigError:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
+from processsupervisor.config import forms
 from processsupervisor.config.problem import did_you_mean, nearest, quoted, shown
 from processsupervisor.config.values import Wrong, duration_of, kind, text_of
 
@@ -93,7 +94,7 @@ def _moments(value: Any) -> list[str]:
     return found
 
 
-Cron = Annotated[str, *kind("cron expression", _cron)]
-ZoneName = Annotated[str, *kind("time zone", _zone)]
-Moments = Annotated[list[str], *kind("time or list of times", _moments)]
-Interval = Annotated[float, *kind("duration, at least 1s", _interval)]
+Cron = Annotated[str, *kind("cron expression", _cron, forms.CRON)]
+ZoneName = Annotated[str, *kind("time zone", _zone, forms.FILLED)]
+Moments = Annotated[list[str], *kind("time or list of times", _moments, forms.one_or_many(forms.TEXT))]
+Interval = Annotated[float, *kind("duration, at least 1s", _interval, forms.duration(1.0, is_zero_allowed=False))]

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from processsupervisor.config.spec import Applied
 
-_NOT_CONTENT = frozenset({"problems", "source_digest", "files", "effects", "change"})
+_NOT_CONTENT = frozenset({"problems", "source_digest", "files", "includes", "effects", "change", "number"})
 _NOT_OF_A_BOT = frozenset({"error", "error_rechecks", "is_elsewhere"})
 
 Content = dict[str, Any]

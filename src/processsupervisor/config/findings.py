@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from processsupervisor.config.files import Files
+from processsupervisor.config.joined import Files
 from processsupervisor.config.problem import Finding, KeyPath, Problem, Severity
 
 SET_BY_COMMAND = "psv config set"

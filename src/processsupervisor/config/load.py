@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from processsupervisor.config.bots import NAME, NAME_WORDS, Bots, Scopes
-from processsupervisor.config.files import Files, read_files
+from processsupervisor.config.effects import effects
 from processsupervisor.config.findings import Findings
+from processsupervisor.config.joined import Files, read_files
 from processsupervisor.config.lineage import check_lineages, lineage
+from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of
 from processsupervisor.config.problem import Finding, KeyPath, Problem, did_you_mean, nearest, quoted, shown
 from processsupervisor.config.resolve import Resolved, fleet_spec, web_spec
 from processsupervisor.config.rules import open_to_others
 from processsupervisor.config.runtime import Home, lasting, runtime_layers, unused
-from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, ControlTable, FleetTable, ScopeTable, Table, TypeTable, WebTable
+from processsupervisor.config.schema import SECTIONS, TOP_LEVEL, ControlTable, FleetTable, ScopeTable, TypeTable, WebTable
 from processsupervisor.config.scopes import Layer
 from processsupervisor.config.shape import read_scope, read_table
 from processsupervisor.config.shelf import Disk, Shelf, Texts
 from processsupervisor.config.spec import APPLIED_VERSION, Applied, NotifySpec, RuntimeValue
+from processsupervisor.config.tables import Table
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -108,7 +111,9 @@ class _Check:
                 "problems": [],
                 "source_digest": self.files.digest,
                 "files": self.files.listed,
+                "includes": self.files.globs,
                 "runtime": self.runtime,
+                "effects": effects(),
                 "release": self.release,
             },
             bots.resolved,
@@ -198,7 +203,6 @@ class _Check:
         tables = self._named_tables(raw, "notify")
         if not tables:
             return []
-        from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of  # its models take 40 ms to make
 
         channels = []
         for name, values in tables.items():

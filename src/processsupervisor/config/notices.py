@@ -13,12 +13,11 @@ from pathlib import Path
 from string import Template
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
+from processsupervisor.config import forms
 from processsupervisor.config.problem import Finding, KeyPath, printable, quoted
 from processsupervisor.config.resolve import absolute
-from processsupervisor.config.schema import Table, key
 from processsupervisor.config.spec import NOTICE_WORDS, NotifySpec
+from processsupervisor.config.tables import Table, key
 from processsupervisor.config.values import (
     CommandLine,
     Duration,
@@ -100,43 +99,48 @@ def _addresses(value: Any) -> list[Any]:
     return entries
 
 
-TemplateText = Annotated[str, *kind("JSON text", _template)]
-Chat = Annotated[str, *kind("chat id", _chat)]
-Server = Annotated[str, *kind('"host:port"', _server)]
-Address = Annotated[str, *kind("mail address", _address)]
-Addresses = Annotated[list[Address], *kind("mail address or list of them", _addresses)]
+TemplateText = Annotated[str, *kind("JSON text", _template, forms.TEXT)]
+Chat = Annotated[str, *kind("chat id", _chat, forms.CHAT)]
+Server = Annotated[str, *kind('"host:port"', _server, forms.HOST_PORT)]
+Address = Annotated[str, *kind("mail address", _address, forms.MAIL)]
+Addresses = Annotated[list[Address], *kind("mail address or list of them", _addresses, forms.one_or_many(forms.MAIL))]
 
 
 class NotifyTable(Table):
     """One channel."""
 
-    to: Literal["webhook", "telegram", "email", "command"] = Field(
-        description="What kind of channel it is", json_schema_extra={"shown": "required"}
-    )
+    to: Literal["webhook", "telegram", "email", "command"] = key(..., "What kind of channel it is", "required", effect="live")
     on: Annotated[list[Cause], Label("list of causes")] = key(
         lambda: list(CAUSES),
         f"What is told: {', '.join(CAUSES)}. That psvd or the keeper is away is told in any case",
         "all of them",
+        effect="live",
     )
-    url: Url | None = key(None, "webhook: where the message is posted", "`url` or `url_env` is required")
-    url_env: VariableName | None = key(None, "webhook: the variable that holds the address, for one that is a secret", "-")
-    template: TemplateText | None = key(None, """webhook: the body, as in `'{"content": "$text"}'`""", "the whole message as JSON")
-    token_env: VariableName | None = key(None, "telegram: the variable that holds the bot's token", "required for telegram")
-    chat: Chat | None = key(None, "telegram: the chat that is written to", "required for telegram")
-    api: Url = key(TELEGRAM_API, "telegram: another server of the Bot API", f'"{TELEGRAM_API}"')
-    server: Server | None = key(None, "email: the mail server", "required for email")
-    sender: Address | None = key(None, "email: who it is from", "required for email")
-    address: Addresses = key(list, "email: who gets it", "required for email")
-    tls: Literal["starttls", "tls", "none"] = key("starttls", "email: how the connection is encrypted", '"starttls"')
-    user_env: VariableName | None = key(None, "email: the variable that holds the user's name for the mail server", "no login")
-    password_env: VariableName | None = key(None, "email: the variable that holds the password", "no login")
-    command: CommandLine | None = key(None, "command: the program; `./` is beside fleet.toml", "required for command")
-    env_file: Paths = key(list, "Files of NAME=value lines for the `_env` keys; stronger than the environment of psv", "[]")
-    timeout: SlowTime = key(10.0, "Time for one try", '"10s"')
-    away: SlowTime = key(30.0, "psvd or the keeper is told as gone after so long", '"30s"')
-    heartbeat: Url | None = key(None, "Dead man's switch: a GET of this address while the fleet is well", "-")
-    heartbeat_every: SlowTime = key(60.0, "Time from one heartbeat to the next", '"1m"')
-    repeat: Duration = key(3600.0, "So long one cause of one bot is told once; what comes meanwhile is told together afterwards", '"1h"')
+    url: Url | None = key(None, "webhook: where the message is posted", "`url` or `url_env` is required", effect="live")
+    url_env: VariableName | None = key(None, "webhook: the variable that holds the address, for one that is a secret", "-", effect="live")
+    template: TemplateText | None = key(
+        None, """webhook: the body, as in `'{"content": "$text"}'`""", "the whole message as JSON", effect="live"
+    )
+    token_env: VariableName | None = key(None, "telegram: the variable that holds the bot's token", "required for telegram", effect="live")
+    chat: Chat | None = key(None, "telegram: the chat that is written to", "required for telegram", effect="live")
+    api: Url = key(TELEGRAM_API, "telegram: another server of the Bot API", f'"{TELEGRAM_API}"', effect="live")
+    server: Server | None = key(None, "email: the mail server", "required for email", effect="live")
+    sender: Address | None = key(None, "email: who it is from", "required for email", effect="live")
+    address: Addresses = key(list, "email: who gets it", "required for email", effect="live")
+    tls: Literal["starttls", "tls", "none"] = key("starttls", "email: how the connection is encrypted", '"starttls"', effect="live")
+    user_env: VariableName | None = key(
+        None, "email: the variable that holds the user's name for the mail server", "no login", effect="live"
+    )
+    password_env: VariableName | None = key(None, "email: the variable that holds the password", "no login", effect="live")
+    command: CommandLine | None = key(None, "command: the program; `./` is beside fleet.toml", "required for command", effect="live")
+    env_file: Paths = key(list, "Files of NAME=value lines for the `_env` keys; stronger than the environment of psv", "[]", effect="live")
+    timeout: SlowTime = key(10.0, "Time for one try", '"10s"', effect="live")
+    away: SlowTime = key(30.0, "psvd or the keeper is told as gone after so long", '"30s"', effect="live")
+    heartbeat: Url | None = key(None, "Dead man's switch: a GET of this address while the fleet is well", "-", effect="live")
+    heartbeat_every: SlowTime = key(60.0, "Time from one heartbeat to the next", '"1m"', effect="live")
+    repeat: Duration = key(
+        3600.0, "So long one cause of one bot is told once; what comes meanwhile is told together afterwards", '"1h"', effect="live"
+    )
 
 
 def check_channel(table: NotifyTable, at: KeyPath) -> Iterator[Finding]:

@@ -80,19 +80,24 @@ def quoted(text: str, limit: int = 80) -> str:
     return printable(json.dumps(cut, ensure_ascii=False))
 
 
+def holds_secrets(path: Iterable[str | int]) -> bool:
+    """Tell whether what stands at `path` may be a secret."""
+    return not _SECRET_TABLES.isdisjoint(path)
+
+
 def shown(value: object, path: KeyPath = ()) -> str:
     """Return how a value found at `path` is named in a message; values that may be secrets only by their type."""
     match value:
         case bool():
             return "true" if value else "false"
         case str():
-            return "a text" if _SECRET_TABLES & set(path) else quoted(value, 60)
-        case int() if _SECRET_TABLES & set(path) or abs(value) >= 1 << 64:
+            return "a text" if holds_secrets(path) else quoted(value, 60)
+        case int() if holds_secrets(path) or abs(value) >= 1 << 64:
             return "a number"
         case int():
             return str(value)
         case float():
-            return repr(value) if not math.isfinite(value) or not _SECRET_TABLES & set(path) else "a number"
+            return repr(value) if not math.isfinite(value) or not holds_secrets(path) else "a number"
         case list():
             return "a list"
         case dict():

@@ -14,11 +14,10 @@ from typing import Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from processsupervisor.config.notices import NotifyTable
-from processsupervisor.config.schema import (
-    BotTable,
-    ControlTable,
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ScopeTable, TypeTable, WebTable
+from processsupervisor.config.shape import table_of
+from processsupervisor.config.tables import (
     DependencyTable,
-    FleetTable,
     HealthTable,
     HooksTable,
     HookTable,
@@ -30,21 +29,19 @@ from processsupervisor.config.schema import (
     RecycleTable,
     RestartTable,
     ScheduleTable,
-    ScopeTable,
     StopTable,
     Table,
-    TypeTable,
-    WebTable,
     WindowTable,
 )
-from processsupervisor.config.shape import table_of
 from processsupervisor.config.values import Label
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN
+from processsupervisor.kernel.units import parse_size
 
 _INTRO = f"""# fleet.toml
 
-Every key of fleet.toml with its type, default and meaning. This page is generated from the schema by
-`python -m processsupervisor.config.reference`; do not edit it by hand.
+Every key of fleet.toml with its type, default and meaning, and what a change of it asks of a bot that runs. This page is generated
+from the schema by `python -m processsupervisor.config.reference`; do not edit it by hand. `psv config schema` prints the same for
+[editors](../howto/settings-and-tokens.md#an-editor-that-knows-the-keys).
 
 ```toml
 [fleet]
@@ -75,14 +72,46 @@ type = "helper"
 ## Scopes
 
 What holds for a bot comes from `[global]`, then its type (what that extends first), then the bot itself. Tables (`env`, `options`, `vars`,
-`health`, `stop`, `restart`, `limits`, `logs`, `hooks`, `recycle`) are merged key by key; lists and everything else replace what an outer
-scope says. The text `"..."` as an element of a list stands for what the outer scopes say there. Three choices are replaced as a whole:
-`ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one program.
-`ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an error.
-A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it.
+`health`, `stop`, `restart`, `limits`, `logs`, `log_level`, `hooks`, `recycle`) are merged key by key; lists and everything else replace
+what an outer scope says. The text `"..."` as an element of a list stands for what the outer scopes say there. Three choices are replaced
+as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one
+program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an
+error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it. A text
+as `log_level` is the level of its `default`: it leaves the loggers that outer scopes name as they are.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
+"""
+
+_EFFECTS = """
+## What a change asks for
+
+The column *a change* says what a changed key asks of a bot that runs:
+
+- **live**: psvd or the bot takes it over; no process is started anew. Deadlines and limits count from when they are next looked at.
+  `options` are live for a native bot with a handler [`@bot.on_config_change`](bots.md), any other is restarted; `log_level` is live for
+  every native bot, programs have none. In `[web]` and `[notify.X]` the page or the notifier is started anew; bots do not notice.
+- **restart**: the bot is restarted, in a rollout of all bots that changed.
+- **recreate**: the bot is stopped for good, its counters are forgotten, and it is begun as if it were new; its data and logs stay. For keys
+  of the fleet: it holds from the next `psv up` after a `psv down`.
+
+| effect | keys |
+|---|---|
+"""
+
+_REASONS = """
+Why these, where it is not plain:
+
+- `run`, `script`, `command`, `args`, `python`, `source`, `cwd`, `env`, `env_file`, `inherit`, `umask`, `limits`, `preload`: a process is
+  born with them. Another kind of program (`script` in place of `run`) is **recreate**: it has other checks, another link and another chat.
+- `lock`: a process takes its locks before it does anything else, and holds them for life.
+- `ready`: only a start shows whether it is right.
+- `logs`: logd is told of them with the pipes of a start.
+- `user`: what the process of one user leaves (sockets, files) is not the other's to go on with.
+- `schedule`, added or taken away: a bot is to be up, a task ends; what is wanted and what was counted mean something else. Inside a
+  schedule every key is live: the next time is reckoned anew.
+- `fleet.name`, `control.group`: the keeper lists the fleet by its name, and made its sockets for that group. `fleet.down_timeout` is live
+  for `psv down`; for SIGTERM and Ctrl-C, which the keeper hears, it holds from the next `psv up`.
 """
 
 _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
@@ -155,20 +184,51 @@ No shell reads the file: `$HOME` or `` `date` `` stay as they are written.
 
 def page() -> str:
     """Return the whole page."""
-    parts = [_INTRO]
+    parts = [_INTRO, _EFFECTS, *(f"| {effect} | {keys} |\n" for effect, keys in _by_effect().items()), _REASONS]
     for title, table, text in _SECTIONS:
         parts.append(f"\n## {title}\n\n" + (f"{text}\n\n" if text else "") + "\n".join(_rows(table)) + "\n")
     return "".join(parts) + _ENV_FILE
 
 
 def _rows(table: type[Table]) -> Iterator[str]:
-    yield "| key | type | default | meaning |"
-    yield "|---|---|---|---|"
+    yield "| key | type | default | a change | meaning |"
+    yield "|---|---|---|---|---|"
     inherited = ScopeTable.model_fields if table in (BotTable, TypeTable) else {}
     for name, info in table.model_fields.items():
         if name not in inherited:
-            cells = (f"`{name}`", _kind(info) + _range(info), _default(info), info.description or "")
+            cells = (f"`{name}`", _kind(info) + _range(info), _default(info), _effect(info), info.description or "")
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _by_effect() -> dict[str, str]:
+    """Return the keys of each effect, as words; a table whose keys all have the same one stands for them."""
+    found: dict[str, list[str]] = {"live": [], "restart": [], "recreate": []}
+    _sort_in(found, FleetTable, "fleet.")
+    _sort_in(found, WebTable, "web.")
+    _sort_in(found, ControlTable, "control.")
+    _sort_in(found, NotifyTable, "notify.X.")
+    _sort_in(found, BotTable, "")
+    return {effect: ", ".join(keys) for effect, keys in found.items()}
+
+
+def _sort_in(found: dict[str, list[str]], table: type[Table], prefix: str) -> None:
+    effects = {name: _effect(info) for name, info in table.model_fields.items()}
+    if prefix and len(set(effects.values())) == 1:
+        found[next(iter(effects.values()))].append(f"`{prefix}{'*' if len(effects) > 1 else next(iter(effects))}`")
+        return
+    for name, info in table.model_fields.items():
+        inner = table_of(info.annotation)
+        if inner is None or get_origin(info.annotation) is list or name in ("ready", "login_budget"):
+            found[effects[name]].append(f"`{prefix}{name}`")
+        else:
+            if effects[name] not in {_effect(field) for field in inner.model_fields.values()}:
+                found[effects[name]].append(f"`{prefix}{name}` as a whole")
+            _sort_in(found, inner, f"{prefix}{name}.")
+
+
+def _effect(info: FieldInfo) -> str:
+    extra = info.json_schema_extra
+    return str(extra["effect"]) if isinstance(extra, dict) else ""
 
 
 def _kind(info: FieldInfo) -> str:
@@ -199,11 +259,20 @@ def _range(info: FieldInfo) -> str:
     limits: dict[str, object] = {}
     for part in info.metadata:
         limits.update({name: getattr(part, name) for name in ("ge", "le", "max_length") if hasattr(part, name)})
+    is_size = _kind(info) == "size"
+    least, most = (_size(limits[name]) if is_size and name in limits else limits.get(name) for name in ("ge", "le"))
     if "ge" in limits and "le" in limits:
-        return f", {limits['ge']} to {limits['le']}"
+        return f", {least} to {most}"
     if "ge" in limits:
-        return f", at least {limits['ge']}"
+        return f", at least {least}"
     return f", at most {limits['max_length']}" if "max_length" in limits else ""
+
+
+def _size(count: object) -> str:
+    """Return a number of bytes as people write it, in the largest unit that leaves it whole."""
+    size = int(str(count))
+    unit = next((unit for unit in ("TB", "GB", "MB", "KB", "B") if size % parse_size(f"1{unit}") == 0), "B")
+    return f"{size // parse_size(f'1{unit}')}{unit}"
 
 
 def _default(info: FieldInfo) -> str:

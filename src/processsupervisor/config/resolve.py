@@ -10,19 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from processsupervisor.config.problem import Finding
-from processsupervisor.config.schema import (
-    BotTable,
-    ControlTable,
-    FleetTable,
-    HealthTable,
-    HooksTable,
-    LoginBudgetTable,
-    ReadyTable,
-    RecycleTable,
-    RestartTable,
-    ScheduleTable,
-    WebTable,
-)
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, WebTable
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
 from processsupervisor.config.shape import read_table, ready_of_native
 from processsupervisor.config.spec import (
@@ -32,6 +20,7 @@ from processsupervisor.config.spec import (
     HealthSpec,
     HookSpec,
     Kind,
+    LogLevel,
     ReadyKind,
     ReadySpec,
     RecycleSpec,
@@ -39,12 +28,22 @@ from processsupervisor.config.spec import (
     ScheduleSpec,
     WebSpec,
 )  # fmt: skip
+from processsupervisor.config.tables import (
+    HealthTable,
+    HooksTable,
+    LoginBudgetTable,
+    ReadyTable,
+    RecycleTable,
+    RestartTable,
+    ScheduleTable,
+)
 from processsupervisor.config.taskrules import task_findings
 from processsupervisor.kernel.units import format_duration
 
 _KINDS: dict[str, Kind] = {"run": "native", "script": "script", "command": "command"}
 
 _PROBE_TIMEOUT_S = 5.0
+_ALL_LOGGERS = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,8 @@ def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
         "disk_free_percent": fleet.disk_free_percent,
         "control_group": control.group,
         "hints": list(fleet.hints),
+        "watch": fleet.watch,
+        "settle_s": fleet.settle,
     }
 
 
@@ -139,6 +140,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
     return {
         "name": name,
         "type": table.type,
+        "source": table.source,
         "kind": kind,
         "run": table.run,
         "script": absolute(folder, table.script) if table.script else None,
@@ -175,7 +177,8 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         },
         "logs": {"max_bytes": table.logs.max, "keep": table.logs.keep},
         "stdin": "null",
-        "log_level": table.log_level,
+        "log_level": cast(LogLevel, table.log_level.get(_ALL_LOGGERS, "info")),
+        "log_levels": {name: level for name, level in table.log_level.items() if name != _ALL_LOGGERS},
         "hooks": _hooks(table.hooks, folder),
         "options": dict(table.options),
         "error": None,

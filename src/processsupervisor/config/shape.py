@@ -8,8 +8,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from processsupervisor.config.problem import Finding, KeyPath, did_you_mean, nearest, quoted, shown, table_name
-from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable, Table, TypeTable
+from processsupervisor.config.schema import SECTIONS, BotTable, ScopeTable, TypeTable
 from processsupervisor.config.scopes import Layer, Rests, with_rests, without_rests, written_index
+from processsupervisor.config.tables import Table
 from processsupervisor.config.values import Wrong
 
 T = TypeVar("T", bound=Table)

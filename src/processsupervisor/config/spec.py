@@ -13,6 +13,7 @@ APPLIED_VERSION = 1
 Kind = Literal["native", "script", "command"]
 ReadyKind = Literal["said", "log", "tcp", "http", "after", "notify"]
 Policy = Literal["always", "on-failure", "never"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 Until = Literal["started", "ready", "healthy", "completed"]
 Effect = Literal["live", "restart", "recreate"]
 """What a changed key asks for: nothing of the bot's process, a restart, or a stop and a start as if it were new."""
@@ -178,7 +179,7 @@ class BotSpec(TypedDict):
     limits: LimitsSpec
     logs: LogsSpec
     stdin: Literal["null"]
-    log_level: Literal["debug", "info", "warning", "error"]
+    log_level: LogLevel
     log_levels: NotRequired[dict[str, str]]
     hooks: dict[str, HookSpec]
     options: dict[str, object]
@@ -189,7 +190,7 @@ class BotSpec(TypedDict):
 
 
 class FleetSpec(TypedDict):
-    """Settings of the fleet as a whole."""
+    """Settings of the fleet as a whole; what is not required an older psv did not write."""
 
     name: str
     down_timeout_s: float
@@ -197,6 +198,8 @@ class FleetSpec(TypedDict):
     disk_free_percent: float
     control_group: str | None
     hints: list[str]
+    watch: NotRequired[bool]
+    settle_s: NotRequired[float]
 
 
 class WebSpec(TypedDict):
@@ -280,9 +283,9 @@ class Change(TypedDict):
 class Applied(TypedDict):
     """The content of .psv/data/fleet.json; `source_digest` is of all files that it came from.
 
-    What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `effects` say of
-    each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release` is the number that bots with `source =
-    "releases"` run from.
+    What is not required is not there in what an older psv applied. `files` are in reading order, fleet.toml first; `includes` are the
+    globs that named the others; `effects` say of each key of a BotSpec ("env", "restart.max_s") what a change of it asks for; `release`
+    is the number that bots with `source = "releases"` run from; `number` is that of the version, given by psvd.
     """
 
     version: int
@@ -293,7 +296,9 @@ class Applied(TypedDict):
     problems: list[ProblemSpec]
     source_digest: str
     files: NotRequired[list[SourceFile]]
+    includes: NotRequired[list[str]]
     runtime: NotRequired[list[RuntimeValue]]
     effects: NotRequired[dict[str, Effect]]
     release: NotRequired[int | None]
     change: NotRequired[Change]
+    number: NotRequired[int]

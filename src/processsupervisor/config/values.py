@@ -6,16 +6,19 @@ Errors say what was expected; the found value is added by `shape`, which knows w
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator
 
+from processsupervisor.config import forms
+from processsupervisor.config.forms import Form
 from processsupervisor.config.problem import KeyPath, nearest, table_name
 from processsupervisor.kernel.units import parse_duration, parse_size
 
@@ -25,14 +28,24 @@ SIGNALS = frozenset(
     "VTALRM PROF WINCH IO PWR SYS".split()
 )
 _POINTLESS = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD"})
+LOG_LEVELS = ("debug", "info", "warning", "error")
 _DEEPEST = 16
+_MOST_LOGGERS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """How the reference names a kind of value."""
+    """How the reference names a kind of value, and the form in which an editor knows it (None: that of its type)."""
 
     text: str
+    form: Form | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """What may stand in place of the table that an annotation names."""
+
+    form: Form = field(hash=False)
 
 
 class Wrong(ValueError):
@@ -44,8 +57,8 @@ class Wrong(ValueError):
         self.hint = hint
 
 
-def kind(label: str, read: Callable[[Any], object]) -> tuple[BeforeValidator, Label]:
-    return BeforeValidator(read), Label(label)
+def kind(label: str, read: Callable[[Any], object], form: Form | None = None) -> tuple[BeforeValidator, Label]:
+    return BeforeValidator(read), Label(label, form)
 
 
 def text_of(value: Any) -> str:
@@ -294,32 +307,51 @@ def _options(value: Any) -> dict[str, object]:
     return {str(key): _plain(item, (str(key),)) for key, item in value.items()}
 
 
-Text = Annotated[str, *kind("text", text_of)]
-Filled = Annotated[str, *kind("text", _filled)]
-PathText = Annotated[str, *kind("path", _filled)]
-Paths = Annotated[list[PathText], *kind("path or list of paths", _paths)]
-Duration = Annotated[float, *kind("duration", duration_of)]
-HangTime = Annotated[float, *kind("duration >= 2s, or 0", _hang_time)]
-SlowTime = Annotated[float, *kind("duration >= 1s", _slow_time)]
-SomeTime = Annotated[float, *kind("duration > 0", _some_time)]
-Size = Annotated[int, *kind("size", _size)]
-Number = Annotated[float, *kind("number", _number)]
-Count = Annotated[int, Label("whole number")]
-Flag = Annotated[bool, Label("true or false")]
-SignalName = Annotated[str, *kind("signal name", _signal)]
-Umask = Annotated[int, *kind("octal mask", _umask)]
-ModuleName = Annotated[str, *kind("module name", _module)]
-RunName = Annotated[str, *kind('"module:attribute"', _run)]
-VariableName = Annotated[str, *kind("variable name", _variable)]
-TemplateVariable = Annotated[str, *kind("variable name", _template_variable)]
-VariableValue = Annotated[str, *kind("text", _variable_value)]
-CommandLine = Annotated[list[Text], *kind("list of texts", _command)]
-ProbeCommand = Annotated[list[Text], *kind("list of texts", _probe_command)]
+def _log_levels(value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        value = {"default": value}
+    if not isinstance(value, dict) or len(value) > _MOST_LOGGERS:
+        raise Wrong('a level such as "info", or a table such as { default = "info", "aiogram" = "warning" }')
+    for logger, level in value.items():
+        if not str(logger).isprintable() or not str(logger).strip() or logger == "root":
+            raise Wrong("names of loggers", "default stands for all that are not named")
+        if isinstance(level, dict):
+            raise Wrong("a level for each logger", f'write names with a dot in quotes: "{logger}.{next(iter(level), "x")}" = "info"')
+        if level not in LOG_LEVELS:
+            close = nearest(level.lower(), LOG_LEVELS) if isinstance(level, str) else None
+            of = "" if logger == "default" else f" for the logger {logger}"
+            raise Wrong(f"one of {', '.join(map(json.dumps, LOG_LEVELS))}{of}", f'did you mean "{close}"?' if close else "")
+    return value
+
+
+Text = Annotated[str, *kind("text", text_of, forms.TEXT)]
+Filled = Annotated[str, *kind("text", _filled, forms.FILLED)]
+PathText = Annotated[str, *kind("path", _filled, forms.FILLED)]
+Paths = Annotated[list[PathText], *kind("path or list of paths", _paths, forms.one_or_many(forms.FILLED))]
+Duration = Annotated[float, *kind("duration", duration_of, forms.duration())]
+HangTime = Annotated[float, *kind("duration >= 2s, or 0", _hang_time, forms.duration(2.0))]
+SlowTime = Annotated[float, *kind("duration >= 1s", _slow_time, forms.duration(1.0, is_zero_allowed=False))]
+SomeTime = Annotated[float, *kind("duration > 0", _some_time, forms.duration(is_zero_allowed=False))]
+Size = Annotated[int, *kind("size", _size, forms.SIZE)]
+Number = Annotated[float, *kind("number", _number, forms.NUMBER)]
+Count = Annotated[int, Label("whole number", forms.WHOLE)]
+Flag = Annotated[bool, Label("true or false", forms.FLAG)]
+SignalName = Annotated[str, *kind("signal name", _signal, forms.signal_name(SIGNALS - _POINTLESS))]
+Umask = Annotated[int, *kind("octal mask", _umask, forms.MASK)]
+ModuleName = Annotated[str, *kind("module name", _module, forms.MODULE)]
+RunName = Annotated[str, *kind('"module:attribute"', _run, forms.RUN)]
+VariableName = Annotated[str, *kind("variable name", _variable, forms.VARIABLE)]
+TemplateVariable = Annotated[str, *kind("variable name", _template_variable, forms.VARIABLE)]
+VariableValue = Annotated[str, *kind("text", _variable_value, forms.VALUE)]
+CommandLine = Annotated[list[Text], *kind("list of texts", _command, forms.COMMAND)]
+ProbeCommand = Annotated[list[Text], *kind("list of texts", _probe_command, forms.COMMAND)]
+A_NAME = Also(forms.FILLED)
 DEPENDENCIES = kind("list of names or tables", _dependencies)
-BUDGET = kind('table or "off"', _budget)
-Regex = Annotated[str, *kind("regular expression (Python re)", _regex)]
-Url = Annotated[str, *kind("URL", _url)]
-Listen = Annotated[str, *kind('"host:port"', _listen)]
-FleetName = Annotated[str, *kind("name", _fleet_name)]
-HOOK = kind("command or table", _hook)
-Options = Annotated[dict[str, object], *kind("table of anything", _options)]
+BUDGET = (*kind('table or "off"', _budget), Also({"enum": ["off", False]}))
+Regex = Annotated[str, *kind("regular expression (Python re)", _regex, forms.FILLED)]
+Url = Annotated[str, *kind("URL", _url, forms.URL)]
+Listen = Annotated[str, *kind('"host:port"', _listen, forms.HOST_PORT)]
+FleetName = Annotated[str, *kind("name", _fleet_name, forms.FLEET_NAME)]
+HOOK = (*kind("command or table", _hook), Also(forms.COMMAND))
+LogLevels = Annotated[dict[str, str], *kind("level, or table of them by logger", _log_levels, forms.levels(LOG_LEVELS))]
+Options = Annotated[dict[str, object], *kind("table of anything", _options, forms.ANYTHING)]

@@ -47,6 +47,18 @@ class CrashPoint(StrEnum):
     PSVD_BEFORE_FLUSH = "psvd-before-flush"  # transitions are in memory
     PSVD_AFTER_FLUSH = "psvd-after-flush"  # transitions are committed
 
+    # psvd changes the configuration
+    PSVD_CHANGE_NOTED = "psvd-change-noted"  # the version is in psv.db, nothing else is on disk
+    PSVD_CHANGE_BEGUN = "psvd-change-begun"  # what will be touched is on disk, nothing is touched
+    PSVD_CHANGE_SWAPPED = "psvd-change-swapped"  # a bot has other settings, its process the old ones
+    PSVD_CHANGE_TURNED = "psvd-change-turned"  # a bot has had its turn
+    PSVD_CHANGE_BATCH = "psvd-change-batch"  # a batch is through, the next is not begun
+    PSVD_CHANGE_BEFORE_COMMIT = "psvd-change-before-commit"  # every bot has what it is to have, fleet.json is the old one
+    PSVD_CHANGE_COMMITTED = "psvd-change-committed"  # fleet.json is the new one, the version is still noted as pending
+    PSVD_CHANGE_BACK = "psvd-change-back"  # something failed, nothing is taken back
+    PSVD_CHANGE_BACK_DONE = "psvd-change-back-done"  # all is as before, the change is still on disk
+    PSVD_CHANGE_ENDED = "psvd-change-ended"  # nothing of it is on disk but the version
+
     # psvd starts a bot
     PSVD_BEFORE_FIFOS = "psvd-before-fifos"  # its folders are there
     PSVD_REQUEST_SENT = "psvd-request-sent"  # the keeper does it, the answer is not here

@@ -31,6 +31,12 @@ class Condition:
     is_connected: bool | None = None
     """Whether the last proof was younger than its limit when psvd looked; None for a bot without a network."""
     proof_mono: float | None = None
+    is_known: bool = False
+    """Whether the bot has said which settings it holds; never, if it was started by a psv that did not ask."""
+    settings: str | None = None
+    """The digest of those that it said last to hold; None when that is not known."""
+    takes_options: bool = False
+    """Whether it takes other options without a restart, as it said."""
 
     def prove(self, at_mono: object) -> None:
         """Note a proof from the network that the bot had at `at_mono`; None: it has a network, and no proof yet."""

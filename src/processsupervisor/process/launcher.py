@@ -25,6 +25,7 @@ from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path
 from processsupervisor.launch.locks import reserve_note
+from processsupervisor.process.livevalues import digest_of, live_values
 from processsupervisor.resources.cgroups import Groups
 
 # These steer the interpreter itself and are read only while it starts: a forked child could not honour them.
@@ -204,6 +205,7 @@ class Launcher:
             "cgroup": group,
             "notify_socket": notify_socket,
             "argv": command_line(spec),
+            "settings_digest": digest_of(live_values(spec)),
             "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
         }
         # In place: nobody reads it before this start, and a torn one is of no generation.

@@ -21,6 +21,7 @@ from processsupervisor.ipc.lines import MAX_LINE_BYTES
 from processsupervisor.kernel.states import Trigger
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.version import PROTOCOL
 
 _log = logging.getLogger("psv.botlinks")
@@ -45,10 +46,13 @@ class BotLink:
 class BotLinks:
     """The server of bot.sock; `find` gives the handle of a name, or None. `hear_work` takes `(bot, handled, running)` messages."""
 
-    def __init__(self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None], events: Events) -> None:
+    def __init__(
+        self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None], events: Events, live: LiveConfig
+    ) -> None:
         self._find = find
         self._hear_work = hear_work
         self._events = events
+        self._live = live
         self._server: asyncio.Server | None = None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -72,6 +76,7 @@ class BotLinks:
                 return
             handle.link = link
             link.send({"op": "welcome", "protocol": PROTOCOL})
+            self._live.on_hello(handle, hello)
             while line := await reader.readline():
                 if handle.link is link:
                     self._take(handle, json.loads(line))
@@ -112,6 +117,8 @@ class BotLinks:
                 handle.pausing.say_turned(Trigger.RESUMED)
             case "proof":
                 handle.condition.prove(message.get("at_mono"))
+            case "config-taken" | "config-refused":
+                self._live.on_answer(handle, message)
             case "work":
                 self._hear_work(handle.name, int(message.get("handled") or 0), int(message.get("running") or 0))
             case "given-up":

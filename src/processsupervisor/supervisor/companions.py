@@ -50,7 +50,8 @@ class Companions:
         self._under_way: set[str] = set()
 
     def learn(self) -> None:
-        """Note who is restarted with whom; called when all handles are made."""
+        """Note who is restarted with whom; called when all handles are made, and when settings were changed."""
+        self._followers.clear()
         for handle in self._handles.values():
             for companion in handle.spec.get("restart_with") or [] if not handle.spec["error"] else ():
                 self._followers.setdefault(companion, []).append(handle)

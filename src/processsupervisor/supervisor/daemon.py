@@ -22,13 +22,15 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State, Wanted
 from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.botlinks import BotLinks
+from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
-from processsupervisor.supervisor.settings import take_settings
+from processsupervisor.supervisor.reloader import Reloader
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -54,9 +56,13 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]), applied.get("files", []))
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
+        live = LiveConfig(self._fleet.alerts)
+        self._changes = Changes(self._fleet, applied, live)
+        self._manager = Manager(self._fleet, self._descent, self._changes)
+        self._reloader = Reloader(self._fleet, self._changes)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
         self._fleet.on_changed = Failures(self._fleet).on_transition
+        self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
 
@@ -67,9 +73,11 @@ class Psvd:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         await self._fleet.keeper.connect()
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
+        unfinished = self._changes.begin()
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()
@@ -91,6 +99,8 @@ class Psvd:
                 tasks.create_task(self._fleet.care.run()),
                 tasks.create_task(self._fleet.strays.run()),
                 tasks.create_task(reconcile.settle()),
+                tasks.create_task(unfinished.settle()),
+                tasks.create_task(self._reloader.run()),
                 tasks.create_task(self._fleet.uptime.run(self._fleet.store.flush)),
                 tasks.create_task(self._prune()),
                 tasks.create_task(self._settle()),
@@ -155,9 +165,7 @@ class Psvd:
         if before is not None and (before.get("code"), before.get("version")) != (code, __version__):
             was = {"from": f"{before.get('version')} ({before.get('code')})", "to": f"{__version__} ({code})"}
             fleet.events.tell("upgrade", **was)
-        for bot, keys in take_settings(fleet.store, {name: handle.spec for name, handle in fleet.handles.items()}).items():
-            fleet.events.tell("config", bot=bot, changed=keys)
-            fleet.hooks.after(bot, "config", {"changed": keys})
+        self._changes.roster.tell_settings()
         fleet.events.tell("psvd", pid=os.getpid(), version=__version__, code=code, is_cold=self._is_cold, adoption=fleet.adoption)
 
     def _was_running(self) -> bool:

@@ -59,7 +59,8 @@ class Dependencies:
         self._dependents: dict[str, list[BotHandle]] = {}
 
     def learn(self) -> None:
-        """Note who depends on whom; called when all handles are made."""
+        """Note who depends on whom; called when all handles are made, and when settings were changed."""
+        self._dependents.clear()
         for handle in self._handles.values():
             for entry in named_by(handle) if not handle.spec["error"] else ():
                 self._dependents.setdefault(entry["bot"], []).append(handle)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from processsupervisor.config.rules import recheck
-from processsupervisor.config.spec import Applied
+from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -89,6 +89,7 @@ class Fleet:
         self.breaker = Breaker(lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act))
         self.is_adopted = asyncio.Event()
         self.on_go_down: Callable[[float, int], object] = lambda _timeout_s, _exit_status: None
+        self.on_reload: Callable[[], object] = lambda: None
         self.on_changed: Callable[[Transition], object] = lambda _transition: None
         self.strays = Strays(paths, self.keeper, self.groups, self.first_pids, self._running)
         self._births = Births()
@@ -101,8 +102,8 @@ class Fleet:
         self.handles: dict[str, BotHandle] = {}
         self.misnamed: dict[str, str] = {}
         self._make_handles(applied)
-        self.tasks = Tasks(self, self.handles.values())
-        self.recycling = Recycling(self.events, self.handles.values(), self._may_restart)
+        self.tasks = Tasks(self, self.handles)
+        self.recycling = Recycling(self.events, self.handles, self._may_restart)
         self.aftermath = Aftermath(self, on_essential_end)
         self.care = Care(self)
         self.budgets = Budgets(paths, self.alerts)
@@ -118,7 +119,7 @@ class Fleet:
             self.events.listen(part.on_event)
 
     def _make_handles(self, applied: Applied) -> None:
-        around = Surroundings(
+        self._around = Surroundings(
             paths=self.paths,
             launcher=self.launcher,
             keeper=self.keeper,
@@ -133,12 +134,14 @@ class Fleet:
         for spec in applied["bots"]:
             if re.fullmatch(BOT_NAME_PATTERN, spec["name"]) is None:
                 self.misnamed[spec["name"]] = str(spec["error"])  # it has no place on disk, so it can have no handle
-                continue
-            handle = BotHandle(spec, around)
-            handle.wanted = wanted.get(handle.name, Wanted.UP if spec["autostart"] else Wanted.DOWN)
-            self.handles[handle.name] = handle
+            else:
+                self.make_handle(spec, wanted.get(spec["name"]))
 
-    # -- facts
+    def make_handle(self, spec: BotSpec, wanted: Wanted | None) -> BotHandle:
+        """Give a bot its place in the fleet; without a wish that somebody had, it is wanted as its settings say."""
+        handle = self.handles[spec["name"]] = BotHandle(spec, self._around)
+        handle.wanted = wanted or (Wanted.UP if spec["autostart"] else Wanted.DOWN)
+        return handle
 
     def first_pids(self) -> set[int]:
         """Return the pids of all bots' first processes and of our own processes."""
@@ -274,6 +277,8 @@ class Fleet:
                 self.aftermath.complete(str(message["bot"]), int(message["generation"]))
             case "spawned":
                 self.role_facts[str(message["role"])] = message
+            case "reload":
+                self.on_reload()
             case "go-down":
                 self.on_go_down(float(message["timeout_s"]), int(message.get("exit_status", 0)))
 
@@ -286,7 +291,7 @@ class Fleet:
         if role:
             self.role_facts.pop(role, None)
             if role in self.own_roles:
-                self.own_roles[role].on_exit(int(message["status"]))
+                self.own_roles[role].on_exit(int(message["status"]), int(message["pid"]))
             elif role.startswith("zygote-"):
                 self.zygotes.forget(role)
             return
@@ -340,8 +345,6 @@ class Fleet:
 
     def close(self) -> None:
         """Let go of everything without touching a bot."""
-        for part in (*self.own_roles.values(), self.breaker, self.slots, self.line, self.unwinding, self.hooks):
+        for part in (*self.own_roles.values(), self.breaker, self.slots, self.line, self.unwinding, self.hooks, *self.handles.values()):
             part.close()
-        for handle in self.handles.values():
-            handle.close()
         self.store.close()

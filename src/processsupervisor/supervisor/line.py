@@ -40,6 +40,16 @@ class Line:
         self._order = {h.name: (-int(h.spec.get("priority") or 0), number) for number, h in enumerate(self._handles.values())}
         return sorted(self._handles.values(), key=lambda h: self._order[h.name])
 
+    def relearn(self) -> None:
+        """Take over other priorities, and bots that came; one that goes must have left the line before."""
+        self.in_order()
+        self._for_slot = sorted((self._place(name), name) for _, name in self._for_slot)
+
+    def leave(self, name: str) -> None:
+        """Let a bot wait no longer, if it does."""
+        if name in self._waiting:
+            self._leave(name)
+
     def holds(self, handle: BotHandle, how: str) -> bool:
         """Ask the gates; True when one of them holds the bot back, which waits then."""
         found = next(((hold, gate) for gate in self._gates if (hold := gate.look(handle, how)) is not None), None)
@@ -66,8 +76,7 @@ class Line:
         if event.get("kind") != "transition":
             return
         name = str(event["bot"])
-        if name in self._waiting:
-            self._leave(name)
+        self.leave(name)
         self.wake(name)
 
     def waits_on(self, bot: str) -> list[str]:

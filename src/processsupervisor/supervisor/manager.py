@@ -16,21 +16,19 @@ from difflib import get_close_matches
 from functools import partial
 
 from processsupervisor.commands.ports import ASKING, Caller, Emit
-from processsupervisor.config.applied import source_digest
-from processsupervisor.config.spec import SourceFile
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import HAS_PROCESS, State, Trigger, Wanted
 from processsupervisor.process.handle import BotHandle
-from processsupervisor.resources.usage import pss_bytes
 from processsupervisor.supervisor import view
+from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.dependencies import has_completed
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.handover import hand_over
-from processsupervisor.supervisor.notes import notes_of
+from processsupervisor.supervisor.notes import notes_of, own_processes
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
 from processsupervisor.supervisor.runs import Run, RunState
@@ -44,21 +42,23 @@ _WANTED_DOWN = "a newer command wants it down"
 class Manager:
     """Implements commands.ports.FleetPort over a Fleet."""
 
-    def __init__(self, fleet: Fleet, descent: Descent, source: str, files: Sequence[SourceFile] = ()) -> None:
+    def __init__(self, fleet: Fleet, descent: Descent, config: Changes) -> None:
         self._fleet = fleet
-        self._source, self._files, self._descent = source, files, descent
+        self.config = config
+        self._descent = descent
         self._rollouts = Rollouts(fleet)
+        config.is_rolling = lambda: self._rollouts.is_under_way
 
     @property
     def is_rolling(self) -> bool:
-        """Tell whether a rollout is under way."""
-        return self._rollouts.is_under_way
+        """Tell whether processes are being replaced, for another zygote or other settings."""
+        return self._rollouts.is_under_way or self.config.is_under_way
 
     # -- the fleet
 
     async def status(self) -> dict[str, object]:
         """See FleetPort."""
-        fleet = self._fleet
+        fleet, config = self._fleet, self.config.status()
         counts: dict[str, int] = {}
         for handle in fleet.handles.values():
             counts[handle.life.state] = counts.get(handle.life.state, 0) + 1
@@ -66,23 +66,14 @@ class Manager:
             "fleet": fleet.settings["name"],
             "folder": str(fleet.paths.folder),
             "version": __version__,
-            "config_differs": source_digest(fleet.paths, self._files) != self._source,
-            "processes": self._processes(),
+            "config_differs": config["differs"],
+            "config": config,
+            "processes": own_processes(fleet),
             "bots": counts,
             "adoption": fleet.adoption,
-            "notes": notes_of(fleet) + self._rollouts.notes(),
+            "notes": notes_of(fleet) + self._rollouts.notes() + self.config.notes(),
             "web": fleet.web.url(),
         }
-
-    def _processes(self) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = []
-        keeper = {"role": "keeper", "pid": self._fleet.keeper.pid, "generation": 1, "code": self._fleet.keeper.code}
-        for facts in (keeper, *self._fleet.role_facts.values()):
-            pid = facts.get("pid")
-            if isinstance(pid, int):
-                shown = {name: facts.get(name) for name in ("role", "pid", "generation", "code")}
-                found.append(shown | {"memory_bytes": pss_bytes(pid)})
-        return found
 
     async def down(self, timeout_s: float | None, emit: Emit) -> dict[str, object]:
         """See FleetPort; a second call hastens the first."""
@@ -105,6 +96,8 @@ class Manager:
 
     async def rollout(self, names: Sequence[str], batch: int | None, emit: Emit) -> dict[str, object]:
         """See FleetPort."""
+        if self.config.is_under_way:
+            raise Refused("a change of the configuration is under way", hint="wait for its end; psv status shows how far it is")
         return await self._rollouts.run([self._act(name) for name in names], batch, emit)
 
     def hand_over(self, resting: Sequence[str]) -> dict[str, object]:

@@ -30,6 +30,11 @@ class NotifyRole(OwnRole):
         self._channels = channels
         self._begun = begun
 
+    def take(self, channels: Sequence[NotifySpec]) -> bool:
+        """Go by other channels; True when they are others, so that the process has to be replaced."""
+        is_other, self._channels = list(channels) != list(self._channels), channels
+        return is_other
+
     def argv(self) -> list[str]:
         """See OwnRole."""
         return Code.own().argv("processsupervisor.notify.main", str(self._paths.folder), str(self._begun()))

@@ -98,8 +98,10 @@ class OwnRole(ABC):
         self.pid = answer["pid"]
         self._started = asyncio.get_running_loop().time()
 
-    def on_exit(self, status: int) -> None:
-        """Take the keeper's word that the process ended."""
+    def on_exit(self, status: int, pid: int) -> None:
+        """Take the keeper's word that the process ended; one that was replaced is of no interest any more."""
+        if self.pid not in (None, pid):
+            return
         self.pid = None
         said = self.end_problem(os.waitstatus_to_exitcode(status))
         if said is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from processsupervisor.config.spec import RecycleSpec
@@ -76,18 +76,35 @@ class Watched:
 class Recycling:
     """All bots with a limit. `is_held` tells whether nobody may be started anew now, because a rollout does."""
 
-    def __init__(self, events: Events, handles: Iterable[BotHandle], may_restart: Callable[[BotHandle], bool]) -> None:
-        self._handles = list(handles)
+    def __init__(self, events: Events, handles: Mapping[str, BotHandle], may_restart: Callable[[BotHandle], bool]) -> None:
+        self._handles = handles
         self._events = events
         self._may_restart = may_restart
-        limited = [(h, limits) for h in self._handles if (limits := h.spec.get("recycle")) is not None and _has_limit(limits)]
-        self._watched = {handle.name: Watched(handle, limits) for handle, limits in limited if handle.spec.get("schedule") is None}
+        self._watched: dict[str, Watched] = {}
+        self._has_any = asyncio.Event()
         self.is_held: Callable[[], bool] = lambda: False
         self._reads_left = 0
+        self.learn()
+
+    def learn(self) -> None:
+        """Note which bots have which limits; called again when settings were changed. Of limits that stay, what is known stays."""
+        before, self._watched = self._watched, {}
+        for name, handle in self._handles.items():
+            limits = handle.spec.get("recycle")
+            if limits is None or not _has_limit(limits) or handle.spec.get("schedule") is not None:
+                continue
+            known = before.get(name)
+            is_same = known is not None and known.handle is handle and known.limits == limits
+            self._watched[name] = known if known is not None and is_same else Watched(handle, limits)
+        if self._watched:
+            self._has_any.set()
 
     async def run(self) -> None:
-        """Look for ever; returns at once when no bot has a limit."""
-        while self._watched:
+        """Look for ever, while any bot has a limit."""
+        while True:
+            if not self._watched:
+                self._has_any.clear()
+                await self._has_any.wait()
             await asyncio.sleep(_PASS_S)
             self._reads_left = _PSS_READS
             for watched in sorted(self._watched.values(), key=lambda w: w.read_mono):  # whose turn to be measured is next
@@ -127,7 +144,7 @@ class Recycling:
         if self.is_held() or handle.wanted is Wanted.DOWN or not self._may_restart(handle):
             return False
         kind = handle.spec["type"]
-        others = [h for h in self._handles if kind is not None and h.spec["type"] == kind and h is not handle]
+        others = [h for h in self._handles.values() if kind is not None and h.spec["type"] == kind and h is not handle]
         return all(h.wanted is Wanted.DOWN or h.life.state in _RUNS | _RESTS for h in others)
 
     # -- limits

@@ -21,6 +21,7 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import Wanted
 from processsupervisor.process.exits import ExitRecord
 from processsupervisor.process.lifecycle import Transition
+from processsupervisor.supervisor.tables import ADDED, SCHEMA
 
 SCHEMA_VERSION = 1
 HISTORY_ROWS = 100_000
@@ -30,36 +31,6 @@ _CACHE_KIB = 256
 SAVE_AGAIN_S = 5.0
 _BUSY_S = 0.4
 """Nobody else writes the file but a person with a tool of their own. For that psvd waits once, and less than what it calls a stall."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS wanted (bot TEXT PRIMARY KEY, wanted TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS history (
-    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, at REAL NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
-    trigger TEXT NOT NULL, reason TEXT NOT NULL, generation INTEGER NOT NULL, exit_code INTEGER);
-CREATE INDEX IF NOT EXISTS history_of_bot ON history (bot, id);
-CREATE TABLE IF NOT EXISTS exits (
-    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, generation INTEGER NOT NULL, at REAL NOT NULL, boot_id TEXT NOT NULL,
-    boottime REAL NOT NULL, counted INTEGER NOT NULL, record TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS exits_of_bot ON exits (bot, id);
-CREATE TABLE IF NOT EXISTS tasks (bot TEXT PRIMARY KEY, schedule TEXT NOT NULL, anchor REAL NOT NULL, mark REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-    id INTEGER PRIMARY KEY, bot TEXT NOT NULL, due_at REAL NOT NULL, why TEXT NOT NULL, state TEXT NOT NULL, boot_id TEXT NOT NULL,
-    generation INTEGER NOT NULL, started_at REAL, ended_at REAL, reason TEXT, exit_code INTEGER, signal TEXT, message TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS runs_due ON runs (bot, due_at) WHERE why != 'command';
-CREATE INDEX IF NOT EXISTS runs_of_bot ON runs (bot, id);
-CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, at REAL NOT NULL, caller TEXT NOT NULL, op TEXT NOT NULL, args TEXT NOT NULL);
-"""
-# Tables are added, and columns that may be empty, under the same schema number: a psv of the version before goes on with the file,
-# as it must when an upgrade is taken back.
-_ADDED = """
-CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, bot TEXT, event TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS uptime (
-    bot TEXT NOT NULL, hour INTEGER NOT NULL, up_s REAL NOT NULL, down_s REAL NOT NULL, unknown_s REAL NOT NULL,
-    PRIMARY KEY (bot, hour)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (bot TEXT PRIMARY KEY, mark TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS settings (bot TEXT PRIMARY KEY, digests TEXT NOT NULL);
-"""
-
-
 class Keeper(Protocol):
     """Somebody who keeps what is not on disk yet until it is; asked at each flush, never while the store works from memory."""
 
@@ -143,7 +114,7 @@ class Store:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            db.executescript(_SCHEMA + _ADDED)
+            db.executescript(SCHEMA + ADDED)
             if not any(row[1] == "asked_by" for row in db.execute("PRAGMA table_info(history)")):
                 db.execute("ALTER TABLE history ADD COLUMN asked_by TEXT")
             if version != SCHEMA_VERSION:

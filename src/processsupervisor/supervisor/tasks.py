@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from processsupervisor.config.spec import ScheduleSpec
@@ -60,20 +60,34 @@ class FleetAround(Protocol):
 class Tasks:
     """All tasks of a fleet."""
 
-    def __init__(self, fleet: FleetAround, handles: Iterable[BotHandle]) -> None:
+    def __init__(self, fleet: FleetAround, handles: Mapping[str, BotHandle]) -> None:
         self._fleet = fleet
         self.runs = Runs(fleet.store)
         self._tasks: dict[str, Task] = {}
         self._named: dict[str, BotHandle] = {}
         """All bots that are meant to be tasks, also those whose schedule cannot be used."""
-        known = {handle.name: handle for handle in handles}
-        self.runs.forget_others(known)
-        for handle in known.values():
-            if (spec := handle.spec.get("schedule")) is not None:
-                self._named[handle.name] = handle
-                if spec["cron"] or spec["every_s"] or spec["at"]:  # else its table cannot be read: it is FAILED, and says so
-                    self._add(handle, spec)
         self._look = asyncio.Event()
+        self.runs.forget_others(handles)
+        for handle in handles.values():
+            self.take(handle)
+
+    def take(self, handle: BotHandle) -> None:
+        """Take in a bot that is a task, or whose schedule is another than before; or let go of one that is none any more."""
+        spec, known = handle.spec.get("schedule"), self._tasks.get(handle.name)
+        if known is not None and known.handle is handle and known.spec == spec:
+            return
+        self.drop(handle.name)
+        if spec is None:
+            return
+        self._named[handle.name] = handle
+        if spec["cron"] or spec["every_s"] or spec["at"]:  # else its table cannot be read: it is FAILED, and says so
+            self._add(handle, spec)
+        self._look.set()
+
+    def drop(self, name: str) -> None:
+        """Let go of a bot; what is noted of its runs stays."""
+        self._named.pop(name, None)
+        self._tasks.pop(name, None)
 
     def _add(self, handle: BotHandle, spec: ScheduleSpec) -> None:
         try:
@@ -97,10 +111,12 @@ class Tasks:
         return due.begin_at if due is not None else None
 
     async def run(self) -> None:
-        """Begin what is due, for ever; returns at once when the fleet has no task."""
+        """Begin what is due, for ever."""
         self._fleet.store.flush()
-        while self._tasks:
+        while True:
             self._look.clear()
+            if not self._tasks:
+                await self._look.wait()
             for number, task in enumerate(list(self._tasks.values())):
                 if number % 20 == 0:
                     await asyncio.sleep(0)

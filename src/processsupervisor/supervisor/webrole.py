@@ -25,6 +25,12 @@ class WebRole(OwnRole):
         super().__init__(paths, keeper)
         self._settings = settings
 
+    def take(self, settings: WebSpec) -> bool:
+        """Go by other settings; True when they are others, so that the process has to be replaced."""
+        is_other, self._settings = settings != self._settings, settings
+        self.problem = "" if is_other else self.problem
+        return is_other
+
     def argv(self) -> list[str]:
         """See OwnRole."""
         return Code.own().argv("processsupervisor.web.main", str(self._paths.folder))

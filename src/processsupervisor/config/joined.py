@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from processsupervisor.config.applied import digest_of
+from processsupervisor.config.globs import TooMany, is_glob, joined, matches
+from processsupervisor.config.ondisk import combined
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import KeyPath, Problem, printable, quoted, shown, table_name
-from processsupervisor.config.shelf import CONFIG, Shelf, TooMany, is_pattern, joined, matches
+from processsupervisor.config.shelf import CONFIG, Shelf
 from processsupervisor.config.source import Source
 from processsupervisor.config.spec import SourceFile
 
@@ -49,6 +50,8 @@ class Files:
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     values: dict[str, Any] | None = None
+    globs: list[str] = field(default_factory=list)
+    """By which files were included, from the fleet folder."""
     _owners: dict[KeyPath, File] = field(default_factory=dict)
     _bytes: int = 0
 
@@ -76,7 +79,7 @@ class Files:
     @property
     def digest(self) -> str:
         """Return what all files are known by."""
-        return digest_of(self.listed)
+        return combined({file.name: file.source.digest for file in self.files})
 
     def find(self, path: KeyPath) -> tuple[File, int, int]:
         """Return the file in which `path` stands, with line and column."""
@@ -139,10 +142,12 @@ class Files:
             text = f"include {quoted(pattern)} leaves the fleet folder"
             self._tell(file, at, "include-outside", text, "files are named relative to this one and must lie in the folder of fleet.toml")
             return []
-        if not is_pattern(name):
+        if not is_glob(name):
             return [name]
+        if name not in self.globs:
+            self.globs.append(name)
         try:
-            found = matches(self.shelf, name)
+            found = matches(self.shelf.entries, name)
         except TooMany:
             self._tell(file, at, "include-many", f"include {quoted(pattern)} looks into too many folders", "name the folders of the files")
             return []
