@@ -208,3 +208,9 @@ def test_what_is_put_in_is_not_read_again():
     assert fill("{x}", 1, {"x": "{n}"}) == "{n}"
     with pytest.raises(UnknownVariable):
         fill("{y}", 1, {"x": "{n}"})
+
+
+def test_values_of_variables_are_not_shown(load):
+    """They may be tokens."""
+    loaded = load("[global]\nvars = { x = ['s3cret'], y = \"s3cret\\u0000\", z = 1.5 }")
+    assert len(loaded.problems) == 3 and "s3cret" not in str([problem.text() for problem in loaded.problems])

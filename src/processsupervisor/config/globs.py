@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 _MAGIC = frozenset("*?[")
-_MOST_FOLDERS = 5000
+_MOST_FOLDERS = 1000
 
 Entries = Callable[[str], list[tuple[str, bool]]]
 """Returns the names in a folder, sorted, each with whether it is a folder (not by a link)."""
