@@ -37,6 +37,12 @@ def test_one_token_by_two_ways_is_found(load, folder):
     assert load("".join(f"[bots.{name}]\nscript='main.py'\nenv.TOKEN='1'\n" for name in "ab")).problems == ()
 
 
+def test_a_shared_token_is_told_where_it_stands(load):
+    """In the scope that gives it, although the bots say other variables."""
+    more = "script = 'main.py'\nenv.OTHER = 'x'\n" + LOCK
+    assert only(load(f"[global]\nenv.TOKEN = 'x'\n[bots.a]\n{more}[bots.b]\n{more}")).line == 4
+
+
 def test_a_template_whose_bots_share_a_token_is_a_warning(load):
     """Not when the token depends on the number."""
     text = "[bots.\"a-{n}\"]\ncount = 40\nscript = 'main.py'\n" + LOCK

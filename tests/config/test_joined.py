@@ -1,4 +1,4 @@
-"""config.files and config.shelf: includes, what they match, where they may lie, and in which file a mistake is."""
+"""config.joined, config.globs and config.ondisk: includes, what they match, where they may lie, and in which file a mistake is."""
 
 from __future__ import annotations
 
