@@ -176,17 +176,14 @@ def _run(value: Any) -> str:
 def _variable(value: Any) -> str:
     name = text_of(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise Wrong("the name of an environment variable: letters, digits and _")
+        raise Wrong("the name of a variable: letters, digits and _")
     return name
 
 
 def _template_variable(value: Any) -> str:
-    name = text_of(value)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise Wrong("the name of a variable: letters, digits and _")
-    if name in ("n", "name", "type"):
+    if value in ("n", "name", "type"):
         raise Wrong("another name of a variable", "{n}, {name} and {type} have a meaning already")
-    return name
+    return _variable(value)
 
 
 def _variable_value(value: Any) -> str:
@@ -282,15 +279,11 @@ def _fleet_name(value: Any) -> str:
 
 def _plain(value: object, at: KeyPath) -> object:
     match value:
-        case bool() | str():
-            return value
-        case int():
-            if not -(1 << 63) <= value < 1 << 63:
-                raise Wrong("whole numbers of at most 64 bits", f"look at {table_name(at)}")
-            return value
-        case float():
-            if not math.isfinite(value):
-                raise Wrong("numbers that are finite", f"look at {table_name(at)}, nan and inf cannot be passed on")
+        case int() if not -(1 << 63) <= value < 1 << 63:
+            raise Wrong("whole numbers of at most 64 bits", f"look at {table_name(at)}")
+        case float() if not math.isfinite(value):
+            raise Wrong("numbers that are finite", f"look at {table_name(at)}, nan and inf cannot be passed on")
+        case str() | bool() | int() | float():
             return value
         case list() | dict() if len(at) >= _DEEPEST:
             raise Wrong(f"lists and tables at most {_DEEPEST} deep")
