@@ -173,17 +173,17 @@ def _run(value: Any) -> str:
     return text
 
 
-def _variable(value: Any) -> str:
+def _variable(value: Any, of: str = "an environment variable") -> str:
     name = text_of(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise Wrong("the name of a variable: letters, digits and _")
+        raise Wrong(f"the name of {of}: letters, digits and _")
     return name
 
 
 def _template_variable(value: Any) -> str:
     if value in ("n", "name", "type"):
         raise Wrong("another name of a variable", "{n}, {name} and {type} have a meaning already")
-    return _variable(value)
+    return _variable(value, "a variable")
 
 
 def _variable_value(value: Any) -> str:
