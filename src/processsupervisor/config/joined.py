@@ -55,12 +55,12 @@ class Files:
     _owners: dict[KeyPath, File] = field(default_factory=dict)
     _bytes: int = 0
 
-    @property
+    @cached_property
     def has_gaps(self) -> bool:
         """Tell whether lines of a file were left out: what is missing may stand there."""
         return any(file.source.problems for file in self.files)
 
-    @property
+    @cached_property
     def is_torn(self) -> bool:
         """Tell whether a whole file could not be read: what is unknown may stand there."""
         is_missing = any(problem.code.startswith("include-") and problem.severity == "fatal" for problem in self.problems)

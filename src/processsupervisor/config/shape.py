@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -149,6 +150,7 @@ def _unknown_key(model: type[Table], path: KeyPath, location: KeyPath) -> Findin
     return Finding(path, "unknown-key", f"unknown key {quoted(name)} in [{around}]", hint)
 
 
+@cache
 def _inner_tables(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
     return [
         (name, inner)
