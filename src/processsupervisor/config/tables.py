@@ -5,6 +5,7 @@ No rule that looks outside one key.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,14 +37,14 @@ def key(default: Any, text: str, shown: str, *, effect: Effect, **limits: float)
 
     The effect is what a change of the key asks of a bot that runs; see effects.py for what is not settled by one key alone.
     """
-    made = {"default_factory": default} if callable(default) else {"default": default}
+    made = {"default_factory": cache(default)} if callable(default) else {"default": default}  # what is made is never changed
     return Field(**made, description=text, json_schema_extra={"shown": shown, "effect": effect}, **limits)  # type: ignore[call-overload]
 
 
 class Table(BaseModel):
     """Any table of the file: unknown keys are errors, texts are never taken for numbers."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class LockTable(Table):
