@@ -98,8 +98,8 @@ class _Workshop:
     def __init__(self, folder: Path, paths: FleetPaths, applied: Applied, *, is_fleet: bool) -> None:
         self._folder, self._paths, self._is_fleet = folder, paths, is_fleet
         self._applied = applied
-        self._config = folder / "fleet.toml"
-        self._files = Files(folder, [self._config] if is_fleet else ())
+        self._configs = _configs(folder, applied) if is_fleet else set()
+        self._files = Files(folder, self._configs)
         self._session = Session(str(paths.folder))
         self._unstarted: set[str] = set()
         """Bots whose code on disk could not be imported: perhaps a module was not there yet."""
@@ -145,7 +145,7 @@ class _Workshop:
 
     def _on_save(self, changed: set[Path], rehearsals: Rehearsals) -> None:
         at = saved_at(changed)
-        if self._config in changed:
+        if self._configs & changed:
             try:
                 self._reconfigure()
             except PsvError as err:
@@ -182,6 +182,8 @@ class _Workshop:
         write_applied(self._paths, applied)
         wait_for_successor(self._session, hand_over(self._session, sorted(before.keys() - now.keys())))
         self._applied = applied
+        self._configs = _configs(self._folder, applied)
+        self._files.watch(self._configs)
         self._files.take(applied["bots"])
         self._screen.use(list(now), [name for name, spec in now.items() if spec["kind"] == "native"])
         for bot in now.keys() & before.keys():
@@ -204,6 +206,11 @@ class _Workshop:
                 keeper.send_signal(signal.SIGTERM)
                 with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
                     keeper.wait(_END_S)
+
+
+def _configs(folder: Path, applied: Applied) -> set[Path]:
+    """Return fleet.toml and the files that it includes."""
+    return {folder / file["path"] for file in applied.get("files", [])}
 
 
 def _start_keeper(paths: FleetPaths, code: Code) -> subprocess.Popen[bytes]:

@@ -58,7 +58,7 @@ def differing(fleet: Mapping[str, object]) -> str:
     if not known.get("differs", fleet.get("config_differs")):
         return ""
     number, why = known.get("number"), known.get("rejected")
-    what = "note: fleet.toml differs from running " + ("configuration" if number is None else f"version {number}")
+    what = "note: fleet.toml differs from " + ("what runs" if number is None else f"running version {number}")
     if why:
         reason = why.get("reason") if isinstance(why, dict) else why
         return f"{what}: rejected because {reason}; mend it, or psv config apply --again"

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from processsupervisor.config.elsewhere import elsewhere_now
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
@@ -90,13 +89,15 @@ def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
     if spec["script"] is None:
         return
     path = Path(spec["script"])
+    if path.is_file() and os.access(path, os.R_OK):
+        return
     if path.is_dir():
         yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
     elif not path.exists():
         yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
     elif not path.is_file():
         yield _outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
-    elif not os.access(path, os.R_OK):
+    else:
         yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
 
 
@@ -296,8 +297,11 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
     if not spec["error_rechecks"]:
         return spec["error"]
-    if spec.get("is_elsewhere") and (why := elsewhere_now(spec)):
-        return why
+    if spec.get("is_elsewhere"):
+        from processsupervisor.config.elsewhere import elsewhere_now  # asks other supervisors over HTTP, which few need
+
+        if why := elsewhere_now(spec):
+            return why
     findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 
