@@ -25,6 +25,8 @@ from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path
 from processsupervisor.launch.locks import reserve_note
+from processsupervisor.launch.references import texts_of
+from processsupervisor.launch.values import origin
 from processsupervisor.resources.cgroups import Groups
 
 # These steer the interpreter itself and are read only while it starts: a forked child could not honour them.
@@ -205,6 +207,7 @@ class Launcher:
             "notify_socket": notify_socket,
             "argv": command_line(spec),
             "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
+            **(origin(self.keeper.pid) if texts_of(spec) else {}),
         }
         # In place: nobody reads it before this start, and a torn one is of no generation.
         self._write_spec(self.paths.bot_run(bot) / "spec.json", written)

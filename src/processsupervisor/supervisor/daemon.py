@@ -28,6 +28,7 @@ from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
+from processsupervisor.supervisor.secretreads import SecretReads
 from processsupervisor.supervisor.settings import take_settings
 from processsupervisor.version import __version__
 
@@ -56,6 +57,7 @@ class Psvd:
         self._descent = Descent(self._fleet)
         self._manager = Manager(self._fleet, self._descent, str(applied["source_digest"]))
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events)
+        self._secret_reads = SecretReads(self._fleet)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
         self._control = ControlServer(self._manager, self._fleet.bot_pids, self._fleet.settings["control_group"])
@@ -191,6 +193,7 @@ class Psvd:
     async def _prune(self) -> None:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
+            self._secret_reads.take_changes()
             self._fleet.store.prune()
             self._fleet.chronicle.prune()
             self._fleet.uptime.prune()

@@ -1,0 +1,129 @@
+"""The values that references of a bot stood for, for whoever shows or rewrites what the bot printed: those never appear there.
+
+They lie in memory only: in a private folder of /dev/shm (a file system in memory on every Linux), a file per bot of the newest
+MOST_BYTES of values. It outlives every process of psv, and is empty after a reboot, when nothing that printed them runs. Where there is
+no such file system nothing is kept, and psv doctor says so. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from processsupervisor.kernel.files import read_json, write_json
+from processsupervisor.kernel.paths import FleetPaths
+
+MOST_BYTES = 256 * 1024
+SHORTEST = 4
+"""Shorter values are not looked for: they would stand everywhere."""
+_SHORTEST_LINE = 8
+_MEMORY = "/dev/shm"
+
+_cache: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {}
+
+
+def remember(paths: FleetPaths, bot: str, values: Iterable[str]) -> bool:
+    """Add values to those known of a bot; False when there is nowhere to keep them. Called before the program has them."""
+    forms = list(dict.fromkeys(form for value in values for form in _forms(value)))
+    if not forms:
+        return True
+    folder = _folder(paths, is_made=True)
+    if folder is None:
+        return False
+    path = folder / f"{bot}.json"
+    before = read_json(path)
+    known = [value for value in before if isinstance(value, str) and value not in forms] if isinstance(before, list) else []
+    if isinstance(before, list) and len(known) + len(forms) == len(before):
+        return True
+    kept, size = list[str](), 0
+    for value in [*forms, *known]:
+        size += len(value.encode("utf-8", "surrogateescape"))
+        if size > MOST_BYTES and len(kept) >= len(forms):
+            break
+        kept.append(value)
+    try:
+        write_json(path, kept)
+    except OSError:
+        return False
+    return True
+
+
+def known_values(paths: FleetPaths, bot: str) -> tuple[str, ...]:
+    """Return the values known of a bot, the longest first; read again only when they changed."""
+    folder = _folder(paths)
+    if folder is None:
+        return ()
+    path = str(folder / f"{bot}.json")
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return ()
+    mark = (facts.st_mtime_ns, facts.st_ino)
+    if path not in _cache or _cache[path][0] != mark:
+        found = read_json(Path(path))
+        values = [value for value in found if isinstance(value, str)] if isinstance(found, list) else []
+        _cache[path] = mark, tuple(sorted(values, key=len, reverse=True))
+    return _cache[path][1]
+
+
+def known_by_logs(folder: str) -> tuple[str, ...]:
+    """Return the values known of the bot whose log segments lie in `folder` (.psv/logs/bots/NAME)."""
+    logs = Path(os.path.abspath(folder))
+    if len(logs.parents) < 4 or logs.parents[2].name != ".psv":
+        return ()
+    return known_values(FleetPaths(logs.parents[3]), logs.name)
+
+
+def is_kept(paths: FleetPaths) -> bool:
+    """Tell whether there is a place in memory for values of this fleet."""
+    return _folder(paths, is_made=True) is not None
+
+
+def move(paths: FleetPaths, bot: str, to: str | None) -> None:
+    """Take what is known of a bot to another name, or drop it with a bot that is no more."""
+    folder = _folder(paths)
+    if folder is None:
+        return
+    path = folder / f"{bot}.json"
+    if to is None:
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        path.replace(folder / f"{to}.json")
+
+
+def _forms(value: str) -> Iterable[str]:
+    """Yield the forms in which a value may be printed: itself, as JSON has it, and each of its lines (logs are redacted line by line)."""
+    if len(value) < SHORTEST:
+        return
+    lines = value.splitlines()
+    if len(lines) > 1:
+        yield from (line.strip() for line in lines if len(line.strip()) >= _SHORTEST_LINE)
+    else:
+        yield value
+    for is_ascii in (True, False):
+        escaped = json.dumps(value, ensure_ascii=is_ascii)[1:-1]
+        if escaped != value:
+            yield escaped
+
+
+def _folder(paths: FleetPaths, *, is_made: bool = False) -> Path | None:
+    """Return the fleet's folder in memory, None where there is none or it is not private to the fleet's owner."""
+    try:
+        home = os.stat(paths.psv)
+        if not os.path.ismount(_MEMORY):
+            return None
+        above = Path(_MEMORY, f"psv-{home.st_uid}")
+        folder = above / f"{home.st_dev:x}-{home.st_ino:x}"
+        if is_made and home.st_uid == os.geteuid():
+            for path in (above, folder):
+                path.mkdir(mode=0o700, exist_ok=True)
+        for path in (above, folder):
+            facts = path.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != home.st_uid or stat.S_IMODE(facts.st_mode) & 0o077:
+                return None
+    except (OSError, AttributeError):
+        return None
+    return folder
