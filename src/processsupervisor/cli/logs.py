@@ -24,6 +24,7 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.launch.envfile import parse_env_file
+from processsupervisor.launch.references import has_references
 from processsupervisor.process.logview import LogLine, read
 
 DEFAULT_LINES = 100
@@ -143,7 +144,8 @@ def secrets_of(specs: dict[str, Spec], bots: Sequence[str]) -> list[str]:
     for bot in bots:
         spec = specs.get(bot, {})
         values = _env_files(spec.get("env_files")) | (env if isinstance(env := spec.get("env"), dict) else {})
-        found += [value for name, value in values.items() if _SECRET_NAME.search(str(name)) and isinstance(value, str) and value]
+        named = [value for name, value in values.items() if _SECRET_NAME.search(str(name)) and isinstance(value, str)]
+        found += [value for value in named if value and not has_references(value)]
     return list(dict.fromkeys(found))
 
 

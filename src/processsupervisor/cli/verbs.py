@@ -46,6 +46,10 @@ VERBS: dict[str, str] = {
     "fleet.doctor": "doctor:doctor",
     "fleet.list": "fleets:fleets",
     "fleet.upgrade": "upgrade:upgrade",
+    "secret.set": "secrets:set_secret",
+    "secret.list": "secrets:list_secrets",
+    "secret.rm": "secrets:remove",
+    "secret.rotate": "secrets:rotate",
     "service.install": "service:install",
     "service.remove": "service:remove",
 }

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processsupervisor.commands import bots, edits, fleet, notify, service, tasks
+from processsupervisor.commands import bots, edits, fleet, notify, secrets, service, tasks
 from processsupervisor.commands.command import Command, bind, nearest_hint
 from processsupervisor.commands.ports import ASKING, Caller, Emit, FleetPort
 from processsupervisor.kernel.errors import Refused, UsageError
 
 REGISTRY: dict[str, Command] = {
     command.name: command
-    for command in (*fleet.COMMANDS, *bots.COMMANDS, *edits.COMMANDS, *tasks.COMMANDS, *service.COMMANDS, *notify.COMMANDS)
+    for room in (fleet, bots, edits, tasks, secrets, service, notify)
+    for command in room.COMMANDS
 }
 
 _GRANTS: dict[str, frozenset[str]] = {

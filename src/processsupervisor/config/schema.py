@@ -251,7 +251,10 @@ class ScopeTable(Table):
     python: PathText | None = key(None, "Interpreter, or the folder of a virtual environment, for a native bot or script", "psv's own")
     cwd: PathText | None = key(None, "Working folder", "the fleet folder")
     env: dict[VariableName, VariableValue] = key(
-        dict, "Environment variables; merged, the bot's own win over its type's, those over [global]", "{}"
+        dict,
+        "Environment variables; merged, the bot's own win over its type's, those over [global]."
+        " `env:NAME`, `file:path`, `cmd:program arg` and `secret:name` are read at the start; `literal:` before a text that only looks so",
+        "{}",
     )
     env_file: Paths = key(list, "Files of NAME=value lines; weaker than `env`, a later file wins over an earlier one", "[]")
     inherit: list[VariableName] = key(
@@ -293,7 +296,9 @@ class ScopeTable(Table):
     logs: LogsTable = key(LogsTable, "Log files", "see below")
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "Least severe of its own log messages (native bots)", '"info"')
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none")
-    options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}")
+    options: Options = key(
+        dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`; texts may refer as in `env`", "{}"
+    )
 
 
 class BotTable(ScopeTable):

@@ -78,8 +78,11 @@ def known_by_logs(folder: str) -> tuple[str, ...]:
 
 
 def is_kept(paths: FleetPaths) -> bool:
-    """Tell whether there is a place in memory for values of this fleet."""
-    return _folder(paths, is_made=True) is not None
+    """Tell whether there is a place in memory for values of this fleet, or can be; makes nothing."""
+    if not os.path.ismount(_MEMORY) or not os.access(_MEMORY, os.W_OK):
+        return False
+    above = Path(_MEMORY, f"psv-{os.stat(paths.psv if paths.psv.exists() else paths.folder).st_uid}")
+    return not above.exists() or _is_private(above, int(above.name.removeprefix("psv-")))
 
 
 def move(paths: FleetPaths, bot: str, to: str | None) -> None:
@@ -121,9 +124,13 @@ def _folder(paths: FleetPaths, *, is_made: bool = False) -> Path | None:
             for path in (above, folder):
                 path.mkdir(mode=0o700, exist_ok=True)
         for path in (above, folder):
-            facts = path.lstat()
-            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != home.st_uid or stat.S_IMODE(facts.st_mode) & 0o077:
+            if not _is_private(path, home.st_uid):
                 return None
     except (OSError, AttributeError):
         return None
     return folder
+
+
+def _is_private(path: Path, uid: int) -> bool:
+    facts = path.lstat()
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == uid and not stat.S_IMODE(facts.st_mode) & 0o077
