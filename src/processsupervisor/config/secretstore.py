@@ -29,6 +29,8 @@ VERSION = 1
 MOST_STORE_BYTES = 16 << 20
 _LOCK_S = 10.0
 _NONCE_BYTES = 12
+_READS = 5
+"""Between store and key a rotation may come; who meets so many has another problem."""
 
 
 class StoreUnusable(ConfigError):
@@ -137,7 +139,7 @@ class SecretStore:
 
     def _open(self) -> tuple[dict[str, Secret], Key | None]:
         """Return all secrets and the key that opens them, None when there is no store. A store that was written meanwhile is read again."""
-        for attempt in range(3):
+        for attempt in range(_READS):
             try:
                 with self.path.open("rb") as file:
                     content = file.read(MOST_STORE_BYTES + 1)
@@ -149,7 +151,7 @@ class SecretStore:
             try:
                 key = self._key(digest)
             except (KeyMissing, KeyUnusable):
-                if attempt == 2 or self._is_unchanged(content):
+                if attempt == _READS - 1 or self._is_unchanged(content):
                     raise
                 continue
             return _unseal(digest, nonce, sealed, key, self.path), key
