@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.supervisor.live import eventually
 
 from processsupervisor.config.secretstore import SecretStore
+from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
@@ -21,6 +23,7 @@ from processsupervisor.launch import known, values
 from processsupervisor.launch.context import LaunchFailed
 from processsupervisor.launch.environment import compose
 from processsupervisor.launch.values import resolve_all, resolve_options
+from processsupervisor.process.compact import compact
 
 SECRET = "the-value-nobody-sees"
 
@@ -198,3 +201,19 @@ def test_values_are_remembered_in_memory_only(folder: Path) -> None:
     assert "11" * 40_000 in kept and sum(map(len, kept)) <= known.MOST_BYTES
     for path in folder.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()
+
+
+def test_logs_wait_for_what_is_forgotten(folder: Path) -> None:
+    """After a reboot a closed segment stays raw until the bot has been started: then it is rewritten without the value."""
+    paths = FleetPaths(folder)
+    if not known.is_kept(paths):
+        pytest.skip("needs /dev/shm")
+    logs = paths.bot_logs("bot")
+    logs.mkdir(parents=True)
+    segment = logs / "stdout.000001.log"
+    segment.write_text(f"it is {SECRET}\n")
+    write_json(paths.applied, {"bots": [spec_of(folder, "secret:anna")]})
+    assert compact(str(segment)) == os.EX_TEMPFAIL and segment.exists()
+    resolve_all(spec_of(folder, "secret:anna"))
+    assert compact(str(segment)) == 0 and not segment.exists()
+    assert gzip.decompress(Path(f"{segment}.gz").read_bytes()) == b"it is [redacted]\n"

@@ -13,6 +13,7 @@ import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.config.secretstore import SecretStore
+from processsupervisor.launch.code import install
 from processsupervisor.process.logview import read
 
 TOKEN = "s3cr3t-value-of-anna"
@@ -196,7 +197,7 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
         script = "bot.py"
         env = { A = "secret:one" }
         lock = [{ env = "A" }]
-        hooks = { after_start = { command = ["sh", "-c", "echo hook has $A; test -n \"$A\""], env = ["A"] } }
+        hooks = { after_start = { command = ["sh", "-c", 'echo "hook has $A"; test -n "$A"'], env = ["A"] } }
 
         [bots.second]
         script = "bot.py"
@@ -234,8 +235,8 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
 @pytest.mark.root
 def test_a_bot_of_another_user_gets_the_value_and_not_the_key(fleet: LiveFleet, tmp_path: Path) -> None:
     """Everything is read before it takes its user."""
-    for folder in (tmp_path.parents[1], tmp_path.parents[0], tmp_path, fleet.folder):
-        folder.chmod(0o755)
+    for folder in (fleet.folder, tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
     fleet.paths.ensure()
     SecretStore(fleet.paths).set("anna", TOKEN, "test")
     fleet.write("private.txt", "of a private file").chmod(0o600)
@@ -249,6 +250,6 @@ def test_a_bot_of_another_user_gets_the_value_and_not_the_key(fleet: LiveFleet, 
         user = "nobody"
         env = { A = "secret:anna", B = "file:private.txt", C = "cmd:id -u", D = "cmd:cat private.txt" }
     """)
-    fleet.up()
+    fleet.up(code=install(fleet.paths))
     assert seen(fleet, "out/other.json") == {"A": TOKEN, "B": "of a private file", "C": "0", "D": "of a private file", "E": None}
     assert Path(f"/proc/{fleet.bot('other')['pid']}").stat().st_uid != 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.launch.envfile import parse_env_file
-from processsupervisor.launch.references import has_references
+from processsupervisor.launch.references import has_references, leaves
 from processsupervisor.launch.values import readable
 
 BASES = {
@@ -81,7 +81,7 @@ def environment_of(spec: BotSpec, folder: Path) -> dict[str, str]:
     for path in spec["env_files"]:
         with contextlib.suppress(PsvError):  # psv check names it
             found |= parse_env_file(Path(path))
-    values = readable({"folder": str(folder), **spec})
+    values = readable({"folder": str(folder), **spec}, leaves(spec["env"], ("env",)))
     return found | {name: values.get(text, text) for name, text in spec["env"].items() if text in values or not has_references(text)}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.references import texts_of
 
 MOST_BYTES = 256 * 1024
 SHORTEST = 4
@@ -28,16 +29,14 @@ _cache: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {}
 def remember(paths: FleetPaths, bot: str, values: Iterable[str]) -> bool:
     """Add values to those known of a bot; False when there is nowhere to keep them. Called before the program has them."""
     forms = list(dict.fromkeys(form for value in values for form in _forms(value)))
-    if not forms:
-        return True
     folder = _folder(paths, is_made=True)
     if folder is None:
-        return False
+        return not forms
     path = folder / f"{bot}.json"
     before = read_json(path)
     known = [value for value in before if isinstance(value, str) and value not in forms] if isinstance(before, list) else []
     if isinstance(before, list) and len(known) + len(forms) == len(before):
-        return True
+        return True  # all known already; a file without any says that there was a start
     kept, size = list[str](), 0
     for value in [*forms, *known]:
         size += len(value.encode("utf-8", "surrogateescape"))
@@ -71,10 +70,33 @@ def known_values(paths: FleetPaths, bot: str) -> tuple[str, ...]:
 
 def known_by_logs(folder: str) -> tuple[str, ...]:
     """Return the values known of the bot whose log segments lie in `folder` (.psv/logs/bots/NAME)."""
+    paths = _fleet_of(folder)
+    return () if paths is None else known_values(paths, os.path.basename(folder))
+
+
+def is_forgotten(paths: FleetPaths, bot: str) -> bool:
+    """Tell whether nothing is known of a bot: no start of it is remembered, as after a reboot."""
+    memory = _folder(paths)
+    return memory is None or not (memory / f"{bot}.json").exists()
+
+
+def is_awaited(folder: str) -> bool:
+    """Tell whether the bot whose log segments lie in `folder` has references and was not started since they were forgotten.
+
+    What it printed before is not to be rewritten as if there were none. Where nothing can be kept, nothing is waited for.
+    """
+    paths, bot = _fleet_of(folder), os.path.basename(folder)
+    if paths is None or not is_kept(paths) or not is_forgotten(paths, bot):
+        return False
+    applied = read_json(paths.applied)
+    bots = applied.get("bots") if isinstance(applied, dict) else None
+    specs = [spec for spec in bots if isinstance(spec, dict) and spec.get("name") == bot] if isinstance(bots, list) else []
+    return any(texts_of(spec) for spec in specs)
+
+
+def _fleet_of(folder: str) -> FleetPaths | None:
     logs = Path(os.path.abspath(folder))
-    if len(logs.parents) < 4 or logs.parents[2].name != ".psv":
-        return ()
-    return known_values(FleetPaths(logs.parents[3]), logs.name)
+    return FleetPaths(logs.parents[3]) if len(logs.parents) > 3 and logs.parents[2].name == ".psv" else None
 
 
 def is_kept(paths: FleetPaths) -> bool:

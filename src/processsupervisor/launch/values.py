@@ -68,10 +68,10 @@ def resolve_options(spec: Mapping[str, Any], options: Mapping[str, object]) -> d
     return dict(substitute(dict(options), _resolve(spec, leaves(options, ("options",)))))
 
 
-def readable(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return {text: value} of those references of `env` that can be read here and now, without the others: for checks, not for a start."""
+def readable(spec: Mapping[str, Any], texts: Iterable[tuple[Place, str]]) -> dict[str, str]:
+    """Return {text: value} of those of `texts` that can be read here and now, without the others: for checks, not for a start."""
     found: dict[str, str] = {}
-    for place, text in leaves(spec.get("env") or {}, ("env",)):
+    for place, text in texts:
         try:
             found |= _resolve(spec, [(place, text)], is_kept=False)
         except LaunchFailed:

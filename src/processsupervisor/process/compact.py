@@ -1,7 +1,8 @@
 """Rewrite one closed log segment redacted and compressed: `boot.py processsupervisor.process.compact PATH`.
 
 The compacted log and its index are written aside, synced and renamed; removing the raw log is the one step that makes
-readers take them. A kill at any point leaves either form whole, and the next run finishes or begins again. Two runs on one
+readers take them. What references of the bot stood for is not known between a reboot and its next start: till then the
+segment stays as it is. A kill at any point leaves either form whole, and the next run finishes or begins again. Two runs on one
 segment exclude each other by a lock on the raw file. Bytes that are not valid UTF-8 stay as they are.
 """
 
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from processsupervisor.launch.known import known_by_logs
+from processsupervisor.launch.known import is_awaited, known_by_logs
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.logindex import (
     RECORD,
@@ -102,6 +103,8 @@ def compact(path: str) -> int:
     if parsed is None:
         print(f"not a closed log segment: {path}", file=sys.stderr)
         return _FAILED
+    if is_awaited(parsed[0]):
+        return os.EX_TEMPFAIL
     try:
         raw = open(path, "rb")  # noqa: SIM115 - closed below, after the unlink that needs the lock
     except FileNotFoundError:
