@@ -32,6 +32,7 @@ SECRET = "the-value-nobody-sees"
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A fleet's folder with a store; what is remembered of it goes afterwards."""
     paths = FleetPaths(tmp_path)
+    paths.ensure()
     SecretStore(paths).set("anna", SECRET, "test")
     yield tmp_path
     remembered = known._folder(paths)

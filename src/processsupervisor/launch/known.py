@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,7 @@ SHORTEST = 4
 _SHORTEST_LINE = 8
 _MEMORY = "/dev/shm"
 
+_NAME = re.compile(r"[0-9a-f]{16}")
 _cache: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {}
 
 
@@ -135,22 +137,40 @@ def _forms(value: str) -> Iterable[str]:
 
 
 def _folder(paths: FleetPaths, *, is_made: bool = False) -> Path | None:
-    """Return the fleet's folder in memory, None where there is none or it is not private to the fleet's owner."""
+    """Return the fleet's folder in memory, None where there is none or it is not private to the fleet's owner.
+
+    Its name stands in run/memory, which is void when the fleet was copied or moved: no fleet takes another one's for its own.
+    """
     try:
-        home = os.stat(paths.psv)
+        owner = os.stat(paths.run).st_uid
         if not os.path.ismount(_MEMORY):
             return None
-        above = Path(_MEMORY, f"psv-{home.st_uid}")
-        folder = above / f"{home.st_dev:x}-{home.st_ino:x}"
-        if is_made and home.st_uid == os.geteuid():
+        if is_made and owner == os.geteuid():
+            _name(paths.run / "memory")
+        above = Path(_MEMORY, f"psv-{owner}")
+        folder = above / (paths.run / "memory").read_text(encoding="ascii")
+        if _NAME.fullmatch(folder.name) is None or folder.parent != above:
+            return None
+        if is_made and owner == os.geteuid():
             for path in (above, folder):
                 path.mkdir(mode=0o700, exist_ok=True)
-        for path in (above, folder):
-            if not _is_private(path, home.st_uid):
-                return None
-    except (OSError, AttributeError):
+        return folder if all(_is_private(path, owner) for path in (above, folder)) else None
+    except (OSError, ValueError, AttributeError):
         return None
-    return folder
+
+
+def _name(path: Path) -> None:
+    """Write a name of its own for a fleet's folder; one winner when several make it at once."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(os.urandom(8).hex(), encoding="ascii")
+    try:
+        os.link(temporary, path)  # fails if somebody was faster: theirs counts
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
 
 
 def _is_private(path: Path, uid: int) -> bool:
