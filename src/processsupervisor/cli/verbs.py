@@ -56,6 +56,10 @@ VERBS: dict[str, str] = {
     "config.set": "settings:set_value",
     "config.unset": "settings:unset_value",
     "config.explain": "explain:explain",
+    "secret.set": "secrets:set_secret",
+    "secret.list": "secrets:list_secrets",
+    "secret.rm": "secrets:remove",
+    "secret.rotate": "secrets:rotate",
     "service.install": "service:install",
     "service.remove": "service:remove",
 }
