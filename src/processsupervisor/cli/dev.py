@@ -28,6 +28,7 @@ from processsupervisor.cli.single import make_single
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.release import FROM_FOLDER
 from processsupervisor.config.spec import Applied
 from processsupervisor.config.watch import moments
 from processsupervisor.ipc.client import ControlClient
@@ -48,7 +49,7 @@ def dev(session: Session, command: Command, *, path: str | None) -> int:
     machine.require_linux()
     target = session.beside(path) if path is not None else session.paths.folder
     if target.is_dir():
-        loaded = load_fleet(target.absolute())
+        loaded = load_fleet(target.absolute(), release=FROM_FOLDER)
         print_problems(session, loaded.problems)
         if loaded.applied is None:
             raise ConfigError(f"the fleet in {target} cannot be used", hint="mend fleet.toml, or name a Python file: psv dev FILE")
@@ -168,7 +169,7 @@ class _Workshop:
 
     def _reconfigure(self) -> None:
         """Take over another fleet.toml; one that cannot be used changes nothing."""
-        loaded: Loaded = load_fleet(self._folder)
+        loaded: Loaded = load_fleet(self._folder, release=FROM_FOLDER)
         for problem in loaded.problems:
             self._screen.tell(line_of(problem))
         if loaded.applied is None:

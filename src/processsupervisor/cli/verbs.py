@@ -60,6 +60,11 @@ VERBS: dict[str, str] = {
     "secret.list": "secrets:list_secrets",
     "secret.rm": "secrets:remove",
     "secret.rotate": "secrets:rotate",
+    "release.create": "release:make",
+    "release.list": "release:list_releases",
+    "release.deploy": "release:deploy",
+    "release.rollback": "release:rollback",
+    "release.rm": "release:rm",
     "service.install": "service:install",
     "service.remove": "service:remove",
 }

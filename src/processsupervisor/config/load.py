@@ -20,6 +20,7 @@ from processsupervisor.config.joined import Files, read_files
 from processsupervisor.config.lineage import check_lineages, lineage
 from processsupervisor.config.notices import NotifyTable, channel_spec, check_channel, outside_of
 from processsupervisor.config.problem import Finding, KeyPath, Problem, did_you_mean, nearest, quoted, shown
+from processsupervisor.config.release import running_release
 from processsupervisor.config.resolve import Resolved, fleet_spec, web_spec
 from processsupervisor.config.rules import open_to_others
 from processsupervisor.config.runtime import Home, lasting, runtime_layers, unused
@@ -51,7 +52,7 @@ class Loaded:
 
 
 def load_fleet(folder: Path, runtime: Iterable[RuntimeValue] = (), release: int | None = None) -> Loaded:
-    """Read and resolve fleet.toml of `folder`, with values set by command and the number of the release that bots run from."""
+    """Read and resolve fleet.toml of `folder`, with values set by command and the release that bots run from (None: the one that runs)."""
     return _load(Disk(FleetPaths(folder).folder), runtime, release)
 
 
@@ -84,7 +85,7 @@ class _Check:
         self.files = read_files(shelf)
         self.found = Findings(self.files)
         self.runtime = lasting(runtime, wall())
-        self.release = release
+        self.release = running_release(FleetPaths(self.folder)) if release is None else release
 
     def load(self) -> Loaded:
         raw = self.files.values
@@ -114,7 +115,7 @@ class _Check:
                 "includes": self.files.globs,
                 "runtime": self.runtime,
                 "effects": effects(),
-                "release": self.release,
+                "release": self.release or None,
             },
             bots.resolved,
         )
@@ -170,7 +171,7 @@ class _Check:
             self.found.add(finding, finding.path)
         types, lines = self._types(raw.get("types", {}))
         runtime = self._set_by_command()
-        bots = Bots(self.folder, Scopes(scope, types, lines, runtime), raw, self.found)
+        bots = Bots(self.folder, Scopes(scope, types, lines, runtime), raw, self.found, self.release)
         bots.read(self._named_tables(raw.get("bots", {}), "bots"))
         for path, finding in unused(runtime, types, bots.specs):
             self.found.add(finding, path)

@@ -21,6 +21,7 @@ from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import format_duration
 from processsupervisor.launch.envfile import parse_env_file
+from processsupervisor.launch.release import MISSING_HINT, code_folder, why_missing
 
 
 class Site:
@@ -123,13 +124,13 @@ def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
 
 
 def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
-    """The module of a native bot lies beside fleet.toml, or is installed (not known for another interpreter or PYTHONPATH)."""
+    """The module of a native bot lies beside fleet.toml (or in its release), or is installed (not known for another interpreter)."""
     if spec["run"] is None:
         return
     module = spec["run"].partition(":")[0]
     top, *rest = module.split(".")
-    if _is_module(site.folder, top):
-        folder = site.folder
+    folder = code_folder(site.folder, spec.get("release"))
+    if _is_module(folder, top):
         for part, inner in zip([top, *rest], rest, strict=False):
             folder = folder / part
             if not _is_module(folder, inner):
@@ -139,8 +140,9 @@ def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
                 )
                 return
     elif spec["python"] is None and "PYTHONPATH" not in spec["env"] and not site.is_installed(top):
-        message = f"module {top} is neither beside fleet.toml nor installed"
-        yield _outside(("run",), "module-missing", message, _like(site.folder / f"{top}.py", f"create {site.folder / top}.py"))
+        where = "beside fleet.toml" if spec.get("release") is None else f"in release {spec.get('release')}"
+        message = f"module {top} is neither {where} nor installed"
+        yield _outside(("run",), "module-missing", message, _like(folder / f"{top}.py", f"create {site.folder / top}.py"))
 
 
 def _is_module(folder: Path, name: str) -> bool:
@@ -287,7 +289,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def check_bot(spec: BotSpec, site: Site) -> list[Finding]:
-    """Apply every rule to one bot."""
+    """Apply every rule to one bot; of one whose release is gone only that is said."""
+    if missing := why_missing(site.folder, spec.get("release")):
+        return [_outside(("source",), "release-missing", missing, MISSING_HINT)]
     findings: list[Finding] = []
     for rule in RULES:
         try:
@@ -308,6 +312,14 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
             return why
     findings = [finding for finding in check_bot(spec, Site(folder, has_store=False)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
+
+
+def look_again(spec: BotSpec, folder: Path) -> None:
+    """Bring the error of a bot that is to be started up to date: a script may be there by now, and a release may be gone."""
+    if spec["error"] and spec["error_rechecks"]:
+        spec["error"] = recheck(spec, folder)
+    elif not spec["error"] and (missing := why_missing(folder, spec.get("release"))):
+        spec["error"], spec["error_rechecks"] = f"{missing}; {MISSING_HINT}", True
 
 
 def shared_lock_files(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:

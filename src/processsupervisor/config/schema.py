@@ -67,6 +67,9 @@ class FleetTable(Table):
         2 << 30, "Most disk space for the logs of all bots; the oldest closed segments go first", '"2GB"', effect="live", ge=1 << 20
     )
     disk_free_percent: Number = key(5.0, "Part of the disk that logs leave free", "5.0", effect="live", ge=0, le=90)
+    release_watch: Duration = key(
+        600.0, "A bot of a deploy that crash-loops so soon takes it back (`psv release`); 0 = never", '"10m"', effect="live"
+    )
     hints: list[Text] = key([], "Lines that `psv up` prints when everything is ready", "[]", effect="live")
     watch: Flag = key(False, "Apply changed files of the configuration once they have been quiet for a moment", "false", effect="live")
     settle: Duration = key(

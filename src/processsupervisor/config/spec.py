@@ -199,6 +199,7 @@ class FleetSpec(TypedDict):
     log_total_bytes: int
     disk_free_percent: float
     control_group: str | None
+    release_watch_s: NotRequired[float]
     hints: list[str]
     watch: NotRequired[bool]
     settle_s: NotRequired[float]

@@ -51,6 +51,8 @@ def compose(spec: dict[str, Any], values: Mapping[str, str] | None = None) -> di
     environment["PSV_BOT"] = str(spec["name"])
     environment["PSV_FLEET"] = str(paths.folder)
     environment["PSV_EXIT_NOTE"] = str(paths.bot_run(str(spec["name"])) / "exit-note")
+    if spec.get("release") is not None:
+        environment["PSV_RELEASE"] = str(spec["release"])
     if spec.get("notify_socket"):
         environment["NOTIFY_SOCKET"] = str(spec["notify_socket"])
     if spec.get("kind") != _NATIVE:

@@ -18,6 +18,7 @@ from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, Launc
 from processsupervisor.launch.environment import compose, values_of
 from processsupervisor.launch.locks import lock_bot, lock_resources
 from processsupervisor.launch.references import substitute
+from processsupervisor.launch.release import refuse_missing
 
 ALL_SIGNALS = signal.valid_signals()
 
@@ -31,6 +32,7 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     lock_bot(context)
     reach(CrashPoint.CHILD_LOCKED)
     _refuse_superseded(context)
+    refuse_missing(context.spec)
     join_cgroup(context)  # what is started to read values ends with the bot's tree
     reset_signals()  # that may take a while, in which a stop must end this process
     values = values_of(context.spec)

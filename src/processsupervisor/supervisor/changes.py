@@ -64,6 +64,7 @@ class Changes:
         self._unfinished: Unfinished | None = None
         self._task: asyncio.Task[dict[str, object]] | None = None
         self.on_applied: Callable[[int, int], None] = lambda _number, _before: None
+        self.on_rolled_back: Callable[[int, int, str], None] = lambda _number, _before, _why: None
 
     @property
     def is_under_way(self) -> bool:
@@ -250,16 +251,16 @@ class Changes:
         why = await change.run()
         if why:
             versions.finish(number, ROLLED_BACK, why)
+            self.on_rolled_back(number, before, why)
             if not fleet.is_going_down and new["source_digest"] != self.source_digest:
                 versions.reject(new["source_digest"], why, number)
         else:
             self._take_over(number, new)
+            self.on_applied(number, before)
         drop_change(fleet.paths)
         reach(CrashPoint.PSVD_CHANGE_ENDED)
         words = f"version {before} runs again: {why}" if why else f"version {number} runs"
         tell({"kind": "end", "ok": not why, "message": words})
-        if not why:
-            self.on_applied(number, before)
         result = ROLLED_BACK if why else APPLIED
         return {"ok": not why, "number": number, "result": result, "message": words, "touched": change.touched, "left": change.left}
 

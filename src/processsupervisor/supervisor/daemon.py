@@ -27,6 +27,7 @@ from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.goback import go_back_of
 from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
@@ -59,6 +60,7 @@ class Psvd:
         self._descent = Descent(self._fleet)
         live = LiveConfig(self._fleet.alerts)
         self._changes = Changes(self._fleet, applied, live)
+        self._goback = go_back_of(self._fleet, self._changes)
         self._manager = Manager(self._fleet, self._descent, self._changes)
         self._reloader = Reloader(self._fleet, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
@@ -80,6 +82,7 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         unfinished = self._changes.begin()
+        self._goback.begin(self._changes.versions.number, unfinished.base)
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()
@@ -108,6 +111,7 @@ class Psvd:
                 tasks.create_task(self._settle()),
                 tasks.create_task(self._fleet.tasks.run()),
                 tasks.create_task(self._fleet.recycling.run()),
+                tasks.create_task(self._goback.run()),
             ]
             await stopped.wait()
             for task in background:
