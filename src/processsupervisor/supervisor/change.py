@@ -67,7 +67,8 @@ def ways_of(plan: Plan, new: Applied, handles: Mapping[str, BotHandle], live: Li
         runs = handle.life.state in HAS_PROCESS
         is_native = handle.spec["kind"] == "native"
         is_task_still = bool(handle.spec.get("schedule")) and "schedule" not in change.keys
-        is_refused = runs and "options" in change.keys and not (is_native and live.takes_options(handle) and name not in unreadable)
+        has_options = runs and is_native and "options" in change.keys  # no program is ever given them
+        is_refused = has_options and (name in unreadable or not live.takes_options(handle))
         if is_task_still or (not runs and handle.wanted is Wanted.DOWN):
             resting.add(name)  # it takes them at its next start
         elif change.effect != "live" or "schedule" in change.keys or is_refused:
