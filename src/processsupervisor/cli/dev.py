@@ -72,6 +72,7 @@ def _for_dev(applied: Applied, folder: Path) -> Applied:
     """
     for spec in applied["bots"]:
         spec["essential"] = False
+        spec["home"] = str(folder)
         if spec["kind"] == "native":
             spec["env"]["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), spec["env"].get("PYTHONPATH"))))
     _quicken(applied)

@@ -62,6 +62,8 @@ def differing(fleet: Mapping[str, object]) -> str:
     if why:
         reason = why.get("reason") if isinstance(why, dict) else why
         return f"{what}: rejected because {reason}; mend it, or psv config apply --again"
+    if known.get("refused"):
+        return f"{what} and cannot be applied: {printable(str(known['refused']))}; mend it"
     return f"{what}; psv config diff shows how, psv config apply takes it over"
 
 

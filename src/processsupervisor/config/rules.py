@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
+from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
@@ -26,8 +27,9 @@ from processsupervisor.launch.release import MISSING_HINT, code_folder, why_miss
 class Site:
     """The place where rules look: the fleet folder, with answers remembered for one check of many bots."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_store: bool = True) -> None:
         self.folder = folder
+        self.sources = Sources(folder, has_store=has_store)
         self._installed: dict[str, bool] = {}
         self._env_files: dict[str, dict[str, str] | PsvError] = {}
 
@@ -172,6 +174,11 @@ def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
             yield _outside(("env_file",), error.code, error.message, error.hint)
 
 
+def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """What stands elsewhere (env:, file:, cmd:, secret:) is there."""
+    yield from references_hold(spec, site.folder, site.sources)
+
+
 def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """Only root can run a bot as somebody else, and the user exists."""
     if spec["user"] is None or sys.platform == "win32":
@@ -271,6 +278,7 @@ RULES: tuple[Rule, ...] = (
     python_can_run,
     cwd_is_a_folder,
     env_files_can_be_read,
+    values_are_there,
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,
@@ -302,7 +310,7 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
 
         if why := elsewhere_now(spec):
             return why
-    findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
+    findings = [finding for finding in check_bot(spec, Site(folder, has_store=False)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
 
 

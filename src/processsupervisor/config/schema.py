@@ -112,7 +112,11 @@ class ScopeTable(Table):
     )
     cwd: PathText | None = key(None, "Working folder", "the fleet folder", effect="restart")
     env: dict[VariableName, VariableValue] = key(
-        dict, "Environment variables; merged, the bot's own win over its type's, those over [global]", "{}", effect="restart"
+        dict,
+        "Environment variables; merged, the bot's own win over its type's, those over [global]."
+        " `env:NAME`, `file:path`, `cmd:program arg` and `secret:name` are read at the start; `literal:` before a text that only looks so",
+        "{}",
+        effect="restart",
     )
     env_file: Paths = key(
         list, "Files of NAME=value lines; weaker than `env`, a later file wins over an earlier one", "[]", effect="restart"
@@ -173,7 +177,12 @@ class ScopeTable(Table):
         dict, "What stands for `{NAME}` in the texts of a template of bots; merged like `env`", "{}", effect="live"
     )
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none", effect="live")
-    options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}", effect="live")
+    options: Options = key(
+        dict,
+        "The bot's own settings, anything it likes; dates become texts. Merged like `env`; texts may refer as in `env`",
+        "{}",
+        effect="live",
+    )
 
 
 class TypeTable(ScopeTable):

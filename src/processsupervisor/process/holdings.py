@@ -21,7 +21,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import ProtocolError
 from processsupervisor.kernel.files import hold_role_lock, read_json
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process import ending
+from processsupervisor.launch.subreaper import become_subreaper
 from processsupervisor.process.fifos import Fifos, Pair
 from processsupervisor.process.groundwork import bind_listeners, enter_epoch, list_fleet, open_to_group, raise_open_files
 from processsupervisor.process.notify import ServiceManager
@@ -66,7 +66,7 @@ class Holdings:
         fifos = Fifos(paths)
         fifos.find()
         listeners = bind_listeners(paths, _LISTENERS)
-        ending.become_subreaper()
+        become_subreaper()
         applied = read_json(paths.applied)
         settings: dict[str, Any] = applied.get("fleet", {}) if isinstance(applied, dict) else {}
         if settings.get("control_group"):
@@ -155,5 +155,5 @@ def unpack(paths: FleetPaths, descriptor: int) -> tuple[Holdings, dict[str, Any]
         log_limits=carried.get("log_limits"),
     )
     with contextlib.suppress(OSError):
-        ending.become_subreaper()
+        become_subreaper()
     return held, carried["upgrade"]

@@ -93,11 +93,15 @@ class Changes:
         return self._files.digest()
 
     def status(self) -> dict[str, object]:
-        """Return `{number, differs, rejected}`: why the files as they are now do not run, None when nobody has said."""
+        """Return `{number, differs, rejected, refused}`: why the files as they are now do not run, None when nobody has said.
+
+        What was rejected was tried and taken back, what was refused has mistakes.
+        """
         digest = self._files.digest()
         known = self.versions.rejected().get(digest) if digest != self.source_digest else None
-        why = self._refused.get(digest) or (str(known["reason"]) if known is not None else None)
-        return {"number": self.versions.number, "differs": digest != self.source_digest, "rejected": why}
+        rejected = str(known["reason"]) if known is not None else None
+        number, differs = self.versions.number, digest != self.source_digest
+        return {"number": number, "differs": differs, "rejected": rejected, "refused": self._refused.get(digest) if differs else None}
 
     def refused(self, digest: str, reason: str) -> None:
         """See ConfigPort."""

@@ -32,6 +32,7 @@ from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.reloader import Reloader
+from processsupervisor.supervisor.secretreads import SecretReads
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -63,6 +64,7 @@ class Psvd:
         self._manager = Manager(self._fleet, self._descent, self._changes)
         self._reloader = Reloader(self._fleet, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
+        self._secret_reads = SecretReads(self._fleet)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
@@ -204,6 +206,7 @@ class Psvd:
     async def _prune(self) -> None:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
+            self._secret_reads.take_changes()
             self._fleet.store.prune()
             self._fleet.chronicle.prune()
             self._fleet.uptime.prune()
