@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
+from processsupervisor.config.problem import printable
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, PsvError
 from processsupervisor.kernel.paths import FleetPaths
