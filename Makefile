@@ -6,6 +6,7 @@
 #   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
 #   make tasks   five operator tasks under psv and its peers, for docs/reference/operator-tasks.md (TASKARGS="--quick")
 #   make chaos         50 bots under load, kills and stops at random: ROUNDS=300, SEED=n plays one run again
+#   make changing      the configuration is changed while psv's own processes are killed: ROUNDS=100, SEED=n
 #   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
 #   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
 #   make fuzz          the loader of fleet.toml with mutated files, TIMES=50 times as many as in make test
@@ -22,7 +23,7 @@ MINUTES ?=
 TIMES ?= 50
 INSTALL = ./.ci/venv $(VENV)
 
-.PHONY: run test check docs bench tasks chaos availability soak fuzz clean
+.PHONY: run test check docs bench tasks chaos changing availability soak fuzz clean
 
 run: $(VENV)/.installed-run
 	exec $(BIN)/psv -C examples/demo up
@@ -49,7 +50,7 @@ bench: $(VENV)/.installed-dev
 tasks: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.tasks $(TASKARGS)
 
-chaos availability soak: $(VENV)/.installed-dev
+chaos changing availability soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $@ --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 fuzz: $(VENV)/.installed-dev

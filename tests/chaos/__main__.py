@@ -1,4 +1,4 @@
-"""`python -m tests.chaos chaos|availability|soak`: the long runs, each with a result file in benchmarks/results/."""
+"""`python -m tests.chaos chaos|changing|availability|soak`: the long runs, each with a result file in benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import machine
 from tests.chaos.availability import Availability
+from tests.chaos.changing import Changing
 from tests.chaos.chaos import Chaos
 from tests.chaos.fleet import Shape, splits
 from tests.chaos.soak import Soak
@@ -34,6 +35,10 @@ def _chaos(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[st
     return {"bots": chosen.bots} | outcome.as_json(), not outcome.violations
 
 
+def _changing(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
+    return Changing(folder, chosen.bots, seed, say=_say).run(chosen.rounds)
+
+
 def _availability(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
     return Availability(folder, chosen.bots, seed, say=_say).run(chosen.minutes or 60.0)
 
@@ -49,7 +54,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("what", choices=["chaos", "availability", "soak"])
+    parser.add_argument("what", choices=["chaos", "changing", "availability", "soak"])
     parser.add_argument("--bots", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int)
@@ -64,7 +69,7 @@ def main() -> int:
     os.environ["PSV_RUNTIME_DIR"] = str(root / "fleet" / "runtime")
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 31)
     _say(f"seed {seed}")
-    run = {"chaos": _chaos, "availability": _availability, "soak": _soak}[chosen.what]
+    run = {"chaos": _chaos, "changing": _changing, "availability": _availability, "soak": _soak}[chosen.what]
     result, is_good = run(chosen, root / "fleet", seed)
     if not chosen.no_save:
         _keep(chosen.what, facts, result)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.supervisor.live import LiveFleet
+from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity
@@ -99,9 +99,10 @@ class ChaosFleet(LiveFleet):
             self.lives(name).mkdir(parents=True, exist_ok=True)
         logs = f'logs = {{ max = "{self.shape.log_max}", keep = {self.shape.log_keep} }}'
         head = f'[global]\nrestart = {{ initial = "0s", base = "0s", window = [] }}\nstart_timeout = "30s"\n{logs}\n'
-        self.configure(head + "".join(self._section(name) for name in self.shape.bots), web=True)
+        self.configure(head + "".join(self.section(name) for name in self.shape.bots), web=True)
 
-    def _section(self, name: str) -> str:
+    def section(self, name: str) -> str:
+        """Return the table of a bot."""
         if name in self.shape.natives:
             return f'[bots.{name}]\nrun = "bots:bot"\n'
         args = json.dumps([str(self.lives(name)), str(self.shape.lines_a_turn), str(self.shape.turn_s), str(self.shape.width)])
@@ -115,6 +116,11 @@ class ChaosFleet(LiveFleet):
         """Run a keeper, as `psv up` does at its end, and return at once."""
         argv = [sys.executable, "-P", "-m", "processsupervisor.process.keeper", str(self.folder), "--foreground"]
         self.keeper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def call_when_up(self) -> None:
+        """Wait until every bot is ready."""
+        eventually(self.answers, "psvd answers")
+        self.call("fleet.wait", timeout_s=60.0)
 
     def bot_process(self, bot: str) -> tuple[Identity, int] | None:
         """Return identity and generation of a bot's living process, by its own lock file; None when none lives."""

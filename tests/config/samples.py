@@ -160,7 +160,27 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from keys_of(inner, f"{prefix}{name}.")
 
 
-BOT_KEYS = list(keys_of(BotTable))
+TEMPLATE_KEYS = ("vars", "count", "first")
+"""They say what bots are made, and arrive in what is made."""
+BOT_KEYS = [key for key in keys_of(BotTable) if key not in TEMPLATE_KEYS]
+TEMPLATE = """
+[types.base]
+script = "main.py"
+preload = ["csv"]
+[types.shop]
+extends = "base"
+[bots."shop-{n:02}"]
+type = "shop"
+count = 2
+first = 7
+vars = { city = "Oslo" }
+args = ["{name}", "{city}"]
+health = { tcp = "{n+8080}" }
+start_timeout = "{n}s"
+inherit = ["...", "TZ"]
+lock = ["...", { file = "{name}.session" }]
+preload = ["...", "json"]
+"""
 FLEET_KEYS = [*keys_of(FleetTable, "fleet."), *keys_of(WebTable, "web."), *keys_of(ControlTable, "control.")]
 NOTIFY_KEYS = list(NotifyTable.model_fields)
 

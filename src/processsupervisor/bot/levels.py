@@ -27,9 +27,12 @@ class Levels:
         """
         root, fallback = logging.getLogger(), logging.lastResort
         if not root.handlers and fallback is not None:
-            self._root = root.level
+            self._root = number = _number(level)
+            root.setLevel(number)
+            fallback.setLevel(number)
             fallback.setFormatter(_FORMAT)
-        self.apply(level, levels)
+        if levels:  # each function that runs costs a forked bot a page or two of its own
+            self.apply(level, levels)
 
     def apply(self, level: str, levels: Mapping[str, str]) -> None:
         """Let these levels hold; a logger that is not named any more has again the level that it had before."""
@@ -42,10 +45,11 @@ class Levels:
 
     def _apply_root(self, number: int, others: list[int]) -> None:
         root, fallback = logging.getLogger(), logging.lastResort
-        if self._root is None or root.level != self._root or fallback is None:
+        if self._root is None or fallback is None:
             return
-        root.setLevel(number)
-        self._root = number
+        if root.level == self._root:
+            root.setLevel(number)
+            self._root = number
         fallback.setLevel(min([number, *others]))
 
 

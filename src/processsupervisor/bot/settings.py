@@ -29,7 +29,7 @@ class Settings:
 
     def __init__(self, bot: Definition, spec: Mapping[str, Any]) -> None:
         self._bot = bot
-        self._options = dict(spec.get("options") or {})
+        self._options = spec.get("options") or {}
         """As fleet.toml has them; what the author reads is made from them."""
         self.digest = str(spec.get("settings_digest") or "")
         """psvd's name for what holds; empty when the bot was started by a psvd that gave none."""
@@ -42,7 +42,8 @@ class Settings:
         self._levels = Levels()
         self._waiting: Mapping[str, object] | None = None
         self._task: asyncio.Task[None] | None = None
-        hold(bot.config, _values(self._options))
+        if self._options:
+            hold(bot.config, _values(self._options))
         self._levels.begin(str(spec.get("log_level") or "info"), _levels_of(spec))
 
     def facts(self) -> dict[str, object]:

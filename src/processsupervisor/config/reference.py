@@ -106,12 +106,16 @@ Why these, where it is not plain:
   born with them. Another kind of program (`script` in place of `run`) is **recreate**: it has other checks, another link and another chat.
 - `lock`: a process takes its locks before it does anything else, and holds them for life.
 - `ready`: only a start shows whether it is right.
+- `health.http`, `tcp`, `exec`, `env`, `log_silence`: psvd could ask otherwise at once, and a wrong check would end every bot that has it.
+  So the first bot of each type tries it in a rollout, before it is the others' turn. How often and how patiently is asked is live.
 - `logs`: logd is told of them with the pipes of a start.
 - `user`: what the process of one user leaves (sockets, files) is not the other's to go on with.
 - `schedule`, added or taken away: a bot is to be up, a task ends; what is wanted and what was counted mean something else. Inside a
   schedule every key is live: the next time is reckoned anew.
-- `fleet.name`, `control.group`: the keeper lists the fleet by its name, and made its sockets for that group. `fleet.down_timeout` is live
-  for `psv down`; for SIGTERM and Ctrl-C, which the keeper hears, it holds from the next `psv up`.
+- `type`, `extends`, `vars`, `count`, `first` and `include` ask for nothing by themselves. What follows from them does: bots that come or
+  go, and keys that get other values.
+- `control.group`: the keeper made its sockets for that group. What else the keeper knows is live but for this: SIGTERM and Ctrl-C, which it
+  hears, keep to the `fleet.down_timeout` of the last `psv up` (`psv down` does not), and `psv fleets` shows the name of then.
 """
 
 _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from processsupervisor.config.levels import LogLevels
 from processsupervisor.config.tables import (
     DependencyTable,
     HealthTable,
@@ -37,7 +38,6 @@ from processsupervisor.config.values import (
     HangTime,
     Label,
     Listen,
-    LogLevels,
     ModuleName,
     Number,
     Options,
@@ -59,7 +59,7 @@ LISTEN_DEFAULT = "127.0.0.1:8450"
 class FleetTable(Table):
     """The fleet as a whole."""
 
-    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="recreate")
+    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="live")
     down_timeout: SomeTime = key(
         8.0, "`psv down`, SIGTERM and Ctrl-C: after this long whatever still runs is killed", '"8s"', effect="live"
     )
@@ -136,7 +136,7 @@ class ScopeTable(Table):
         '"30s"',
         effect="live",
     )
-    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="live")
+    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="restart")
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below", effect="live")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below", effect="live")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-", effect="recreate")

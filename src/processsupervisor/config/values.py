@@ -6,7 +6,6 @@ Errors say what was expected; the found value is added by `shape`, which knows w
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import warnings
@@ -28,9 +27,7 @@ SIGNALS = frozenset(
     "VTALRM PROF WINCH IO PWR SYS".split()
 )
 _POINTLESS = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD"})
-LOG_LEVELS = ("debug", "info", "warning", "error")
 _DEEPEST = 16
-_MOST_LOGGERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,23 +297,6 @@ def _options(value: Any) -> dict[str, object]:
     return {str(key): _plain(item, (str(key),)) for key, item in value.items()}
 
 
-def _log_levels(value: Any) -> dict[str, str]:
-    if isinstance(value, str):
-        value = {"default": value}
-    if not isinstance(value, dict) or len(value) > _MOST_LOGGERS:
-        raise Wrong('a level such as "info", or a table such as { default = "info", "aiogram" = "warning" }')
-    for logger, level in value.items():
-        if not str(logger).isprintable() or not str(logger).strip() or logger == "root":
-            raise Wrong("names of loggers", "default stands for all that are not named")
-        if isinstance(level, dict):
-            raise Wrong("a level for each logger", f'write names with a dot in quotes: "{logger}.{next(iter(level), "x")}" = "info"')
-        if level not in LOG_LEVELS:
-            close = nearest(level.lower(), LOG_LEVELS) if isinstance(level, str) else None
-            of = "" if logger == "default" else f" for the logger {logger}"
-            raise Wrong(f"one of {', '.join(map(json.dumps, LOG_LEVELS))}{of}", f'did you mean "{close}"?' if close else "")
-    return value
-
-
 Text = Annotated[str, *kind("text", text_of, forms.TEXT)]
 Filled = Annotated[str, *kind("text", _filled, forms.FILLED)]
 PathText = Annotated[str, *kind("path", _filled, forms.FILLED)]
@@ -346,5 +326,4 @@ Url = Annotated[str, *kind("URL", _url, forms.URL)]
 Listen = Annotated[str, *kind('"host:port"', _listen, forms.HOST_PORT)]
 FleetName = Annotated[str, *kind("name", _fleet_name, forms.FLEET_NAME)]
 HOOK = (*kind("command or table", _hook), Also(forms.COMMAND))
-LogLevels = Annotated[dict[str, str], *kind("level, or table of them by logger", _log_levels, forms.levels(LOG_LEVELS))]
 Options = Annotated[dict[str, object], *kind("table of anything", _options, forms.ANYTHING)]

@@ -49,6 +49,8 @@ class Holdings:
     down_timeout_s: float = 8.0
     down_deadline: float | None = None
     logd_away_since: float | None = None
+    log_limits: dict[str, Any] | None = None
+    """The last that psvd said of the disk space of logs, for a logd that comes later."""
     is_led_by_psvd: bool = False
     """The end of the fleet was begun by psvd, not by a signal: the first signal only hastens it."""
     down_status: int = 0
@@ -96,6 +98,7 @@ class Holdings:
             "down_timeout_s": self.down_timeout_s,
             "down_deadline": self.down_deadline,
             "logd_away_since": self.logd_away_since,
+            "log_limits": self.log_limits,
             "upgrade": upgrade,
         }
         descriptor = os.memfd_create("psv-keeper", 0)
@@ -149,6 +152,7 @@ def unpack(paths: FleetPaths, descriptor: int) -> tuple[Holdings, dict[str, Any]
         down_timeout_s=float(carried["down_timeout_s"]),
         down_deadline=carried.get("down_deadline"),
         logd_away_since=carried["logd_away_since"],
+        log_limits=carried.get("log_limits"),
     )
     with contextlib.suppress(OSError):
         ending.become_subreaper()

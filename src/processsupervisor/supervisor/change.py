@@ -18,13 +18,15 @@ from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, st
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError
-from processsupervisor.kernel.states import HAS_PROCESS, Wanted
+from processsupervisor.kernel.states import HAS_PROCESS, State, Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.roster import Roster
 from processsupervisor.supervisor.turns import Outcome, Turns
 
 _log = logging.getLogger("psv.changes")
+_RUNS = frozenset({State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING})
+_HELLO_S = 5.0
 _PUSHES_AT_ONCE = 100
 _STOP_MARGIN_S = 30.0
 _KEEPER_LOOK_S = 0.5
@@ -74,6 +76,18 @@ def ways_of(plan: Plan, new: Applied, handles: Mapping[str, BotHandle], live: Li
             swapped.append(name)
     specs = [(spec["name"], spec["type"], str(spec["kind"])) for spec in new["bots"] if spec["name"] not in resting]
     return Ways([*swapped, *resting], pushed, steps(plan, specs, is_small(new), by_restart))
+
+
+async def hear_first(plan: Plan, handles: Mapping[str, BotHandle]) -> None:
+    """Wait a moment for native bots that have other options and have not said yet, to a psvd that is new, whether they take them."""
+    asked = [handles[name] for name, change in plan.changed.items() if "options" in change.keys]
+    deadline = mono() + _HELLO_S
+    while mono() < deadline and any(_is_silent(handle) for handle in asked):
+        await asyncio.sleep(0.05)
+
+
+def _is_silent(handle: BotHandle) -> bool:
+    return handle.spec["kind"] == "native" and handle.life.state in _RUNS and not handle.condition.is_known
 
 
 def is_small(applied: Applied) -> bool:

@@ -21,7 +21,7 @@ from processsupervisor.config.plan import Plan, make_plan
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Refused, SystemRefused, UsageError
-from processsupervisor.supervisor.change import Change, LivePort, ways_of
+from processsupervisor.supervisor.change import Change, LivePort, hear_first, ways_of
 from processsupervisor.supervisor.changefile import ChangeFile, drop_change
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.roster import Roster
@@ -229,6 +229,7 @@ class Changes:
         summary = await asyncio.to_thread(summary_of, old, new)
         number = self._number = versions.add(new, asked.sources, summary=summary)
         reach(CrashPoint.PSVD_CHANGE_NOTED)
+        await hear_first(asked.plan, fleet.handles)
         ways = ways_of(asked.plan, new, fleet.handles, self._live)
         touched = [*(name for batch in ways.batches for name in batch), *ways.pushed]
         try:

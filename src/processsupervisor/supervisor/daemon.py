@@ -119,6 +119,7 @@ class Psvd:
         welcome = self._fleet.keeper.welcome
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
+        self._changes.roster.tell_log_limits()
         for role, own in self._fleet.own_roles.items():
             own.know(self._fleet.role_facts.get(role))
 

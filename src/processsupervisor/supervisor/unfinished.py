@@ -109,7 +109,7 @@ class Unfinished:
         is_live = False
         if handle.spec["kind"] == "native" and written.get("options") != handle.spec["options"]:
             for _ in range(int(_LINK_S / _LOOK_S)):
-                if handle.link is not None:
+                if handle.condition.is_known:
                     break
                 await asyncio.sleep(_LOOK_S)
             is_live = self._live.takes_options(handle)
