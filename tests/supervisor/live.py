@@ -73,7 +73,8 @@ class LiveFleet:
 
     def _head(self, *, web: bool) -> str:
         page = "true\nlisten = '127.0.0.1:0'" if web else "false"
-        return f'[fleet]\nname = "test"\nsettle = "{self.canary_settle}"\nlog_total = "{self.log_total}"\n[web]\nenabled = {page}\n'
+        fleet = f'[fleet]\nname = "test"\nsettle = "{self.canary_settle}"\nlog_total = "{self.log_total}"\n'
+        return f"{fleet}[web]\nenabled = {page}\n"
 
     def apply(
         self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False, web: bool = False
