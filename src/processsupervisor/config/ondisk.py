@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 from processsupervisor.config.spec import Applied
@@ -28,7 +30,10 @@ class FilesOnDisk:
 
     def digest(self) -> str:
         """Return the digest of the files as they are now, comparable with Applied.source_digest; "" when one cannot be read."""
-        names = self.names()
+        try:
+            names = self.names()
+        except OSError:  # a folder that a glob was just walking has gone
+            return ""
         digests = [self._digest(name) for name in names]
         if "" in digests:
             return ""
@@ -38,6 +43,8 @@ class FilesOnDisk:
         path = self._folder / name
         try:
             facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                return ""
             status = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
             known = self._known.get(name)
             if known is None or known[0] != status:
@@ -55,5 +62,6 @@ def combined(digests: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # Not to be waited for: the file may have become a FIFO since it was looked at.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         return file.read(64 << 20)
