@@ -250,7 +250,8 @@ class Change:
 
     async def _stop_removed(self) -> str:
         """Stop what is not in the new version; psv itself wants it down, not a person. Returns what does not end."""
-        self._removed = {name: self.fleet.handles[name].wanted for name in self.plan.removed}
+        handles = self.fleet.handles  # a bot whose name could not be used has none
+        self._removed = {name: handles[name].wanted for name in self.plan.removed if name in handles}
         for name in self._removed:
             handle = self.fleet.handles[name]
             self.fleet.tasks.unschedule(handle)
