@@ -14,7 +14,7 @@ from typing import Protocol
 
 from processsupervisor.config.plan import Plan
 from processsupervisor.config.spec import Applied, BotSpec
-from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
+from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, needs_of, steps
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError
@@ -75,7 +75,7 @@ def ways_of(plan: Plan, new: Applied, handles: Mapping[str, BotHandle], live: Li
         else:
             swapped.append(name)
     specs = [(spec["name"], spec["type"], str(spec["kind"])) for spec in new["bots"] if spec["name"] not in resting]
-    return Ways([*swapped, *resting], pushed, steps(plan, specs, is_small(new), by_restart))
+    return Ways([*swapped, *resting], pushed, steps(plan, specs, is_small(new), by_restart, needs_of(new["bots"])))
 
 
 async def hear_first(plan: Plan, handles: Mapping[str, BotHandle]) -> None:
