@@ -38,7 +38,7 @@ def test_sighup_during_a_change(fleet: LiveFleet) -> None:
 
 def test_a_watched_file_becomes_something_else(fleet: LiveFleet) -> None:
     """A FIFO that nobody writes, a folder, a broken link, nothing, and the file again, with other settings: psvd answers all the time."""
-    fleet.settle = '10s"\nwatch = true #'
+    fleet.canary_settle = '10s"\nwatch = true #'
     fleet.configure(SLEEPER.format("red"))
     fleet.up()
     path = fleet.paths.config
