@@ -9,6 +9,7 @@
 #   make changing      the configuration is changed while psv's own processes are killed: ROUNDS=100, SEED=n
 #   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
 #   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
+#   make fuzz          the loader of fleet.toml with mutated files, TIMES=50 times as many as in make test
 # PYTHON=python3.12 chooses the interpreter of a new .venv; uv is used where it is on PATH.
 
 VENV ?= .venv
@@ -19,9 +20,10 @@ TASKARGS ?=
 ROUNDS ?= 300
 SEED ?=
 MINUTES ?=
+TIMES ?= 50
 INSTALL = ./.ci/venv $(VENV)
 
-.PHONY: run test check docs bench tasks chaos changing availability soak clean
+.PHONY: run test check docs bench tasks chaos changing availability soak fuzz clean
 
 run: $(VENV)/.installed-run
 	exec $(BIN)/psv -C examples/demo up
@@ -50,6 +52,9 @@ tasks: $(VENV)/.installed-dev
 
 chaos changing availability soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $@ --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+fuzz: $(VENV)/.installed-dev
+	PSV_FUZZ=$(TIMES) $(BIN)/python -m pytest -q --timeout 0 -p no:cacheprovider tests/config/test_fuzz.py
 
 # A venv with the development set has the runtime too, so `make run` after `make test` installs nothing.
 $(VENV)/.installed-run: pyproject.toml constraints.txt

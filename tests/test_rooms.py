@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "processsupervisor"
 # Library -> the rooms that may import it. A library that is not here may be imported nowhere.
 OWNERS = {
     "msgspec": {"ipc", "commands"},
-    "pydantic": {"config", "commands"}, "tomlkit": {"config"}, "watchfiles": {"config"},
+    "cryptography": {"config"}, "pydantic": {"config", "commands"}, "tomlkit": {"config"}, "watchfiles": {"config"},
     "uvloop": {"app", "bot"},
     "setproctitle": {"observe"},
     "psutil": {"resources"},

@@ -11,8 +11,11 @@ import pytest
 from tests.cli.conftest import Psv
 from tests.cli.versionkeeper import VersionKeeper
 
+from processsupervisor.cli.session import Session
+from processsupervisor.cli.up import read_cold
 from processsupervisor.config.load import load_fleet
 from processsupervisor.config.overrides import with_value
+from processsupervisor.config.spec import RuntimeValue
 
 FLEET = """# The shop.
 [fleet]
@@ -77,7 +80,11 @@ def test_the_plan_says_what_would_happen(psv: Psv, folder: Path, versions: Versi
 def test_a_live_change_restarts_nobody(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """A plan of live keys has no steps, and the difference names no value of options."""
     write(folder, FLEET.replace('"hello"', '"good day"'))
-    assert psv("config", "plan").stdout.splitlines()[1:] == ["shop-0, shop-1, shop-2 and 5 more: live: options", "no bot is restarted"]
+    assert psv("config", "plan").stdout.splitlines()[1:] == [
+        "shop-0, shop-1, shop-2 and 5 more: live: options",
+        "options: live for a bot with @bot.on_config_change, any other is restarted",
+        "no bot is restarted",
+    ]
     said = psv("config", "diff").stdout
     assert said.splitlines() == [
         "fleet.toml differs from running version 1",
@@ -226,10 +233,18 @@ def test_rollback_leaves_the_files(psv: Psv, folder: Path, versions: VersionKeep
     write(folder, changed := FLEET.replace('"info"', '"debug"'))
     assert psv("reload").returncode == 0
     done = psv("config", "rollback", "1", "--reason", "too loud")
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "fleet.toml").read_text() == changed
     assert "rejected because too loud" in psv("config", "diff").stdout
     assert psv("config", "diff", "1", "2").stdout.splitlines()[1:] == ['shop-0, shop-1, shop-2 and 5 more: log_level: "info" -> "debug"']
+
+
+def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
+    """What a version only refers to is used as it is now."""
+    write(folder, FLEET.replace('"info"', '"info"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    assert psv("reload").returncode == 0
+    assert psv("config", "rollback", "1").stderr == ""
+    assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
 
 
 def test_show_hides_values(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
@@ -244,6 +259,20 @@ def test_show_hides_values(psv: Psv, folder: Path, versions: VersionKeeper) -> N
     assert "# The shop." in source and "# quiet" in source and "hello" not in source
     assert "hello" in psv("config", "show", "--source", "--values").stdout
     assert "hello" not in psv("config", "show", "--json", "--source").stdout
+
+
+def test_values_that_do_not_fit_keep_nothing_from_starting(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At a cold start nobody could unset them: they are left out, and told."""
+    applied = load_fleet(folder).applied
+    assert applied is not None
+    value: RuntimeValue = {
+        "scope": "global", "name": "", "key": ["gone"], "value": 1, "author": "x", "reason": "", "at": 1.0, "until": None,
+    }  # fmt: skip
+    loaded = read_cold(Session(str(folder)), {**applied, "runtime": [value]})
+    assert loaded.applied is not None and loaded.applied.get("runtime") == []
+    assert "gone" in capsys.readouterr().err
+    (folder / "fleet.toml").write_text("[fleet\n")
+    assert read_cold(Session(str(folder)), {**applied, "runtime": [value]}).fatal
 
 
 def test_without_a_supervisor(psv: Psv, folder: Path) -> None:

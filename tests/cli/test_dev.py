@@ -117,14 +117,17 @@ def test_what_is_saved_is_new_and_what_is_broken_is_not_started(tmp_path: Path, 
 
 
 def test_of_a_fleet_only_what_changed_is_restarted(tmp_path: Path, start: Callable[..., Dev]) -> None:
-    """A script, a command and a native bot: each is restarted by its own files; other settings come with fleet.toml. -9 leaves nothing.
+    """A script, a command and a native bot: each is restarted by its own files; other settings come with fleet.toml and what it includes. -9 leaves nothing.
 
     Nobody whom the fleet tells of trouble hears of what goes wrong here, and no dead man's switch that all is well.
     """
     folder = project(tmp_path / "work")
     (folder / "main.py").write_text("import time\nprint('script one', flush=True)\ntime.sleep(3600)\n")
     (folder / "run.sh").write_text("echo shell one; exec sleep 3600\n")
-    config = '[fleet]\nname = "f"\n\n[bots.nat]\nrun = "bots:bot"\n\n[bots.scr]\nscript = "main.py"\n\n[bots.com]\ncommand = ["sh", "run.sh"]\n'
+    config = '[fleet]\nname = "f"\n\n[bots.nat]\nrun = "bots:bot"\n\n[bots.scr]\nscript = "main.py"\n'
+    config = 'include = ["more.toml"]\n' + config
+    more = '[bots.com]\ncommand = ["sh", "run.sh"]\n'
+    (folder / "more.toml").write_text(more)
     config += '\n[notify.ops]\nto = "command"\ncommand = ["true"]\nheartbeat = "http://127.0.0.1:9/beat"\n'
     (folder / "fleet.toml").write_text(config)
     dev = start(folder)
@@ -142,9 +145,11 @@ def test_of_a_fleet_only_what_changed_is_restarted(tmp_path: Path, start: Callab
     assert "nat - ready, " not in dev.text and "| never" not in dev.text
 
     (folder / "fleet.toml").write_text(config.replace('name = "f"', "name = 3"))
-    dev.shows(r"fleet.toml:2:\d+: bad-value")
+    dev.shows(r"fleet.toml:3:\d+: bad-value")
     (folder / "fleet.toml").write_text(config.replace('run = "bots:bot"', 'run = "bots:bot"\nargs = ["x"]') + '\n[bots.new]\ncommand = ["sleep", "99"]\n')
     dev.shows("^new - ready$")
+    (folder / "more.toml").write_text(more + '[bots.third]\ncommand = ["sleep", "98"]\n')
+    dev.shows("^third - ready$")
     (folder / "fleet.toml").write_text(config)
     assert not (folder / ".psv").exists()
     assert not FleetPaths(folder / ".psv-dev").role_lock("notify").exists()

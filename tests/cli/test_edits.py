@@ -317,3 +317,22 @@ def test_a_fleet_that_runs_by_an_older_file_is_left_alone(psv: Psv, running: Pat
     assert psv("bot", "list", "old").returncode == 4
     assert pid_of(psv, running, "psvd") == before
     assert psv("bot", "rename", "echo", "other").returncode == 5
+
+
+def test_what_stands_elsewhere_is_not_changed(psv: Psv, scripts: Path) -> None:
+    """A bot of an included file and one of a template: told where it is, and nothing is touched, nor deleted."""
+    (scripts / "more.toml").write_text('[bots.far]\nscript = "main.py"\n\n[bots."n-{n}"]\ncount = 2\nscript = "main.py"\n')
+    (scripts / "fleet.toml").write_text('include = ["more.toml"]\n' + FLEET)
+    kept = FleetPaths(scripts).bot_data("far")
+    kept.mkdir(parents=True)
+    before = text(scripts)
+    for args in (("rename", "far", "near"), ("rm", "far"), ("purge", "far", "--yes")):
+        done = psv("bot", *args)
+        assert done.returncode == 5 and "far is written in more.toml:1" in done.stderr, done.stderr
+    done = psv("bot", "rm", "n-2")
+    assert done.returncode == 5 and "made by the template n-{n} in more.toml:4" in done.stderr and "count" in done.stderr
+    done = psv("bot", "add", "far", "--", "true")
+    assert done.returncode == 2 and "more.toml:1:1: duplicate-table: [bots.far]" in done.stderr
+    assert text(scripts) == before and kept.is_dir()
+    assert psv("bot", "add", "new", "--script", "main.py").returncode == 0 and psv("bot", "rename", "echo", "other").returncode == 0
+    assert psv("check").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.cli.conftest import Psv
 
 from processsupervisor.cli.init import fleet_name
+from processsupervisor.cli.templates import TEMPLATES
 from processsupervisor.config.load import load_text
 
 
@@ -22,6 +24,52 @@ def test_makes_a_small_fleet(psv: Psv, tmp_path: Path) -> None:
     assert len((folder / "bots.py").read_text().splitlines()) <= 12
     compile((folder / "bots.py").read_text(), "bots.py", "exec")
     assert "psv -C 'new fleet ü' up --detach --wait" in done.stdout
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_each_template_passes_check(psv: Psv, tmp_path: Path, template: str) -> None:
+    """Its files and nothing else; no problem and no warning; the next command works on its bot."""
+    done = psv("init", "--template", template, "new", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "new"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {*TEMPLATES[template].files, ".gitignore"}
+    for path in folder.rglob("*.py"):
+        compile(path.read_text(), path.name, "exec")
+    bot = next(iter(tomllib.loads((folder / "fleet.toml").read_text())["bots"]))
+    assert f"psv -C new {TEMPLATES[template].first}" in done.stdout and f" {bot}" in TEMPLATES[template].first
+    checked = psv("check", "--json", cwd=folder)
+    assert (checked.returncode, checked.stderr) == (0, "") and json.loads(checked.stdout) == []
+
+
+def test_plain_is_the_echo(psv: Psv, tmp_path: Path) -> None:
+    """The same files byte for byte."""
+    assert psv("init", "a/fleet", cwd=tmp_path).returncode == psv("init", "b/fleet", "--template", "echo", cwd=tmp_path).returncode == 0
+    for name in (*TEMPLATES["echo"].files, ".gitignore"):
+        assert (tmp_path / "a/fleet" / name).read_bytes() == (tmp_path / "b/fleet" / name).read_bytes()
+
+
+def test_unknown_template(psv: Psv, tmp_path: Path) -> None:
+    """The known ones are named, nothing is written."""
+    done = psv("init", "--template", "irc", "new", cwd=tmp_path)
+    assert done.returncode == 2 and "web-faq" in done.stderr and not (tmp_path / "new").exists()
+
+
+def test_a_program_that_is_there_is_adopted_instead(psv: Psv, tmp_path: Path) -> None:
+    """The template for scripts writes over no main.py and names the way."""
+    (tmp_path / "main.py").write_text("print(1)\n")
+    done = psv("init", "--template", "script", cwd=tmp_path)
+    assert done.returncode == 5 and "psv adopt main.py" in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["main.py"]
+
+
+def test_a_folder_that_cannot_be_made_leaves_nothing(psv: Psv, tmp_path: Path) -> None:
+    """A file where a template has a folder: what was written before is taken away again."""
+    target = tmp_path / "new"
+    target.mkdir()
+    (target / "faq").write_text("mine\n")
+    done = psv("init", "--template", "web-faq", ".", cwd=target)
+    assert done.returncode in (1, 5) and len(done.stderr.splitlines()) == 1
+    assert [path.name for path in target.iterdir()] == ["faq"]
 
 
 @pytest.mark.parametrize(("folder", "name"), [("shop.1", "shop.1"), ("my fleet ü", "my-fleet-u"), ("漢字", "fleet"), ("-x-" * 40, None)])

@@ -42,7 +42,7 @@ BOT_SAMPLES: dict[str, Sample] = {
     "script": Sample('script = "other.py"\n', SCRIPT, {"script": F + "/main.py"}),
     "command": Sample('command = ["sh"]\n', 'command = ["./run.sh", "x"]', {"command": [F + "/run.sh", "x"]}),
     "args": Sample(SCRIPT, 'args = ["-v"]', {"args": ["-v"]}),
-    "source": Sample(SCRIPT, 'source = "releases"', {"source": "releases"}),
+    "source": Sample(SCRIPT, 'source = "releases"', {"source": "releases", "release": 1, "script": F + "/.psv/releases/1/files/main.py"}),
     "python": Sample(SCRIPT, 'python = "./run.sh"', {"python": F + "/run.sh"}),
     "cwd": Sample(SCRIPT, 'cwd = "sub"', {"cwd": F + "/sub"}),
     "env": Sample(SCRIPT, 'env = { A = "1", N = 5 }', {"env": {"A": "1", "N": "5"}}),
@@ -143,6 +143,7 @@ FLEET_SAMPLES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fleet.disk_free_percent": ("fleet", "disk_free_percent = 7", {"fleet.disk_free_percent": 7.0}),
     "fleet.hints": ("fleet", 'hints = ["hi"]', {"fleet.hints": ["hi"]}),
     "fleet.watch": ("fleet", "watch = true", {"fleet.watch": True}),
+    "fleet.release_watch": ("fleet", 'release_watch = "1h"', {"fleet.release_watch_s": 3600.0}),
     "fleet.settle": ("fleet", 'settle = "3s"', {"fleet.settle_s": 3.0}),
     "web.enabled": ("web", "enabled = false", {"web.enabled": False}),
     "web.listen": ("web", 'listen = "[::1]:99"', {"web.listen_host": "::1", "web.listen_port": 99}),
@@ -160,7 +161,27 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from keys_of(inner, f"{prefix}{name}.")
 
 
-BOT_KEYS = list(keys_of(BotTable))
+TEMPLATE_KEYS = ("vars", "count", "first")
+"""They say what bots are made, and arrive in what is made."""
+BOT_KEYS = [key for key in keys_of(BotTable) if key not in TEMPLATE_KEYS]
+TEMPLATE = """
+[types.base]
+script = "main.py"
+preload = ["csv"]
+[types.shop]
+extends = "base"
+[bots."shop-{n:02}"]
+type = "shop"
+count = 2
+first = 7
+vars = { city = "Oslo" }
+args = ["{name}", "{city}"]
+health = { tcp = "{n+8080}" }
+start_timeout = "{n}s"
+inherit = ["...", "TZ"]
+lock = ["...", { file = "{name}.session" }]
+preload = ["...", "json"]
+"""
 FLEET_KEYS = [*keys_of(FleetTable, "fleet."), *keys_of(WebTable, "web."), *keys_of(ControlTable, "control.")]
 NOTIFY_KEYS = list(NotifyTable.model_fields)
 
@@ -169,6 +190,11 @@ def prepare(folder: Path) -> None:
     """Make the files that the samples name."""
     (folder / "sub").mkdir()
     (folder / ".env").write_text("A=1\n")
+    code = folder / ".psv" / "releases" / "1" / "files"
+    code.mkdir(parents=True)
+    (code / "main.py").write_text("")
+    (folder / ".psv" / "data").mkdir()
+    (folder / ".psv" / "data" / "fleet.json").write_text('{"release": 1}')
 
 
 def bot_file(sample: Sample, *, is_changed: bool) -> str:

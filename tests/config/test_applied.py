@@ -10,7 +10,8 @@ import sys
 import pytest
 from tests.config.test_load import CONTRACT
 
-from processsupervisor.config.applied import read_applied, source_digest, write_applied
+from processsupervisor.config.applied import read_applied, write_applied
+from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -28,11 +29,12 @@ def test_the_digest_tells_a_changed_file(load, folder):
     """Equal until fleet.toml changes; "" when it is gone."""
     paths = FleetPaths(folder)
     applied = load(CONTRACT).applied
-    assert source_digest(paths) == applied["source_digest"]
+    files = FilesOnDisk(paths, applied)
+    assert files.digest() == applied["source_digest"]
     paths.config.write_bytes(paths.config.read_bytes() + b"\n")
-    assert source_digest(paths) not in ("", applied["source_digest"])
+    assert files.digest() not in ("", applied["source_digest"])
     paths.config.unlink()
-    assert source_digest(paths) == ""
+    assert files.digest() == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"version": 99}', b'{"version": 1, "fleet": {}}', b"[" * 100000])

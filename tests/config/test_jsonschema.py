@@ -9,8 +9,9 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.config.samples import BOT_SAMPLES, FLEET_SAMPLES, bot_file
+from tests.config.samples import BOT_SAMPLES, FLEET_SAMPLES, TEMPLATE, bot_file
 
+from processsupervisor.cli.templates import TEMPLATES
 from processsupervisor.config import forms
 from processsupervisor.config.jsonschema import DIALECT, json_schema
 from processsupervisor.config.schema import TOP_LEVEL
@@ -59,12 +60,18 @@ def test_takes_every_key_of_the_fleet(key):
 
 
 def test_takes_the_demo_and_every_file_of_the_pages():
-    """examples/demo, and each whole fleet.toml of docs/howto."""
+    """examples/demo, what psv init writes, and each whole fleet.toml of the pages."""
     assert faults((ROOT / "examples/demo/fleet.toml").read_text()) == []
+    assert [name for name, template in TEMPLATES.items() if faults(template.files["fleet.toml"].replace("{name}", "x"))] == []
     pages = sorted((ROOT / "docs").glob("**/*.md"))
     texts = [part.split("```")[0] for page in pages for part in page.read_text().split("```toml fleet.toml\n")[1:]]
     assert len(texts) > 20
     assert [text for text in texts if faults(text)] == []
+
+
+def test_takes_includes_types_and_templates():
+    """With "..." in lists, and variables in place of numbers and durations; a file that is included needs no [fleet]."""
+    assert faults(f'include = ["bots.d/*.toml"]\n{HEAD}{TEMPLATE}') == faults(TEMPLATE) == []
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,13 @@ def test_takes_the_demo_and_every_file_of_the_pages():
         ("[bots.a]\nhooks.after_exit = 'notify.sh'\n", "bots.a.hooks.after_exit"),
         ("[bots.a]\nessential = 'yes'\n", "bots.a.essential"),
         ("[web]\nlisten = '8450'\n", "web.listen"),
+        ("[bots.a]\ncount = 3\n", "bots.a"),
+        ("[bots.'a-{n}']\nscript = 'main.py'\n", "bots.a-{n}"),
+        ("[bots.'a-{n}']\ncount = 3\nstart_timeout = '3 minutes'\n", "bots.a-{n}.start_timeout"),
+        ("[bots.'a-{x}']\ncount = 3\n", "bots"),
+        ("[bots.a]\nstart_timeout = '{n}s'\n", "bots.a.start_timeout"),
+        ("[types.t]\ncount = 3\n", "types.t"),
+        ("[notify.ops]\nto = 'webhook'\nurl = 'http://x'\non = ['...']\n", "notify.ops.on.0"),
         ("[types.t]\ntype = 'x'\n", "types.t"),
         ("[notify.ops]\nto = 'pager'\n", "notify.ops.to"),
         ("[notify.ops]\nto = 'webhook'\nurl = 'ftp://x'\n", "notify.ops.url"),

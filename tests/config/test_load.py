@@ -78,6 +78,7 @@ def test_a_name_is_enough(load):
         "log_total_bytes": 2 << 30,
         "disk_free_percent": 5.0,
         "control_group": None,
+        "release_watch_s": 600.0,
         "hints": [],
         "watch": False,
         "settle_s": 10.0,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processsupervisor.config.overrides import parse_key, parse_value, with_value, without_value
+from processsupervisor.config.problem import table_name
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import UsageError
 
@@ -40,7 +44,7 @@ def test_a_value_is_toml_or_a_text(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "[1.0, -inf]", "True", "FALSE", "[1, 2", '"open', "{ a = 1"])
+@pytest.mark.parametrize("text", ["nan", "inf", "[1.0, -inf]", "True", "FALSE", "[1, 2", "\udcff", '"open', "{ a = 1"])
 def test_a_slip_is_refused(text: str) -> None:
     """What was meant as TOML and is none, or is no value that a setting can have, is not taken for a text."""
     with pytest.raises(UsageError):
@@ -72,3 +76,17 @@ def test_the_last_one_set_holds_alone() -> None:
     ]  # fmt: skip
     assert without_value(after, "bots", "a", ["options"]) == [_value(["options", "x"], name="b")]
     assert without_value(after, "bots", "a", ["log_level"]) == after
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[\[{\"'a-z0-9.=# \n-]{0,20}", fullmatch=True))
+def test_any_words_are_a_key_and_a_value_or_are_refused(text: str) -> None:
+    """Whatever is typed: a value that JSON can hold, a key of at least one part, or a refusal in our own words."""
+    try:
+        json.dumps(parse_value(text), allow_nan=False)
+    except UsageError as refused:
+        assert refused.hint or "finite" in refused.message
+    try:
+        parts = parse_key(text)
+    except UsageError:
+        return
+    assert parts and parse_key(table_name(tuple(parts))) == parts

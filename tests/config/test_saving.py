@@ -85,3 +85,18 @@ url = "https://example.org/hidden6"
     assert "hidden" not in shown and "12345" not in shown
     assert [part for part in ("# kept\n", "# kept too", '"visible"', '"env:TOKEN"', '"cmd:pass"', "deep", "[bots.a.options.more]") if part not in shown] == []
     assert hide_values("no toml", "***") == "***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[bots.a]\nx = 1\n[bots.b]\ny = 1\n[bots.a.options]\nk = 'hidden'\n[bots.b.options]\nk = 'hidden'\n",
+        "[bots.a.options]\nk = 'hidden'\n[fleet]\nname = 'x'\n[bots.a.env]\nk = 'hidden'\n[bots.a]\nx = 1\n",
+        "bots.a.options.k = 'hidden'\nbots.b.x = 1\nbots.a.options.l = ['hidden']\n",
+        "[[bots.a.options.list]]\nk = 'hidden'\n[[bots.a.options.list]]\nk = { l = 'hidden' }\n",
+        "[bots.a]\noptions = { k = { l = [[['hidden']]] } }\n[bots.a.env]\nX = \"\"\"hidden\nhidden\"\"\"\n",
+    ],
+)
+def test_nothing_stays_visible_however_it_is_written(text: str) -> None:
+    """Tables out of order, dotted keys, tables in lists: what cannot be replaced in its place is not shown at all."""
+    assert "hidden" not in hide_values(text, "***")

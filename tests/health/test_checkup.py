@@ -178,6 +178,34 @@ async def test_a_bot_of_another_process_begins_anew(world: World) -> None:
     assert bot.condition.health is Health.HEALTHY
 
 
+async def test_other_checks_hold_from_the_next_look_on(world: World, unused_tcp_port: int) -> None:
+    """Settings of a bot that runs were changed: what is no longer asked acquits it, what is new is asked, its grace is over."""
+    bot = world.bot(grace_s=2.0)
+    await world.sweep(bot, 6)
+    assert bot.condition.health is Health.HEALTHY
+    bot.spec = {"health": {**HEALTH, "tcp": unused_tcp_port, "fail_after": 1, "grace_s": 2.0}}
+    verdict = await world.sweep(bot, 3)
+    assert verdict is not None and f"tcp {unused_tcp_port}" in verdict.message
+    bot.spec = {"health": {**HEALTH, "log_silence_s": 60.0}}
+    assert await world.sweep(bot, 3) is None and bot.condition.health is Health.HEALTHY and not world.checkups.still_holds(bot)
+
+
+async def test_checks_that_are_taken_away_hold_no_longer(world: World) -> None:
+    """An unhealthy bot without any is healthy, and that is told; one that gets a table is asked."""
+    bot = world.bot(fail_after=1)
+    checks = bot.spec
+    await world.close()
+    assert await world.sweep(bot, 3) is not None
+    bot.spec = {"health": None}
+    assert await world.sweep(bot, 2) is None and bot.condition.health is Health.HEALTHY
+    await world.open()
+    asked = world.asked
+    assert await world.sweep(bot, 3) is None and world.asked == asked
+    bot.spec = checks
+    assert await world.sweep(bot, 3) is None and world.asked > asked and bot.condition.health is Health.HEALTHY
+    assert [health for _, health, _ in world.told] == ["unhealthy", "healthy", "healthy"]
+
+
 async def test_a_network_that_is_away_is_no_verdict(world: World) -> None:
     """Without a table the limit is the default; the first proof has as long to come."""
     bot = Bot({"health": None})

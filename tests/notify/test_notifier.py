@@ -240,6 +240,18 @@ def test_other_settings_reach_the_notifier(fleet: LiveFleet, receiver: Receiver)
     assert [message["bot"] for message in receiver.until("recovered")] == ["a"]
 
 
+def test_settings_that_are_changed_live_reach_the_notifier(fleet: LiveFleet, receiver: Receiver) -> None:
+    """psvd lives on, and takes over another `stable_after`: a notifier that knows it takes the place of the one that does not."""
+    begin(fleet, receiver)
+    pid, psvd = notifier(fleet), fleet.role_pid("psvd")
+    _, _, text = (fleet.folder / "fleet.toml").read_text().partition("[notify.ops]")
+    result = fleet.apply(f"[notify.ops]{text}".replace("0.5s", "1h"))
+    assert (result["ok"], result["touched"], fleet.role_pid("psvd")) == (True, [], psvd)
+    eventually(lambda: notifier(fleet) != pid, "another notifier")
+    fail(fleet, "a")
+    assert receiver.until("failed")
+
+
 def test_a_keeper_that_is_gone_is_told(fleet: LiveFleet, receiver: Receiver) -> None:
     """Nothing is started meanwhile; the notifier of the next keeper says that it is back."""
     begin(fleet, receiver, 'away = "1s"\non = []')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,14 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveFleet
         yield live
     finally:
         live.stop()
+        for path in Path("/dev/shm", f"psv-{os.geteuid()}").glob(_name_in_memory(live)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _name_in_memory(live: LiveFleet) -> str:
+    """Return the name of what the fleet kept in memory for its logs, nothing else."""
+    path = live.paths.run / "memory"
+    return path.read_text() if path.is_file() else "nothing"
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_what_cannot_be_run_says_so_once_and_what_is_missing_is_looked_for_at_th
 
 
 @pytest.mark.parametrize(
-    ("is_elsewhere", "rechecks", "word"), [(True, True, "psv start a"), (False, True, "psv restart a"), (False, False, "psv down and psv up")]
+    ("is_elsewhere", "rechecks", "word"), [(True, True, "psv start a"), (False, True, "psv restart a"), (False, False, "psv reload")]
 )
 def test_only_a_wrong_fleet_toml_takes_the_fleet_down(is_elsewhere: bool, rechecks: bool, word: str) -> None:
     """A copy that runs elsewhere, or a missing file, concerns one bot."""

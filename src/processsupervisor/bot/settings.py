@@ -17,6 +17,9 @@ from processsupervisor.bot.config import hold, table_of
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.hooks import ask_hook
 from processsupervisor.bot.levels import Levels
+from processsupervisor.kernel.errors import PsvError
+from processsupervisor.launch.references import has_references
+from processsupervisor.launch.values import resolve_options
 
 CHANGE_S = 10.0
 """What a hook on_config_change may take at the most."""
@@ -29,8 +32,9 @@ class Settings:
 
     def __init__(self, bot: Definition, spec: Mapping[str, Any]) -> None:
         self._bot = bot
-        self._options = spec.get("options") or {}
-        """As fleet.toml has them; what the author reads is made from them."""
+        self._spec = spec
+        self._options = spec.get("options_written") or spec.get("options") or {}
+        """As fleet.toml has them, with references to values from elsewhere; what the author reads is made from them."""
         self.digest = str(spec.get("settings_digest") or "")
         """psvd's name for what holds; empty when the bot was started by a psvd that gave none."""
         self.took: Callable[[str], None] = lambda _digest: None
@@ -43,7 +47,7 @@ class Settings:
         self._waiting: Mapping[str, object] | None = None
         self._task: asyncio.Task[None] | None = None
         if self._options:
-            hold(bot.config, _values(self._options))
+            hold(bot.config, copy.deepcopy(dict(spec.get("options") or {})))
         self._levels.begin(str(spec.get("log_level") or "info"), _levels_of(spec))
 
     def facts(self) -> dict[str, object]:
@@ -60,6 +64,12 @@ class Settings:
         """Try no further change."""
         if self._task is not None:
             self._task.cancel()
+
+    async def _values(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the author reads for what fleet.toml says. Raises PsvError for a reference that cannot be read, without any value."""
+        if not has_references(options):
+            return copy.deepcopy(dict(options))
+        return await asyncio.to_thread(resolve_options, self._spec, options)  # it may ask another program, which takes its time
 
     async def _change_all(self) -> None:
         try:
@@ -94,7 +104,10 @@ class Settings:
         hook = self._bot.config_hook
         if hook is None:
             return "it has no hook on_config_change: other options need a restart"
-        values = _values(options)
+        try:
+            values = await self._values(options)
+        except PsvError as err:
+            return err.message
         most_s = min(CHANGE_S, float(timeout_s)) if isinstance(timeout_s, (int, float)) and timeout_s > 0 else CHANGE_S
         before = copy.deepcopy(table_of(self._bot.config))
         if why := await ask_hook("on_config_change", hook(before, copy.deepcopy(values)), most_s):
@@ -103,11 +116,6 @@ class Settings:
         self._options = options
         hold(self._bot.config, values)
         return ""
-
-
-def _values(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the author reads for what fleet.toml says."""
-    return copy.deepcopy(dict(options))
 
 
 def _levels_of(spec: Mapping[str, Any]) -> dict[str, str]:

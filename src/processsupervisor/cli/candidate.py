@@ -99,6 +99,9 @@ def _follow(session: Session, stream: Generator[Event, None, Result]) -> Result:
                 return outcome
             if not session.as_json and (line := line_of(event)):
                 session.say(line)
+    except KeyboardInterrupt:
+        session.note("psvd goes on with it; psv config versions shows how it comes out")
+        raise
     except AnswerLost:
         return _after_interruption(session, before)
     except PsvError as err:
@@ -121,7 +124,7 @@ def line_of(event: Event) -> str:
         case "live":  # of two hundred that took it over, nobody need read
             return "" if event.get("ok") else f"{event.get('bot')}: {event.get('message')}"
         case "settle":
-            return f"watched for {short_duration(float(event.get('seconds') or 0.0))}"
+            return f"now watched for {short_duration(float(event.get('seconds') or 0.0))}"
         case "bot":
             took_s = event.get("took_s")
             took = f" after {format_duration(took_s)}" if isinstance(took_s, (int, float)) else ""
@@ -154,7 +157,7 @@ def _after_interruption(session: Session, before: object) -> Result:
             with session.client() as client:
                 here = candidate.running(client)
                 if here.get("rollout") is None:
-                    newest: Result = client.call("config.versions", {"limit": 1})[0]
+                    newest: Result = next(iter(client.call("config.versions", {"limit": 1})), {})
                     break
         except (NoSupervisor, AnswerLost):
             if time.monotonic() > deadline:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from processsupervisor.cli import candidate
-from processsupervisor.cli.check import print_problems
+from processsupervisor.cli.check import print_problems, status_of
 from processsupervisor.cli.differing import key_of, lines, rows
 from processsupervisor.cli.present import Present, ask, look
 from processsupervisor.cli.session import Session
@@ -23,6 +23,9 @@ from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, ne
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused
 from processsupervisor.kernel.units import short_duration
 
+_LEAST_START_S = 0.1
+_MEND = "mend the places above, then apply again"
+
 
 def plan(session: Session, command: Command, *, now: bool) -> int:
     """Print what applying the files would do."""
@@ -30,7 +33,7 @@ def plan(session: Session, command: Command, *, now: bool) -> int:
     loaded = read_files(session, present.applied)
     if not session.as_json:
         print_problems(session, loaded.problems)
-    if loaded.applied is None or in_the_way(loaded.problems, present.applied):
+    if loaded.applied is None or (present.is_live and in_the_way(loaded.problems, present.applied)):
         if session.as_json:
             session.print_json(_refusal(present, loaded))
         else:
@@ -42,7 +45,7 @@ def plan(session: Session, command: Command, *, now: bool) -> int:
         session.print_json({**facts, "problems": [problem.to_json() for problem in loaded.problems]})
     else:
         _print_plan(session, present, loaded.applied, made, facts)
-    return EXIT_OK
+    return EXIT_OK if present.is_live else status_of(loaded)
 
 
 def diff(session: Session, command: Command, *, old: int | None, new: int | None, values: bool) -> int:
@@ -94,7 +97,7 @@ def read_files(session: Session, running: Applied | None) -> Loaded:
     return load_fleet(session.paths.folder, runtime=running.get("runtime", ()), release=running.get("release"))
 
 
-def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Applied:
+def refuse_mistakes(session: Session, loaded: Loaded, present: Present, hint: str = _MEND) -> Applied:
     """Print every mistake, and return what can be applied; raises ConfigError when one stands in the way."""
     if not session.as_json:
         print_problems(session, loaded.problems)
@@ -102,7 +105,7 @@ def refuse_mistakes(session: Session, loaded: Loaded, present: Present) -> Appli
         return loaded.applied
     if session.as_json:
         session.print_json(_refusal(present, loaded))
-    raise ConfigError(f"nothing was applied: {present.name} goes on", hint="mend the places above, then apply again")
+    raise ConfigError(f"nothing was applied: {present.name} goes on", hint=hint)
 
 
 def require_base(present: Present, base: int | None) -> None:
@@ -149,7 +152,7 @@ def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, A
 def _start_s(spec: BotSpec) -> float:
     """Return what a start is taken to need: a program that says nothing is ready after a time of its own."""
     value = spec["ready"]["value"]
-    return value if spec["ready"]["kind"] == "after" and isinstance(value, (int, float)) else 1.0
+    return max(value, _LEAST_START_S) if spec["ready"]["kind"] == "after" and isinstance(value, (int, float)) else 1.0
 
 
 def _print_plan(session: Session, present: Present, new: Applied, made: Plan, facts: dict[str, Any]) -> None:
@@ -167,7 +170,9 @@ def _print_plan(session: Session, present: Present, new: Applied, made: Plan, fa
     said += [f"{candidate.some(list(names))}: {what}" for names, what in ((made.added, "new"), (made.removed, "goes")) if names]
     said += [f"{old} looks as if it was renamed to {name}: psv bot rename keeps its data" for old, name in made.renames]
     said += [f"fleet: {', '.join(facts['fleet'])}"] if made.fleet else []
-    for line in (*said, *runtime, *_schedule(facts)):
+    is_asked = any("options" in change.keys and change.effect == "live" for change in made.changed.values())
+    hooks = ["options: live for a bot with @bot.on_config_change, any other is restarted"] if is_asked else []
+    for line in (*said, *runtime, *hooks, *_schedule(facts)):
         session.say(line)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.launch.envfile import parse_env_file
+from processsupervisor.launch.references import has_references, leaves
+from processsupervisor.launch.values import readable
 
 BASES = {
     "telegram": "https://api.telegram.org", "discord": "https://discord.com/api/v10", "slack": "https://slack.com/api", "matrix": "",
@@ -70,21 +72,25 @@ def parse_bases(text: str | None) -> dict[str, str]:
     return bases
 
 
-def environment_of(spec: BotSpec) -> dict[str, str]:
-    """Return the variables that the bot would have, as far as they can be read; what it inherits is taken from this process."""
+def environment_of(spec: BotSpec, folder: Path) -> dict[str, str]:
+    """Return the variables that the bot would have, as far as they can be read; what it inherits is taken from this process.
+
+    References are followed, which may run the commands of `cmd:`.
+    """
     found = {name: os.environ[name] for name in spec["inherit"] if name in os.environ}
     for path in spec["env_files"]:
         with contextlib.suppress(PsvError):  # psv check names it
             found |= parse_env_file(Path(path))
-    return found | spec["env"]
+    values = readable({"folder": str(folder), **spec}, leaves(spec["env"], ("env",)))
+    return found | {name: values.get(text, text) for name, text in spec["env"].items() if text in values or not has_references(text)}
 
 
-def find(specs: Iterable[BotSpec], bases: Mapping[str, str]) -> tuple[list[Credential], list[tuple[str, str]]]:
+def find(specs: Iterable[BotSpec], bases: Mapping[str, str], folder: Path) -> tuple[list[Credential], list[tuple[str, str]]]:
     """Return all credentials, each once with all its bots, and (bot, variable) of locked tokens that belong to nothing known."""
     found: dict[tuple[str, str, str], Credential] = {}
     unknown: list[tuple[str, str]] = []
     for spec in specs:
-        environment = environment_of(spec)
+        environment = environment_of(spec, folder)
         known = set()
         for name, value in environment.items():
             kind = kind_of(name, value, environment, bases)

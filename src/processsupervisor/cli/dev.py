@@ -28,6 +28,7 @@ from processsupervisor.cli.single import make_single
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.release import FROM_FOLDER
 from processsupervisor.config.spec import Applied
 from processsupervisor.config.watch import moments
 from processsupervisor.ipc.client import ControlClient
@@ -48,7 +49,7 @@ def dev(session: Session, command: Command, *, path: str | None) -> int:
     machine.require_linux()
     target = session.beside(path) if path is not None else session.paths.folder
     if target.is_dir():
-        loaded = load_fleet(target.absolute())
+        loaded = load_fleet(target.absolute(), release=FROM_FOLDER)
         print_problems(session, loaded.problems)
         if loaded.applied is None:
             raise ConfigError(f"the fleet in {target} cannot be used", hint="mend fleet.toml, or name a Python file: psv dev FILE")
@@ -71,6 +72,7 @@ def _for_dev(applied: Applied, folder: Path) -> Applied:
     """
     for spec in applied["bots"]:
         spec["essential"] = False
+        spec["home"] = str(folder)
         if spec["kind"] == "native":
             spec["env"]["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), spec["env"].get("PYTHONPATH"))))
     _quicken(applied)
@@ -97,8 +99,8 @@ class _Workshop:
     def __init__(self, folder: Path, paths: FleetPaths, applied: Applied, *, is_fleet: bool) -> None:
         self._folder, self._paths, self._is_fleet = folder, paths, is_fleet
         self._applied = applied
-        self._config = folder / "fleet.toml"
-        self._files = Files(folder, [self._config] if is_fleet else ())
+        self._configs = _configs(folder, applied) if is_fleet else set()
+        self._files = Files(folder, self._configs)
         self._session = Session(str(paths.folder))
         self._unstarted: set[str] = set()
         """Bots whose code on disk could not be imported: perhaps a module was not there yet."""
@@ -144,7 +146,7 @@ class _Workshop:
 
     def _on_save(self, changed: set[Path], rehearsals: Rehearsals) -> None:
         at = saved_at(changed)
-        if self._config in changed:
+        if self._configs & changed:
             try:
                 self._reconfigure()
             except PsvError as err:
@@ -167,7 +169,7 @@ class _Workshop:
 
     def _reconfigure(self) -> None:
         """Take over another fleet.toml; one that cannot be used changes nothing."""
-        loaded: Loaded = load_fleet(self._folder)
+        loaded: Loaded = load_fleet(self._folder, release=FROM_FOLDER)
         for problem in loaded.problems:
             self._screen.tell(line_of(problem))
         if loaded.applied is None:
@@ -181,6 +183,8 @@ class _Workshop:
         write_applied(self._paths, applied)
         wait_for_successor(self._session, hand_over(self._session, sorted(before.keys() - now.keys())))
         self._applied = applied
+        self._configs = _configs(self._folder, applied)
+        self._files.watch(self._configs)
         self._files.take(applied["bots"])
         self._screen.use(list(now), [name for name, spec in now.items() if spec["kind"] == "native"])
         for bot in now.keys() & before.keys():
@@ -203,6 +207,11 @@ class _Workshop:
                 keeper.send_signal(signal.SIGTERM)
                 with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
                     keeper.wait(_END_S)
+
+
+def _configs(folder: Path, applied: Applied) -> set[Path]:
+    """Return fleet.toml and the files that it includes."""
+    return {folder / file["path"] for file in applied.get("files", [])}
 
 
 def _start_keeper(paths: FleetPaths, code: Code) -> subprocess.Popen[bytes]:

@@ -21,10 +21,15 @@ class Files:
 
     def __init__(self, folder: Path, more: Iterable[Path] = ()) -> None:
         self._folder = folder
-        self._more = list(more)
         self._of_bot: dict[str, set[Path]] = {}
-        self._stamps: dict[Path, Stamp] = {path: _stamp(path) for path in self._more}
+        self._stamps: dict[Path, Stamp] = {}
         self._sources: set[Path] = set()
+        self.watch(more)
+
+    def watch(self, more: Iterable[Path]) -> None:
+        """Watch further files, of no bot; one that is known keeps its look."""
+        for path in more:
+            self._stamps.setdefault(path, _stamp(path))
 
     def take(self, specs: Iterable[BotSpec]) -> None:
         """Note what the bots consist of now; a file that is known keeps its look."""

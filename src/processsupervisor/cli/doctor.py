@@ -25,6 +25,7 @@ from processsupervisor.kernel.identity import runtime_folder
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.units import format_bytes
 from processsupervisor.kernel.zone import local_zone_problem
+from processsupervisor.launch.known import is_kept
 
 FILES_PER_BOT = 4
 OWN_FILES = 128
@@ -125,6 +126,12 @@ def _cgroups(patient: Patient) -> Iterator[Finding]:
         yield Finding("cgroups", "ok", str(folder))
 
 
+def _memory(patient: Patient) -> Iterator[Finding]:
+    if sys.platform == "linux" and patient.paths is not None and not is_kept(patient.paths):
+        instead = "logs show what env:, file:, cmd: and secret: stood for, where it does not look like a secret"
+        yield Finding("memory", "note", "no /dev/shm in memory with a private folder", instead)
+
+
 def _limits(patient: Patient) -> Iterator[Finding]:
     if sys.platform != "linux":
         return
@@ -201,7 +208,7 @@ def _running(session: Session) -> list[Finding]:
     return [Finding(str(note.get("subject")), "note", str(note.get("message"))) for note in notes if isinstance(note, dict)]
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_python, _kernel, _cgroups, _limits, _folder, _zone)
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_python, _kernel, _cgroups, _limits, _folder, _memory, _zone)
 
 
 def _read(path: str | Path) -> str:

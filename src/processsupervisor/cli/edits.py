@@ -12,8 +12,10 @@ from processsupervisor.cli.change import Change, Taken, carry_out
 from processsupervisor.cli.fleet import differing
 from processsupervisor.cli.session import Session
 from processsupervisor.commands.command import Command
-from processsupervisor.config.edit import add_bot, remove_bot, rename_bot
+from processsupervisor.config.edit import CannotEdit, add_bot, remove_bot, rename_bot
+from processsupervisor.config.load import load_fleet
 from processsupervisor.config.places import Places
+from processsupervisor.config.problem import printable
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.units import format_bytes
@@ -47,6 +49,7 @@ def add(
 
 def rename(session: Session, command: Command, *, old: str, new: str) -> int:
     """Change the name everywhere."""
+    _refuse_elsewhere(session, old)
     if kept := kept_of(session.paths, new):
         raise Refused(f"there is something left of an earlier bot {new}: {kept[0]}", hint=f"delete it first: psv bot purge {new}")
     if is_flocked(lock := session.paths.bot_run(new) / "lock"):
@@ -60,6 +63,7 @@ def rename(session: Session, command: Command, *, old: str, new: str) -> int:
 
 def rm(session: Session, command: Command, *, name: str) -> int:
     """Take the table out."""
+    _refuse_elsewhere(session, name)
     taken = carry_out(session, Change(partial(remove_bot, name=name), f"psv bot rm {name}", resting=[name]))
     session.say(f"took {name} out of {session.paths.config}")
     if kept_of(session.paths, name):
@@ -70,6 +74,7 @@ def rm(session: Session, command: Command, *, name: str) -> int:
 
 def purge(session: Session, command: Command, *, name: str, yes: bool) -> int:
     """Delete what there is of the bot, after asking."""
+    _refuse_elsewhere(session, name)
     kept = kept_of(session.paths, name)
     is_in_file = name in _bots(session)
     if not kept and not is_in_file:
@@ -85,6 +90,19 @@ def purge(session: Session, command: Command, *, name: str, yes: bool) -> int:
     session.say(f"deleted {what}")
     _say_taken(session, taken, "")
     return EXIT_OK
+
+
+def _refuse_elsewhere(session: Session, name: str) -> None:
+    """Raise CannotEdit for a bot of an included file, or of a template: only fleet.toml is changed here, and one bot of it."""
+    loaded = load_fleet(session.paths.folder)
+    spec = next((spec for spec in loaded.applied["bots"] if spec["name"] == name), None) if loaded.applied else None
+    if spec is None or name in _bots(session):
+        return
+    template = spec.get("template")
+    file, line, _ = loaded.files.find(("bots", template or name))
+    what = f"made by the template {template}" if template else "written"
+    hint = "change its count there" if template else "change it there by hand"
+    raise CannotEdit(f"{name} is {what} in {printable(file.name)}:{line}, which psv does not change by itself", hint=hint)
 
 
 def _ask(name: str, what: str) -> None:

@@ -88,7 +88,7 @@ def errors(session: Session, command: Command, *, names: list[str], type: str | 
     since_s = parse_since(since, time.time())
     tally = Tally()
     for bot in chosen:  # one after the other: no order between bots is needed, and the files of one are enough to hold open
-        for raised in find_all(read(session.paths, [bot], since_s=since_s, colour=True, secrets=secrets_of(specs, [bot]))):
+        for raised in find_all(read(session.paths, [bot], since_s=since_s, colour=True, secrets=secrets_of(session.paths, specs, [bot]))):
             tally.add(raised)
     kinds = tally.kinds()
     if session.as_json:

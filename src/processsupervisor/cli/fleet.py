@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
+from processsupervisor.config.problem import printable
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, PsvError
 from processsupervisor.kernel.paths import FleetPaths
@@ -58,10 +59,12 @@ def differing(fleet: Mapping[str, object]) -> str:
     if not known.get("differs", fleet.get("config_differs")):
         return ""
     number, why = known.get("number"), known.get("rejected")
-    what = "note: fleet.toml differs from running " + ("configuration" if number is None else f"version {number}")
+    what = "note: fleet.toml differs from " + ("what runs" if number is None else f"running version {number}")
     if why:
         reason = why.get("reason") if isinstance(why, dict) else why
         return f"{what}: rejected because {reason}; mend it, or psv config apply --again"
+    if known.get("refused"):
+        return f"{what} and cannot be applied: {printable(str(known['refused']))}; mend it"
     return f"{what}; psv config diff shows how, psv config apply takes it over"
 
 

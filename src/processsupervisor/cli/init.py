@@ -1,4 +1,4 @@
-"""`psv init [DIR]`: a small fleet with one bot that answers. Writes three files, or none when one of them exists."""
+"""`psv init [DIR]`: a small fleet with one bot, after a template. Writes all its files, or none when one of them exists."""
 
 from __future__ import annotations
 
@@ -9,41 +9,22 @@ import unicodedata
 from pathlib import Path
 
 from processsupervisor.cli.session import Session
+from processsupervisor.cli.templates import IGNORE, TEMPLATES
 from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK, PsvError, Refused
 
-BOT = '''\
-"""A bot that says what you say. Edit it, then: psv restart echo"""
 
-from processsupervisor import Bot, Message
-
-bot = Bot()
-
-
-@bot.on_message
-async def answer(message: Message) -> str:
-    return f"You said: {message.text}"
-'''
-
-FLEET = '''\
-# What runs here: psv up starts it, psv check finds mistakes.
-[fleet]
-name = "{name}"
-
-[bots.echo]
-run = "bots:bot"      # bots.py beside this file, its attribute bot
-'''
-
-IGNORE = ".psv/\n.psv-*/\n.env\n__pycache__/\n"
-
-
-def init(session: Session, command: Command, *, folder: str | None) -> int:
+def init(session: Session, command: Command, *, folder: str | None, template: str) -> int:
     """Write the fleet and say what to do next."""
     target = Path(folder or ".")
-    files = {"fleet.toml": FLEET.format(name=fleet_name(target)), "bots.py": BOT, ".gitignore": IGNORE}
+    chosen = TEMPLATES[template]
+    config = chosen.files["fleet.toml"].replace("{name}", fleet_name(target))
+    files = {**chosen.files, "fleet.toml": config, ".gitignore": IGNORE}
     taken = [name for name in files if name != ".gitignore" and _exists(target / name)]
     if taken:
-        raise Refused(f"{target / taken[0]} exists; nothing was written", hint="give another folder: psv init DIR")
+        is_program = taken == ["main.py"]
+        hint = "to run it as it is: psv adopt main.py" if is_program else "give another folder: psv init DIR"
+        raise Refused(f"{target / taken[0]} exists; nothing was written", hint=hint)
     try:
         target.mkdir(parents=True, exist_ok=True)
         _write_all(target, files)
@@ -53,7 +34,7 @@ def init(session: Session, command: Command, *, folder: str | None) -> int:
         raise PsvError(f"cannot write in {target}: {err.strerror}", hint="give another folder: psv init DIR") from err
     session.say(f"made {', '.join(files)} in {target.absolute()}")
     prefix = "psv" if folder in (None, ".") else f"psv -C {shlex.quote(str(folder))}"
-    session.say(f"next: {prefix} up --detach --wait && {prefix} chat echo hello")
+    session.say(f"next: {prefix} up --detach --wait && {prefix} {chosen.first}")
     return EXIT_OK
 
 
@@ -71,11 +52,15 @@ def _exists(path: Path) -> bool:
 def _write_all(target: Path, files: dict[str, str]) -> None:
     """Write all files or leave none of ours behind; a .gitignore of the user's stays as it is."""
     written: list[Path] = []
+    made: list[Path] = []
     try:
         for name, content in files.items():
             path = target / name
             if name == ".gitignore" and _exists(path):
                 continue
+            if not path.parent.is_dir():
+                path.parent.mkdir()
+                made.append(path.parent)
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)
                 file.write(content)
@@ -83,4 +68,7 @@ def _write_all(target: Path, files: dict[str, str]) -> None:
         for path in written:
             with contextlib.suppress(OSError):
                 path.unlink()
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
         raise

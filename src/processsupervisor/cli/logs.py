@@ -24,6 +24,9 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.launch.envfile import parse_env_file
+from processsupervisor.launch.known import is_forgotten
+from processsupervisor.launch.references import has_references, secret_names, texts_of
+from processsupervisor.launch.values import readable
 from processsupervisor.process.logview import LogLine, read
 
 DEFAULT_LINES = 100
@@ -55,7 +58,7 @@ def logs(session: Session, command: Command, **wish: Unpack[Wish]) -> int:
     follow = wish["follow"]
     found = read(
         session.paths, chosen, since_s=since_s, tail=tail, grep=wish["grep"], generation=wish["generation"], follow=follow,
-        secrets=secrets_of(specs, chosen),
+        secrets=secrets_of(session.paths, specs, chosen),
     )  # fmt: skip
     show = _json if session.as_json else _Text(chosen)
     for line in found:
@@ -137,14 +140,30 @@ def parse_since(text: str, now: float) -> float:
     raise UsageError(f'found --since "{text}", expected a duration such as "10m" or a time such as "14:30" or "2026-01-31T14:30"')
 
 
-def secrets_of(specs: dict[str, Spec], bots: Sequence[str]) -> list[str]:
+def secrets_of(paths: FleetPaths, specs: dict[str, Spec], bots: Sequence[str]) -> list[str]:
     """Return the values of the bots' settings that are secrets by their name: never shown, whatever they look like."""
     found = []
     for bot in bots:
         spec = specs.get(bot, {})
         values = _env_files(spec.get("env_files")) | (env if isinstance(env := spec.get("env"), dict) else {})
-        found += [value for name, value in values.items() if _SECRET_NAME.search(str(name)) and isinstance(value, str) and value]
+        named = [value for name, value in values.items() if _SECRET_NAME.search(str(name)) and isinstance(value, str)]
+        found += [value for value in named if value and not has_references(value)]
+    found += _present_values(paths, [spec for bot, spec in specs.items() if bot in bots and is_forgotten(paths, bot)])
     return list(dict.fromkeys(found))
+
+
+def _present_values(paths: FleetPaths, specs: Sequence[Spec]) -> list[str]:
+    """Return what references stand for now, where a reboot has forgotten what they stood for: better than none. No command is run."""
+    found: list[str] = []
+    for spec in specs:
+        texts = [(place, text) for place, text in texts_of(spec) if text.startswith(("env:", "file:"))]
+        found += readable({"folder": str(paths.folder), **spec}, texts).values()
+    if names := {name for spec in specs for name in secret_names(spec)}:
+        from processsupervisor.config.secretstore import SecretStore  # loads OpenSSL
+
+        with contextlib.suppress(PsvError):
+            found += [secret.value for name, secret in SecretStore(paths).read().items() if name in names]
+    return found
 
 
 def _env_files(paths: object) -> dict[str, str]:

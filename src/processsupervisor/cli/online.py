@@ -33,7 +33,7 @@ def ask_all(paths: FleetPaths, base_url: str | None, timeout_s: float) -> list[F
     applied = load_fleet(paths.folder).applied
     if applied is None:
         return [Finding("tokens", "bad", "fleet.toml cannot be read", "see psv check")]
-    credentials, unknown = find(applied["bots"], bases)
+    credentials, unknown = find(applied["bots"], bases, paths.folder)
     findings = [Finding(f"token: {bot} ({name})", "note", "of no network that psv can ask", "it was not tried") for bot, name in unknown]
     if not credentials and not findings:
         return [Finding("tokens", "ok", "none in env, env_file and lock of the bots")]

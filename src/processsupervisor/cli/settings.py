@@ -119,7 +119,7 @@ def _load(session: Session, present: Present, runtime: list[RuntimeValue], sourc
 
 
 def _submit(session: Session, present: Present, loaded: Loaded, *, now: bool, reason: str) -> int:
-    applied = refuse_mistakes(session, loaded, present)
+    applied = refuse_mistakes(session, loaded, present, hint="see psv config set --help, and docs/reference/fleet.md for the keys")
     hold_elsewhere(applied, present.applied)
     result = candidate.submit(session, applied, loaded.sources, base=present.number, reason=reason, now=now)
     return candidate.finish(session, result)

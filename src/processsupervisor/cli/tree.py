@@ -22,6 +22,8 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
     "task": "Work on tasks: bots that run when their time comes",
+    "secret": "Keep tokens and passwords for bots, encrypted",
+    "release": "Work on releases: immutable copies of the bots' code",
     "service": "Have the machine start the fleet at boot",
     "notify": "Work on the channels that are told of trouble",
     "config": "Work on the configuration: fleet.toml, and the versions of it that were applied",

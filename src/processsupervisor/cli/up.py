@@ -24,6 +24,7 @@ from processsupervisor.cli.progress import count, read_hints
 from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
+from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.config.spec import Applied
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
@@ -51,7 +52,7 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
         return status
     machine.require_folder(session.paths)
     last = last_applied(session.paths)
-    loaded = read_files(session, last)
+    loaded = read_cold(session, last)
     print_problems(session, loaded.problems)
     if loaded.applied is None:
         return EXIT_USAGE
@@ -65,6 +66,19 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
     if detach:
         return max(_detach(session, code, held, wait, timeout_s), status)
     become_keeper(session, code)
+
+
+def read_cold(session: Session, last: Applied | None) -> Loaded:
+    """Read the files with the values set by command; without them when they do not fit any more: only a running psvd could unset them."""
+    loaded = read_files(session, last)
+    if not loaded.fatal or last is None or not last.get("runtime"):
+        return loaded
+    plain = load_fleet(session.paths.folder, release=last.get("release"))
+    if plain.fatal:
+        return loaded
+    print_problems(session, (problem for problem in loaded.problems if problem.severity == "fatal"))
+    session.note("what was set by command does not fit these files any more and is left out, all of it")
+    return plain
 
 
 def _last_good(session: Session, new: Applied, last: Applied | None) -> Applied:

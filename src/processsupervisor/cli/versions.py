@@ -15,7 +15,7 @@ from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
 from processsupervisor.config.content import checksum, normalised
 from processsupervisor.config.edit import document
-from processsupervisor.config.hiding import hide_values
+from processsupervisor.config.hiding import hide_values, reference
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import EXIT_OK
 from processsupervisor.observe.redact import MARK, redact
@@ -71,9 +71,16 @@ def rollback(session: Session, command: Command, *, number: int, now: bool, reas
     if number == present.number or checksum(applied) == checksum(present.applied):
         return say_unchanged(session, present)
     arguments = {"number": number, "base": present.number, "reason": reason or f"psv config rollback {number}", "now": now}
-    if any(spec["env"] or spec["options"] for spec in applied["bots"]) and not session.as_json:
+    if not session.as_json and any(spec["env_files"] or _refers([spec["env"], spec["options"]]) for spec in applied["bots"]):
         session.note("secrets are not part of a version: it runs with their present values")
     return candidate.finish(session, candidate.follow(session, "config.rollback", arguments))
+
+
+def _refers(value: object) -> bool:
+    """Tell whether a text in `value` refers to one that is kept elsewhere."""
+    if isinstance(value, (dict, list)):
+        return any(map(_refers, value.values() if isinstance(value, dict) else value))
+    return reference(value) is not None
 
 
 def settings_of(applied: Applied, *, values: bool = False) -> dict[str, Any]:

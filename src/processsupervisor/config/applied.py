@@ -5,7 +5,6 @@ Standard library only. psvd never reads fleet.toml; whether the file has changed
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import cast
 
@@ -48,14 +47,6 @@ def read_applied(paths: FleetPaths) -> Applied:
     if any(not isinstance(value.get(key), kind) for key, kind in _SHAPE.items()):
         raise _broken(paths, "a part is missing")
     return cast(Applied, value)
-
-
-def source_digest(paths: FleetPaths) -> str:
-    """Return the SHA-256 of the present fleet.toml, "" when it cannot be read; compare with Applied.source_digest."""
-    try:
-        return hashlib.sha256(paths.config.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _broken(paths: FleetPaths, why: str) -> ConfigError:

@@ -16,6 +16,7 @@ from processsupervisor.config.findings import Findings
 from processsupervisor.config.logins import Logins
 from processsupervisor.config.order import check_order, companions, leave_out_itself
 from processsupervisor.config.problem import Finding, KeyPath, did_you_mean, printable, quoted, table_name
+from processsupervisor.config.release import point_at_release
 from processsupervisor.config.resolve import Resolved, bot_spec, broken_spec
 from processsupervisor.config.rules import Site, check_bot, shared_lock_files
 from processsupervisor.config.runtime import Home
@@ -61,6 +62,7 @@ class Bots:
     scopes: Scopes
     raw_scopes: Mapping[str, Any]
     found: Findings
+    release: int | None
     specs: dict[str, BotSpec] = field(default_factory=dict)
     resolved: dict[str, Resolved] = field(default_factory=dict)
     _homes: dict[str, KeyPath] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Bots:
         used = dict(merged.values)
         spec, findings = bot_spec(name, merged, used, self.folder)
         spec["template"] = made_by
+        findings += point_at_release(spec, self.folder, self.release)
         for key in ("depends_on", "restart_with"):
             if name in companions(spec, key) and merged.scope_of(key) != "bots":
                 leave_out_itself(spec, key)

@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from processsupervisor.config.release import beside_fleet
 from processsupervisor.config.spec import BotSpec
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
@@ -36,6 +37,7 @@ class Pattern:
 def patterns_of(spec: BotSpec) -> list[Pattern]:
     """Return what the bot's command line may look like under another supervisor."""
     argv = [spec["script"], *spec["args"]] if spec["script"] else [*(spec["command"] or []), *spec["args"]]
+    argv = [beside_fleet(word, spec.get("release")) for word in argv]  # elsewhere it runs from the folder
     cwd = os.path.realpath(spec["cwd"])
     found = [Pattern(tuple(bare(argv)), cwd)] if argv else []
     if _is_line(argv):

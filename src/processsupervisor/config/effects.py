@@ -56,6 +56,7 @@ _UNWRITTEN: dict[str, tuple[str, Effect]] = {
     "name": ("name", "recreate"),
     "template": ("[bots.NAME]", "live"),
     "release": ("the release", "restart"),
+    "home": ("the folder", "restart"),
     "stdin": ("stdin", "restart"),
     # What was found wrong outside of the file: a start looks again.
     "error": ("error", "live"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from typing import Any
@@ -18,16 +19,19 @@ def reference(text: object) -> str | None:
 
 
 def hide_values(text: str, mark: str) -> str:
-    """Return the TOML `text` with each value in env, options and the like replaced by `mark`; all of it when it is no TOML."""
+    """Return the TOML `text` with each value in env, options and the like replaced by `mark`; all of it when that cannot be done."""
     import tomlkit
 
     try:
         values = tomllib.loads(text.removeprefix("\ufeff"))
         document: Any = tomlkit.parse(text.removeprefix("\ufeff"))
-    except ValueError:
+        _hide(document, values, (), mark)
+        hidden = tomlkit.dumps(document)
+        _hide(values, copy.deepcopy(values), (), mark)
+        is_hidden = tomllib.loads(hidden) == values
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):  # no TOML, or tomlkit's ways to say that it cannot
         return mark
-    _hide(document, values, (), mark)
-    return tomlkit.dumps(document)
+    return hidden if is_hidden else mark
 
 
 def _hide(written: Any, values: Any, path: tuple[str, ...], mark: str) -> None:

@@ -7,16 +7,17 @@ contents come from is shelf.py's; what the tables mean is not here. Never raises
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.config.globs import TooMany, is_glob, joined, matches
+from processsupervisor.config.ondisk import combined
 from processsupervisor.config.places import Places
 from processsupervisor.config.problem import KeyPath, Problem, printable, quoted, shown, table_name
-from processsupervisor.config.shelf import CONFIG, Shelf, TooMany, is_pattern, joined, matches
+from processsupervisor.config.shelf import CONFIG, Shelf
 from processsupervisor.config.source import Source
 from processsupervisor.config.spec import SourceFile
 
@@ -49,15 +50,17 @@ class Files:
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     values: dict[str, Any] | None = None
+    globs: list[str] = field(default_factory=list)
+    """By which files were included, from the fleet folder."""
     _owners: dict[KeyPath, File] = field(default_factory=dict)
     _bytes: int = 0
 
-    @property
+    @cached_property
     def has_gaps(self) -> bool:
         """Tell whether lines of a file were left out: what is missing may stand there."""
         return any(file.source.problems for file in self.files)
 
-    @property
+    @cached_property
     def is_torn(self) -> bool:
         """Tell whether a whole file could not be read: what is unknown may stand there."""
         is_missing = any(problem.code.startswith("include-") and problem.severity == "fatal" for problem in self.problems)
@@ -76,7 +79,7 @@ class Files:
     @property
     def digest(self) -> str:
         """Return what all files are known by."""
-        return digest_of(self.listed)
+        return combined({file.name: file.source.digest for file in self.files})
 
     def find(self, path: KeyPath) -> tuple[File, int, int]:
         """Return the file in which `path` stands, with line and column."""
@@ -139,10 +142,12 @@ class Files:
             text = f"include {quoted(pattern)} leaves the fleet folder"
             self._tell(file, at, "include-outside", text, "files are named relative to this one and must lie in the folder of fleet.toml")
             return []
-        if not is_pattern(name):
+        if not is_glob(name):
             return [name]
+        if name not in self.globs:
+            self.globs.append(name)
         try:
-            found = matches(self.shelf, name)
+            found = matches(self.shelf.entries, name)
         except TooMany:
             self._tell(file, at, "include-many", f"include {quoted(pattern)} looks into too many folders", "name the folders of the files")
             return []
@@ -183,10 +188,3 @@ def read_files(shelf: Shelf) -> Files:
     files.read(CONFIG)
     files.join()
     return files
-
-
-def digest_of(files: list[SourceFile]) -> str:
-    """Return what the files of a configuration are known by: one by its own digest, several by that of their paths and digests."""
-    if len(files) == 1:
-        return files[0]["digest"]
-    return hashlib.sha256("".join(f"{file['path']} {file['digest']}\n" for file in files).encode("utf-8", "surrogateescape")).hexdigest()

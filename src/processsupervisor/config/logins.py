@@ -10,6 +10,7 @@ from pathlib import Path
 
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.spec import BotSpec, BudgetSpec
+from processsupervisor.launch.release import code_folder
 
 DISCORD_STARTS, DISCORD_WITHIN_S = 800, 86400.0
 DISCORD_LIMIT = 1000
@@ -48,7 +49,7 @@ class Logins:
 def _program(spec: BotSpec, folder: Path) -> Path | None:
     """Return the Python file that the bot begins with, as far as it lies beside fleet.toml or is named."""
     if spec["run"]:
-        base = folder.joinpath(*spec["run"].partition(":")[0].split("."))
+        base = code_folder(folder, spec.get("release")).joinpath(*spec["run"].partition(":")[0].split("."))
         return base / "__init__.py" if base.is_dir() else base.with_name(f"{base.name}.py")
     if spec["script"]:
         return Path(spec["script"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
+from processsupervisor.config.globs import TooMany, entries_of, matches
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -25,7 +28,10 @@ class FilesOnDisk:
 
     def names(self) -> list[str]:
         """Return the paths of the files from the fleet folder: those that were read, then others that a glob finds now."""
-        found = {str(path.relative_to(self._folder)) for glob in self._includes for path in self._folder.glob(glob)}
+        entries, found = partial(entries_of, self._folder), set[str]()
+        for glob in self._includes:
+            with contextlib.suppress(TooMany):
+                found.update(matches(entries, glob))
         return [*self._names, *sorted(found - set(self._names))[:_MOST_FILES]]
 
     def digest(self) -> str:
@@ -58,7 +64,7 @@ def combined(digests: dict[str, str]) -> str:
     """Return the digest of several files, `{path: digest}` in reading order; that of one is its own."""
     if len(digests) == 1:
         return next(iter(digests.values()))
-    return hashlib.sha256("".join(f"{path} {digest}\n" for path, digest in digests.items()).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{path} {digest}\n" for path, digest in digests.items()).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read(path: Path) -> bytes:

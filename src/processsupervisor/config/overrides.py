@@ -69,6 +69,8 @@ def key_parts(text: str) -> list[str]:
 
 def parse_value(text: str) -> object:
     """Return the value that `text` is in TOML, else the text itself, so that 30s needs no quotes; dates become texts. Raises UsageError."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):  # how Python holds what is no UTF-8
+        raise UsageError("found a value that is no UTF-8, expected a text", hint="give it in UTF-8")
     try:
         table = tomllib.loads(f"value = {text}")
     except ValueError:

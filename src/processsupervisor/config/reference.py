@@ -14,7 +14,7 @@ from typing import Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from processsupervisor.config.notices import NotifyTable
-from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ScopeTable, WebTable
+from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ScopeTable, TypeTable, WebTable
 from processsupervisor.config.shape import table_of
 from processsupervisor.config.tables import (
     DependencyTable,
@@ -50,7 +50,7 @@ name = "demo"
 [global]                             # first scope; types and bots inherit
 stop = {{ timeout = "10s" }}
 
-[types.helper]                       # a template of bots
+[types.helper]                       # what several bots share
 run = "bots:helper"
 
 [bots.alice]                         # a bot
@@ -60,22 +60,24 @@ type = "helper"
 ## How the file is read
 
 - It is TOML 1.0 in UTF-8; a byte order mark and CRLF line ends are accepted. Only `fleet.name` has no default.
-- Unknown keys are errors. `psv check` names every problem of the file at once, each with `file:line:column`.
+- `include = ["bots.d/*.toml"]` before the first table reads further files; see [Many bots alike](../howto/scopes.md).
+- Unknown keys are errors. `psv check` names every problem of all files at once, each with `file:line:column`.
 - A mistake outside `[bots.X]` and nothing starts. A mistake inside one `[bots.X]`, or a file that its settings name and that is
   not there, and that bot alone is FAILED with reason `config`; the others run.
 - Names of bots and types match `{BOT_NAME_PATTERN}`.
 - A **duration** is a text such as `"250ms"`, `"30s"`, `"10m"`, `"1h30m"`, `"2d"`, or a number of seconds. A **size** is a text such as
   `"256MB"`, `"2GB"` (powers of 1024), or a number of bytes. A **path** is relative to the folder of fleet.toml; `~` is the home folder.
-  Nothing else is expanded: no variables, no globs.
+  Nothing else is expanded, but in templates of bots.
 
 ## Scopes
 
-What holds for a bot comes from `[global]`, then its type, then the bot itself. Tables (`env`, `options`, `health`, `stop`, `restart`,
-`limits`, `logs`, `log_level`, `hooks`, `recycle`) are merged key by key; lists and everything else replace what an outer scope says.
-Three choices are replaced as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot
-must end up with exactly one program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has
-both `run` and `ready` is an error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential`
-is passed over for it. A text as `log_level` is the level of its `default`: it leaves the loggers that outer scopes name as they are.
+What holds for a bot comes from `[global]`, then its type (what that extends first), then the bot itself. Tables (`env`, `options`, `vars`,
+`health`, `stop`, `restart`, `limits`, `logs`, `log_level`, `hooks`, `recycle`) are merged key by key; lists and everything else replace
+what an outer scope says. The text `"..."` as an element of a list stands for what the outer scopes say there. Three choices are replaced
+as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one
+program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an
+error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it. A text
+as `log_level` is the level of its `default`: it leaves the loggers that outer scopes name as they are.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
@@ -104,12 +106,16 @@ Why these, where it is not plain:
   born with them. Another kind of program (`script` in place of `run`) is **recreate**: it has other checks, another link and another chat.
 - `lock`: a process takes its locks before it does anything else, and holds them for life.
 - `ready`: only a start shows whether it is right.
+- `health.http`, `tcp`, `exec`, `env`, `log_silence`: psvd could ask otherwise at once, and a wrong check would end every bot that has it.
+  So the first bot of each type tries it in a rollout, before it is the others' turn. How often and how patiently is asked is live.
 - `logs`: logd is told of them with the pipes of a start.
 - `user`: what the process of one user leaves (sockets, files) is not the other's to go on with.
 - `schedule`, added or taken away: a bot is to be up, a task ends; what is wanted and what was counted mean something else. Inside a
   schedule every key is live: the next time is reckoned anew.
-- `fleet.name`, `control.group`: the keeper lists the fleet by its name, and made its sockets for that group. `fleet.down_timeout` is live
-  for `psv down`; for SIGTERM and Ctrl-C, which the keeper hears, it holds from the next `psv up`.
+- `type`, `extends`, `vars`, `count`, `first` and `include` ask for nothing by themselves. What follows from them does: bots that come or
+  go, and keys that get other values.
+- `control.group`: the keeper made its sockets for that group. What else the keeper knows is live but for this: SIGTERM and Ctrl-C, which it
+  hears, keep to the `fleet.down_timeout` of the last `psv up` (`psv down` does not), and `psv fleets` shows the name of then.
 """
 
 _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
@@ -121,7 +127,8 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
     ),
     ("[control]", ControlTable, "Who may command the fleet."),
     ("[global], [types.X], [bots.X]", ScopeTable, "Settings of bots, in any scope."),
-    ("[bots.X] only", BotTable, ""),
+    ("[types.X] only", TypeTable, ""),
+    ("[bots.X] only", BotTable, "`count` and `first` make the table a template: [Many bots alike](../howto/scopes.md)."),
     ("ready", ReadyTable, "Exactly one of these."),
     ("health", HealthTable, "Each check that is given must pass; see [health](../howto/health.md)."),
     ("stop", StopTable, ""),
@@ -190,7 +197,7 @@ def page() -> str:
 def _rows(table: type[Table]) -> Iterator[str]:
     yield "| key | type | default | a change | meaning |"
     yield "|---|---|---|---|---|"
-    inherited = ScopeTable.model_fields if table is BotTable else {}
+    inherited = ScopeTable.model_fields if table in (BotTable, TypeTable) else {}
     for name, info in table.model_fields.items():
         if name not in inherited:
             cells = (f"`{name}`", _kind(info) + _range(info), _default(info), _effect(info), info.description or "")

@@ -58,7 +58,7 @@ class Resolved:
 
 def absolute(folder: Path, text: str) -> str:
     """Return a path of the file as an absolute one: `~` is the home folder, relative means beside fleet.toml."""
-    return os.path.normpath(folder / os.path.expanduser(text))  # noqa: PTH111 - the Path method raises for unknown users
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))  # noqa: PTH111, PTH118 - Path raises for unknown users, and is slow
 
 
 def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
@@ -69,6 +69,7 @@ def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
         "log_total_bytes": fleet.log_total,
         "disk_free_percent": fleet.disk_free_percent,
         "control_group": control.group,
+        "release_watch_s": fleet.release_watch,
         "hints": list(fleet.hints),
         "watch": fleet.watch,
         "settle_s": fleet.settle,
@@ -141,6 +142,7 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "name": name,
         "type": table.type,
         "source": table.source,
+        "release": None,
         "kind": kind,
         "run": table.run,
         "script": absolute(folder, table.script) if table.script else None,

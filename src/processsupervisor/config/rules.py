@@ -14,20 +14,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from processsupervisor.config.elsewhere import elsewhere_now
 from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
+from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import format_duration
 from processsupervisor.launch.envfile import parse_env_file
+from processsupervisor.launch.release import MISSING_HINT, code_folder, why_missing
 
 
 class Site:
     """The place where rules look: the fleet folder, with answers remembered for one check of many bots."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_store: bool = True) -> None:
         self.folder = folder
+        self.sources = Sources(folder, has_store=has_store)
         self._installed: dict[str, bool] = {}
         self._env_files: dict[str, dict[str, str] | PsvError] = {}
 
@@ -89,13 +91,15 @@ def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
     if spec["script"] is None:
         return
     path = Path(spec["script"])
+    if path.is_file() and os.access(path, os.R_OK):
+        return
     if path.is_dir():
         yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
     elif not path.exists():
         yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
     elif not path.is_file():
         yield _outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
-    elif not os.access(path, os.R_OK):
+    else:
         yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
 
 
@@ -120,13 +124,13 @@ def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
 
 
 def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
-    """The module of a native bot lies beside fleet.toml, or is installed (not known for another interpreter or PYTHONPATH)."""
+    """The module of a native bot lies beside fleet.toml (or in its release), or is installed (not known for another interpreter)."""
     if spec["run"] is None:
         return
     module = spec["run"].partition(":")[0]
     top, *rest = module.split(".")
-    if _is_module(site.folder, top):
-        folder = site.folder
+    folder = code_folder(site.folder, spec.get("release"))
+    if _is_module(folder, top):
         for part, inner in zip([top, *rest], rest, strict=False):
             folder = folder / part
             if not _is_module(folder, inner):
@@ -136,8 +140,9 @@ def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
                 )
                 return
     elif spec["python"] is None and "PYTHONPATH" not in spec["env"] and not site.is_installed(top):
-        message = f"module {top} is neither beside fleet.toml nor installed"
-        yield _outside(("run",), "module-missing", message, _like(site.folder / f"{top}.py", f"create {site.folder / top}.py"))
+        where = "beside fleet.toml" if spec.get("release") is None else f"in release {spec.get('release')}"
+        message = f"module {top} is neither {where} nor installed"
+        yield _outside(("run",), "module-missing", message, _like(folder / f"{top}.py", f"create {site.folder / top}.py"))
 
 
 def _is_module(folder: Path, name: str) -> bool:
@@ -167,6 +172,11 @@ def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
         error = site.env_file_error(path)
         if error is not None:
             yield _outside(("env_file",), error.code, error.message, error.hint)
+
+
+def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """What stands elsewhere (env:, file:, cmd:, secret:) is there."""
+    yield from references_hold(spec, site.folder, site.sources)
 
 
 def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -268,6 +278,7 @@ RULES: tuple[Rule, ...] = (
     python_can_run,
     cwd_is_a_folder,
     env_files_can_be_read,
+    values_are_there,
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,
@@ -278,7 +289,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def check_bot(spec: BotSpec, site: Site) -> list[Finding]:
-    """Apply every rule to one bot."""
+    """Apply every rule to one bot; of one whose release is gone only that is said."""
+    if missing := why_missing(site.folder, spec.get("release")):
+        return [_outside(("source",), "release-missing", missing, MISSING_HINT)]
     findings: list[Finding] = []
     for rule in RULES:
         try:
@@ -292,10 +305,21 @@ def recheck(spec: BotSpec, folder: Path) -> str | None:
     """Return what still keeps the bot from starting, or None when its error is gone; for specs with `error_rechecks`."""
     if not spec["error_rechecks"]:
         return spec["error"]
-    if spec.get("is_elsewhere") and (why := elsewhere_now(spec)):
-        return why
-    findings = [finding for finding in check_bot(spec, Site(folder)) if not finding.warning]
+    if spec.get("is_elsewhere"):
+        from processsupervisor.config.elsewhere import elsewhere_now  # asks other supervisors over HTTP, which few need
+
+        if why := elsewhere_now(spec):
+            return why
+    findings = [finding for finding in check_bot(spec, Site(folder, has_store=False)) if not finding.warning]
     return f"{findings[0].message}; {findings[0].hint}" if findings else None
+
+
+def look_again(spec: BotSpec, folder: Path) -> None:
+    """Bring the error of a bot that is to be started up to date: a script may be there by now, and a release may be gone."""
+    if spec["error"] and spec["error_rechecks"]:
+        spec["error"] = recheck(spec, folder)
+    elif not spec["error"] and (missing := why_missing(folder, spec.get("release"))):
+        spec["error"], spec["error_rechecks"] = f"{missing}; {MISSING_HINT}", True
 
 
 def shared_lock_files(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:

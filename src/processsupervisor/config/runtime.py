@@ -5,6 +5,7 @@ A value whose time is over is none. One that names a type or bot that is not the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,7 @@ def runtime_layers(values: Iterable[RuntimeValue]) -> Iterator[tuple[Home, Layer
     for (scope, name), mine in homes.items():
         raw: dict[str, Any] = {}
         for value in mine:
-            _put(raw, value["key"], value["value"])
+            _put(raw, value["key"], copy.deepcopy(value["value"]))
         at: KeyPath = ("global",) if scope == "global" else (scope, name)
         home: KeyPath = ("runtime", scope, name)
         layer, findings = read_scope(BotTable if scope == "bots" else ScopeTable, raw, at, home)

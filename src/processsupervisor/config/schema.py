@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from processsupervisor.config.levels import LogLevels
 from processsupervisor.config.tables import (
     DependencyTable,
     HealthTable,
@@ -37,7 +38,6 @@ from processsupervisor.config.values import (
     HangTime,
     Label,
     Listen,
-    LogLevels,
     ModuleName,
     Number,
     Options,
@@ -59,7 +59,7 @@ LISTEN_DEFAULT = "127.0.0.1:8450"
 class FleetTable(Table):
     """The fleet as a whole."""
 
-    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="recreate")
+    name: FleetName = key(..., "Name of the fleet, shown everywhere", "required", effect="live")
     down_timeout: SomeTime = key(
         8.0, "`psv down`, SIGTERM and Ctrl-C: after this long whatever still runs is killed", '"8s"', effect="live"
     )
@@ -67,6 +67,9 @@ class FleetTable(Table):
         2 << 30, "Most disk space for the logs of all bots; the oldest closed segments go first", '"2GB"', effect="live", ge=1 << 20
     )
     disk_free_percent: Number = key(5.0, "Part of the disk that logs leave free", "5.0", effect="live", ge=0, le=90)
+    release_watch: Duration = key(
+        600.0, "A bot of a deploy that crash-loops so soon takes it back (`psv release`); 0 = never", '"10m"', effect="live"
+    )
     hints: list[Text] = key([], "Lines that `psv up` prints when everything is ready", "[]", effect="live")
     watch: Flag = key(False, "Apply changed files of the configuration once they have been quiet for a moment", "false", effect="live")
     settle: Duration = key(
@@ -109,7 +112,11 @@ class ScopeTable(Table):
     )
     cwd: PathText | None = key(None, "Working folder", "the fleet folder", effect="restart")
     env: dict[VariableName, VariableValue] = key(
-        dict, "Environment variables; merged, the bot's own win over its type's, those over [global]", "{}", effect="restart"
+        dict,
+        "Environment variables; merged, the bot's own win over its type's, those over [global]."
+        " `env:NAME`, `file:path`, `cmd:program arg` and `secret:name` are read at the start; `literal:` before a text that only looks so",
+        "{}",
+        effect="restart",
     )
     env_file: Paths = key(
         list, "Files of NAME=value lines; weaker than `env`, a later file wins over an earlier one", "[]", effect="restart"
@@ -136,7 +143,7 @@ class ScopeTable(Table):
         '"30s"',
         effect="live",
     )
-    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="live")
+    health: HealthTable | None = key(None, "Whether it does its work", "ready is healthy", effect="restart")
     stop: StopTable = key(StopTable, "How it is asked to stop", "see below", effect="live")
     restart: RestartTable = key(RestartTable, "When it is started again", "see below", effect="live")
     schedule: ScheduleTable | None = key(None, "Makes it a task: it runs when its time comes, and ends", "-", effect="recreate")
@@ -170,7 +177,12 @@ class ScopeTable(Table):
         dict, "What stands for `{NAME}` in the texts of a template of bots; merged like `env`", "{}", effect="live"
     )
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none", effect="live")
-    options: Options = key(dict, "The bot's own settings, anything it likes; dates become texts. Merged like `env`", "{}", effect="live")
+    options: Options = key(
+        dict,
+        "The bot's own settings, anything it likes; dates become texts. Merged like `env`; texts may refer as in `env`",
+        "{}",
+        effect="live",
+    )
 
 
 class TypeTable(ScopeTable):

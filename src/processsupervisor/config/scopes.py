@@ -18,6 +18,7 @@ from processsupervisor.config.spec import RuntimeValue
 
 PROGRAM_KEYS = ("run", "script", "command")
 _WHOLE = frozenset({"ready", "schedule"})
+_VARIABLES = (("env",), ("options",), ("vars",))
 _REST = "..."
 _DEEPEST = 40
 """Far below the recursion limit; no table may be that deep."""
@@ -59,9 +60,13 @@ class Merged:
     at: KeyPath = ()
 
     def place(self, path: KeyPath) -> KeyPath:
-        """Return the path in the files of the key `path` of this bot: in the innermost scope that gives it, else the bot."""
+        """Return the path in the files of the key `path` of this bot: in the innermost scope that gives it, else the bot.
+
+        A variable is given by who names it, any other table by who says anything of it.
+        """
+        names = path[:2] if path[:1] in _VARIABLES else path[:1]
         for layer in reversed(self.layers):
-            if path and path[0] in layer.given:
+            if path and _gives(layer.given, names):
                 return (*layer.at, *_before_rest(layer.given, path))
         return self.at or self.layers[-1].at
 
@@ -71,6 +76,15 @@ class Merged:
             if key in layer.given:
                 return layer.scope
         return None
+
+
+def _gives(given: Mapping[str, Any], names: KeyPath) -> bool:
+    table: Any = given
+    for name in names:
+        if not isinstance(table, Mapping) or name not in table:
+            return False
+        table = table[name]
+    return True
 
 
 def _before_rest(given: Mapping[str, Any], path: KeyPath) -> KeyPath:

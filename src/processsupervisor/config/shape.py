@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -144,9 +145,12 @@ def _unknown_key(model: type[Table], path: KeyPath, location: KeyPath) -> Findin
             homes.append("[types.NAME]")
         if nested or homes:
             hint = f"did you mean {quoted(nested[0])}?" if nested else f"it belongs into {' or '.join(homes)}"
+    if name == "include":
+        hint = "write it at the top of the file, before the first table"
     return Finding(path, "unknown-key", f"unknown key {quoted(name)} in [{around}]", hint)
 
 
+@cache
 def _inner_tables(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
     return [
         (name, inner)

@@ -138,7 +138,8 @@ class BotSpec(TypedDict):
     """Everything that a start of one bot needs.
 
     Exactly one of `run`, `script`, `command` is set unless `error` is. `name` may break BOT_NAME_PATTERN, with `error`
-    set: never build a path from it before the pattern was checked. `lock` holds `{"env": NAME}` and `{"file": path}`.
+    set: never build a path from it before the pattern was checked. `home` is the folder of fleet.toml where the fleet has another one
+    (psv dev). `lock` holds `{"env": NAME}` and `{"file": path}`.
     `error` is one line; `error_rechecks` says that all of it lies outside fleet.toml (a missing file), so that
     rules.recheck may clear it at the next start.
     """
@@ -148,6 +149,7 @@ class BotSpec(TypedDict):
     template: NotRequired[str | None]
     source: NotRequired[Literal["folder", "releases"]]
     release: NotRequired[int | None]
+    home: NotRequired[str]
     kind: Kind
     run: str | None
     script: str | None
@@ -197,6 +199,7 @@ class FleetSpec(TypedDict):
     log_total_bytes: int
     disk_free_percent: float
     control_group: str | None
+    release_watch_s: NotRequired[float]
     hints: list[str]
     watch: NotRequired[bool]
     settle_s: NotRequired[float]

@@ -5,6 +5,7 @@ No rule that looks outside one key.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,14 +37,14 @@ def key(default: Any, text: str, shown: str, *, effect: Effect, **limits: float)
 
     The effect is what a change of the key asks of a bot that runs; see effects.py for what is not settled by one key alone.
     """
-    made = {"default_factory": default} if callable(default) else {"default": default}
+    made = {"default_factory": cache(default)} if callable(default) else {"default": default}  # what is made is never changed
     return Field(**made, description=text, json_schema_extra={"shown": shown, "effect": effect}, **limits)  # type: ignore[call-overload]
 
 
 class Table(BaseModel):
     """Any table of the file: unknown keys are errors, texts are never taken for numbers."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class LockTable(Table):
@@ -117,11 +118,13 @@ class LoginBudgetTable(Table):
 class HealthTable(Table):
     """How it is seen whether a bot that runs does its work, and what follows when it does not."""
 
-    http: Url | None = key(None, "A GET of this address answers 2xx or 3xx", "-", effect="live")
-    tcp: Annotated[int, Label("port")] | None = key(None, "127.0.0.1 accepts connections on this port", "-", effect="live", ge=1, le=65535)
-    exec: ProbeCommand | None = key(None, "This command, run as the bot, ends with 0; `./` is beside fleet.toml", "-", effect="live")
-    env: list[VariableName] = key(list, "Variables of the bot (`env`, `env_file`) that `exec` sees too", "[]", effect="live")
-    log_silence: SlowTime | None = key(None, "Nothing on stdout and stderr for so long is a failure", "-", effect="live")
+    http: Url | None = key(None, "A GET of this address answers 2xx or 3xx", "-", effect="restart")
+    tcp: Annotated[int, Label("port")] | None = key(
+        None, "127.0.0.1 accepts connections on this port", "-", effect="restart", ge=1, le=65535
+    )
+    exec: ProbeCommand | None = key(None, "This command, run as the bot, ends with 0; `./` is beside fleet.toml", "-", effect="restart")
+    env: list[VariableName] = key(list, "Variables of the bot (`env`, `env_file`) that `exec` sees too", "[]", effect="restart")
+    log_silence: SlowTime | None = key(None, "Nothing on stdout and stderr for so long is a failure", "-", effect="restart")
     every: SlowTime = key(10.0, "Time from one probe to the next", '"10s"', effect="live")
     timeout: SomeTime | None = key(None, "Time for one probe; less than `every`", '`"5s"`, at most half of `every`', effect="live")
     fail_after: Count = key(3, "So many failures in a row, and the bot is unhealthy", "3", effect="live", ge=1, le=1000)

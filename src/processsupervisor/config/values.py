@@ -6,7 +6,6 @@ Errors say what was expected; the found value is added by `shape`, which knows w
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import warnings
@@ -19,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from processsupervisor.config import forms
 from processsupervisor.config.forms import Form
-from processsupervisor.config.problem import nearest, table_name
+from processsupervisor.config.problem import KeyPath, nearest, table_name
 from processsupervisor.kernel.units import parse_duration, parse_size
 
 # Names that stop and kill know on Linux; a fixed list, so that check says the same on every platform.
@@ -28,9 +27,7 @@ SIGNALS = frozenset(
     "VTALRM PROF WINCH IO PWR SYS".split()
 )
 _POINTLESS = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD"})
-LOG_LEVELS = ("debug", "info", "warning", "error")
 _DEEPEST = 16
-_MOST_LOGGERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +170,17 @@ def _run(value: Any) -> str:
     return text
 
 
-def _variable(value: Any) -> str:
+def _variable(value: Any, of: str = "an environment variable") -> str:
     name = text_of(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise Wrong("the name of an environment variable: letters, digits and _")
+        raise Wrong(f"the name of {of}: letters, digits and _")
     return name
 
 
 def _template_variable(value: Any) -> str:
-    name = text_of(value)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise Wrong("the name of a variable: letters, digits and _")
-    if name in ("n", "name", "type"):
+    if value in ("n", "name", "type"):
         raise Wrong("another name of a variable", "{n}, {name} and {type} have a meaning already")
-    return name
+    return _variable(value, "a variable")
 
 
 def _variable_value(value: Any) -> str:
@@ -280,48 +274,27 @@ def _fleet_name(value: Any) -> str:
     return str(value)
 
 
-def _plain(value: object, at: str, depth: int) -> object:
+def _plain(value: object, at: KeyPath) -> object:
     match value:
-        case bool() | str():
+        case int() if not -(1 << 63) <= value < 1 << 63:
+            raise Wrong("whole numbers of at most 64 bits", f"look at {table_name(at)}")
+        case float() if not math.isfinite(value):
+            raise Wrong("numbers that are finite", f"look at {table_name(at)}, nan and inf cannot be passed on")
+        case str() | bool() | int() | float():
             return value
-        case int():
-            if not -(1 << 63) <= value < 1 << 63:
-                raise Wrong("whole numbers of at most 64 bits", f"look at {at}")
-            return value
-        case float():
-            if not math.isfinite(value):
-                raise Wrong("numbers that are finite", f"look at {at}, nan and inf cannot be passed on")
-            return value
-        case list() | dict() if depth >= _DEEPEST:
+        case list() | dict() if len(at) >= _DEEPEST:
             raise Wrong(f"lists and tables at most {_DEEPEST} deep")
         case list():
-            return [_plain(item, f"{at}[{index + 1}]", depth + 1) for index, item in enumerate(value)]
+            return [_plain(item, (*at, index)) for index, item in enumerate(value)]
         case dict():
-            return {str(key): _plain(item, f"{at}.{table_name((str(key),))}", depth + 1) for key, item in value.items()}
+            return {str(key): _plain(item, (*at, str(key))) for key, item in value.items()}
     return str(getattr(value, "isoformat", value.__str__)())
 
 
 def _options(value: Any) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Wrong("a table")
-    return {str(key): _plain(item, table_name((str(key),)), 1) for key, item in value.items()}
-
-
-def _log_levels(value: Any) -> dict[str, str]:
-    if isinstance(value, str):
-        value = {"default": value}
-    if not isinstance(value, dict) or len(value) > _MOST_LOGGERS:
-        raise Wrong('a level such as "info", or a table such as { default = "info", "aiogram" = "warning" }')
-    for logger, level in value.items():
-        if not str(logger).isprintable() or not str(logger).strip() or logger == "root":
-            raise Wrong("names of loggers", "default stands for all that are not named")
-        if isinstance(level, dict):
-            raise Wrong("a level for each logger", f'write names with a dot in quotes: "{logger}.{next(iter(level), "x")}" = "info"')
-        if level not in LOG_LEVELS:
-            close = nearest(level.lower(), LOG_LEVELS) if isinstance(level, str) else None
-            of = "" if logger == "default" else f" for the logger {logger}"
-            raise Wrong(f"one of {', '.join(map(json.dumps, LOG_LEVELS))}{of}", f'did you mean "{close}"?' if close else "")
-    return value
+    return {str(key): _plain(item, (str(key),)) for key, item in value.items()}
 
 
 Text = Annotated[str, *kind("text", text_of, forms.TEXT)]
@@ -353,5 +326,4 @@ Url = Annotated[str, *kind("URL", _url, forms.URL)]
 Listen = Annotated[str, *kind('"host:port"', _listen, forms.HOST_PORT)]
 FleetName = Annotated[str, *kind("name", _fleet_name, forms.FLEET_NAME)]
 HOOK = (*kind("command or table", _hook), Also(forms.COMMAND))
-LogLevels = Annotated[dict[str, str], *kind("level, or table of them by logger", _log_levels, forms.levels(LOG_LEVELS))]
 Options = Annotated[dict[str, object], *kind("table of anything", _options, forms.ANYTHING)]

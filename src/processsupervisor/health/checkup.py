@@ -52,6 +52,7 @@ class _Case:
     """What is known of one generation."""
 
     process: Identity
+    health: HealthSpec | None
     probes: list[_Probe]
     silence: Silence
     up_s: float = 0.0
@@ -90,13 +91,14 @@ class Checkups:
         """See Check. A bot without a health table and without a network costs nothing."""
         if sweep.is_late and sweep.number != self._stalled_in:
             self._stalled_in, self._stalls = sweep.number, self._stalls + 1
-        health = bot.spec.get("health")
+        health, case = bot.spec.get("health"), self._cases.get(bot.name)
         if bot.process is None or (health is None and not bot.condition.has_network):
+            if case is not None and case.process is bot.process:  # its checks were taken away
+                self.forget(bot.name)
+                self._set(bot, Health.HEALTHY, "")
             return None
-        case = self._cases.get(bot.name)
-        if case is None or case.process is not bot.process:
-            self.forget(bot.name)
-            case = self._cases[bot.name] = self._open(bot, bot.process, health)
+        if case is None or case.process is not bot.process or case.health != health:
+            case = self._begin(bot, bot.process, health, case)
         if not sweep.is_late:
             _look_at_connection(bot, health)
         if bot.life.state is not State.RUNNING:
@@ -124,6 +126,14 @@ class Checkups:
         case = self._cases.get(bot.name)
         return case is not None and case.process == bot.process and bool(case.failed or case.is_silent)
 
+    def _begin(self, bot: Watched, process: Identity, health: HealthSpec | None, before: _Case | None) -> _Case:
+        """Begin anew: another process, or other checks of the same, for which the time since it was ready goes on to count."""
+        self.forget(bot.name)
+        case = self._cases[bot.name] = self._open(bot, process, health)
+        if before is not None and before.process is process:
+            case.up_s, case.is_resting = before.up_s, before.is_resting
+        return case
+
     def _open(self, bot: Watched, process: Identity, health: HealthSpec | None) -> _Case:
         probes = []
         for kind in KINDS if health is not None else ():
@@ -131,7 +141,7 @@ class Checkups:
                 # Who was ready long before (psvd is new) is spread: all of a fleet are not asked at once.
                 due_s = 0.0 if (bot.uptime_s or 0.0) < _JUST_READY_S else random.uniform(0.0, health["every_s"])
                 probes.append(_Probe(kind, Streak(health["fail_after"], health["pass_after"]), due_s))
-        return _Case(process, probes, Silence(self._paths, bot.name))
+        return _Case(process, health, probes, Silence(self._paths, bot.name))
 
     def _examine(self, case: _Case, bot: Watched, health: HealthSpec, sweep: Sweep) -> None:
         """Count what has come, and ask what is due."""

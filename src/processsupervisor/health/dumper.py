@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from processsupervisor.health.processes import facts_of, has_locked, is_stopped, takes
@@ -20,6 +20,7 @@ from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.identity import Identity, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.pulse import STACKS_SIGNAL, TASKS_BEGIN, TASKS_END, TASKS_SIGNAL, Pulse, dump_path
+from processsupervisor.launch.known import known_values
 from processsupervisor.launch.tasklist import CUT, MORE_THREADS, MOST_BYTES, MOST_THREADS
 from processsupervisor.observe.redact import redact
 
@@ -94,8 +95,9 @@ class Dumper:
             return
         finally:
             os.close(descriptor)
-        told = _text(stacks.content)
-        dump.stacks, dump.tasks = told if is_both else main_first(told), _text(tasks.content.removesuffix(TASKS_END))
+        secrets = known_values(self._paths, dump.bot)
+        told = _text(stacks.content, secrets)
+        dump.stacks, dump.tasks = told if is_both else main_first(told), _text(tasks.content.removesuffix(TASKS_END), secrets)
         for name, answer in (("stacks", stacks), ("tasks", tasks)):
             if answer.why_not:
                 dump.lack(answer.why_not, name)
@@ -175,7 +177,7 @@ def main_first(stacks: str) -> str:
     return "\n\n".join(thread.strip("\n") for thread in (threads[-1], *threads[:-1]) if thread.strip())
 
 
-def _text(content: bytes) -> str:
+def _text(content: bytes, secrets: Sequence[str]) -> str:
     lines = content.decode("utf-8", "replace").splitlines()
-    return redact("\n".join(line for line in lines if not any(place in line for place in _BEFORE_THE_PROGRAM)))
+    return redact("\n".join(line for line in lines if not any(place in line for place in _BEFORE_THE_PROGRAM)), secrets)
 

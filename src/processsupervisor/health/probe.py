@@ -13,6 +13,7 @@ from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import is_exhausted
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
+from processsupervisor.launch.known import known_values
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.hookjob import run_job
 from processsupervisor.process.reach import accept, answer
@@ -51,7 +52,7 @@ async def ask(paths: FleetPaths, spec: BotSpec, kind: Kind) -> str | None:
 async def _execute(paths: FleetPaths, spec: BotSpec, health: HealthSpec) -> str | None:
     event = {"hook": "probe", "bot": spec["name"], "at": wall(), "fleet": str(paths.folder)}
     result = await run_job(paths, spec, health["exec"] or [], health["timeout_s"], env=health["env"], event=event)
-    last = redact(str(result["tail"][-1])).strip()[:_SHOWN_CHARACTERS] if result["tail"] else ""
+    last = redact(str(result["tail"][-1]), known_values(paths, spec["name"])).strip()[:_SHOWN_CHARACTERS] if result["tail"] else ""
     tail = f": {last}" if last else ""
     if result["outcome"] == "timed-out":
         return f"not done within {health['timeout_s']:g} s{tail}"

@@ -17,9 +17,12 @@ from typing import Any
 from processsupervisor.config.content import pack, unpack
 from processsupervisor.config.spec import Applied
 from processsupervisor.ipc.client import ControlClient
+from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError, SystemRefused
 from processsupervisor.kernel.files import write_atomic
 from processsupervisor.kernel.paths import FleetPaths
+
+_LEFT_OVER_S = 3600.0
 
 Event = dict[str, Any]
 Sources = Mapping[str, bytes | str]
@@ -65,6 +68,14 @@ def _folder(paths: FleetPaths) -> Path:
     return paths.data / "candidates"
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a client that was killed has left, which may hold tokens of bots."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < wall() - _LEFT_OVER_S:
+                path.unlink()
+
+
 def _put(paths: FleetPaths, applied: Applied, sources: Sources) -> str:
     """Write the candidate for whoever owns the fleet, and return its token."""
     token = secrets.token_hex(16)
@@ -72,6 +83,7 @@ def _put(paths: FleetPaths, applied: Applied, sources: Sources) -> str:
     texts = {path: text if isinstance(text, str) else text.decode("utf-8", "surrogateescape") for path, text in sources.items()}
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        _sweep(folder)
         write_atomic(folder / token, pack(applied, texts), mode=0o600)
         owner = paths.data.stat()
         if os.geteuid() != owner.st_uid:

@@ -1,7 +1,8 @@
 """Where everything of one fleet lies on disk, and how sockets below a deep folder are reached.
 
 The fleet folder holds `fleet.toml`; everything psv writes lies in `.psv/` beside it: `run/` (void after a reboot), `data/`
-(kept), `logs/`, `code/` (the copies of the package that run). Nothing here creates a file except `ensure`.
+(kept), `logs/`, `code/` (the copies of the package that run), `releases/` (copies of the bots' own code). Nothing here creates
+a file except `ensure`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class FleetPaths:
         self.logs = self.psv / "logs"
         self.own_logs = self.logs / "psv"
         self.code = self.psv / "code"
+        self.releases = self.psv / "releases"
+        self.deployed = self.data / "release.json"
         self.upgrade = self.run / "upgrade.json"
         self.applied = self.data / "fleet.json"
         self.database = self.data / "psv.db"
@@ -51,6 +54,10 @@ class FleetPaths:
     def bot_logs(self, bot: str) -> Path:
         """Return the folder of the bot's log segments and indexes."""
         return self.logs / "bots" / bot
+
+    def release(self, number: int) -> Path:
+        """Return the folder of one release: files/, release.json and, if it was asked for, venv/."""
+        return self.releases / str(number)
 
     def ensure(self) -> None:
         """Create the folders that every own process expects, private to the user."""

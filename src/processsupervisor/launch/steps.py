@@ -1,4 +1,4 @@
-"""The steps in their order: session, lock, environment, token locks, cgroup, limits, output, signals, user, folder.
+"""The steps in their order: session, output, lock, cgroup, signals, environment, token locks, limits, user, folder.
 
 Called in the child, single-threaded, by zygote and keeper alike. A step that fails raises LaunchFailed and the program
 never begins. The bot's lock comes before everything else: whoever has it is the bot (invariant I1).
@@ -15,8 +15,10 @@ from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
-from processsupervisor.launch.environment import compose
+from processsupervisor.launch.environment import compose, values_of
 from processsupervisor.launch.locks import lock_bot, lock_resources
+from processsupervisor.launch.references import substitute
+from processsupervisor.launch.release import refuse_missing
 
 ALL_SIGNALS = signal.valid_signals()
 
@@ -30,12 +32,17 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     lock_bot(context)
     reach(CrashPoint.CHILD_LOCKED)
     _refuse_superseded(context)
-    environment = compose(context.spec)
+    refuse_missing(context.spec)
+    join_cgroup(context)  # what is started to read values ends with the bot's tree
+    reset_signals()  # that may take a while, in which a stop must end this process
+    values = values_of(context.spec)
+    environment = compose(context.spec, values)
+    if values:
+        context.spec["options_written"] = context.spec.get("options") or {}
+        context.spec["options"] = substitute(context.spec["options_written"], values)
     lock_resources(context, environment)
-    join_cgroup(context)
     set_limits(context)
     reach(CrashPoint.CHILD_PREPARED)
-    reset_signals()
     return environment
 
 

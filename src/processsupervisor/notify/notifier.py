@@ -49,6 +49,12 @@ def _facts_of(applied: Applied) -> tuple[dict[str, float], set[str]]:
     return stable_after, {bot["name"] for bot in applied["bots"] if (health := bot.get("health")) and health["action"] == "none"}
 
 
+def _known_of(applied: Applied) -> tuple[object, ...]:
+    """Return all that a notifier goes by."""
+    fleet = applied["fleet"]
+    return applied.get("notify"), fleet["name"], fleet["disk_free_percent"], _facts_of(applied)
+
+
 class Notifier:
     """One fleet's notifier; `begun` is the number of the event after which to begin when none was dealt with before."""
 
@@ -160,14 +166,16 @@ class Notifier:
             self._after = f"{event.get('seq', self._after.partition('-')[0])}-{self._psvd.life}"
             if event.get("kind") in ("down", "psvd"):
                 self._is_down = event["kind"] == "down"
+            elif event.get("kind") == "config-change" and event.get("step") == "end":
+                self._is_stopped = self._is_stopped or self._is_outdated()
 
     def _is_outdated(self) -> bool:
-        """Tell whether this psvd runs by other settings than this process knows; it starts another one then."""
+        """Tell whether psvd runs by other settings than this process knows; it starts another one then."""
         try:
             applied = read_applied(self._paths)
         except PsvError:
             return False
-        return applied.get("notify") != self._applied.get("notify") or _facts_of(applied) != _facts_of(self._applied)
+        return _known_of(applied) != _known_of(self._applied)
 
     def _hear_keeper(self) -> None:
         descriptor = self._presence.fileno()

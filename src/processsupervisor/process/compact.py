@@ -1,7 +1,8 @@
 """Rewrite one closed log segment redacted and compressed: `boot.py processsupervisor.process.compact PATH`.
 
 The compacted log and its index are written aside, synced and renamed; removing the raw log is the one step that makes
-readers take them. A kill at any point leaves either form whole, and the next run finishes or begins again. Two runs on one
+readers take them. What references of the bot stood for is not known between a reboot and its next start: till then the
+segment stays as it is. A kill at any point leaves either form whole, and the next run finishes or begins again. Two runs on one
 segment exclude each other by a lock on the raw file. Bytes that are not valid UTF-8 stay as they are.
 """
 
@@ -13,9 +14,10 @@ import fcntl
 import gzip
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from processsupervisor.launch.known import is_awaited, known_by_logs
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.logindex import (
     RECORD,
@@ -48,9 +50,9 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def redact_bytes(data: bytes) -> bytes:
+def redact_bytes(data: bytes, secrets: Sequence[str] = ()) -> bytes:
     """Redact as text; what is not UTF-8 comes back unchanged."""
-    return redact(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return redact(data.decode("utf-8", "surrogateescape"), secrets).encode("utf-8", "surrogateescape")
 
 
 class OffsetMap:
@@ -72,19 +74,19 @@ class OffsetMap:
         return min(moved, self._written[at + 1]) if at + 1 < len(self._written) else moved
 
 
-def rewrite(source: BinaryIO, target: BinaryIO) -> OffsetMap:
-    """Copy `source` to `target` redacted and return where its bytes went."""
+def rewrite(source: BinaryIO, target: BinaryIO, secrets: Sequence[str] = ()) -> OffsetMap:
+    """Copy `source` to `target` redacted and return where its bytes went; `secrets` are values known of the bot."""
     offsets = OffsetMap()
     raw = written = 0
     for block in blocks(source):
-        changed = redact_bytes(block)
+        changed = redact_bytes(block, secrets)
         if changed == block:
             target.write(block)
             raw += len(block)
             written += len(block)
             continue
         for line in block.splitlines(keepends=True) if block.count(b"\n") > 1 else [block]:
-            new = redact_bytes(line)
+            new = redact_bytes(line, secrets)
             if new != line:
                 offsets.add(raw, written)
                 offsets.add(raw + len(line), written + len(new))
@@ -101,6 +103,8 @@ def compact(path: str) -> int:
     if parsed is None:
         print(f"not a closed log segment: {path}", file=sys.stderr)
         return _FAILED
+    if is_awaited(parsed[0]):
+        return os.EX_TEMPFAIL
     try:
         raw = open(path, "rb")  # noqa: SIM115 - closed below, after the unlink that needs the lock
     except FileNotFoundError:
@@ -123,7 +127,7 @@ def _compact_locked(raw: BinaryIO, path: str, folder: str, stream: str, number: 
         try:
             with open(asides[0], "wb", opener=_private) as file:
                 with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as target:
-                    offsets = rewrite(raw, target)  # type: ignore[arg-type]
+                    offsets = rewrite(raw, target, known_by_logs(folder))  # type: ignore[arg-type]
                 _sync(file)
             with open(asides[1], "wb", opener=_private) as file:
                 file.write(b"".join(_translated(old_index, offsets)))

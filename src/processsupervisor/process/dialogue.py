@@ -111,6 +111,8 @@ class Dialogue:
             return
         if role.name == "logd":
             self._held.logd_away_since = None
+            if self._held.log_limits is not None:
+                self.tell("logd", self._held.log_limits)
             for pair in self._held.fifos.pairs.values():
                 self.open_in_logd(pair.bot, pair.generation)
             self.tell("psvd", {"op": "spawned", **role.facts()})
@@ -204,7 +206,10 @@ class Dialogue:
             case "release":
                 if held.fifos.release(message["bot"], message["generation"]):
                     self.tell("logd", {"op": "drain", "bot": message["bot"], "generation": message["generation"]})
-            case "pid" | "limits":
+            case "pid":
+                self.tell("logd", message)
+            case "limits":
+                held.log_limits = message
                 self.tell("logd", message)
             case "spawn":
                 facts = held.roles.request(message["role"], message["argv"], message.get("env")).facts()

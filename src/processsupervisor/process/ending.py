@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
-from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace, read_stat, send_signal
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import read_holder
@@ -22,19 +21,8 @@ from processsupervisor.launch.locks import read_holder
 if TYPE_CHECKING:
     from processsupervisor.process.roles import Roles  # which only Linux has
 
-_PR_SET_CHILD_SUBREAPER = 36
 _POLITE_S = 2.0
 _FORCED_S = 3.0
-
-
-def become_subreaper() -> None:
-    """Make orphans below this process its children (prctl(2)); pid 1 of a namespace is that already."""
-    if os.getpid() == 1:
-        return
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise SystemRefused("the kernel refuses to make this process a subreaper", hint="Linux 5.10 or newer is needed")
 
 
 def end_roles(roles: Roles, drain_logd: Callable[[], None], spare: int | None) -> None:

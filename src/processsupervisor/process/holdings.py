@@ -21,7 +21,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.errors import ProtocolError
 from processsupervisor.kernel.files import hold_role_lock, read_json
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.process import ending
+from processsupervisor.launch.subreaper import become_subreaper
 from processsupervisor.process.fifos import Fifos, Pair
 from processsupervisor.process.groundwork import bind_listeners, enter_epoch, list_fleet, open_to_group, raise_open_files
 from processsupervisor.process.notify import ServiceManager
@@ -49,6 +49,8 @@ class Holdings:
     down_timeout_s: float = 8.0
     down_deadline: float | None = None
     logd_away_since: float | None = None
+    log_limits: dict[str, Any] | None = None
+    """The last that psvd said of the disk space of logs, for a logd that comes later."""
     is_led_by_psvd: bool = False
     """The end of the fleet was begun by psvd, not by a signal: the first signal only hastens it."""
     down_status: int = 0
@@ -64,7 +66,7 @@ class Holdings:
         fifos = Fifos(paths)
         fifos.find()
         listeners = bind_listeners(paths, _LISTENERS)
-        ending.become_subreaper()
+        become_subreaper()
         applied = read_json(paths.applied)
         settings: dict[str, Any] = applied.get("fleet", {}) if isinstance(applied, dict) else {}
         if settings.get("control_group"):
@@ -96,6 +98,7 @@ class Holdings:
             "down_timeout_s": self.down_timeout_s,
             "down_deadline": self.down_deadline,
             "logd_away_since": self.logd_away_since,
+            "log_limits": self.log_limits,
             "upgrade": upgrade,
         }
         descriptor = os.memfd_create("psv-keeper", 0)
@@ -149,7 +152,8 @@ def unpack(paths: FleetPaths, descriptor: int) -> tuple[Holdings, dict[str, Any]
         down_timeout_s=float(carried["down_timeout_s"]),
         down_deadline=carried.get("down_deadline"),
         logd_away_since=carried["logd_away_since"],
+        log_limits=carried.get("log_limits"),
     )
     with contextlib.suppress(OSError):
-        ending.become_subreaper()
+        become_subreaper()
     return held, carried["upgrade"]

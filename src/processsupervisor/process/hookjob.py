@@ -16,13 +16,14 @@ from typing import Any
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.code import Code
+from processsupervisor.launch.values import origin
 from processsupervisor.process.hookrun import not_run
 from processsupervisor.process.patience import Countdown
 
 _ANSWER_GRACE_S = 10.0
 """What the process between may take beyond the deadline to end the command and to say so."""
 _LOST = {"outcome": "failed", "code": None, "tail": ["the process that ran the command gave no answer"]}
-_GROUND = ("name", "kind", "cwd", "user", "umask", "env", "env_files", "limits")
+_GROUND = ("name", "kind", "cwd", "user", "umask", "env", "env_files", "limits", "home")
 """What of a bot's spec a command runs with."""
 
 Result = dict[str, Any]
@@ -59,7 +60,8 @@ async def run_job(
 
 def _ground(paths: FleetPaths, spec: BotSpec) -> dict[str, object]:
     inherited = {key: os.environ[key] for key in spec["inherit"] if key in os.environ}
-    return {name: value for name, value in spec.items() if name in _GROUND} | {"folder": str(paths.folder), "inherited": inherited}
+    more = {"folder": str(paths.folder), "inherited": inherited, **origin(None)}
+    return {name: value for name, value in spec.items() if name in _GROUND} | more
 
 
 async def _answer_of(runner: asyncio.subprocess.Process, job: Result, patience_s: float) -> Result:

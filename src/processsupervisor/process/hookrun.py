@@ -24,7 +24,7 @@ from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
 from processsupervisor.launch.context import LaunchContext
 from processsupervisor.launch.environment import compose
 from processsupervisor.launch.steps import become, fork_with_signals_blocked, reset_signals, restore_signals_for_exec, set_limits
-from processsupervisor.process.ending import become_subreaper
+from processsupervisor.launch.subreaper import become_subreaper, has_children
 
 TAIL_BYTES = 4096
 """Of the output of a hook so much is kept: its end."""
@@ -119,7 +119,7 @@ def _end_all() -> None:
     """SIGKILL everything below this process until nothing is left, at most for a few seconds."""
     deadline = mono() + _END_WITHIN_S
     stopped: set[Identity] = set()
-    while _has_children() and mono() < deadline:
+    while has_children() and mono() < deadline:
         from processsupervisor.process.tree import family  # here: most hooks leave nothing
 
         own = Identity.of(os.getpid())
@@ -130,16 +130,6 @@ def _end_all() -> None:
         stopped.update(moving)
         if not moving:
             time.sleep(0.005)
-
-
-def _has_children() -> bool:
-    """Reap whoever has ended; tell whether somebody is left."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
 
 
 def _be_hook(job: dict[str, Any], output: int) -> None:
@@ -178,7 +168,7 @@ def environment_of(job: dict[str, Any]) -> dict[str, str]:
     spec = job["spec"]
     environment = compose(spec | {"env": {}, "env_files": []})
     if job["env"]:
-        whole = compose(spec)
+        whole = compose(spec | {"env": {name: text for name, text in spec["env"].items() if name in job["env"]}})
         environment |= {name: whole[name] for name in job["env"] if name in whole}
     for name in _MARKS:
         environment.pop(name, None)

@@ -25,6 +25,8 @@ from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path
 from processsupervisor.launch.locks import reserve_note
+from processsupervisor.launch.references import texts_of
+from processsupervisor.launch.values import origin
 from processsupervisor.process.livevalues import digest_of, live_values
 from processsupervisor.resources.cgroups import Groups
 
@@ -207,6 +209,7 @@ class Launcher:
             "argv": command_line(spec),
             "settings_digest": digest_of(live_values(spec)),
             "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
+            **(origin(self.keeper.pid) if texts_of(spec) else {}),
         }
         # In place: nobody reads it before this start, and a torn one is of no generation.
         self._write_spec(self.paths.bot_run(bot) / "spec.json", written)

@@ -27,7 +27,7 @@ from processsupervisor.process.compactor import Compactor
 from processsupervisor.process.logindex import STREAMS, Gap
 from processsupervisor.process.loglimits import Limits
 from processsupervisor.process.loglink import KeeperLink
-from processsupervisor.process.logmatch import LineMatcher, MatchFailed
+from processsupervisor.process.logmatch import LineMatcher, MatchFailed, shown_match
 from processsupervisor.process.logsource import FIFO_NAMES, Source
 from processsupervisor.process.segments import Stream
 
@@ -35,7 +35,6 @@ _MOST_OPEN_STREAMS = 256
 _CHECK_EVERY_S = 30.0
 _FULL_AGAIN_S = 1.0
 _REOPEN_EVERY_S = 1.0
-_LONGEST_MATCH_SHOWN = 200
 
 
 class Logd:
@@ -303,10 +302,8 @@ class Logd:
 
     def _on_match(self, source: Source, line: str | None) -> None:
         if line is not None and source.matcher is not None:
-            from processsupervisor.observe.redact import redact
-
             source.matcher = None
-            self._decide(source, {"op": "matched", "line": redact(line)[:_LONGEST_MATCH_SHOWN]})
+            self._decide(source, {"op": "matched", "line": shown_match(self._paths, source.bot, line)})
 
     def _on_match_failed(self, source: Source, err: MatchFailed) -> None:
         source.matcher = None

@@ -13,14 +13,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import regex
 
+    from processsupervisor.kernel.paths import FleetPaths
+
 LONGEST_LINE = 4096
 LINE_TIMEOUT_S = 0.1
 BUDGET_S = 2.0
+_LONGEST_SHOWN = 200
 _SPECIAL = frozenset("\\^$.|?*+()[]{}")
 
 
 class MatchFailed(Exception):
     """The pattern cannot be used, or not any longer; the text says why."""
+
+
+def shown_match(paths: FleetPaths, bot: str, line: str) -> str:
+    """Return how a line that matched is told: redacted, and no longer than a person reads."""
+    from processsupervisor.launch.known import known_values
+    from processsupervisor.observe.redact import redact
+
+    return redact(line, known_values(paths, bot))[:_LONGEST_SHOWN]
 
 
 class LineMatcher:

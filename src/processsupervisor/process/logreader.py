@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from processsupervisor.launch.known import known_by_logs
 from processsupervisor.process.logframe import Framer, show
 from processsupervisor.process.logindex import Kind, Record, active_log, gap_bytes, gap_words, list_closed
 from processsupervisor.process.logsegment import Segment, is_same_file, newest_number, open_segment
@@ -51,6 +52,7 @@ class StreamReader:
         self._line_start: tuple[float, int, int | None] | None = None
         self._skips_part = False
         self._limit: tuple[int, int] | None = None
+        self._secrets: Sequence[str] = style.secrets
 
     # -- where to begin and to end
 
@@ -173,6 +175,8 @@ class StreamReader:
 
     def _frame(self, segment: Segment, data: bytes) -> list[LogLine]:
         """Cut `data`, which ends at the segment's position, into lines; applies the index records up to there."""
+        if data:  # a start may have added some since
+            self._secrets = (*known_by_logs(self._folder), *self._style.secrets)
         lines: list[LogLine] = []
         end = segment.position
         at = base = end - len(data)
@@ -256,7 +260,7 @@ class StreamReader:
 
     def _emit(self, line: bytes, left_out: int, lines: list[LogLine]) -> None:
         at, generation, pid = self._line_start or self._now()
-        text = show(line, left_out, colour=self._style.colour, secrets=self._style.secrets)
+        text = show(line, left_out, colour=self._style.colour, secrets=self._secrets)
         lines.append(LogLine(at, self._bot, self._stream, pid, generation, text))
 
     # -- from segment to segment

@@ -19,6 +19,7 @@ from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.states import HAS_PROCESS, State, Wanted
+from processsupervisor.launch.references import live_needs_restart
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.roster import Roster
@@ -60,12 +61,14 @@ def ways_of(plan: Plan, new: Applied, handles: Mapping[str, BotHandle], live: Li
     """Return how the bots of `plan` get what `new` says, from how they are now."""
     swapped, pushed, by_restart = [], [], []
     resting = set[str]()
+    unreadable = {spec["name"] for spec in new["bots"] if live_needs_restart(spec)}
     for name, change in plan.changed.items():
         handle = handles[name]
         runs = handle.life.state in HAS_PROCESS
         is_native = handle.spec["kind"] == "native"
         is_task_still = bool(handle.spec.get("schedule")) and "schedule" not in change.keys
-        is_refused = runs and "options" in change.keys and not (is_native and live.takes_options(handle))
+        has_options = runs and is_native and "options" in change.keys  # no program is ever given them
+        is_refused = has_options and (name in unreadable or not live.takes_options(handle))
         if is_task_still or (not runs and handle.wanted is Wanted.DOWN):
             resting.add(name)  # it takes them at its next start
         elif change.effect != "live" or "schedule" in change.keys or is_refused:

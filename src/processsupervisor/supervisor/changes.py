@@ -64,6 +64,7 @@ class Changes:
         self._unfinished: Unfinished | None = None
         self._task: asyncio.Task[dict[str, object]] | None = None
         self.on_applied: Callable[[int, int], None] = lambda _number, _before: None
+        self.on_rolled_back: Callable[[int, int, str], None] = lambda _number, _before, _why: None
 
     @property
     def is_under_way(self) -> bool:
@@ -92,11 +93,15 @@ class Changes:
         return self._files.digest()
 
     def status(self) -> dict[str, object]:
-        """Return `{number, differs, rejected}`: why the files as they are now do not run, None when nobody has said."""
+        """Return `{number, differs, rejected, refused}`: why the files as they are now do not run, None when nobody has said.
+
+        What was rejected was tried and taken back, what was refused has mistakes.
+        """
         digest = self._files.digest()
         known = self.versions.rejected().get(digest) if digest != self.source_digest else None
-        why = self._refused.get(digest) or (str(known["reason"]) if known is not None else None)
-        return {"number": self.versions.number, "differs": digest != self.source_digest, "rejected": why}
+        rejected = str(known["reason"]) if known is not None else None
+        number, differs = self.versions.number, digest != self.source_digest
+        return {"number": number, "differs": differs, "rejected": rejected, "refused": self._refused.get(digest) if differs else None}
 
     def refused(self, digest: str, reason: str) -> None:
         """See ConfigPort."""
@@ -250,16 +255,16 @@ class Changes:
         why = await change.run()
         if why:
             versions.finish(number, ROLLED_BACK, why)
+            self.on_rolled_back(number, before, why)
             if not fleet.is_going_down and new["source_digest"] != self.source_digest:
                 versions.reject(new["source_digest"], why, number)
         else:
             self._take_over(number, new)
+            self.on_applied(number, before)
         drop_change(fleet.paths)
         reach(CrashPoint.PSVD_CHANGE_ENDED)
         words = f"version {before} runs again: {why}" if why else f"version {number} runs"
         tell({"kind": "end", "ok": not why, "message": words})
-        if not why:
-            self.on_applied(number, before)
         result = ROLLED_BACK if why else APPLIED
         return {"ok": not why, "number": number, "result": result, "message": words, "touched": change.touched, "left": change.left}
 

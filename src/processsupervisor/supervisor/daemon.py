@@ -27,10 +27,12 @@ from processsupervisor.supervisor.control import ControlServer
 from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
+from processsupervisor.supervisor.goback import go_back_of
 from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
 from processsupervisor.supervisor.reloader import Reloader
+from processsupervisor.supervisor.secretreads import SecretReads
 from processsupervisor.version import __version__
 
 _log = logging.getLogger("psv.psvd")
@@ -58,9 +60,11 @@ class Psvd:
         self._descent = Descent(self._fleet)
         live = LiveConfig(self._fleet.alerts)
         self._changes = Changes(self._fleet, applied, live)
+        self._goback = go_back_of(self._fleet, self._changes)
         self._manager = Manager(self._fleet, self._descent, self._changes)
         self._reloader = Reloader(self._fleet, self._changes)
         self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
+        self._secret_reads = SecretReads(self._fleet)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.on_reload = self._reloader.ask
         self._fleet.recycling.is_held = lambda: self._manager.is_rolling
@@ -78,6 +82,7 @@ class Psvd:
         reach(CrashPoint.PSVD_WELCOMED)
         self._take_welcome()
         unfinished = self._changes.begin()
+        self._goback.begin(self._changes.versions.number, unfinished.base)
         reconcile = await self._adopt_all()
         self._fleet.uptime.take_over(self._fleet.handles.values())
         self._tell_begin()
@@ -106,6 +111,7 @@ class Psvd:
                 tasks.create_task(self._settle()),
                 tasks.create_task(self._fleet.tasks.run()),
                 tasks.create_task(self._fleet.recycling.run()),
+                tasks.create_task(self._goback.run()),
             ]
             await stopped.wait()
             for task in background:
@@ -119,6 +125,7 @@ class Psvd:
         welcome = self._fleet.keeper.welcome
         self._fleet.role_facts = {str(f["role"]): f for f in welcome["roles"]}
         self._fleet.zygotes.know(welcome["roles"])
+        self._changes.roster.tell_log_limits()
         for role, own in self._fleet.own_roles.items():
             own.know(self._fleet.role_facts.get(role))
 
@@ -199,6 +206,7 @@ class Psvd:
     async def _prune(self) -> None:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
+            self._secret_reads.take_changes()
             self._fleet.store.prune()
             self._fleet.chronicle.prune()
             self._fleet.uptime.prune()

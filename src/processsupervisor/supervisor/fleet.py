@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from processsupervisor.config.rules import recheck
+from processsupervisor.config.rules import look_again
 from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.clock import wall
@@ -194,9 +194,7 @@ class Fleet:
             return False
         if self.take_back(handle):
             return False
-        if handle.spec["error"] and handle.spec["error_rechecks"]:
-            # What was wrong lies outside fleet.toml (a missing script, say) and may be there by now.
-            handle.spec["error"] = recheck(handle.spec, self.paths.folder)
+        look_again(handle.spec, self.paths.folder)
         if handle.spec["error"]:
             handle.last_exit = ExitRecord(Reason.CONFIG, None, None, wall(), handle.generation, message=handle.spec["error"])
             handle.rest(Trigger.GIVE_UP, Reason.CONFIG)

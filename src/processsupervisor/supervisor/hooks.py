@@ -18,6 +18,7 @@ from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import Exhausted
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.states import State, Trigger
+from processsupervisor.launch.known import known_values
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.hookjob import Result, run_job
 from processsupervisor.process.hooks import TURN_LIMIT_S, Before
@@ -189,7 +190,8 @@ class HookRunner:
 
     def _tell(self, bot: str, name: str, result: Result, took_s: float) -> str:
         """Tell how a hook ended; returns why it failed, empty when it did not."""
-        outcome, code, tail = str(result["outcome"]), result["code"], [redact(str(line)) for line in result["tail"]]
+        outcome, code, secrets = str(result["outcome"]), result["code"], known_values(self._paths, bot)
+        tail = [redact(str(line), secrets) for line in result["tail"]]
         how = {"failed": f"exit code {code}" if code is not None else "failed", "timed-out": "not done in time"}.get(outcome, outcome)
         message = "" if outcome == "ok" else f"{name}: {tail[-1][:300]} ({how})" if tail else f"{name}: {how}"
         fields = {"hook": name, "outcome": outcome, "code": code, "took_s": round(took_s, 3)}

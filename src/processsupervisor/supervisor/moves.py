@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.files import is_flocked, read_json, write_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
+from processsupervisor.launch import known
 
 _BUSY_S = 2.0
 
@@ -123,6 +124,7 @@ def _carry_out(paths: FleetPaths, move: Move) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
         (paths.logins / f"{old}.locks").unlink(missing_ok=True)
+        known.move(paths, old, None)
         return
     pairs = [(of(old), of(new)) for of in (paths.bot_run, paths.bot_logs, paths.bot_data)]
     for source, target in (*pairs, (paths.logins / f"{old}.locks", paths.logins / f"{new}.locks")):
@@ -130,6 +132,7 @@ def _carry_out(paths: FleetPaths, move: Move) -> None:
             if target == paths.bot_run(new):
                 shutil.rmtree(target, ignore_errors=True)  # void anyway: nothing of that name runs
             os.rename(source, target)  # noqa: PTH104 - refuses a folder that is not empty, as it must
+    known.move(paths, old, new)
 
 
 def _move_rows(database: Path, old: str, new: str | None) -> None:

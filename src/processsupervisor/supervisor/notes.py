@@ -30,7 +30,7 @@ def own_processes(fleet: Fleet) -> list[dict[str, object]]:
 
 def notes_of(fleet: Fleet) -> list[dict[str, str]]:
     """Return `{subject, message}` for each thing that an operator should know."""
-    _close_past_loops(fleet)
+    close_past_loops(fleet)
     found = [{"subject": s, "message": m} for s, m in (fleet.zygotes.notes | fleet.strays.notes()).items()]
     found += [{"subject": h.name, "message": n} for h in fleet.handles.values() for n in h.notes]
     found += fleet.alerts.notes()
@@ -53,7 +53,7 @@ def _orphans(fleet: Fleet) -> list[dict[str, str]]:
     return [*found, {"subject": "orphaned bots", "message": f"and {more} more in .psv/data/bots and .psv/logs/bots"}] if more else found
 
 
-def _close_past_loops(fleet: Fleet) -> None:
+def close_past_loops(fleet: Fleet) -> None:
     """End the alert of bots that have become stable; nothing else happens when they do."""
     for name in fleet.alerts.bots(Reason.CRASH_LOOP):
         handle = fleet.handles[name]

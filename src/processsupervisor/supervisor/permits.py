@@ -21,7 +21,7 @@ def refuse_wrong(fleet: Fleet, handle: BotHandle) -> None:
         way_out = f"move it back; or psv -C {folder} down, then psv -C {folder} up"
         raise Refused(f"{handle.name} cannot be started: the fleet folder was moved to {folder} while it runs", hint=way_out)
     if handle.spec["error"] and not handle.spec["error_rechecks"]:
-        raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv down and psv up")
+        raise Refused(f"{handle.name} cannot be started: {handle.spec['error']}", hint="correct fleet.toml, then psv reload")
 
 
 async def want_up(fleet: Fleet, handle: BotHandle, *, no_deps: bool, is_restart: bool = False) -> None:
@@ -32,7 +32,7 @@ async def want_up(fleet: Fleet, handle: BotHandle, *, no_deps: bool, is_restart:
     refuse_wrong(fleet, handle)
     name, before, budgets = handle.name, handle.wanted, fleet.budgets
     if wait_s := budgets.wait_s(handle):
-        hint = 'it is started by itself then; raise login_budget in fleet.toml, or set it to "off", then psv down and psv up'
+        hint = 'it is started by itself then; raise login_budget in fleet.toml, or set it to "off", then psv reload'
         raise Refused(f"{name} is not started: {budgets.message(handle, wait_s)}", hint=hint)
     fleet.want(handle, Wanted.UP)
     fleet.forget_quick(handle)

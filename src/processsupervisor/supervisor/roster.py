@@ -67,11 +67,17 @@ class Roster:
         fleet.settings.update(settings)
         names = {spec["name"] for spec in applied["bots"]}
         fleet.misnamed = {name: why for name, why in fleet.misnamed.items() if name in names}
+        self.tell_log_limits()
         fleet.launcher.fleet_name = str(settings["name"])
         if fleet.web.take(applied["web"]):
             fleet.web.replace(fleet.role_facts.get("web"))
         if fleet.notify.take(applied.get("notify", [])):
             fleet.notify.replace(fleet.role_facts.get("notify"))
+
+    def tell_log_limits(self) -> None:
+        """Tell logd, by way of the keeper, how much disk space logs may take."""
+        settings = self._fleet.settings
+        self._fleet.keeper.tell("limits", total_bytes=settings["log_total_bytes"], disk_free_percent=settings["disk_free_percent"])
 
     def tell_settings(self) -> None:
         """Tell which settings of which bot are others than they were, and run the hooks that follow."""

@@ -44,12 +44,15 @@ class Unfinished:
         self._effects = effects
         self._change: ChangeFile | None = None
         self._leaving: list[BotHandle] = []
+        self.base: int | None = None
+        """The version in whose place the present one came, when psvd died between that and saying so."""
 
     def find(self) -> None:
         """Look for it, before any bot is: those that only the other version has are taken in, to be adopted and stopped."""
         change = read_change(self._fleet.paths)
         if change is None or change.number == self._versions.number:
             if change is not None:
+                self.base = change.base
                 drop_change(self._fleet.paths)
             self._versions.give_up_pending()
             return

@@ -36,7 +36,7 @@ _ADVICE = {
     Reason.UNKNOWN_WHILE_UNSUPERVISED: "nobody saw its end: read psv logs {name}, then psv restart {name} if it does not come back",
 }
 _UNHEALTHY = "it did not pass the checks that the last exit names: read psv logs {name}; it comes back by itself (see health)"
-_TOO_LARGE = "raise its recycle limit of memory in fleet.toml above what it needs, then psv down and psv up; it is tried now and then"
+_TOO_LARGE = "raise its recycle limit of memory in fleet.toml above what it needs, then psv reload; it is tried now and then"
 _HOOK_FAILED = (
     "correct its before_start in fleet.toml or what that runs (what it printed is in .psv/logs/psv/psvd.log); {name} comes back by itself, "
     "or at once by psv restart {name}"
@@ -143,7 +143,7 @@ def _misconfigured(spec: BotSpec) -> str:
         return f"stop the copy that runs elsewhere as the message says, then psv start {spec['name']}"
     if spec["error_rechecks"]:
         return f"correct what the message names, then psv restart {spec['name']}"
-    return "correct fleet.toml as the message says (psv check shows the place), then psv down and psv up"
+    return "correct fleet.toml as the message says (psv check shows the place), then psv reload"
 
 
 def _waiting(handle: BotHandle) -> str:

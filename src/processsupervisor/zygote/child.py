@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.reasons import EXIT_LAUNCH_FAILED
 from processsupervisor.launch.context import LaunchContext, load_context, report_failure
+from processsupervisor.launch.release import code_folder
 from processsupervisor.launch.steps import become, prepare
 from processsupervisor.launch.vitals import Vitals
 from processsupervisor.observe.title import set_title
@@ -80,7 +81,7 @@ def _flush_files() -> None:
 
 
 def _run_native(context: LaunchContext) -> int:
-    sys.path[:0] = [str(context.paths.folder), *_python_path()]
+    sys.path[:0] = [str(code_folder(context.paths.folder, context.spec.get("release"))), *_python_path()]
     sys.argv = [f"psv: bot {context.bot}"]
     runner = importlib.import_module(RUNNER_MODULE)
     return int(runner.main(context))

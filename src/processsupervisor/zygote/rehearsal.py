@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.launch.environment import compose
+from processsupervisor.launch.release import code_folder
 from processsupervisor.zygote.preload import StartsThread, preload
 
 LONGEST_S = 20.0
@@ -91,7 +92,7 @@ def _attempt(spec: dict[str, Any]) -> str | None:
     time.tzset()
     extra = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     if spec["kind"] == "native":
-        sys.path[:0] = [spec["folder"], *extra]
+        sys.path[:0] = [str(code_folder(spec["folder"], spec.get("release"))), *extra]
         from processsupervisor.bot.loading import LoadFailed, load_bot
 
         try:

@@ -171,7 +171,7 @@ class TopApp(App[None]):
     async def _follow_logs(self, names: tuple[str, ...]) -> None:
         await asyncio.sleep(_CURSOR_RESTS_S)  # a cursor on its way opens no files
         self._pane.begin(names)
-        secrets = await asyncio.to_thread(lambda: secrets_of(read_specs(self._paths), names))
+        secrets = await asyncio.to_thread(lambda: secrets_of(self._paths, read_specs(self._paths), names))
         tail = Tail(self._paths, names, secrets)
         try:
             while names:

@@ -1,0 +1,144 @@
+"""What `psv init` writes: a small fleet for each way to begin. Texts only; `{name}` in fleet.toml is the fleet's name.
+
+Each passes `psv check` as it stands, and does something one can see.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+IGNORE = ".psv/\n.psv-*/\n.env\n__pycache__/\n"
+
+
+class Template(NamedTuple):
+    """The files of one way to begin, by their paths in the folder, and the command that shows it at work (behind `psv`)."""
+
+    files: dict[str, str]
+    first: str
+
+
+_ECHO = Template(
+    {
+        "fleet.toml": '''\
+# What runs here: psv up starts it, psv check finds mistakes.
+[fleet]
+name = "{name}"
+
+[bots.echo]
+run = "bots:bot"      # bots.py beside this file, its attribute bot
+''',
+        "bots.py": '''\
+"""A bot that says what you say. Edit it, then: psv restart echo"""
+
+from processsupervisor import Bot, Message
+
+bot = Bot()
+
+
+@bot.on_message
+async def answer(message: Message) -> str:
+    return f"You said: {message.text}"
+''',
+    },
+    "chat echo hello",
+)
+
+_WEB_FAQ = Template(
+    {
+        "fleet.toml": '''\
+# A bot that answers questions out of the Markdown files in faq/, on a page of its own and by psv chat.
+# psv up starts it and says where the page is. Files in faq/ count as soon as they are saved; no restart is needed.
+[fleet]
+name = "{name}"
+
+[web]
+next_free = true      # when port 8450 is taken, one of the next; listen = "127.0.0.1:PORT" chooses another
+
+[bots.faq]
+run = "bots:bot"      # bots.py beside this file, its attribute bot
+''',
+        "bots.py": '''\
+"""Answers out of the Markdown files in faq/, with the place it has it from; when they do not say, it says so."""
+
+from pathlib import Path
+
+from processsupervisor import Bot
+from processsupervisor.chat.documents import responder
+
+bot = Bot()
+bot.on_message(responder([Path(__file__).parent / "faq"]))
+''',
+        "faq/workshop.md": '''\
+# The workshop
+
+One file may hold many questions: each heading and what stands below it is one answer.
+
+## When are you open?
+
+The workshop is open on weekdays from nine to five. On public holidays it stays closed.
+
+## How do I pay?
+
+By card or in cash, when you fetch your bicycle. Invoices are due within 14 days.
+
+## Do you lend bicycles?
+
+While we repair yours you can borrow one of ours, free of charge.
+''',
+        "test_faq.py": '''\
+"""What the bot must know, and what it must not claim to know. Run it: python -m unittest"""
+
+import unittest
+from pathlib import Path
+
+from processsupervisor.chat.documents import Documents
+
+DOCUMENTS = Documents([Path(__file__).parent / "faq"])
+
+
+class Faq(unittest.TestCase):
+    def test_it_knows(self) -> None:
+        for question, place in {
+            "When are you open?": "workshop.md#when-are-you-open",
+            "Can I pay by card?": "workshop.md#how-do-i-pay",
+        }.items():
+            answer = DOCUMENTS.answer(question)
+            self.assertTrue(answer.known and answer.citations[0].endswith(place), f"{question} {answer}")
+
+    def test_it_does_not_claim_to_know(self) -> None:
+        self.assertFalse(DOCUMENTS.answer("Who painted the Mona Lisa?").known)
+''',
+    },
+    "chat faq 'When are you open?'",
+)
+
+_SCRIPT = Template(
+    {
+        "fleet.toml": '''\
+# An ordinary Python program under psv: started with the fleet, started again when it ends, its output kept (psv logs main).
+# Put your own in place of main.py. Not a byte of it has to change; psv adopt FILE does the same for one that lies elsewhere.
+[fleet]
+name = "{name}"
+
+[bots.main]
+script = "main.py"
+# args = ["--verbose"]           # what follows python main.py
+# env_file = ".env"              # its token, as NAME=value; kept out of version control
+# ready = { log = "connected" }  # ready when it prints this; else when it has run for a second
+''',
+        "main.py": '''\
+"""An ordinary program: it knows nothing of psv."""
+
+import time
+
+count = 0
+while True:
+    count += 1
+    print(f"tick {count}")
+    time.sleep(5)
+''',
+    },
+    "logs main",
+)
+
+TEMPLATES: dict[str, Template] = {"echo": _ECHO, "web-faq": _WEB_FAQ, "script": _SCRIPT}
