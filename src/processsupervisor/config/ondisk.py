@@ -36,10 +36,7 @@ class FilesOnDisk:
 
     def digest(self) -> str:
         """Return the digest of the files as they are now, comparable with Applied.source_digest; "" when one cannot be read."""
-        try:
-            names = self.names()
-        except OSError:  # a folder that a glob was just walking has gone
-            return ""
+        names = self.names()
         digests = [self._digest(name) for name in names]
         if "" in digests:
             return ""
