@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.supervisor.live import LiveFleet
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.supervisor.live import LiveFleet, eventually
 
 SLEEPER = '[bots.{}]\ncommand = ["sleep", "1000"]\nenv = {{ COLOUR = "{}" }}\n'
 
@@ -29,3 +31,21 @@ def test_a_bot_with_an_impossible_name_can_be_mended(fleet: LiveFleet) -> None:
     result = fleet.apply(sleepers("blue", "a"))
     assert result["ok"], result
     assert not [note for note in fleet.call("fleet.status")["notes"] if note["subject"] == "no name"]
+
+
+def test_a_bot_that_goes_and_is_started_again_is_not_lost(fleet: LiveFleet) -> None:
+    """A person's newer command wins: the change is taken back, and whoever was on its way down with it runs again."""
+    slow = '[bots.slow]\ncommand = ["sh", "-c", "trap \'sleep 3; exit\' TERM; while :; do sleep 0.1; done"]\n'
+    fleet.configure(sleepers("red", "a", "b") + slow)
+    fleet.up()
+    fleet.call("bot.stop", names=["b"])
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(fleet.apply, sleepers("red", "b").replace("bots.b", "bots.c"))
+        fleet.until("slow", state="STOPPING")
+        fleet.until("a", state="STOPPED")
+        fleet.call("bot.start", names=["a"])
+        result = asking.result(60)
+    assert (result["ok"], result["result"]) == (False, "rolled-back"), result
+    assert "a: is RUNNING again" in result["message"]
+    eventually(lambda: [bot["state"] for bot in fleet.call("bot.list")] == ["RUNNING", "STOPPED", "RUNNING"], "all are as they were wanted")
+    assert fleet.copies("a") == [fleet.bot("a")["pid"]]

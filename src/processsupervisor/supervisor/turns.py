@@ -92,10 +92,8 @@ class Turns:
                 self._forget(handle)
             return await self._follow(turn)
         if handle.life.state in HAS_PROCESS:
-            wanted, handle.wanted = handle.wanted, Wanted.DOWN
             handle.stop()
             await handle.life.wait_for(RESTING, _stop_s(handle))
-            handle.wanted = wanted
         turn = self._begin(handle, handle.next_generation, old if runs else None, must_be_healthy)
         self.roster.swap({handle.name: spec})
         reach(CrashPoint.PSVD_CHANGE_SWAPPED)
