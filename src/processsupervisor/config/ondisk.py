@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import stat
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class FilesOnDisk:
         path = self._folder / name
         try:
             facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                return ""  # to open a pipe would wait for its writer
             status = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
             known = self._known.get(name)
             if known is None or known[0] != status:
