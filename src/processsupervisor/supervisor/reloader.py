@@ -1,7 +1,8 @@
 """When psvd has the files read again by itself: on SIGHUP, when a watched file has changed and stays so, when a value set by command ends.
 
 psvd reads no fleet.toml: a child does (app/reload.py), which hands over what it found like anybody else. One child at a time; what
-comes meanwhile waits for its end. A content is tried once: what was refused or rejected is not tried again until it changes.
+comes meanwhile waits for its end. A content is tried once: what was refused or rejected is not tried again until it changes. A value
+that could not be ended holds on, and is tried again after a while: each try may restart bots.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 
 from processsupervisor.kernel.clock import wall
+from processsupervisor.kernel.errors import EXIT_FAILED
 from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.fleet import Fleet
@@ -18,6 +20,8 @@ _log = logging.getLogger("psv.reloader")
 _MODULE = "processsupervisor.app.reload"
 LOOK_EVERY_S = 0.5
 """So often the files are looked at; they count as changed when two looks in a row find the same."""
+END_AGAIN_S = 600.0
+"""A value set by command that could not be ended is tried again then."""
 _READ_S = 600.0
 """A child that has not come to an end by then is killed; a rollout that it began goes on."""
 _MOST_OUTPUT = 64 * 1024
@@ -32,6 +36,8 @@ class Reloader:
         self._asked = asyncio.Event()
         self._seen = ""
         self._tried = changes.source_digest
+        self._end_after = 0.0
+        """Before that time of the loop no value is ended."""
 
     def ask(self) -> None:
         """Read the files again soon: somebody sent SIGHUP."""
@@ -52,7 +58,8 @@ class Reloader:
                 self._tried = self._changes.disk_digest()
                 await self._reload("SIGHUP")
             elif self._is_expired():
-                await self._reload("a value set by command has ended", "--expired")
+                status = await self._reload("a value set by command has ended", "--expired")
+                self._end_after = asyncio.get_running_loop().time() + (END_AGAIN_S if status else 0.0)
             elif self._fleet.settings.get("watch") and self._has_changed():
                 await self._reload("a watched file has changed")
 
@@ -69,17 +76,17 @@ class Reloader:
 
     def _is_expired(self) -> bool:
         ends = self._changes.next_end
-        return ends is not None and wall() >= ends
+        return ends is not None and wall() >= ends and asyncio.get_running_loop().time() >= self._end_after
 
-    async def _reload(self, reason: str, *options: str) -> None:
-        """Run the child to its end; what it says is logged."""
+    async def _reload(self, reason: str, *options: str) -> int:
+        """Run the child to its end and return its status; what it says is logged."""
         argv = Code.own().argv(_MODULE, str(self._fleet.paths.folder), *options, "--reason", reason)
         nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
         try:
             child = await asyncio.create_subprocess_exec(*argv, stdin=nothing, stdout=nothing, stderr=pipe, start_new_session=True)
         except OSError as err:
             _log.warning("the files cannot be read again", extra={"error": str(err)})
-            return
+            return EXIT_FAILED
         assert child.stderr is not None
         said = b""
         try:
@@ -93,4 +100,5 @@ class Reloader:
                 child.kill()
         level = logging.INFO if child.returncode == 0 else logging.WARNING
         _log.log(level, "reload", extra={"why": reason, "status": child.returncode, "said": said.decode("utf-8", "replace").strip()})
+        return EXIT_FAILED if child.returncode is None else child.returncode
 
