@@ -47,7 +47,7 @@ class FilesOnDisk:
         try:
             facts = path.stat()
             if not stat.S_ISREG(facts.st_mode):
-                return ""
+                return ""  # to open a pipe would wait for its writer
             status = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
             known = self._known.get(name)
             if known is None or known[0] != status:

@@ -54,6 +54,7 @@ class Changes:
         self.versions = Versions(fleet.store)
         self.source_digest = str(applied["source_digest"])
         self._files = FilesOnDisk(fleet.paths, applied)
+        self._rejected_files = 0, self._files
         self.next_end = _next_end(applied)
         """When (wall time) the first value set by command ends; None when none does."""
         self.problem = ""
@@ -98,14 +99,24 @@ class Changes:
         What was rejected was tried and taken back, what was refused has mistakes.
         """
         digest = self._files.digest()
-        known = self.versions.rejected().get(digest) if digest != self.source_digest else None
-        rejected = str(known["reason"]) if known is not None else None
         number, differs = self.versions.number, digest != self.source_digest
+        rejected = self._why_rejected(digest) if differs else None
         return {"number": number, "differs": differs, "rejected": rejected, "refused": self._refused.get(digest) if differs else None}
+
+    def _why_rejected(self, digest: str) -> str | None:
+        """Return why the files as they are now were rejected. Those that the newest rejected version came from may be others than these."""
+        rejected = self.versions.rejected()
+        if rejected and digest not in rejected:
+            number = next(int(str(row["number"])) for row in reversed(rejected.values()))
+            with contextlib.suppress(Refused, ValueError):  # that version is not kept any more
+                if self._rejected_files[0] != number:
+                    self._rejected_files = number, FilesOnDisk(self._fleet.paths, self.versions.content(number)[0])
+                digest = self._rejected_files[1].digest()
+        return str(rejected[digest]["reason"]) if digest in rejected else None
 
     def refused(self, digest: str, reason: str) -> None:
         """See ConfigPort."""
-        self._refused = {digest: reason}
+        self._refused = {digest: reason, self._files.digest(): reason}  # what was read may be other files than those that run
         self._fleet.events.tell("config-change", version=None, step="refused", message=reason)
 
     # -- what is shown

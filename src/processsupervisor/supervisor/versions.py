@@ -176,7 +176,8 @@ def read_sources(folder: Path, applied: Applied) -> dict[str, str]:
     sources, total = {}, 0
     for file in files:
         try:
-            content = (folder / file["path"]).read_bytes()
+            path = folder / file["path"]
+            content = path.read_bytes() if path.is_file() else b""  # to open a pipe would wait for its writer
             total += len(content)
             if total <= _MOST_SOURCE_BYTES and hashlib.sha256(content).hexdigest() == file["digest"]:
                 sources[file["path"]] = content.decode("utf-8")
