@@ -232,6 +232,30 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
     assert TOKEN not in log.read_text()
 
 
+def test_a_bot_that_waits_for_its_values_is_not_ready(fleet: LiveFleet) -> None:
+    """The time after which a program counts as ready begins when it has its values: a rollout is not to be passed by a vault that hangs."""
+    fleet.write("vault.sh", "touch asked\nuntil [ -e open ]; do sleep 0.05; done\necho the-value\n")
+    fleet.write("bot.py", SLEEPS)
+    fleet.configure("""
+        [global]
+        script = "bot.py"
+        ready = { after = "300ms" }
+
+        [bots.waits]
+        env = { A = "cmd:sh vault.sh" }
+
+        [bots.plain]
+        depends_on = [{ bot = "waits", until = "started" }]
+    """)
+    fleet.up(wait=False)
+    eventually((fleet.folder / "asked").exists, "the vault is asked")
+    fleet.call("bot.restart", names=["plain"])
+    fleet.until("plain", state="RUNNING")
+    assert fleet.bot("waits")["state"] == "STARTING"
+    (fleet.folder / "open").touch()
+    fleet.until("waits", state="RUNNING")
+
+
 @pytest.mark.root
 def test_a_bot_of_another_user_gets_the_value_and_not_the_key(fleet: LiveFleet, tmp_path: Path) -> None:
     """Everything is read before it takes its user."""

@@ -23,7 +23,7 @@ from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, SystemRefused, refused_by_system
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.context import failure_path
+from processsupervisor.launch.context import failure_path, reading_path
 from processsupervisor.launch.locks import reserve_note
 from processsupervisor.launch.references import texts_of
 from processsupervisor.launch.values import origin
@@ -216,6 +216,7 @@ class Launcher:
         reach(CrashPoint.PSVD_AFTER_SPEC)
         with contextlib.suppress(FileNotFoundError):
             failure_path(self.paths, bot).unlink()
+        _mark(reading_path(self.paths, bot), is_reading=bool(texts_of(spec)))
         reach(CrashPoint.PSVD_BEFORE_FORK)
         try:
             launched = await self._fork(spec, generation, way, group, secret)
@@ -263,6 +264,15 @@ class Launcher:
                 _give_to(str(spec["user"]), self.paths, folders)
         except OSError as err:
             raise refused_by_system(f"cannot prepare {err.filename or folders[0]}", err, hint="free disk space or fix permissions") from err
+
+
+def _mark(path: Path, *, is_reading: bool) -> None:
+    """Have the child take a file away when it has its values; where none can be made the bot counts as begun at once."""
+    with contextlib.suppress(OSError):
+        if is_reading:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        else:
+            path.unlink(missing_ok=True)
 
 
 def command_line(spec: BotSpec) -> list[str]:
