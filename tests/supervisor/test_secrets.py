@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.config.load import load_fleet
 from processsupervisor.config.secretstore import SecretStore
 from processsupervisor.launch.code import install
 from processsupervisor.process.logview import read
@@ -54,6 +55,9 @@ def test_values_reach_the_program_and_nothing_else(fleet: LiveFleet, monkeypatch
     """A script, a command and a native bot get the values of all kinds; no file of psv, no title and no answer has them."""
     fleet.paths.ensure()
     SecretStore(fleet.paths).set("anna", TOKEN, "test")
+    key = fleet.paths.data / "secret.key"
+    monkeypatch.setenv("PSV_SECRET_KEY", key.read_text().strip())
+    key.unlink()
     monkeypatch.setenv("OF_PSV", "of psv itself")
     fleet.write("shows.py", SHOWS)
     fleet.write("value.txt", "of a file\n")
@@ -101,6 +105,9 @@ def test_values_reach_the_program_and_nothing_else(fleet: LiveFleet, monkeypatch
         sets = [tuple(row) for row in db.execute("SELECT caller, args FROM audit WHERE op = 'secret.set'")]
     assert {note["bot"] for note in notes} == {"script", "program", "native"} and all(note["names"] == ["anna"] for note in notes)
     assert sets == [("test", '{"names": ["anna"]}')]
+    for name in ("OF_PSV", "PSV_SECRET_KEY"):  # whoever changes the fleet later does so in another environment
+        monkeypatch.delenv(name)
+    assert not load_fleet(fleet.folder).problems
 
 
 SLEEPS = """
