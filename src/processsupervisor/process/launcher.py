@@ -26,6 +26,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.context import failure_path, reading_path
 from processsupervisor.launch.locks import reserve_note
 from processsupervisor.launch.references import texts_of
+from processsupervisor.launch.release import runs_module
 from processsupervisor.launch.values import origin
 from processsupervisor.process.livevalues import digest_of, live_values
 from processsupervisor.resources.cgroups import Groups
@@ -280,7 +281,10 @@ def command_line(spec: BotSpec) -> list[str]:
     python = spec["python"] or sys.executable
     if spec["kind"] == "command":
         first, *rest = spec["command"] or [""]
-        return [python if first == "python" else first, *rest, *spec["args"]]
+        words = [*rest, *spec["args"]]
+        # Else -m looks in cwd, the fleet folder, before all other places; the child's PYTHONPATH names the release.
+        safe = ["-P"] if spec.get("release") is not None and runs_module(first, words) else []
+        return [python if first == "python" else first, *safe, *words]
     return [python, str(spec["script"]), *spec["args"]] if spec["kind"] == "script" else []
 
 
