@@ -121,8 +121,17 @@ def test_releases_of_a_fleet(psv: Psv, home: Path) -> None:
 
 def test_nothing_is_told_twice_and_nothing_made_of_a_file_with_mistakes(psv: Psv, home: Path) -> None:
     """Without its settings psv would not know which file holds tokens."""
+    (home / "tokens").mkdir()
+    for name in ("tokens/a", "tokens/b", "words.txt"):
+        (home / name).write_text("S3CRET")
+    with (home / "fleet.toml").open("a") as config:
+        config.write('env_file = "tokens/a"\nenv = { TOKEN = "file:tokens/b" }\n')
+    (home / "tokens" / "a").write_text("A=S3CRET\n")
     assert "no release" in psv("release", "list", cwd=home).stderr
     assert psv("release", "create", cwd=home).returncode == 0
+    files = home / ".psv/releases/1/files"
+    assert [str(path.relative_to(files)) for path in (files / "tokens").rglob("*")] == []  # no token lies in a copy
+    assert (files / "words.txt").is_file()
     again = psv("release", "create", cwd=home)
     assert (again.returncode, again.stdout.startswith("nothing differs from release 1")) == (0, True)
     assert psv("release", "create", "--limit", "much", cwd=home).returncode == 2

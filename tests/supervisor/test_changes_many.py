@@ -26,7 +26,7 @@ def fifty(voice: str) -> str:
 def test_only_the_canary_is_disturbed(fleet: LiveFleet) -> None:
     """One restart there and one back; every other process is the same, the version that ran runs, and the reason is said everywhere."""
     fleet.write("beat.py", BEATS)
-    fleet.settle = "6s"
+    fleet.canary_settle = "6s"
     fleet.configure(fifty("loud"))
     fleet.up()
     eventually(lambda: all(b["state"] == "RUNNING" for b in fleet.call("bot.list")), "all run")

@@ -5,7 +5,9 @@ A deploy is gated on the health of the bots, so it needs a fleet that runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from processsupervisor.cli import candidate
@@ -16,10 +18,12 @@ from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
 from processsupervisor.config.load import load_fleet, load_texts
 from processsupervisor.config.release import read_deployed, release_before, running_release
-from processsupervisor.config.spec import Applied
+from processsupervisor.config.resolve import absolute
+from processsupervisor.config.spec import Applied, BotSpec
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, NoSupervisor, Refused, UsageError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.units import format_bytes, parse_size
+from processsupervisor.launch.references import BadReference, parse, texts_of
 from processsupervisor.release.keeping import prune, remove
 from processsupervisor.release.making import Wish, create
 from processsupervisor.release.manifest import numbers, read_manifest, verify
@@ -176,7 +180,16 @@ def _no_code(paths: FleetPaths) -> frozenset[str]:
         raise ConfigError(f"{paths.config} cannot be read, so what is no code is not known", hint="psv check names every mistake")
     named = {paths.config.name, *(file["path"] for file in loaded.applied.get("files", []))}
     for spec in loaded.applied["bots"]:
-        outside = [*spec["env_files"], *(lock["file"] for lock in spec["lock"] if "file" in lock)]
+        outside = [*spec["env_files"], *(lock["file"] for lock in spec["lock"] if "file" in lock), *_referred(spec, paths.folder)]
         named |= {str(Path(path).relative_to(paths.folder)) for path in outside if Path(path).is_relative_to(paths.folder)}
     return frozenset(named)
+
+
+def _referred(spec: BotSpec, folder: Path) -> Iterator[str]:
+    """Yield the files that values of a bot stand in (`file:path`)."""
+    for _, text in texts_of(spec):
+        with contextlib.suppress(BadReference):
+            reference = parse(text)
+            if reference is not None and reference.scheme == "file":
+                yield absolute(folder, reference.target)
 
