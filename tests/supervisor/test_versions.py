@@ -100,7 +100,6 @@ def test_old_versions_are_forgotten_but_not_the_way_back(store: Store, tmp_path:
     content = applied(tmp_path, "green")
     for _ in range(MOST_VERSIONS + 5):
         versions.finish(versions.add(content, {}, summary={}), ROLLED_BACK, "no")
-    versions.prune()
     store.flush()
     numbers = [v.number for v in versions.newest(10_000)]
     assert len(numbers) == MOST_VERSIONS + 2

@@ -284,7 +284,6 @@ class Changes:
         self.versions.number, self.source_digest = number, new["source_digest"]
         self.versions.finish(number, APPLIED)
         self.versions.pardon(new["source_digest"])
-        self.versions.prune()
         self._files, self.next_end = FilesOnDisk(self._fleet.paths, new), _next_end(new)
         self.roster.take_fleet(new)
         self.roster.tell_settings()

@@ -88,6 +88,7 @@ class Versions:
     def finish(self, number: int, result: str, message: str = "") -> None:
         """Note how it came out."""
         self._store.write("UPDATE versions SET result = ?, message = ? WHERE number = ?", (result, message, number))
+        self.prune()  # also of those that failed: a change that is tried all the time must not fill the disk
         self._store.flush()
 
     def retake(self, number: int, applied: Applied, sources: dict[str, str]) -> None:
