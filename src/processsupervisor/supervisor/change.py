@@ -140,7 +140,7 @@ class Change:
             if why := await self._forward(turns):
                 return why
             reach(CrashPoint.PSVD_CHANGE_BEFORE_COMMIT)
-            self.commit()
+            await asyncio.to_thread(self.commit)
             reach(CrashPoint.PSVD_CHANGE_COMMITTED)
         except PsvError as err:  # the disk refuses the commit
             return err.message
@@ -200,7 +200,7 @@ class Change:
         if is_new:
             outcome, words = await turns.begin(handle, must_be_healthy=must_be_healthy)
         else:
-            is_new_kind = self.plan.changed[name].effect == "recreate"
+            is_new_kind = name in self.plan.added or self.plan.changed[name].effect == "recreate"  # added: it did not end once
             outcome, words = await turns.take(handle, spec, is_new_kind=is_new_kind, must_be_healthy=must_be_healthy)
         if outcome is Outcome.LET_GO:
             self.left[name] = words
