@@ -266,6 +266,7 @@ class Change:
         """Stop bots that are to go, unless that was done; returns what does not end."""
         new = [handle for handle in handles if handle not in self._removed]
         self._removed += new
+        self.touched += [handle.name for handle in new]
         for handle in new:
             self.fleet.tasks.unschedule(handle)
             handle.wanted = Wanted.DOWN
