@@ -194,6 +194,8 @@ def test_set_takes_the_running_version_for_its_ground(psv: Psv, folder: Path, ve
         (["unset", "shop-1", "log_level"], 5, "is not set"),
         (["rollback", "7"], 5, "no version 7"),
         (["show", "7"], 5, "no version 7"),
+        (["show", "0"], 2, "between 1 and"),
+        (["diff", "0"], 2, "between 1 and"),
     ],
 )
 def test_what_cannot_be_set_is_refused(psv: Psv, versions: VersionKeeper, words: list[str], status: int, said: str) -> None:
