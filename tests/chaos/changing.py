@@ -53,7 +53,7 @@ class Changing:
             fleet.prepare()
             fleet.write("bots.py", (fleet.folder / "bots.py").read_text() + _HOOK.replace("\n    ", "\n"))
             self._head = (fleet.folder / "fleet.toml").read_text().partition("[bots.")[0]
-            fleet.settle = "0.5s"
+            fleet.canary_settle = "0.5s"
             fleet.configure(self._text(0), web=True)
             fleet.bring_keeper()
             fleet.call_when_up()

@@ -22,6 +22,7 @@ def test_two_bots_with_one_token_are_a_warning(load, folder, monkeypatch, more):
     """The same value or reference, wherever it comes from; told once for all of them, and without the token."""
     (folder / "a.env").write_text("TOKEN=1:s3cret\n")
     monkeypatch.setenv("TOKEN", "1:s3cret")
+    monkeypatch.setenv("SHOP", "1:s3cret")
     loaded = load("".join(text_of(name) + more for name in "abc"))
     problem = only(loaded)
     assert (problem.code, problem.severity) == ("token-shared", "warning") and not loaded.fatal
@@ -43,8 +44,10 @@ def test_a_shared_token_is_told_where_it_stands(load):
     assert only(load(f"[global]\nenv.TOKEN = 'x'\n[bots.a]\n{more}[bots.b]\n{more}")).line == 4
 
 
-def test_a_template_whose_bots_share_a_token_is_a_warning(load):
+def test_a_template_whose_bots_share_a_token_is_a_warning(load, monkeypatch):
     """Not when the token depends on the number."""
+    for name in ("TOKEN", *(f"TOKEN_{n}" for n in range(1, 41))):
+        monkeypatch.setenv(name, f"value of {name}")
     text = "[bots.\"a-{n}\"]\ncount = 40\nscript = 'main.py'\n" + LOCK
     problem = only(load(f"{text}env.TOKEN = 'env:TOKEN'\n"))
     assert (problem.code, problem.severity, problem.line) == ("template-token", "warning", 7) and "40 bots" in problem.message

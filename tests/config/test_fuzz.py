@@ -82,7 +82,9 @@ def check(texts: dict[str, bytes], runtime: Any = ()) -> Loaded:
 def test_what_is_mutated_is_good():
     """Else the mutations would show little."""
     loaded = check(files())
-    assert not loaded.fatal and {p.code for p in loaded.problems} == {"script-missing", "module-missing", "cwd-missing", "notify-command"}
+    assert not loaded.fatal and {p.code for p in loaded.problems} == {
+        "script-missing", "module-missing", "cwd-missing", "notify-command", "reference-variable",
+    }  # fmt: skip
     assert {"shop-07", "shop-09", "last", "alice"} <= {spec["name"] for spec in loaded.applied["bots"]}
 
 

@@ -114,6 +114,7 @@ def test_the_key_comes_from_file_credential_or_variable(store: SecretStore, tmp_
     key.rename(tmp_path / "elsewhere.key")
     for name, value in (
         ("PSV_SECRET_KEY_FILE", str(tmp_path / "elsewhere.key")),
+        ("PSV_SECRET_KEY_FILE", "elsewhere.key"),  # below the fleet folder, wherever psv is called from
         ("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials")),
         ("PSV_SECRET_KEY", base64.urlsafe_b64encode(secret).decode().rstrip("=")),
     ):

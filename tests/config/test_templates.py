@@ -15,8 +15,10 @@ def names(loaded) -> list[str]:
     return [spec["name"] for spec in loaded.applied["bots"]]
 
 
-def test_a_template_makes_its_bots(load):
+def test_a_template_makes_its_bots(load, monkeypatch):
     """Each has its number in its texts, braces where they are doubled, and knows its template."""
+    for digits in ("001", "002", "003"):
+        monkeypatch.setenv(f"TOKEN_{digits}", "x")
     loaded = load(
         """[global]
 vars = { city = "Lisbon", region = "south" }

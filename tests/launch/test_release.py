@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import LaunchFailed
 from processsupervisor.launch.environment import compose
-from processsupervisor.launch.release import code_folder, refuse_missing
+from processsupervisor.launch.release import code_folder, refuse_missing, runs_module
+from processsupervisor.process.launcher import command_line
 
 
 def spec_of(folder: Path, release: int | None) -> dict[str, Any]:
@@ -35,3 +38,31 @@ def test_a_release_that_is_gone_is_never_replaced_by_the_folder(tmp_path: Path) 
     code_folder(tmp_path, 7).mkdir(parents=True)
     refuse_missing(spec_of(tmp_path, 7))
     assert code_folder(tmp_path, 7) == FleetPaths(tmp_path).release(7) / "files"
+
+
+@pytest.mark.parametrize(
+    ("words", "is_module"),
+    [
+        (["python", "-m", "shop"], True),
+        (["python3.12", "-u", "-W", "ignore", "-m", "shop"], True),
+        (["/srv/venv/bin/python", "-m", "shop"], True),
+        (["python", "./main.py", "-m", "shop"], False),
+        (["sh", "-m", "shop"], False),
+    ],
+)
+def test_what_runs_a_module(words: list[str], is_module: bool) -> None:
+    """`python -m`, with options before it; not a script that has such an option itself."""
+    assert runs_module(words[0], words[1:]) is is_module
+
+
+def test_a_module_is_imported_from_the_release(tmp_path: Path) -> None:
+    """`python -m` looks in the working folder first: there lies the code that is being edited."""
+    for folder, said in ((tmp_path, "folder"), (code_folder(tmp_path, 7), "release")):
+        (folder / "shop").mkdir(parents=True)
+        (folder / "shop" / "__init__.py").write_text(f"said = '{said}'\n")
+        (folder / "shop" / "main.py").write_text("from . import said\nprint(said)\n")
+    for release, said in ((7, "release"), (None, "folder")):
+        spec = {"kind": "command", "command": ["python", "-m"], "args": ["shop.main"], "python": None, "release": release}
+        environment = {"PATH": "/usr/bin:/bin"} | compose(spec_of(tmp_path, release) | {"kind": "command"})
+        ended = subprocess.run(command_line(cast(BotSpec, spec)), cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert ended.stdout == f"{said}\n"

@@ -52,7 +52,7 @@ class LiveFleet:
         self.folder = folder
         self.paths = FleetPaths(folder)
         self.keeper: subprocess.Popen[bytes] | None = None
-        self.settle = "10s"
+        self.canary_settle = "10s"
         """How long canaries of a change must be healthy."""
         self.log_total = "2GB"
 
@@ -73,7 +73,8 @@ class LiveFleet:
 
     def _head(self, *, web: bool) -> str:
         page = "true\nlisten = '127.0.0.1:0'" if web else "false"
-        return f'[fleet]\nname = "test"\nsettle = "{self.settle}"\nlog_total = "{self.log_total}"\n[web]\nenabled = {page}\n'
+        fleet = f'[fleet]\nname = "test"\nsettle = "{self.canary_settle}"\nlog_total = "{self.log_total}"\n'
+        return f"{fleet}[web]\nenabled = {page}\n"
 
     def apply(
         self, text: str, *, reason: str = "", base: int | None = None, now: bool = True, again: bool = False, web: bool = False

@@ -31,7 +31,7 @@ def pids(fleet: LiveFleet) -> dict[str, int]:
 
 def test_a_wrong_check_disturbs_the_first_bot_only(fleet: LiveFleet, port: int, unused_tcp_port: int) -> None:
     """The check of a port at which nobody listens would end all six; one tries it, and everything is as it was."""
-    fleet.settle = "0s"
+    fleet.canary_settle = "0s"
     fleet.configure(sleepers(f'tcp = {port}, every = "1s"'))
     fleet.up()
     eventually(lambda: all(bot["health"] == "healthy" for bot in fleet.call("bot.list")), "six healthy bots")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.supervisor.live import LiveFleet, eventually
 
+from processsupervisor.config.load import load_fleet
 from processsupervisor.config.secretstore import SecretStore
 from processsupervisor.launch.code import install
 from processsupervisor.process.logview import read
@@ -54,6 +55,9 @@ def test_values_reach_the_program_and_nothing_else(fleet: LiveFleet, monkeypatch
     """A script, a command and a native bot get the values of all kinds; no file of psv, no title and no answer has them."""
     fleet.paths.ensure()
     SecretStore(fleet.paths).set("anna", TOKEN, "test")
+    key = fleet.paths.data / "secret.key"
+    monkeypatch.setenv("PSV_SECRET_KEY", key.read_text().strip())
+    key.unlink()
     monkeypatch.setenv("OF_PSV", "of psv itself")
     fleet.write("shows.py", SHOWS)
     fleet.write("value.txt", "of a file\n")
@@ -101,6 +105,9 @@ def test_values_reach_the_program_and_nothing_else(fleet: LiveFleet, monkeypatch
         sets = [tuple(row) for row in db.execute("SELECT caller, args FROM audit WHERE op = 'secret.set'")]
     assert {note["bot"] for note in notes} == {"script", "program", "native"} and all(note["names"] == ["anna"] for note in notes)
     assert sets == [("test", '{"names": ["anna"]}')]
+    for name in ("OF_PSV", "PSV_SECRET_KEY"):  # whoever changes the fleet later does so in another environment
+        monkeypatch.delenv(name)
+    assert not load_fleet(fleet.folder).problems
 
 
 SLEEPS = """
@@ -230,6 +237,30 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
     text = b"".join(gzip.decompress(path.read_bytes()) for path in closed.glob("*.gz"))
     assert TOKEN.encode() not in text
     assert TOKEN not in log.read_text()
+
+
+def test_a_bot_that_waits_for_its_values_is_not_ready(fleet: LiveFleet) -> None:
+    """The time after which a program counts as ready begins when it has its values: a rollout is not to be passed by a vault that hangs."""
+    fleet.write("vault.sh", "touch asked\nuntil [ -e open ]; do sleep 0.05; done\necho the-value\n")
+    fleet.write("bot.py", SLEEPS)
+    fleet.configure("""
+        [global]
+        script = "bot.py"
+        ready = { after = "300ms" }
+
+        [bots.waits]
+        env = { A = "cmd:sh vault.sh" }
+
+        [bots.plain]
+        depends_on = [{ bot = "waits", until = "started" }]
+    """)
+    fleet.up(wait=False)
+    eventually((fleet.folder / "asked").exists, "the vault is asked")
+    fleet.call("bot.restart", names=["plain"])
+    fleet.until("plain", state="RUNNING")
+    assert fleet.bot("waits")["state"] == "STARTING"
+    (fleet.folder / "open").touch()
+    fleet.until("waits", state="RUNNING")
 
 
 @pytest.mark.root

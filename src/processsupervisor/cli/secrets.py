@@ -10,6 +10,7 @@ from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
 from processsupervisor.config.load import load_fleet
+from processsupervisor.config.secretkey import key_environment
 from processsupervisor.config.secretstore import SecretStore, check_name
 from processsupervisor.kernel.errors import EXIT_OK, PsvError, Refused, UsageError
 from processsupervisor.launch.references import secret_names
@@ -71,7 +72,7 @@ def _store(session: Session) -> SecretStore:
     owner = (paths.psv if paths.psv.exists() else paths.folder).stat().st_uid
     if owner != os.geteuid():
         raise Refused(f"{paths.folder} belongs to another user", hint="run psv as that user")
-    return SecretStore(paths)
+    return SecretStore(paths, key_environment(paths))
 
 
 def _value(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import stat
 from functools import partial
 from pathlib import Path
@@ -64,5 +65,6 @@ def combined(digests: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # Not to be waited for: the file may have become a FIFO since it was looked at.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         return file.read(64 << 20)

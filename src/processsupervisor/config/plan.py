@@ -131,8 +131,8 @@ def _renames(
     removed: Iterable[str], added: Iterable[str], was: Mapping[str, BotSpec], now: Mapping[str, BotSpec]
 ) -> tuple[tuple[str, str], ...]:
     """Pair bots that went with bots that came and are the same in nearly everything; each at most once."""
-    free, pairs = list(added), []
-    for old in removed:
+    free, pairs = [name for name in added if not now[name].get("template")], []
+    for old in (name for name in removed if not was[name].get("template")):
         likeness = {new: _likeness(was[old], now[new]) for new in free[:100]}
         best = max(likeness, key=likeness.__getitem__, default=None)
         if best is not None and likeness[best] >= _LIKE and _runs_same(was[old], now[best]):

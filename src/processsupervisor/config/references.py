@@ -18,7 +18,7 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.envfile import parse_env_file
 from processsupervisor.launch.references import BadReference, Reference, parse, texts_of
-from processsupervisor.launch.values import home_of, read_value_file
+from processsupervisor.launch.values import environment_of_psv, home_of, read_value_file
 
 _LITERALLY = 'for the text itself write "literal:" in front of it'
 
@@ -32,18 +32,27 @@ class Sources:
     def __init__(self, folder: Path, *, has_store: bool = True) -> None:
         self._folder = folder
         self._has_store = has_store
+        self._environment: Mapping[str, str] | None = None
         self._secrets: Collection[str] | PsvError | None = None
         self._files: dict[Path, PsvError | None] = {}
+
+    def is_set(self, name: str) -> bool:
+        """Tell whether psv has the variable: whoever looks may do so in another environment."""
+        if self._environment is None:
+            self._environment = environment_of_psv(FleetPaths(self._folder))
+        return name in self._environment
 
     def secrets(self) -> Collection[str] | PsvError | None:
         """Return the names in the secret store, why it cannot be opened, or None where nobody asks."""
         if not self._has_store:
             return None
         if self._secrets is None:
+            from processsupervisor.config.secretkey import key_environment
             from processsupervisor.config.secretstore import SecretStore  # loads OpenSSL: only for bots that have secrets
 
             try:
-                self._secrets = frozenset(SecretStore(FleetPaths(self._folder)).read())
+                paths = FleetPaths(self._folder)
+                self._secrets = frozenset(SecretStore(paths, key_environment(paths)).read())
             except PsvError as err:
                 self._secrets = err
         return self._secrets
@@ -78,7 +87,7 @@ def references_hold(spec: BotSpec, folder: Path, sources: Sources) -> Iterator[F
 def _wrong(spec: BotSpec, reference: Reference, folder: Path, sources: Sources) -> tuple[str, str, str] | None:
     """Return code, message and hint, or None when all is well as far as can be seen without reading a value."""
     match reference.scheme:
-        case "env" if not _is_set(spec, reference.target):
+        case "env" if reference.target not in _of_files(spec) and not sources.is_set(reference.target):
             hint = f"set {reference.target} in env_file or before psv up; {_LITERALLY}"
             return "reference-variable", "is set neither in env_file nor in the environment of psv", hint
         case "file" if (error := sources.file_error(folder / os.path.expanduser(reference.target))) is not None:  # noqa: PTH111
@@ -98,10 +107,6 @@ def _wrong_secret(name: str, known: Collection[str] | PsvError | None) -> tuple[
     close = nearest(name, known)
     or_close = f", or did you mean secret:{close}?" if close else ""
     return "reference-secret", "is not in the secret store", f"psv secret set {name}{or_close}"
-
-
-def _is_set(spec: BotSpec, name: str) -> bool:
-    return name in os.environ or name in _of_files(spec)
 
 
 def _of_files(spec: BotSpec) -> Mapping[str, str]:

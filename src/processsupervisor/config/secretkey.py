@@ -20,6 +20,7 @@ from pathlib import Path
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.kernel.files import write_atomic
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.values import environment_of_psv
 
 FILE, CREDENTIAL, VARIABLE = "PSV_SECRET_KEY_FILE", "psv-secret-key", "PSV_SECRET_KEY"
 KEY_BYTES = 32
@@ -59,9 +60,15 @@ def digest_of(secret: bytes) -> str:
 
 
 def key_path(paths: FleetPaths, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the key's file, whether it is there or not."""
+    """Return the key's file, whether it is there or not; a path in the variable is relative to fleet.toml, whoever asks from wherever."""
     named = (os.environ if environment is None else environment).get(FILE)
-    return Path.cwd() / named if named else paths.data / "secret.key"
+    return paths.folder / named if named else paths.data / "secret.key"
+
+
+def key_environment(paths: FleetPaths) -> Mapping[str, str]:
+    """Return the environment in which to look for the key: ours when it names one, else that of the psv that runs the fleet."""
+    names_one = any(os.environ.get(name) for name in (FILE, VARIABLE, "CREDENTIALS_DIRECTORY"))
+    return os.environ if names_one else environment_of_psv(paths)
 
 
 def find_key(paths: FleetPaths, environment: Mapping[str, str] | None = None) -> Key:

@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,9 @@ class Secret:
 class SecretStore:
     """The store of one fleet. Every method that needs the key raises KeyMissing, KeyUnusable or StoreUnusable."""
 
-    def __init__(self, paths: FleetPaths) -> None:
-        self._paths = paths
+    def __init__(self, paths: FleetPaths, environment: Mapping[str, str] | None = None) -> None:
+        """The key is looked for by `environment`, this process's own by default."""
+        self._paths, self._environment = paths, environment
         self.path = paths.data / "secrets.json"
         self._is_writing = False
 
@@ -129,9 +130,9 @@ class SecretStore:
         if key is not None:
             return secrets, key
         try:
-            return secrets, find_key(self._paths)
+            return secrets, find_key(self._paths, self._environment)
         except KeyMissing:
-            path = key_path(self._paths)
+            path = key_path(self._paths, self._environment)
             try:
                 return secrets, make_key(path)
             except OSError as err:
@@ -165,11 +166,11 @@ class SecretStore:
 
     def _key(self, digest: str) -> Key:
         """Return the key that the store was written with: the one in its place, or a new one that a rotation left beside it."""
-        path = key_path(self._paths)
+        path = key_path(self._paths, self._environment)
         found: Key | None = None
         missing: PsvError | None = None
         try:
-            found = find_key(self._paths)
+            found = find_key(self._paths, self._environment)
         except KeyMissing as err:
             missing = err
         if found is not None and found.digest == digest:

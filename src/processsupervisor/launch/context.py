@@ -69,6 +69,11 @@ def load_context(folder: str | os.PathLike[str], bot: str, generation: int, secr
     return context
 
 
+def reading_path(paths: FleetPaths, bot: str) -> Path:
+    """Return the file that is there as long as a start still reads values from elsewhere: its program has not begun."""
+    return paths.bot_run(bot) / "reading"
+
+
 def failure_path(paths: FleetPaths, bot: str) -> Path:
     """Return where a child leaves the reason of a failed launch."""
     return paths.bot_run(bot) / "failure.json"

@@ -5,12 +5,14 @@ Precedence, strongest first: bot and type and global `env` (already merged by co
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.envfiles import env_file_variables
 from processsupervisor.launch.references import texts_of
+from processsupervisor.launch.release import code_folder
 
 _NATIVE = "native"
 
@@ -53,6 +55,9 @@ def compose(spec: dict[str, Any], values: Mapping[str, str] | None = None) -> di
     environment["PSV_EXIT_NOTE"] = str(paths.bot_run(str(spec["name"])) / "exit-note")
     if spec.get("release") is not None:
         environment["PSV_RELEASE"] = str(spec["release"])
+        if spec.get("kind") == "command":  # what it imports by `python -m` is its code
+            own_path = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+            environment["PYTHONPATH"] = os.pathsep.join([str(code_folder(paths.folder, spec["release"])), *own_path])
     if spec.get("notify_socket"):
         environment["NOTIFY_SOCKET"] = str(spec["notify_socket"])
     if spec.get("kind") != _NATIVE:

@@ -6,7 +6,8 @@ Standard library only; nothing here makes or changes a release. A bot whose rele
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import LaunchFailed
 
 MISSING_HINT = "psv release list names those that are there; psv release deploy N takes one of them"
+
+
+_PYTHON = re.compile(r"python[0-9.]*")
 
 
 def code_folder(folder: str | os.PathLike[str], release: int | None) -> Path:
@@ -27,6 +31,18 @@ def why_missing(folder: str | os.PathLike[str], release: int | None) -> str | No
     """Return what is wrong when the files of a release are not there."""
     code = code_folder(folder, release)
     return None if release is None or os.path.isdir(code) else f"release {release} is not there: {code} is no folder"
+
+
+def runs_module(program: str, words: Sequence[str]) -> bool:
+    """Tell whether a command is `python -m MODULE`."""
+    if _PYTHON.fullmatch(os.path.basename(program)) is None:
+        return False
+    for before, word in zip(("", *words), words, strict=False):
+        if word == "-m":
+            return True
+        if not word.startswith("-") and before not in ("-W", "-X"):
+            return False
+    return False
 
 
 def refuse_missing(spec: Mapping[str, Any]) -> None:

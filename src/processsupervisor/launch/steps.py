@@ -14,7 +14,7 @@ from pathlib import Path
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.reasons import Reason
-from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
+from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed, reading_path
 from processsupervisor.launch.environment import compose, values_of
 from processsupervisor.launch.locks import lock_bot, lock_resources
 from processsupervisor.launch.references import substitute
@@ -36,6 +36,8 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     join_cgroup(context)  # what is started to read values ends with the bot's tree
     reset_signals()  # that may take a while, in which a stop must end this process
     values = values_of(context.spec)
+    with contextlib.suppress(OSError):
+        reading_path(context.paths, context.bot).unlink(missing_ok=True)
     environment = compose(context.spec, values)
     if values:
         context.spec["options_written"] = context.spec.get("options") or {}

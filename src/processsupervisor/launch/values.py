@@ -8,6 +8,7 @@ memory (known.py); never in a file, an argument or a message. Standard library o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.files import is_flocked
 from processsupervisor.kernel.identity import Identity, Liveness
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
@@ -140,6 +142,15 @@ class _Environment:
     def get(self, name: str) -> str | None:
         variables = env_file_variables(self._spec)
         return variables[name] if name in variables else self.own.get(name)
+
+
+def environment_of_psv(paths: FleetPaths) -> Mapping[str, str]:
+    """Return the environment of the psv that runs a fleet; ours where none runs, by which it would be started, or where we may not look."""
+    lock = paths.role_lock("keeper")
+    with contextlib.suppress(OSError, ValueError, LaunchFailed):
+        if is_flocked(lock) and (keeper := Identity.of(int(lock.read_text().split()[-1]))) is not None:
+            return _environment_of(keeper)
+    return os.environ
 
 
 def _environment_of(process: Identity) -> dict[str, str]:

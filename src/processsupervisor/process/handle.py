@@ -78,7 +78,7 @@ class BotHandle:
         self._last_words: LastWords = "", None  # for the record of an override
         self._killed_mono: float | None = None
         self._chores = Chores(self._on_step_failed)
-        self._readiness = Readiness()
+        self._readiness = Readiness(surroundings.paths, self.name)
         self._alarm = Alarm()
         self.pausing = Pausing(self, self._alarm, surroundings.hooks)
         self._gone = asyncio.Event()

@@ -23,9 +23,10 @@ from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, SystemRefused, refused_by_system
 from processsupervisor.kernel.identity import Identity, boot_id, pid_namespace
 from processsupervisor.kernel.paths import FleetPaths
-from processsupervisor.launch.context import failure_path
+from processsupervisor.launch.context import failure_path, reading_path
 from processsupervisor.launch.locks import reserve_note
 from processsupervisor.launch.references import texts_of
+from processsupervisor.launch.release import runs_module
 from processsupervisor.launch.values import origin
 from processsupervisor.process.livevalues import digest_of, live_values
 from processsupervisor.resources.cgroups import Groups
@@ -216,6 +217,7 @@ class Launcher:
         reach(CrashPoint.PSVD_AFTER_SPEC)
         with contextlib.suppress(FileNotFoundError):
             failure_path(self.paths, bot).unlink()
+        _mark(reading_path(self.paths, bot), is_reading=bool(texts_of(spec)))
         reach(CrashPoint.PSVD_BEFORE_FORK)
         try:
             launched = await self._fork(spec, generation, way, group, secret)
@@ -265,12 +267,24 @@ class Launcher:
             raise refused_by_system(f"cannot prepare {err.filename or folders[0]}", err, hint="free disk space or fix permissions") from err
 
 
+def _mark(path: Path, *, is_reading: bool) -> None:
+    """Have the child take a file away when it has its values; where none can be made the bot counts as begun at once."""
+    with contextlib.suppress(OSError):
+        if is_reading:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        else:
+            path.unlink(missing_ok=True)
+
+
 def command_line(spec: BotSpec) -> list[str]:
     """Return the argv of a bot that is executed; "python" as first word is the interpreter psv runs on."""
     python = spec["python"] or sys.executable
     if spec["kind"] == "command":
         first, *rest = spec["command"] or [""]
-        return [python if first == "python" else first, *rest, *spec["args"]]
+        words = [*rest, *spec["args"]]
+        # Else -m looks in cwd, the fleet folder, before all other places; the child's PYTHONPATH names the release.
+        safe = ["-P"] if spec.get("release") is not None and runs_module(first, words) else []
+        return [python if first == "python" else first, *safe, *words]
     return [python, str(spec["script"]), *spec["args"]] if spec["kind"] == "script" else []
 
 

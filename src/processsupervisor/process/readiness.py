@@ -16,6 +16,8 @@ from typing import Any
 
 from processsupervisor.config.spec import ReadySpec
 from processsupervisor.kernel.identity import ancestors_of
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.launch.context import reading_path
 from processsupervisor.observe.redact import redact
 from processsupervisor.process.reach import accept, answer
 
@@ -98,9 +100,13 @@ class NotifySocket:
 
 
 class Readiness:
-    """The probe of one generation at a time; `on_ready` is called at most once for each `watch`."""
+    """The probe of one generation at a time; `on_ready` is called at most once for each `watch`.
 
-    def __init__(self) -> None:
+    A program that waits for its values has not begun, however long its process runs.
+    """
+
+    def __init__(self, paths: FleetPaths, bot: str) -> None:
+        self._reading = reading_path(paths, bot)
         self._task: asyncio.Task[None] | None = None
         self._notify: NotifySocket | None = None
 
@@ -126,7 +132,7 @@ class Readiness:
         value = ready.get("value")
         match ready["kind"]:
             case "after":
-                return asyncio.sleep(max(0.0, float(value or 0.0) - age_s))
+                return self._after(float(value or 0.0), age_s)
             case "tcp":
                 return _until(lambda: accept(int(value or 0)))
             case "http":
@@ -134,6 +140,16 @@ class Readiness:
             case "notify" if self._notify is not None:
                 return self._notify.said(pid)
         return None
+
+    async def _after(self, wanted_s: float, age_s: float) -> None:
+        if self._reading.exists():
+            await _until(self._has_begun)
+            age_s = 0.0
+        await asyncio.sleep(max(0.0, wanted_s - age_s))
+
+    async def _has_begun(self) -> None:
+        if self._reading.exists():
+            raise FileExistsError
 
     def _on_done(self, done: asyncio.Task[None], on_ready: Callable[[], None]) -> None:
         if done is self._task and not done.cancelled() and done.exception() is None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from processsupervisor.config.plan import Plan
 from processsupervisor.config.spec import Applied, BotSpec
-from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
+from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, needs_of, steps
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError
@@ -78,7 +78,7 @@ def ways_of(plan: Plan, new: Applied, handles: Mapping[str, BotHandle], live: Li
         else:
             swapped.append(name)
     specs = [(spec["name"], spec["type"], str(spec["kind"])) for spec in new["bots"] if spec["name"] not in resting]
-    return Ways([*swapped, *resting], pushed, steps(plan, specs, is_small(new), by_restart))
+    return Ways([*swapped, *resting], pushed, steps(plan, specs, is_small(new), by_restart, needs_of(new["bots"])))
 
 
 async def hear_first(plan: Plan, handles: Mapping[str, BotHandle]) -> None:
@@ -115,7 +115,7 @@ class Change:
     left: dict[str, str] = field(default_factory=dict)
     """Bots that a person's newer command took out of it, and what they are."""
     _old: dict[str, BotSpec] = field(default_factory=dict)
-    _removed: dict[str, Wanted] = field(default_factory=dict)
+    _removed: list[BotHandle] = field(default_factory=list)
     _broken: str = ""
     _is_broken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -128,8 +128,8 @@ class Change:
             if why:
                 self.left |= await self._back(turns, why)
             else:
-                for name in self._removed:
-                    self.roster.drop(self.fleet.handles[name])
+                for handle in self._removed:
+                    self.roster.drop(handle)
             return why
         finally:
             turns.close()  # also when psvd ends: its successor finds the change on disk
@@ -253,13 +253,16 @@ class Change:
 
     async def _stop_removed(self) -> str:
         """Stop what is not in the new version; psv itself wants it down, not a person. Returns what does not end."""
-        self._removed = {name: self.fleet.handles[name].wanted for name in self.plan.removed}
-        for name in self._removed:
-            handle = self.fleet.handles[name]
+        handles = self.fleet.handles  # a bot whose name could not be used has none
+        self._removed = [handles[name] for name in self.plan.removed if name in handles]
+        for handle in self._removed:
             self.fleet.tasks.unschedule(handle)
             handle.wanted = Wanted.DOWN
             handle.stop()
-        return "; ".join(filter(None, await _gather([self._wait_rest(self.fleet.handles[name]) for name in self._removed])))
+        problems = await _gather([self._wait_rest(handle) for handle in self._removed])
+        # Who came to rest first may have been started again by a person: a bot that runs must not be let go.
+        problems += [f"{h.name}: is {h.life.state} again, by a newer command" for h in self._removed if h.life.state not in RESTING]
+        return "; ".join(filter(None, problems))
 
     @staticmethod
     async def _wait_rest(handle: BotHandle) -> str:
@@ -274,11 +277,7 @@ class Change:
         self.tell({"kind": "back", "message": why})
         while not self.fleet.can_start and not self.fleet.is_going_down:
             await asyncio.sleep(_KEEPER_LOOK_S)  # a bot that is stopped now could not come back
-        for name, wanted in self._removed.items():
-            handle = self.fleet.handles[name]
-            handle.wanted = wanted
-            if wanted is not Wanted.DOWN:
-                self.fleet.start(handle, "command")
+        self._keep_removed()
         turned = [name for batch in self.ways.batches for name in batch if name in self.touched and name in self._old]
         pushed = [name for name in self.ways.pushed if name in self.touched]
         self.roster.swap({name: self._old[name] for name in (*pushed, *self.ways.swapped)})
@@ -287,6 +286,14 @@ class Change:
         await self._drop_added()
         reach(CrashPoint.PSVD_CHANGE_BACK_DONE)
         return {words.partition(":")[0].partition(" ")[0]: words for words in problems if words}
+
+    def _keep_removed(self) -> None:
+        """Let those that were to go go on, as a person wants them: that is what is on disk."""
+        wishes = {**self.fleet.store.wanted(), **self.fleet.store.unsaved}
+        for handle in self._removed:
+            handle.wanted = wishes.get(handle.name) or (Wanted.UP if handle.spec["autostart"] else Wanted.DOWN)
+            if handle.wanted is not Wanted.DOWN and not self.fleet.start(handle, "command") and handle.life.state is State.STOPPING:
+                handle.stop(is_restart=True)
 
     async def _drop_added(self) -> None:
         added = [self.fleet.handles[name] for name in self.plan.added if name in self.fleet.handles]

@@ -65,6 +65,8 @@ class Roster:
         fleet = self._fleet
         settings: FleetSpec = applied["fleet"]
         fleet.settings.update(settings)
+        names = {spec["name"] for spec in applied["bots"]}
+        fleet.misnamed = {name: why for name, why in fleet.misnamed.items() if name in names}
         self.tell_log_limits()
         fleet.launcher.fleet_name = str(settings["name"])
         if fleet.web.take(applied["web"]):
