@@ -243,7 +243,9 @@ def test_rollback_leaves_the_files(psv: Psv, folder: Path, versions: VersionKeep
 
 def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """What a version only refers to is used as it is now."""
-    write(folder, FLEET.replace('"info"', '"info"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    write(folder, FLEET.replace('"info"', '"info"\nenv_file = ".env"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    (folder / ".env").write_text("SHOP_TOKEN=abc\n")
+    (folder / ".env").chmod(0o600)
     assert psv("reload").returncode == 0
     assert psv("config", "rollback", "1").stderr == ""
     assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
