@@ -20,7 +20,8 @@ COMMANDS = (
     ), "view", place="client", verbs=("config plan",), json=True),
     Command("config.diff", "Show key by key how the files differ from the version that runs; or one version from another", (
         Arg("old", "integer", None, "A version (default: that which runs)", positional=True, least=1, most=1e9),
-        Arg("new", "integer", None, "Another version (default: that which runs; without the first the files)", positional=True, least=1, most=1e9),
+        Arg("new", "integer", None, "Another version (default: that which runs; without the first the files)", positional=True,
+            least=1, most=1e9),
         _VALUES,
     ), "view", place="client", verbs=("config diff",), json=True),
     Command("config.reload", "Apply the files as they are: only bots that changed are touched, and a change that fails is taken back", (
