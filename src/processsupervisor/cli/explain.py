@@ -86,7 +86,9 @@ def _since(versions: list[dict[str, Any]], bot: str, path: list[str]) -> dict[st
 
 def _leaves(loaded: Loaded, bot: str, key: list[str]) -> list[list[str]]:
     """Return the keys of which scopes speak one by one: a table is merged key by key."""
-    inner = parts(loaded, bot, key) if key != ["log_level"] else []  # a level, or a table of them: one choice to whoever reads it
+    inner = parts(loaded, bot, key)
+    if inner == [["log_level", "default"]]:  # one level for all, which nobody writes as a table
+        inner = []
     return [leaf for part in inner for leaf in _leaves(loaded, bot, part)] if inner else [key]
 
 
