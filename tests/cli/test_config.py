@@ -251,6 +251,15 @@ def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versi
     assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
 
 
+def test_explain_tells_the_version_of_one_option(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
+    """Which tables a version changed is noted, and not what in them: what another option became is not its version."""
+    for words in (["options.a", "1"], ["options.b", "2"]):
+        assert psv("config", "set", "shop-1", *words).returncode == 0
+        versions.versions[-1][0]["summary"] = {"added": [], "removed": [], "changed": {"shop-1": ["options"]}, "fleet": []}
+    keys = json.loads(psv("config", "explain", "shop-1", "options", "--json").stdout)["keys"]
+    assert {key["key"]: key["version"] for key in keys} == {"options.greeting": 1, "options.a": 2, "options.b": 3}
+
+
 def test_show_hides_values(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """A version by the keys of the file, as TOML; values of options only when asked for, in the source too."""
     shown = psv("config", "show", "1").stdout

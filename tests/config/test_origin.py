@@ -122,8 +122,8 @@ def test_levels_of_loggers_have_origins_of_their_own(folder):
     text = '[fleet]\nname = "x"\n[types.t]\ncommand = ["true"]\nlog_level = "error"\n[bots.a]\ntype = "t"\nlog_level = { lib = "debug" }\n'
     loaded = load_texts(folder, {"fleet.toml": text.encode()})
     assert parts(loaded, "a", ["log_level"]) == [["log_level", "default"], ["log_level", "lib"]]
-    assert [(o.scope, o.value) for o in origins(loaded, "a", ["log_level", "default"])][0] == ("types", "error")
-    assert [(o.scope, o.value) for o in origins(loaded, "a", ["log_level", "lib"])][0] == ("bots", "debug")
+    assert next((o.scope, o.value) for o in origins(loaded, "a", ["log_level", "default"])) == ("types", "error")
+    assert next((o.scope, o.value) for o in origins(loaded, "a", ["log_level", "lib"])) == ("bots", "debug")
 
 
 def test_what_is_passed_over_stands_behind_the_default(fleet):
