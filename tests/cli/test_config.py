@@ -194,6 +194,8 @@ def test_set_takes_the_running_version_for_its_ground(psv: Psv, folder: Path, ve
         (["unset", "shop-1", "log_level"], 5, "is not set"),
         (["rollback", "7"], 5, "no version 7"),
         (["show", "7"], 5, "no version 7"),
+        (["show", "0"], 2, "between 1 and"),
+        (["diff", "0"], 2, "between 1 and"),
     ],
 )
 def test_what_cannot_be_set_is_refused(psv: Psv, versions: VersionKeeper, words: list[str], status: int, said: str) -> None:
@@ -241,10 +243,21 @@ def test_rollback_leaves_the_files(psv: Psv, folder: Path, versions: VersionKeep
 
 def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """What a version only refers to is used as it is now."""
-    write(folder, FLEET.replace('"info"', '"info"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    write(folder, FLEET.replace('"info"', '"info"\nenv_file = ".env"\nenv.TOKEN = "env:SHOP_TOKEN"'))
+    (folder / ".env").write_text("SHOP_TOKEN=abc\n")
+    (folder / ".env").chmod(0o600)
     assert psv("reload").returncode == 0
     assert psv("config", "rollback", "1").stderr == ""
     assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
+
+
+def test_explain_tells_the_version_of_one_option(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
+    """Which tables a version changed is noted, and not what in them: what another option became is not its version."""
+    for words in (["options.a", "1"], ["options.b", "2"]):
+        assert psv("config", "set", "shop-1", *words).returncode == 0
+        versions.versions[-1][0]["summary"] = {"added": [], "removed": [], "changed": {"shop-1": ["options"]}, "fleet": []}
+    keys = json.loads(psv("config", "explain", "shop-1", "options", "--json").stdout)["keys"]
+    assert {key["key"]: key["version"] for key in keys} == {"options.greeting": 1, "options.a": 2, "options.b": 3}
 
 
 def test_show_hides_values(psv: Psv, folder: Path, versions: VersionKeeper) -> None:

@@ -173,4 +173,5 @@ def test_the_client_says_how_a_change_ends_that_outlives_its_psvd(psv: Psv, home
     here = json.loads(psv("config", "versions", "--json").stdout)
     running = next(row["number"] for row in here if row["is_running"])
     assert (ended.returncode, running) in ((0, 2), (1, 1)), ended
+    assert ("version 2 runs" in ended.stdout) if running == 2 else ("version 2 was taken back" in ended.stderr), ended
     assert spec_of(home, "twin-1")["args"] == (["four"] if running == 2 else ["one"])

@@ -14,6 +14,7 @@ from tests.cli.conftest import PSV, Psv, environment
 from tests.commands.fakefleet import FakeFleet
 
 import processsupervisor
+from processsupervisor.kernel.paths import FleetPaths
 
 
 def lines(text: str) -> list[str]:
@@ -66,9 +67,13 @@ def test_folder_is_found_upward_by_variable_and_by_option(psv: Psv, fleet: FakeF
 
 
 def test_fleet_without_its_file_can_still_be_asked(psv: Psv, fleet: FakeFleet, folder: Path, tmp_path: Path) -> None:
-    """A fleet.toml removed by mistake does not take the running fleet out of reach of -C."""
+    """A fleet.toml removed by mistake, or replaced by a folder, does not take the running fleet out of reach of -C, or of its own folder."""
     (folder / "fleet.toml").unlink()
     assert psv("-C", str(folder), "ls", cwd=tmp_path).returncode == 0
+    FleetPaths(folder).data.mkdir(parents=True, exist_ok=True)
+    FleetPaths(folder).applied.write_text("{}")
+    (folder / "fleet.toml").mkdir()
+    assert psv("ls", cwd=folder).returncode == 0
 
 
 def test_very_deep_folder(psv: Psv, tmp_path: Path) -> None:

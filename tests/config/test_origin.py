@@ -117,6 +117,15 @@ def test_a_whole_table_has_parts_with_origins_of_their_own(fleet):
     assert ["preload"] in parts(fleet, "a-1", []) and parts(fleet, "a-1", ["preload"]) == []
 
 
+def test_levels_of_loggers_have_origins_of_their_own(folder):
+    """They are merged logger by logger: the one for all is still that of the type when a bot names a logger."""
+    text = '[fleet]\nname = "x"\n[types.t]\ncommand = ["true"]\nlog_level = "error"\n[bots.a]\ntype = "t"\nlog_level = { lib = "debug" }\n'
+    loaded = load_texts(folder, {"fleet.toml": text.encode()})
+    assert parts(loaded, "a", ["log_level"]) == [["log_level", "default"], ["log_level", "lib"]]
+    assert next((o.scope, o.value) for o in origins(loaded, "a", ["log_level", "default"])) == ("types", "error")
+    assert next((o.scope, o.value) for o in origins(loaded, "a", ["log_level", "lib"])) == ("bots", "debug")
+
+
 def test_what_is_passed_over_stands_behind_the_default(fleet):
     """`ready` of [global] for a native bot, and the program that another one took the place of."""
     assert [origin.scope for origin in origins(fleet, "a-1", ["ready"])] == ["default", "global"]

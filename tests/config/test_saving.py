@@ -40,7 +40,7 @@ def test_a_value_changes_in_its_place(scope: tuple[str, ...], key: list[str], va
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_new_value_joins_its_table(end: str) -> None:
-    """A key that was not there comes into the table, and every comment stays; a table that is not there is made."""
+    """A key that was not there comes into the table, and every comment stays; a table that is not there is made, all with one end of line."""
     text = TEXT.replace("\n", end)
     after = put(put(put(text, ("bots", "b"), ["log_level"], "debug"), ("global",), ["stop", "timeout"], "5s"), ("bots", "b"), ["env", "A"], "1")
     said = tomllib.loads(after)
@@ -48,6 +48,7 @@ def test_a_new_value_joins_its_table(end: str) -> None:
     assert said["global"] == {"stop": {"timeout": "5s"}}
     for comment in ("# The shop.", "# everywhere", "# forty of them", "# quiet", "# the end"):
         assert comment in after
+    assert after.count(end) == after.count("\n")
 
 
 @pytest.mark.parametrize(
@@ -60,10 +61,10 @@ def test_what_would_say_something_else_is_refused(text: str, key: list[str]) -> 
 
 
 def test_a_value_goes_where_its_table_stands() -> None:
-    """The file that has the table; the first one for [global]; none for a bot that a template makes."""
+    """The file that has the table; fleet.toml for [global]; none for a bot that a template makes."""
     texts = {"fleet.toml": "include = ['a.toml']\n[fleet]\nname = 'x'\n", "a.toml": "[bots.a]\n[bots.'shop-{n}']\ncount = 3\n"}
     assert home_of(texts, ("bots", "a")) == "a.toml"
-    assert home_of(texts, ("global",)) == "fleet.toml"
+    assert home_of(texts, ("global",)) == home_of(dict(sorted(texts.items())), ("global",)) == "fleet.toml"
     with pytest.raises(CannotEdit, match="template"):
         home_of(texts, ("bots", "shop-1"))
 

@@ -156,8 +156,8 @@ def _after_interruption(session: Session, before: object) -> Result:
         try:
             with session.client() as client:
                 here = candidate.running(client)
-                if here.get("rollout") is None:
-                    newest: Result = next(iter(client.call("config.versions", {"limit": 1})), {})
+                newest: Result = next(iter(client.call("config.versions", {"limit": 1})), {})
+                if here.get("rollout") is None and newest.get("result") != "pending":  # a new psvd may still be at undoing it
                     break
         except (NoSupervisor, AnswerLost):
             if time.monotonic() > deadline:
@@ -165,7 +165,8 @@ def _after_interruption(session: Session, before: object) -> Result:
         if time.monotonic() > deadline:
             raise PsvError("the change is still under way", hint="psv config versions shows how it came out")
         time.sleep(_RETRY_S)
-    is_ok = bool(newest.get("is_running")) and here.get("number") != before
+    number = newest.get("number")
+    is_ok = bool(newest.get("is_running")) and number != before
     message = newest.get("message") or ("" if is_ok else "psvd ended before anything was changed")
-    result = "failed" if newest.get("number") == before else newest.get("result")
-    return {"ok": is_ok, "number": here.get("number"), "result": result, "message": message, "touched": [], "left": {}}
+    result = "failed" if number == before else newest.get("result")
+    return {"ok": is_ok, "number": number, "result": result, "message": message, "touched": [], "left": {}}

@@ -8,8 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
+from processsupervisor.cli import candidate
 from processsupervisor.cli.candidate import by_whom
 from processsupervisor.cli.check import print_problems
 from processsupervisor.cli.config import read_files
@@ -21,11 +23,14 @@ from processsupervisor.config.load import Loaded, load_texts
 from processsupervisor.config.origin import Origin, origins, parts
 from processsupervisor.config.overrides import key_parts
 from processsupervisor.config.problem import printable, table_name
+from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError
 from processsupervisor.kernel.units import short_duration
 
 _MOST_VERSIONS = 10_000
 _NONE = (None, "-")
+_SAME_IN_SPEC = ("env", "options", "log_level")
+"""Tables whose change is noted as a whole, and whose keys are the same in a version."""
 _TABLE = "see below"
 """How the reference shows the default of a table."""
 
@@ -40,12 +45,13 @@ def explain(session: Session, command: Command, *, bot: str, key: str, values: b
     said = [(path, origins(loaded, bot, path)) for path in _leaves(loaded, bot, key_parts(key))]
     versions = _versions(session) if present is not None and present.is_live else []
     if session.as_json:
-        session.print_json({"bot": bot, "keys": [_row(bot, path, found, versions, values=values) for path, found in said]})
+        rows = [_row(path, found, _since(session, versions, bot, path), values=values) for path, found in said]
+        session.print_json({"bot": bot, "keys": rows})
         return EXIT_OK
     for path, found in said:
         for line in _lines(path, found, values=values):
             session.say(line)
-        if since := _since(versions, bot, path):
+        if since := _since(session, versions, bot, path):
             session.say(f"    since version {since['number']}: {by_whom(since)}")
     return EXIT_OK
 
@@ -73,20 +79,41 @@ def _versions(session: Session) -> list[dict[str, Any]]:
     return [version for version in versions if version["result"] == "applied" and version["number"] <= running]
 
 
-def _since(versions: list[dict[str, Any]], bot: str, path: list[str]) -> dict[str, Any] | None:
+def _since(session: Session, versions: list[dict[str, Any]], bot: str, path: list[str]) -> dict[str, Any] | None:
     """Return the version that brought the present value: the newest that changed the key, else that which brought the bot."""
     key = table_name(tuple(path))
-    for version in versions:
-        summary = version.get("summary") or {}
+    for version, before in pairwise([*versions, None]):
+        summary = (version or {}).get("summary") or {}
         changed = [key_of(tuple(spec_key.split(".", 1))) for spec_key in summary.get("changed", {}).get(bot, ())]
-        if bot in summary.get("added", ()) or any(key == one or key.startswith(f"{one}.") for one in changed):
+        if bot in summary.get("added", ()) or key in changed:
+            return version
+        if any(key.startswith(f"{one}.") for one in changed) and not _is_same(session, version, before, bot, path):
             return version
     return versions[-1] if versions else None
 
 
+def _is_same(session: Session, version: Any, before: Any, bot: str, path: list[str]) -> bool:
+    """Tell whether a version has left a value inside a table that it changed as it was."""
+    if before is None or path[0] not in _SAME_IN_SPEC:
+        return False
+    new, old = (candidate.content(session, each["number"])[0]["bots"] for each in (version, before))
+    return _value(new, bot, path) == _value(old, bot, path)
+
+
+def _value(specs: list[BotSpec], bot: str, path: list[str]) -> object:
+    value: Any = next(({**spec} for spec in specs if spec["name"] == bot), {})
+    if path[0] == "log_level":
+        value["log_level"] = {"default": value.get("log_level"), **(value.get("log_levels") or {})}
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
 def _leaves(loaded: Loaded, bot: str, key: list[str]) -> list[list[str]]:
     """Return the keys of which scopes speak one by one: a table is merged key by key."""
-    inner = parts(loaded, bot, key) if key != ["log_level"] else []  # a level, or a table of them: one choice to whoever reads it
+    inner = parts(loaded, bot, key)
+    if inner == [["log_level", "default"]]:  # one level for all, which nobody writes as a table
+        inner = []
     return [leaf for part in inner for leaf in _leaves(loaded, bot, part)] if inner else [key]
 
 
@@ -118,11 +145,10 @@ def _place(one: Origin) -> str:
     return f"[{table}] in {printable(one.file)}:{one.line}"
 
 
-def _row(bot: str, path: list[str], found: list[Origin], versions: list[dict[str, Any]], *, values: bool) -> dict[str, Any]:
-    at = tuple(path)
+def _row(path: list[str], found: list[Origin], since: dict[str, Any] | None, *, values: bool) -> dict[str, Any]:
+    at, by = tuple(path), since or {}
     rows = [
         {name: redacted(value, at, values=values) if name in ("value", "written") else value for name, value in asdict(one).items()}
         for one in found
     ]
-    since = _since(versions, bot, path) or {}
-    return {"key": table_name(at), "origins": rows, "version": since.get("number"), "author": since.get("author")}
+    return {"key": table_name(at), "origins": rows, "version": by.get("number"), "author": by.get("author")}

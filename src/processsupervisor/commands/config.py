@@ -19,8 +19,9 @@ COMMANDS = (
         _NOW,
     ), "view", place="client", verbs=("config plan",), json=True),
     Command("config.diff", "Show key by key how the files differ from the version that runs; or one version from another", (
-        Arg("old", "integer", None, "A version (default: that which runs)", positional=True, most=1e9),
-        Arg("new", "integer", None, "Another version (default: that which runs; without the first the files)", positional=True, most=1e9),
+        Arg("old", "integer", None, "A version (default: that which runs)", positional=True, least=1, most=1e9),
+        Arg("new", "integer", None, "Another version (default: that which runs; without the first the files)", positional=True,
+            least=1, most=1e9),
         _VALUES,
     ), "view", place="client", verbs=("config diff",), json=True),
     Command("config.reload", "Apply the files as they are: only bots that changed are touched, and a change that fails is taken back", (
@@ -33,12 +34,12 @@ COMMANDS = (
         Arg("limit", "integer", 20, "The newest N", option=("-n", "--limit"), least=1, most=10_000),
     ), "view", place="client", verbs=("config versions",), json=True),
     Command("config.show", "Show a version of the configuration", (
-        Arg("number", "integer", None, "The version (default: that which runs)", positional=True, most=1e9),
+        Arg("number", "integer", None, "The version (default: that which runs)", positional=True, least=1, most=1e9),
         Arg("source", "flag", False, "Its files, as they were written", option=("--source",)),
         _VALUES,
     ), "view", place="client", verbs=("config show",), json=True),
     Command("config.return", "Run an earlier version again; the files stay as they are, and what they say counts as rejected", (
-        Arg("number", "integer", None, "The version", required=True, positional=True, most=1e9),
+        Arg("number", "integer", None, "The version", required=True, positional=True, least=1, most=1e9),
         _NOW,
         _REASON,
         _BASE,

@@ -60,7 +60,7 @@ class Findings:
 
     def _problem(self, finding: Finding, path: KeyPath, severity: Severity, bots: Sequence[str]) -> Problem:
         if path[:1] == ("runtime",):
-            hint = finding.hint or "psv config unset takes it back"
+            hint = finding.hint or "give another value; psv config unset takes back one that is set"
             return Problem(SET_BY_COMMAND, 0, 0, finding.code, finding.message, hint, severity, tuple(bots))
         file, line, column = self.files.find(path)
         return Problem(str(file.path), line, column, finding.code, finding.message, finding.hint, severity, tuple(bots))

@@ -12,19 +12,20 @@ from typing import Any
 
 from processsupervisor.config.edit import CannotEdit
 from processsupervisor.config.problem import table_name
+from processsupervisor.config.shelf import CONFIG
 
 _BOM = "\ufeff"
 _BY_HAND = "change it by hand; psv check finds mistakes"
 
 
 def home_of(texts: Mapping[str, str], scope: Sequence[str]) -> str:
-    """Return the path of the file in which the table `scope` (("bots", "a")) is written; for [global] that of the first one.
+    """Return the path of the file in which the table `scope` (("bots", "a")) is written; for [global], where none is, fleet.toml.
 
     Raises CannotEdit when none has it, or several.
     """
     homes = [path for path, text in texts.items() if _table(_values(text), scope) is not None]
     if not homes and tuple(scope) == ("global",) and texts:
-        return next(iter(texts))
+        return CONFIG if CONFIG in texts else next(iter(texts))
     if not homes:
         where = table_name(tuple(scope))
         raise CannotEdit(f"no file has a table [{where}] of its own: a template makes it", hint="change the template or the type by hand")
@@ -50,7 +51,10 @@ def put(text: str, scope: Sequence[str], key: Sequence[str], value: object) -> s
                 table[part] = tomlkit.table() if depth < len(scope) else tomlkit.inline_table()
             table = table[part]
         table[key[-1]] = value
-        after = text[: len(text) - len(body)] + tomlkit.dumps(document)
+        written = tomlkit.dumps(document)
+        if "\r\n" in body and body.count("\r\n") == body.count("\n"):  # what is new has the ends of lines of the rest
+            written = written.replace("\r\n", "\n").replace("\n", "\r\n")
+        after = text[: len(text) - len(body)] + written
         is_meant = _values(after) == expected
     except (TypeError, ValueError, KeyError, AttributeError):  # tomlkit's ways to say that it cannot
         is_meant = False

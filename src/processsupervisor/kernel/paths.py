@@ -79,9 +79,12 @@ def short_socket_path(path: str | os.PathLike[str], directory_fd: int | None = N
 
 
 def find_fleet_folder(start: str | os.PathLike[str]) -> Path | None:
-    """Return the nearest folder at or above `start` that holds a fleet.toml, or None."""
+    """Return the nearest folder at or above `start` that holds a fleet.toml, or what a fleet has run by, or None.
+
+    A fleet whose fleet.toml was lost can be seen and stopped, and no command takes the fleet of a folder above for it.
+    """
     folder = Path(os.path.abspath(start))
     for candidate in (folder, *folder.parents):
-        if (candidate / "fleet.toml").is_file():
+        if (candidate / "fleet.toml").is_file() or os.path.isfile(FleetPaths(candidate).applied):  # raises nothing for another user's
             return candidate
     return None
