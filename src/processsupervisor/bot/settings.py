@@ -90,6 +90,8 @@ class Settings:
         options, level, levels = line.get("options"), line.get("log_level"), _levels_of(line)
         if not isinstance(options, dict) or not isinstance(level, str) or not digest:
             return "psvd sent settings that are none"
+        if isinstance(present := line.get("origin"), dict):
+            self._spec = {**self._spec, **present}
         if digest != self.digest:
             if _text(options) != _text(self._options):
                 if why := await self._take_options(options, line.get("timeout_s")):
