@@ -172,12 +172,14 @@ def test_references_are_read_by_the_keeper_that_is_there_now(fleet: LiveFleet, m
     """The keeper that started the bot was killed, and another one came: other options with references reach the bot all the same."""
     monkeypatch.setenv("WORD", "of-the-environment")
     bot = """
-        from processsupervisor import Bot
+        from processsupervisor import Bot, Refused
         bot = Bot()
 
         @bot.on_config_change
         async def changed(old, new):
             print(new["n"], new["word"], flush=True)
+            if new["n"] == 3:
+                raise Refused("no login with " + new["word"])
     """
     fleet.write("bots.py", bot)
     one = '[bots.one]\nrun = "bots:bot"\noptions = {{ word = "{}:WORD", n = {} }}\n'
@@ -192,3 +194,5 @@ def test_references_are_read_by_the_keeper_that_is_there_now(fleet: LiveFleet, m
     result = fleet.apply(one.format("env", 2))
     assert (result["ok"], fleet.bot("one")["pid"]) == (True, pid), result
     eventually(lambda: "2 of-the-environment" in fleet.output("one"), "the bot has the value")
+    refused = fleet.apply(one.format("env", 3))
+    assert "no login with [redacted]" in refused["message"]  # whatever an author says of it
