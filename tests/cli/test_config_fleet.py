@@ -106,15 +106,21 @@ def test_a_day_of_a_configuration(psv: Psv, home: Path) -> None:
 
 
 def test_a_bad_change_leaves_the_last_good(psv: Psv, home: Path) -> None:
-    """What does not become ready is taken back on all that it touched, and stays away over down and up, until it is mended."""
+    """What does not become ready is taken back on all that it touched, and stays away over down and up, until it is mended.
+
+    That holds of a file that it includes for the first time, too.
+    """
     before = pids(psv)
     write(home, '"main.py"', '"bad.py"')
+    write(home, "# Two", 'include = "more.toml"\n# Two')
+    (home / "more.toml").write_text('[types.more]\nargs = ["more"]\n')
     failed = psv("config", "apply")
     assert failed.returncode == 1
     assert "version 2 was taken back: version 1 runs again: twin-1" in failed.stderr
     assert pids(psv)["other"] == before["other"]
     assert {row["state"] for row in json.loads(psv("ls", "--json").stdout)} == {"RUNNING"}
     assert spec_of(home, "twin-1")["script"] == str(home / "main.py")
+    assert "rejected because twin-1" in psv("status").stdout
 
     assert psv("down").returncode == 0
     assert "last version 1: rejected because" in psv("config", "diff").stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processsupervisor.cli.differing import key_of, lines, rows, text_of
+from processsupervisor.cli.differing import key_of, lines, redacted, rows, text_of
 from processsupervisor.config.plan import Difference, differences
 from processsupervisor.config.spec import RuntimeValue
 
@@ -65,6 +65,17 @@ def test_values_set_by_command_are_told() -> None:
     told = Difference(("runtime",), [], [value])
     assert lines([told]) == ['set by ann: bots.a.log_level = "debug" (look)']
     assert lines([Difference(("runtime",), [value], [])]) == ["no longer set: bots.a.log_level"]
+
+
+def test_a_secret_set_by_command_is_not_shown() -> None:
+    """It stands in the list of such values, apart from the key that tells what it is."""
+    value: RuntimeValue = {
+        "scope": "bots", "name": "a", "key": ["env", "PASSWORD"], "value": "hunter2", "author": "ann", "reason": "", "at": 1.0, "until": None,
+    }  # fmt: skip
+    told = Difference(("runtime",), [], [value])
+    assert "hunter2" not in str(rows([told])) + str(lines([told])) + str(redacted({"runtime": [value]}, ()))
+    assert rows([told], values=True)[0]["new"] == [value]
+    assert redacted({"runtime": [{**value, "key": ["log_level"], "value": "debug"}]}, ())["runtime"][0]["value"] == "debug"
 
 
 def test_a_value_is_one_safe_line() -> None:

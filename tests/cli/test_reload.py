@@ -66,6 +66,15 @@ def test_an_ended_value_leaves_the_files_alone(folder: Path, versions: VersionKe
     assert texts == {"fleet.toml": FLEET}
 
 
+def test_an_ended_value_waits_for_no_program(folder: Path, versions: VersionKeeper) -> None:
+    """The script of some bot is gone meanwhile: that is a mistake at its next start, and no reason to hold on to a value."""
+    text = FLEET + '[bots.b]\nscript = "gone.py"\n'
+    applied, _ = versions.content()
+    versions.running = versions.keep({**applied, "runtime": [_value("priority", time.time() - 1)]}, {"fleet.toml": text}, "x", "")
+    assert main([str(folder), "--expired", "--reason", "ended"]) == 0
+    assert versions.content()[0]["runtime"] == []
+
+
 def test_rejected_files_stay_away(folder: Path, versions: VersionKeeper, capsys: pytest.CaptureFixture[str]) -> None:
     """A content that was taken back is not tried again without a person."""
     (folder / "fleet.toml").write_text(FLEET.replace("600", "601"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from processsupervisor.config.load import Loaded, load_fleet, load_text, load_te
 from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.supervisor.versions import read_sources
 
 HEAD = '[fleet]\nname = "demo"\n'
 BOT = '[bots.{0}]\ncommand = ["./run.sh"]\n'
@@ -243,3 +245,13 @@ def test_what_was_read_can_be_loaded_again_from_its_texts(folder):
         path.unlink()
     again = load_texts(folder, loaded.sources)
     assert json.dumps(again.applied) == json.dumps(loaded.applied)
+
+
+def test_a_file_that_is_a_pipe_now_is_not_opened(folder):
+    """It says nothing, as a folder or a broken link in its place does: psvd, which looks, would wait for ever for somebody to write."""
+    loaded = write(folder, fleet=HEAD + BOT.format("a"))
+    assert loaded.applied is not None
+    (folder / "fleet.toml").unlink()
+    os.mkfifo(folder / "fleet.toml")
+    assert on_disk(folder, loaded.applied) == ""
+    assert read_sources(folder, loaded.applied) == {}

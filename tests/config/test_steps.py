@@ -38,3 +38,12 @@ def test_estimate_adds_the_slowest_of_each_batch() -> None:
     """Batches follow each other, the bots of one start together; the canaries settle once."""
     assert estimate_s([["a", "b"], ["c"]], 10.0, {"a": 0.5, "b": 2.0}) == 13.0
     assert estimate_s([], 10.0, {}) == 0.0
+
+
+def test_who_depends_on_another_comes_behind_it() -> None:
+    """A new bot that one of the first needs goes with them; those that run already need not."""
+    bots: list[Member] = [("a", None, "native"), *((f"b{i}", "x", "script") for i in range(5)), ("db", "x", "script")]
+    needs = {"a": ["b1"], "b1": ["db"], "b0": ["db"]}
+    assert steps(_plan({}, added=("a", "b0", "b1", "db")), bots, True, needs=needs) == [["db"], ["b1"], ["a"], ["b0"]]
+    assert steps(_plan({}, added=("a", "b0", "b1", "db")), bots, False, needs=needs) == [["db", "b1", "a"], ["b0"]]
+    assert steps(_plan({"a": "restart", "b1": "restart", "db": "restart"}), bots, False, needs=needs) == [["db", "a"], ["b1"]]

@@ -17,8 +17,8 @@ def names(loaded) -> list[str]:
 
 def test_a_template_makes_its_bots(load, monkeypatch):
     """Each has its number in its texts, braces where they are doubled, and knows its template."""
-    for number in ("001", "002", "003"):
-        monkeypatch.setenv(f"TOKEN_{number}", "x")
+    for digits in ("001", "002", "003"):
+        monkeypatch.setenv(f"TOKEN_{digits}", "x")
     loaded = load(
         """[global]
 vars = { city = "Lisbon", region = "south" }

@@ -17,19 +17,21 @@ from processsupervisor.kernel.crashing import VARIABLE
 from processsupervisor.kernel.crashpoints import CrashPoint as P
 from processsupervisor.kernel.errors import PsvError
 
-GOOD, WRONG = "good", "wrong"
+GOOD, WRONG, ENDING = "good", "wrong", "ending"
 CASES = [
     *(Case(point, GOOD, "a", passes) for point, most in (
         (P.PSVD_CHANGE_NOTED, 0), (P.PSVD_CHANGE_BEGUN, 0), (P.PSVD_CHANGE_SWAPPED, 1), (P.PSVD_CHANGE_TURNED, 2),
         (P.PSVD_CHANGE_BATCH, 2), (P.PSVD_CHANGE_BEFORE_COMMIT, 0), (P.PSVD_CHANGE_COMMITTED, 0), (P.PSVD_CHANGE_ENDED, 0),
         (P.PSVD_BEFORE_RECORD, 2), (P.PSVD_BEFORE_FORK, 1), (P.PSVD_AFTER_RECORD, 3),
     ) for passes in range(most + 1)),
+    *(Case(point, ENDING, "b", 2) for point in (P.PSVD_BEFORE_EXIT, P.PSVD_EXIT_NOTED)),
     *(Case(point, WRONG, "a") for point in (P.PSVD_CHANGE_BACK, P.PSVD_CHANGE_BACK_DONE, P.PSVD_CHANGE_ENDED)),
 ]  # fmt: skip
 MOST_S = 60.0
 SLEEPER = '[bots.{}]\ncommand = ["sleep", "1000"]\nenv = {{ COLOUR = "{}" }}\n'
 OLD = "".join(SLEEPER.format(name, "red") for name in ("a", "b", "gone", "same"))
 NEW = "".join(SLEEPER.format(name, colour) for name, colour in (("a", "blue"), ("b", "blue"), ("same", "red"), ("new", "blue")))
+FOR_GOOD = NEW.replace('[bots.b]\ncommand = ["sleep", "1000"]', '[bots.b]\ncommand = ["sh", "-c", "exit 78"]')
 FAILING = NEW.replace('[bots.new]\ncommand = ["sleep", "1000"]', '[bots.new]\ncommand = ["false"]')
 
 
@@ -79,7 +81,7 @@ def test_the_next_psvd_finishes_or_undoes_it(changing: ChangeFleet, case: Case) 
 
     def apply() -> None:
         with contextlib.suppress(PsvError):
-            changing.apply(FAILING if case.act == WRONG else NEW)
+            changing.apply({GOOD: NEW, WRONG: FAILING, ENDING: FOR_GOOD}[case.act])
 
     asking = threading.Thread(target=apply)
     asking.start()
@@ -100,7 +102,7 @@ def test_the_next_psvd_finishes_or_undoes_it(changing: ChangeFleet, case: Case) 
 
     eventually(is_whole, f"one version as a whole: {changing.call('config.running')}", MOST_S)
     number = changing.call("config.running")["number"]
-    if case.act == WRONG:
+    if case.act != GOOD:
         assert number == 1
     assert changing.bot("same")["pid"] == same
     assert changing.copies("new" if number == 1 else "gone") == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 from tests.supervisor.live import LiveFleet, eventually, spec_of
@@ -49,3 +51,33 @@ def test_only_the_canary_is_disturbed(fleet: LiveFleet) -> None:
     assert failed["message"] == why
     assert failed["at"] >= began
     assert failed["reason"] == "be quiet"
+
+
+def psv(fleet: LiveFleet, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on this fleet."""
+    argv = [sys.executable, "-P", "-m", "processsupervisor", "-C", str(fleet.folder), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_bad_release_disturbs_the_canary_alone(fleet: LiveFleet) -> None:
+    """It becomes ready and dies then: the release that ran runs, in the canary too, and the bad one says why."""
+    fleet.write("beat.py", BEATS)
+    fleet.canary_settle = "6s"
+    fleet.configure(fifty("loud").replace("[types.t]\n", '[types.t]\nsource = "releases"\n'))
+    fleet.up()
+    assert psv(fleet, "release", "create", "--note", "good").returncode == 0
+    deployed = psv(fleet, "release", "deploy", "1", "--now")
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    eventually(lambda: all(b["state"] == "RUNNING" for b in fleet.call("bot.list")), "all run")
+    before = {bot["name"]: bot["pid"] for bot in fleet.call("bot.list")}
+    fleet.write("beat.py", BEATS.replace("time.sleep(0.3)", "time.sleep(0.7)\n    raise SystemExit(3)"))
+    assert psv(fleet, "release", "create", "--note", "bad").returncode == 0
+    refused = psv(fleet, "release", "deploy", "2")
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    after = {bot["name"]: bot["pid"] for bot in fleet.call("bot.list")}
+    assert [name for name in before if before[name] != after[name]] == ["b00"]
+    assert spec_of(fleet, "b00")["release"] == 1
+    fleet.until("b00", state="RUNNING", restarts=0)
+    version = fleet.call("config.versions")[0]
+    assert version["result"] == "rolled-back"
+    assert "b00 failed after its turn: code" in version["message"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State
+from processsupervisor.supervisor.adoption import Finding, Outcome
+from processsupervisor.supervisor.reconcile import Reconcile
 
 TWO = """
     [global]
@@ -149,3 +154,13 @@ def test_a_bot_born_of_a_dead_psvds_request_is_taken_and_not_fought(fleet: LiveF
     pid = fleet.until("late", state="RUNNING")["pid"]
     eventually(lambda: fleet.copies("late") == [pid], "one copy", 5)
     assert fleet.until("late", state="RUNNING")["pid"] == pid
+
+
+def test_a_bot_that_a_change_let_go_is_looked_for_no_more() -> None:
+    """psvd would end over a bot that it has not any more."""
+    finding = Finding(Outcome.CANNOT_TELL)
+    fleet: Any = SimpleNamespace(handles={}, is_going_down=False, paths=None)
+    reconcile = Reconcile.__new__(Reconcile)
+    reconcile._fleet, reconcile._waiting = fleet, {"gone": finding}
+    asyncio.run(asyncio.wait_for(reconcile.settle(), 5))
+    assert not reconcile._waiting

@@ -47,6 +47,8 @@ def _apply(client: ControlClient, paths: FleetPaths, reason: str, *, is_expired:
     running, sources = candidate.content(client, here.get("number"))
     loaded = _read(paths.folder, running, sources if is_expired else None)
     mistakes = in_the_way(loaded.problems, running)
+    if is_expired:  # a program that is gone by now keeps no value in force
+        mistakes = [problem for problem in mistakes if problem.severity == "fatal"]
     if loaded.applied is None or mistakes:
         return _refuse(client, loaded, mistakes)
     hold_elsewhere(loaded.applied, running)

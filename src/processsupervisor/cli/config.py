@@ -19,7 +19,7 @@ from processsupervisor.config.gate import hold_elsewhere, in_the_way
 from processsupervisor.config.load import Loaded, load_fleet
 from processsupervisor.config.plan import Plan, differences, make_plan
 from processsupervisor.config.spec import Applied, BotSpec
-from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, steps
+from processsupervisor.config.steps import SETTLE_S, SMALL_FLEET, estimate_s, needs_of, steps
 from processsupervisor.kernel.errors import EXIT_OK, EXIT_USAGE, ConfigError, Refused
 from processsupervisor.kernel.units import short_duration
 
@@ -132,7 +132,7 @@ def _refusal(present: Present, loaded: Loaded) -> dict[str, Any]:
 
 def _facts(present: Present, new: Applied, made: Plan, now: bool) -> dict[str, Any]:
     is_small = len(new["bots"]) <= SMALL_FLEET
-    batches = steps(made, ((spec["name"], spec["type"], spec["kind"]) for spec in new["bots"]), is_small)
+    batches = steps(made, ((spec["name"], spec["type"], spec["kind"]) for spec in new["bots"]), is_small, needs=needs_of(new["bots"]))
     fleet: dict[str, Any] = dict(new["fleet"])
     settle_s = 0.0 if is_small or now else float(fleet.get("settle_s", SETTLE_S))
     changed = [

@@ -101,6 +101,8 @@ def text_of(value: object, path: Path, *, values: bool = False) -> str:
 def redacted(value: object, path: Path, *, values: bool = False) -> Any:
     """Return a value for `--json`: each text and number that may be a secret replaced, the shape kept."""
     if isinstance(value, Mapping):
+        if path == ("runtime",):  # one that was set by command is as secret as its key
+            return {**value, "value": redacted(value["value"], tuple(value["key"]), values=values), "reason": redact(value["reason"])}
         return {key: redacted(item, (*path, str(key)), values=values) for key, item in value.items()}
     if isinstance(value, list):
         return [redacted(item, path, values=values) for item in value]

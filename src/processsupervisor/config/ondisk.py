@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import stat
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +46,8 @@ class FilesOnDisk:
         path = self._folder / name
         try:
             facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                return ""  # to open a pipe would wait for its writer
             status = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
             known = self._known.get(name)
             if known is None or known[0] != status:
@@ -61,5 +65,6 @@ def combined(digests: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # Not to be waited for: the file may have become a FIFO since it was looked at.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         return file.read(64 << 20)

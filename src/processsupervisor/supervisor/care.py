@@ -88,10 +88,11 @@ class Care:
             self._chores.begin(self._replace(self._fleet.handles[verdict.bot], verdict))
 
     def _on_health(self, bot: str, health: Health, why: str) -> None:
+        if (handle := self._fleet.handles.get(bot)) is None:
+            return  # a change let the bot go while it was looked at
         level = logging.INFO if health is Health.HEALTHY else logging.WARNING
         _log.log(level, "a bot's health has changed", extra={"bot": bot, "health": health, "why": why})
-        connected = self._fleet.handles[bot].condition.is_connected
-        self._fleet.events.tell("health", bot=bot, health=health, message=why, connected=connected)
+        self._fleet.events.tell("health", bot=bot, health=health, message=why, connected=handle.condition.is_connected)
 
     def _still_holds(self, handle: BotHandle, verdict: Verdict) -> bool:
         return (self._checkups if verdict.is_probed else self._hangs).still_holds(handle)

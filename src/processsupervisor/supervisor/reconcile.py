@@ -177,13 +177,16 @@ class Reconcile:
             await asyncio.sleep(wait_s)
             await self._look_again()
             wait_s = min(wait_s * 1.5, _LOOK_AGAIN_MAX_S)
-            unclear = {name: f for name, f in self._waiting.items() if self._fleet.handles[name].life.state is State.UNKNOWN}
+            handles = self._fleet.handles
+            unclear = {name: f for name, f in self._waiting.items() if name in handles and handles[name].life.state is State.UNKNOWN}
             looks += 1
             is_over = mono() >= deadline and looks > _AT_LEAST_LOOKS  # a psvd that was stopped meanwhile has not looked
             if not is_over:
                 unclear = {name: f for name, f in unclear.items() if f.outcome is Outcome.LEFTOVERS}
             holders = await self._find(unclear, self._fleet.first_pids()) if unclear else {}
             for name, finding in unclear.items():
+                if name not in self._fleet.handles:
+                    continue  # a change let it go meanwhile
                 if is_over:
                     self._give_up(self._fleet.handles[name], finding, holders.get(name, []))
                     continue
@@ -197,9 +200,9 @@ class Reconcile:
         for number, name in enumerate(list(self._waiting)):
             if number % _BATCH == 0:
                 await asyncio.sleep(0)
-            handle = self._fleet.handles[name]
-            if not _is_unclear(handle):
-                del self._waiting[name]  # a command came first
+            handle = self._fleet.handles.get(name)
+            if handle is None or not _is_unclear(handle):
+                del self._waiting[name]  # a command or a change came first
                 continue
             self._waiting[name] = examine(self._fleet.paths, name, self._ended)
             if self._waiting[name].outcome not in _UNCLEAR:

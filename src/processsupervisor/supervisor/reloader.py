@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from processsupervisor.kernel.clock import wall
+from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.launch.code import Code
 from processsupervisor.supervisor.changes import Changes
 from processsupervisor.supervisor.fleet import Fleet
@@ -20,6 +20,8 @@ LOOK_EVERY_S = 0.5
 """So often the files are looked at; they count as changed when two looks in a row find the same."""
 _READ_S = 600.0
 """A child that has not come to an end by then is killed; a rollout that it began goes on."""
+_AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
+"""A value that has ended and could not be left out is tried again after so long, each time after twice as long."""
 _MOST_OUTPUT = 64 * 1024
 
 
@@ -32,6 +34,7 @@ class Reloader:
         self._asked = asyncio.Event()
         self._seen = ""
         self._tried = changes.source_digest
+        self._expiry_mono, self._again_s = 0.0, _AGAIN_S
 
     def ask(self) -> None:
         """Read the files again soon: somebody sent SIGHUP."""
@@ -45,7 +48,8 @@ class Reloader:
                     await self._asked.wait()
             except TimeoutError:
                 pass
-            if self._fleet.is_going_down or not self._fleet.is_adopted.is_set() or self._changes.is_under_way:
+            if not self._is_free():
+                await asyncio.sleep(LOOK_EVERY_S)  # what was asked for waits, and Event.wait does not: it would keep the loop
                 continue
             if self._asked.is_set():
                 self._asked.clear()
@@ -53,8 +57,14 @@ class Reloader:
                 await self._reload("SIGHUP")
             elif self._is_expired():
                 await self._reload("a value set by command has ended", "--expired")
+                self._expiry_mono, self._again_s = mono() + self._again_s, min(_LONGEST_AGAIN_S, 2 * self._again_s)
             elif self._fleet.settings.get("watch") and self._has_changed():
                 await self._reload("a watched file has changed")
+
+    def _is_free(self) -> bool:
+        """Tell whether a change could begin now: what is refused for the time being would count as tried."""
+        fleet, changes = self._fleet, self._changes
+        return fleet.is_adopted.is_set() and fleet.can_start and not (changes.is_under_way or changes.is_rolling())
 
     def _has_changed(self) -> bool:
         """Tell whether the files are others than those that run or were tried, and were the same at the last look."""
@@ -68,8 +78,12 @@ class Reloader:
         return now not in self._changes.versions.rejected()
 
     def _is_expired(self) -> bool:
+        """Tell whether a value that runs has ended. One that cannot be left out, as bots fail without it, is tried again later."""
         ends = self._changes.next_end
-        return ends is not None and wall() >= ends
+        if ends is None or wall() < ends:
+            self._expiry_mono, self._again_s = 0.0, _AGAIN_S
+            return False
+        return mono() >= self._expiry_mono
 
     async def _reload(self, reason: str, *options: str) -> None:
         """Run the child to its end; what it says is logged."""

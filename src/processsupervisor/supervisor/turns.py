@@ -46,6 +46,7 @@ class _Turn:
     old: BotSpec | None
     must_be_healthy: bool
     done: asyncio.Future[Outcome]
+    is_new: bool = False
     failure: ExitRecord | None = None
     why: str = ""
 
@@ -91,10 +92,8 @@ class Turns:
                 self._forget(handle)
             return await self._follow(turn)
         if handle.life.state in HAS_PROCESS:
-            wanted, handle.wanted = handle.wanted, Wanted.DOWN
             handle.stop()
             await handle.life.wait_for(RESTING, _stop_s(handle))
-            handle.wanted = wanted
         turn = self._begin(handle, handle.next_generation, old if runs else None, must_be_healthy)
         self.roster.swap({handle.name: spec})
         reach(CrashPoint.PSVD_CHANGE_SWAPPED)
@@ -103,7 +102,9 @@ class Turns:
 
     async def begin(self, handle: BotHandle, *, must_be_healthy: bool) -> tuple[Outcome, str]:
         """Start a bot that is new in the fleet."""
-        return await self._start(self._begin(handle, handle.next_generation, None, must_be_healthy))
+        turn = self._begin(handle, handle.next_generation, None, must_be_healthy)
+        turn.is_new = True
+        return await self._start(turn)
 
     async def take_back(self, handle: BotHandle, spec: BotSpec) -> str:
         """Give a bot its old settings again, and a process with them unless it has one; returns what is wrong with it then."""
@@ -188,8 +189,10 @@ class Turns:
         record.message = f"{record.message}; with its new settings".lstrip("; ")
         if turn.old is not None:
             self.roster.swap({handle.name: turn.old})
+        if turn.is_new:
+            handle.wanted = Wanted.DOWN  # it goes again: no policy follows, and the fleet does not end with it if it is essential
         self._fail(turn, "")
-        return turn.old is not None and self.fleet.tasks.get(handle.name) is None
+        return turn.is_new or (turn.old is not None and self.fleet.tasks.get(handle.name) is None)
 
     def _fail(self, turn: _Turn, why: str) -> None:
         turn.why = turn.why or why

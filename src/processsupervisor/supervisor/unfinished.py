@@ -20,6 +20,7 @@ from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.change import LivePort
 from processsupervisor.supervisor.changefile import ChangeFile, drop_change, read_change
 from processsupervisor.supervisor.fleet import RESTING, Fleet
+from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.roster import Roster
 from processsupervisor.supervisor.versions import ROLLED_BACK, Versions
 
@@ -94,15 +95,28 @@ class Unfinished:
         """Start a bot anew that does not run with the settings of this version."""
         while not self._fleet.can_start and not self._fleet.is_going_down:
             await asyncio.sleep(_LOOK_S)  # a bot that is stopped now could not come back
-        if handle.life.state not in HAS_PROCESS or await self._is_current(handle):
-            return
+        await handle.life.wait_until(lambda: handle.life.state is not State.UNKNOWN, _DEADLINE_S)
+        if await self._is_current(handle):
+            # The launch that is under way may come upon a process with the other settings that was born late: that one is adopted.
+            await handle.life.wait_until(lambda: handle.life.state is not State.STARTING, _DEADLINE_S)
+            if await self._is_current(handle):
+                return
         before = handle.generation
-        handle.stop(is_restart=handle.wanted is not Wanted.DOWN)
+        if handle.life.state in HAS_PROCESS:
+            handle.stop(is_restart=handle.wanted is not Wanted.DOWN)
+        elif self._has_failed(handle):
+            self._fleet.forget_quick(handle)
+            self._fleet.start(handle, ANEW)
 
         def has_arrived() -> bool:
             return (handle.generation > before and handle.life.state in _READY) or handle.life.state in RESTING
 
         await handle.life.wait_until(has_arrived, _DEADLINE_S)
+
+    def _has_failed(self, handle: BotHandle) -> bool:
+        """Tell whether a bot waits or was given up after an end that the other settings may have brought about."""
+        has_ended = handle.life.state in (State.FAILED, State.RECOVERING) and not handle.waits_for
+        return has_ended and handle.wanted is not Wanted.DOWN and self._fleet.tasks.get(handle.name) is None
 
     async def _is_current(self, handle: BotHandle) -> bool:
         """Tell whether the bot's process was started with what its settings say now, as far as a restart makes a difference."""
