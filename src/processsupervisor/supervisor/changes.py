@@ -22,6 +22,7 @@ from processsupervisor.config.plan import Plan, make_plan
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import PsvError, Refused, SystemRefused, UsageError
+from processsupervisor.launch.release import MISSING_HINT, why_missing
 from processsupervisor.supervisor.change import Change, LivePort, hear_first, ways_of
 from processsupervisor.supervisor.changefile import ChangeFile, drop_change
 from processsupervisor.supervisor.fleet import Fleet
@@ -225,6 +226,10 @@ class Changes:
     def _refuse_wrong(self, new: Applied, plan: Plan) -> None:
         """Refuse a version with a bot that cannot run unless that is so already, and one that a login budget would hold up."""
         fleet = self._fleet
+        present = {handle.spec.get("release") for handle in fleet.handles.values()}
+        for release in {spec.get("release") for spec in new["bots"]} - present:
+            if missing := why_missing(fleet.paths.folder, release):
+                raise Refused(missing, hint=f"nothing has changed; {MISSING_HINT}", code="no-release")
         for spec in new["bots"]:
             handle = fleet.handles.get(spec["name"])
             is_known = handle is not None and handle.spec["error"]
