@@ -7,6 +7,7 @@ it is, for it is none. What looks like a token is never shown.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.units import format_bytes, short_duration
 from processsupervisor.observe.redact import MARK, redact
 
+_SECRET_NAME = re.compile(r"token|secret|passw|api_?key|credential|private", re.IGNORECASE)
 _LONGEST = 100
 _ABSENT = "nothing"
 
@@ -85,8 +87,10 @@ def key_of(path: Path) -> str:
 
 def text_of(value: object, path: Path, *, values: bool = False) -> str:
     """Return a value for people, on one line; without `values` those that may be secrets by their kind."""
-    if holds_secrets(path) and not values:
-        return printable(reference(value) or shown(value, path))
+    if holds_secrets(path) and (named := reference(value)):
+        return printable(named)
+    if holds_secrets(path) and (not values or _sounds_secret(path)):
+        return printable(shown(value, path))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if path[-1].endswith("_s"):
             return short_duration(value) if value >= 1 else f"{value:g}s"
@@ -107,10 +111,16 @@ def redacted(value: object, path: Path, *, values: bool = False) -> Any:
     if isinstance(value, list):
         return [redacted(item, path, values=values) for item in value]
     if isinstance(value, str):
-        return redact(value) if values or not holds_secrets(path) else reference(value) or MARK
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and holds_secrets(path) and not values:
-        return MARK
-    return value
+        if not holds_secrets(path):
+            return redact(value)
+        return reference(value) or (redact(value) if values and not _sounds_secret(path) else MARK)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return MARK if is_number and holds_secrets(path) and (not values or _sounds_secret(path)) else value
+
+
+def _sounds_secret(path: Path) -> bool:
+    """Tell whether the key itself says that its value is for nobody's eyes, whatever that looks like."""
+    return _SECRET_NAME.search(str(path[-1])) is not None
 
 
 def runtime_changes(old: Iterable[RuntimeValue], new: Iterable[RuntimeValue], *, values: bool = False) -> list[str]:
