@@ -109,6 +109,14 @@ def test_releases_of_a_fleet(psv: Psv, home: Path) -> None:
     again = psv("release", "deploy", "3", cwd=home)
     assert (again.returncode, "--again" in again.stderr) == (5, True)
 
+    versions = json.loads(psv("config", "versions", "--json", cwd=home).stdout)
+    second = next(version["number"] for version in versions if version["reason"] == "deploy release 2")
+    (home / ".psv/releases/2").rename(home / ".psv/releases/.away")
+    pids = [row["pid"] for row in json.loads(psv("ls", "--json", cwd=home).stdout)]
+    gone = psv("config", "rollback", str(second), cwd=home)
+    assert (gone.returncode, "release 2 is not there" in gone.stderr) == (5, True)
+    assert [row["pid"] for row in json.loads(psv("ls", "--json", cwd=home).stdout)] == pids  # none was tried
+
     (home / ".psv/releases/1/files").rename(home / ".psv/releases/1/away")
     changed = psv("release", "deploy", "1", cwd=home)
     assert (changed.returncode, "is missing" in changed.stderr) == (5, True)

@@ -15,6 +15,7 @@ import pytest
 from tests.supervisor.live import eventually
 
 from processsupervisor.config.secretstore import SecretStore
+from processsupervisor.kernel.anchor import Anchor
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
@@ -193,6 +194,7 @@ def test_values_are_remembered_in_memory_only(folder: Path) -> None:
     resolve_all(spec_of(folder, "secret:anna", "cmd:echo abc"))
     assert {SECRET, "another-value", "-----BEGIN-----", "abcdefgh"} <= set(known.known_values(paths, "bot"))
     assert "abc" not in known.known_values(paths, "bot") and known.known_values(paths, "other") == ()
+    paths.bot_logs("bot").mkdir(parents=True)
     assert known.known_by_logs(str(paths.bot_logs("bot"))) == known.known_values(paths, "bot")
     known.move(paths, "bot", "renamed")
     assert SECRET in known.known_values(paths, "renamed") and known.known_values(paths, "bot") == ()
@@ -211,10 +213,13 @@ def test_logs_wait_for_what_is_forgotten(folder: Path) -> None:
         pytest.skip("needs /dev/shm")
     logs = paths.bot_logs("bot")
     logs.mkdir(parents=True)
+    paths.psv.rename(folder / "elsewhere")
+    paths.psv.symlink_to("elsewhere")  # as for another disk
     segment = logs / "stdout.000001.log"
     segment.write_text(f"it is {SECRET}\n")
+    as_logd = f"{Anchor(paths.logs / 'bots').path}/bot/{segment.name}"
     write_json(paths.applied, {"bots": [spec_of(folder, "secret:anna")]})
-    assert compact(str(segment)) == os.EX_TEMPFAIL and segment.exists()
+    assert compact(as_logd, str(folder)) == os.EX_TEMPFAIL and segment.exists()
     resolve_all(spec_of(folder, "secret:anna"))
-    assert compact(str(segment)) == 0 and not segment.exists()
+    assert compact(as_logd, str(folder)) == 0 and not segment.exists()
     assert gzip.decompress(Path(f"{segment}.gz").read_bytes()) == b"it is [redacted]\n"

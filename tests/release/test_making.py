@@ -172,6 +172,11 @@ def test_the_last_ten_stay_and_what_runs_or_ran(paths: FleetPaths) -> None:
     paths.data.mkdir(parents=True)
     paths.applied.write_text(json.dumps({"release": 2}))
     paths.deployed.write_text(json.dumps({"history": [1, 2], "rejected": {}, "watch": None}))
+    paths.change.touch()
+    assert prune(paths) == []
+    with pytest.raises(Refused, match="a change is under way"):
+        remove(paths, 9)  # it may be just what is deployed
+    paths.change.unlink()
     assert prune(paths) == [3, 4]
     assert numbers(paths) == [1, 2, *range(5, 15)]
     for number, why in ((2, "runs"), (1, "ran before"), (99, "there is no release 99")):

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 from tests.supervisor.live import LiveFleet, eventually, spec_of
+from tests.supervisor.test_changes_many import psv
 
 from processsupervisor.kernel.errors import PsvError
 
@@ -191,3 +192,33 @@ def test_a_dead_psvd_in_the_middle_with_everything_else(fleet: LiveFleet) -> Non
         return is_through and all(b["state"] == "RUNNING" for b in bots) and colours == ({"red"} if number == 1 else {"blue"})
 
     eventually(one_version, "one version as a whole", 60)
+
+
+def test_psv_up_over_bots_that_run_on_applies_nothing(fleet: LiveFleet) -> None:
+    """keeper and psvd die in the middle of a change, and the file is another one: the bots are taken over with what ran, and all is undone."""
+    slow = '[bots.a]\ncommand = ["sleep", "1000"]\nenv = { COLOUR = "blue" }\nready = { after = "30s" }\n'
+    fleet.configure(sleepers("red", "a", "b"))
+    fleet.up()
+
+    def ask() -> None:
+        with pytest.raises(PsvError):
+            fleet.apply(slow + sleepers("blue", "b"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    eventually(lambda: fleet.bot("a")["state"] == "STARTING" and fleet.bot("a")["generation"] == 2, "a has its turn")
+    psvd, pid = fleet.role_pid("psvd"), fleet.bot("b")["pid"]
+    assert fleet.keeper is not None
+    for victim in (fleet.keeper.pid, psvd):
+        os.kill(victim, signal.SIGKILL)
+    fleet.keeper.wait(10)
+    asking.join(60)
+    fleet.write("fleet.toml", "this is = no TOML [")
+    taken = psv(fleet, "up", "--detach", "--wait")
+    assert taken.returncode == 0, taken.stderr
+    assert "fleet.toml differs from what the bots that are taken over run by" in taken.stderr
+    eventually(lambda: not (fleet.paths.data / "change.json").exists(), "the change is undone", 60)
+    fleet.until("a", state="RUNNING")
+    assert {name: spec_of(fleet, name)["env"]["COLOUR"] for name in "ab"} == {"a": "red", "b": "red"}
+    assert fleet.bot("b")["pid"] == pid
+    assert [v["result"] for v in fleet.call("config.versions")] == ["rolled-back", "applied"]

@@ -49,3 +49,18 @@ def test_a_bot_that_goes_and_is_started_again_is_not_lost(fleet: LiveFleet) -> N
     assert "a: is RUNNING again" in result["message"]
     eventually(lambda: [bot["state"] for bot in fleet.call("bot.list")] == ["RUNNING", "STOPPED", "RUNNING"], "all are as they were wanted")
     assert fleet.copies("a") == [fleet.bot("a")["pid"]]
+
+
+def test_a_renamed_bot_ends_before_it_begins_under_its_new_name(fleet: LiveFleet) -> None:
+    """They have one token: never both at once (I1). One that fails under its new name goes on under the old one."""
+    fleet.write("bot.sh", "trap 'sleep 0.5; echo end >>said; exit' TERM\necho begin >>said\nwhile :; do sleep 0.1; done\n")
+    bot = '[bots.{}]\ncommand = ["sh", "bot.sh"]\nready = {{ after = "0.2s" }}\n'
+    fleet.configure(bot.format("old"))
+    fleet.up()
+    result = fleet.apply(bot.format("new"))
+    assert result["ok"], result
+    assert not fleet.apply(bot.format("newer") + '[bots.wrong]\ncommand = ["false"]\n')["ok"]
+    fleet.until("new", state="RUNNING")
+    assert [b["name"] for b in fleet.call("bot.list")] == ["new"]
+    eventually(lambda: len((fleet.folder / "said").read_text().split()) == 7, "it has begun again")
+    assert (fleet.folder / "said").read_text().split() == ["begin", "end"] * 3 + ["begin"]

@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.supervisor.live import LiveFleet, eventually
 from tests.supervisor.test_native import Visitor
 
@@ -165,3 +166,33 @@ def test_a_bot_starts_with_the_digest_of_its_settings(fleet: LiveFleet) -> None:
     given = json.loads(Path(fleet.paths.bot_run("bold") / "spec.json").read_text())["settings_digest"]
     assert len(given) == 64
     assert _asked(fleet, "bold") == []
+
+
+def test_references_are_read_by_the_keeper_that_is_there_now(fleet: LiveFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper that started the bot was killed, and another one came: other options with references reach the bot all the same."""
+    monkeypatch.setenv("WORD", "of-the-environment")
+    bot = """
+        from processsupervisor import Bot, Refused
+        bot = Bot()
+
+        @bot.on_config_change
+        async def changed(old, new):
+            print(new["n"], new["word"], flush=True)
+            if new["n"] == 3:
+                raise Refused("no login with " + new["word"])
+    """
+    fleet.write("bots.py", bot)
+    one = '[bots.one]\nrun = "bots:bot"\noptions = {{ word = "{}:WORD", n = {} }}\n'
+    fleet.configure(one.format("literal", 1))
+    fleet.up()
+    assert fleet.keeper is not None
+    pid = fleet.bot("one")["pid"]
+    fleet.keeper.kill()
+    fleet.keeper.wait()
+    fleet.up()
+    eventually(lambda: fleet.role_pid("keeper") == fleet.keeper.pid, "psvd has the new keeper")
+    result = fleet.apply(one.format("env", 2))
+    assert (result["ok"], fleet.bot("one")["pid"]) == (True, pid), result
+    eventually(lambda: "2 of-the-environment" in fleet.output("one"), "the bot has the value")
+    refused = fleet.apply(one.format("env", 3))
+    assert "no login with [redacted]" in refused["message"]  # whatever an author says of it

@@ -197,7 +197,7 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
     store = SecretStore(fleet.paths)
     for name in ("one", "same"):
         store.set(name, TOKEN, "test")
-    fleet.write("dies.py", "import os, sys\nprint('x' * 70000)\nprint('with', os.environ['A'])\nsys.exit(os.environ['A'])\n")
+    fleet.write("dies.py", "import os, sys\nprint('first', os.environ['A'])\nprint('x' * 70000)\nprint('with', os.environ['A'])\nsys.exit(os.environ['A'])\n")
     fleet.write("bot.py", SLEEPS)
     fleet.configure("""
         [bots.first]
@@ -235,7 +235,7 @@ def test_a_value_is_locked_shown_to_hooks_and_hidden(fleet: LiveFleet) -> None:
     closed = fleet.paths.bot_logs("dies")
     eventually(lambda: not [path for path in closed.glob("stdout.0*.log") if path.suffix == ".log"] and list(closed.glob("*.gz")), "it is compacted")
     text = b"".join(gzip.decompress(path.read_bytes()) for path in closed.glob("*.gz"))
-    assert TOKEN.encode() not in text
+    assert TOKEN.encode() not in text and b"first [redacted]" in text
     assert TOKEN not in log.read_text()
 
 

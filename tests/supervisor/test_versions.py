@@ -12,7 +12,7 @@ from processsupervisor.config.load import load_text
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.supervisor.store import Store
-from processsupervisor.supervisor.versions import APPLIED, MOST_VERSIONS, PENDING, ROLLED_BACK, Versions
+from processsupervisor.supervisor.versions import APPLIED, MOST_VERSIONS, PENDING, ROLLED_BACK, Kept, Versions
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_every_version_is_kept_exactly(store: Store, tmp_path: Path) -> None:
     kept = {}
     for colour in ("red", "blue", "green"):
         content = applied(tmp_path, colour)
-        kept[versions.add(content, {"fleet.toml": colour}, summary={})] = content
+        kept[versions.add(content, Kept.of(content, {"fleet.toml": colour}), summary={})] = content
     for number, content in kept.items():
         found, sources = versions.content(number)
         assert found == content
@@ -70,7 +70,8 @@ def test_a_version_that_was_never_begun_has_failed(store: Store, tmp_path: Path)
     """psvd died between the note and the change."""
     versions = Versions(store)
     versions.register(tmp_path, applied(tmp_path, "red"))
-    number = versions.add(applied(tmp_path, "blue"), {}, summary={})
+    blue = applied(tmp_path, "blue")
+    number = versions.add(blue, Kept.of(blue, {}), summary={})
     found = versions.get(number)
     assert found is not None
     assert found.result == PENDING
@@ -99,8 +100,7 @@ def test_old_versions_are_forgotten_but_not_the_way_back(store: Store, tmp_path:
     versions.register(tmp_path, applied(tmp_path, "blue"))
     content = applied(tmp_path, "green")
     for _ in range(MOST_VERSIONS + 5):
-        versions.finish(versions.add(content, {}, summary={}), ROLLED_BACK, "no")
-    versions.prune()
+        versions.finish(versions.add(content, Kept.of(content, {}), summary={}), ROLLED_BACK, "no")
     store.flush()
     numbers = [v.number for v in versions.newest(10_000)]
     assert len(numbers) == MOST_VERSIONS + 2
@@ -111,6 +111,7 @@ def test_a_disk_that_refuses_is_said(tmp_path: Path) -> None:
     """A version that a crash would forget is no way back: nothing is changed then."""
     (tmp_path / "psv.db").write_bytes(b"no database at all" * 100)
     store = Store(tmp_path / "psv.db")
+    red = applied(tmp_path, "red")
     with pytest.raises(PsvError, match="cannot be noted"):
-        Versions(store).add(applied(tmp_path, "red"), {}, summary={})
+        Versions(store).add(red, Kept.of(red, {}), summary={})
     store.close()

@@ -18,6 +18,7 @@ from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.hooks import ask_hook
 from processsupervisor.bot.levels import Levels
 from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.references import has_references
 from processsupervisor.launch.values import resolve_options
 
@@ -71,6 +72,13 @@ class Settings:
             return copy.deepcopy(dict(options))
         return await asyncio.to_thread(resolve_options, self._spec, options)  # it may ask another program, which takes its time
 
+    def _hidden(self, why: str) -> str:
+        """Return the author's words without the values that references stand for: they go into events, versions and reports."""
+        from processsupervisor.launch.known import known_values  # when it is needed: a forked bot pays for each module
+        from processsupervisor.observe.redact import redact
+
+        return redact(why, known_values(FleetPaths(self._spec["folder"]), str(self._spec["name"]))) if "folder" in self._spec else why
+
     async def _change_all(self) -> None:
         try:
             while (line := self._waiting) is not None:
@@ -90,6 +98,8 @@ class Settings:
         options, level, levels = line.get("options"), line.get("log_level"), _levels_of(line)
         if not isinstance(options, dict) or not isinstance(level, str) or not digest:
             return "psvd sent settings that are none"
+        if isinstance(present := line.get("origin"), dict):
+            self._spec = {**self._spec, **present}
         if digest != self.digest:
             if _text(options) != _text(self._options):
                 if why := await self._take_options(options, line.get("timeout_s")):
@@ -111,7 +121,7 @@ class Settings:
         most_s = min(CHANGE_S, float(timeout_s)) if isinstance(timeout_s, (int, float)) and timeout_s > 0 else CHANGE_S
         before = copy.deepcopy(table_of(self._bot.config))
         if why := await ask_hook("on_config_change", hook(before, copy.deepcopy(values)), most_s):
-            return why
+            return self._hidden(why)
         # Nothing is awaited from here to the end of the change: every handler sees one set of values or the other.
         self._options = options
         hold(self._bot.config, values)

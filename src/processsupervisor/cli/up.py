@@ -25,8 +25,9 @@ from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
 from processsupervisor.config.load import Loaded, load_fleet
+from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.config.spec import Applied
-from processsupervisor.ipc.client import ControlClient
+from processsupervisor.ipc.client import ControlClient, living_bots
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PsvError, Refused, UsageError
 from processsupervisor.launch.code import Code, install, prune
 from processsupervisor.supervisor.moves import drop_unfit
@@ -52,12 +53,15 @@ def up(session: Session, command: Command, *, detach: bool, wait: bool, timeout_
         return status
     machine.require_folder(session.paths)
     last = last_applied(session.paths)
-    loaded = read_cold(session, last)
-    print_problems(session, loaded.problems)
-    if loaded.applied is None:
-        return EXIT_USAGE
-    applied = _last_good(session, loaded.applied, last)
-    status = EXIT_OK if applied is last else status_of(loaded)
+    if last is not None and living_bots(session.paths):
+        applied, status = _as_they_run(session, last), EXIT_OK
+    else:
+        loaded = read_cold(session, last)
+        print_problems(session, loaded.problems)
+        if loaded.applied is None:
+            return EXIT_USAGE
+        applied = _last_good(session, loaded.applied, last)
+        status = EXIT_OK if applied is last else status_of(loaded)
     held = hold_back(session, applied)
     write_applied(session.paths, applied)
     drop_unfit(session.paths, {spec["name"] for spec in applied["bots"]})
@@ -79,6 +83,13 @@ def read_cold(session: Session, last: Applied | None) -> Loaded:
     print_problems(session, (problem for problem in loaded.problems if problem.severity == "fatal"))
     session.note("what was set by command does not fit these files any more and is left out, all of it")
     return plain
+
+
+def _as_they_run(session: Session, last: Applied) -> Applied:
+    """Return what bots that run on were started with: other files are not applied over their heads, nor a change that was cut off."""
+    if FilesOnDisk(session.paths, last).digest() != last["source_digest"]:
+        session.note("fleet.toml differs from what the bots that are taken over run by; psv config plan shows how, then psv config apply")
+    return last
 
 
 def _last_good(session: Session, new: Applied, last: Applied | None) -> Applied:

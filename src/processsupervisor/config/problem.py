@@ -69,6 +69,21 @@ class Problem:
         return f"{printable(place)}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
+HIDDEN = "[redacted]"
+"""What psv prints in place of what may be a secret (observe/redact.py, a room above)."""
+
+
+def hidden_in(value: object, path: KeyPath = ()) -> list[KeyPath]:
+    """Return the places in `value` at which a text holds what stands for a hidden one."""
+    if isinstance(value, str):
+        return [path] if HIDDEN in value else []
+    if isinstance(value, dict):
+        return [place for key, inner in value.items() for place in hidden_in(inner, (*path, str(key)))]
+    if isinstance(value, list):
+        return [path] if any(hidden_in(inner) for inner in value) else []
+    return []
+
+
 def printable(text: str) -> str:
     """Return `text` with control, format and lone surrogate characters escaped, so that it is one safe line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from processsupervisor.config.problem import Finding, KeyPath, nearest, printable, quoted
+from processsupervisor.config.problem import HIDDEN, Finding, KeyPath, hidden_in, nearest, printable, quoted
 from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.clock import wall
@@ -179,6 +179,13 @@ def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
     yield from references_hold(spec, site.folder, site.sources)
 
 
+def nothing_is_hidden(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """A file that `psv config show` printed, with its secrets hidden, must not be run as it is."""
+    for place in sorted(hidden_in({"env": spec["env"], "options": spec["options"]})):
+        text = f"found {HIDDEN}, which psv prints in place of what may be a secret"
+        yield Finding(place, "hidden-value", text, "put the value itself back, or a reference such as secret:NAME")
+
+
 def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """Only root can run a bot as somebody else, and the user exists."""
     if spec["user"] is None or sys.platform == "win32":
@@ -279,6 +286,7 @@ RULES: tuple[Rule, ...] = (
     cwd_is_a_folder,
     env_files_can_be_read,
     values_are_there,
+    nothing_is_hidden,
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,

@@ -42,14 +42,19 @@ def connect_unix(path: str | os.PathLike[str], timeout_s: float | None) -> socke
 def _absence(paths: FleetPaths) -> NoSupervisor:
     """Return the error for a fleet whose psvd cannot be reached; bots that live on without one are told of."""
     command = f"psv -C {shlex.quote(str(paths.folder))} up"
-    try:
-        living = sum(_is_held(lock) for lock in paths.run.glob("bots/*/lock"))
-    except OSError:  # psv up empties the folder in this moment: what it held is void
-        living = 0
+    living = living_bots(paths)
     if not living:
         return NoSupervisor(f"no supervisor runs for {paths.folder}", hint=f"start it with: {command}")
     bots = "1 bot runs" if living == 1 else f"{living} bots run"
     return NoSupervisor(f"no supervisor runs for {paths.folder}; {bots} on without one", hint=f"take over with: {command}")
+
+
+def living_bots(paths: FleetPaths) -> int:
+    """Return how many bots hold their lock, whoever looks after them."""
+    try:
+        return sum(_is_held(lock) for lock in paths.run.glob("bots/*/lock"))
+    except OSError:  # psv up empties the folder in this moment: what it held is void
+        return 0
 
 
 def _is_held(lock: Path) -> bool:

@@ -27,6 +27,7 @@ class FleetPaths:
         self.code = self.psv / "code"
         self.releases = self.psv / "releases"
         self.deployed = self.data / "release.json"
+        self.change = self.data / "change.json"
         self.upgrade = self.run / "upgrade.json"
         self.applied = self.data / "fleet.json"
         self.database = self.data / "psv.db"

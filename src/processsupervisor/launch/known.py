@@ -7,6 +7,7 @@ no such file system nothing is kept, and psv doctor says so. Standard library on
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -70,9 +71,9 @@ def known_values(paths: FleetPaths, bot: str) -> tuple[str, ...]:
     return _cache[path][1]
 
 
-def known_by_logs(folder: str) -> tuple[str, ...]:
-    """Return the values known of the bot whose log segments lie in `folder` (.psv/logs/bots/NAME)."""
-    paths = _fleet_of(folder)
+def known_by_logs(folder: str, fleet: str = "") -> tuple[str, ...]:
+    """Return the values known of the bot whose log segments lie in `folder` (.psv/logs/bots/NAME, by whatever path) of `fleet`."""
+    paths = _fleet_of(folder, fleet)
     return () if paths is None else known_values(paths, os.path.basename(folder))
 
 
@@ -82,12 +83,12 @@ def is_forgotten(paths: FleetPaths, bot: str) -> bool:
     return memory is None or not (memory / f"{bot}.json").exists()
 
 
-def is_awaited(folder: str) -> bool:
+def is_awaited(folder: str, fleet: str = "") -> bool:
     """Tell whether the bot whose log segments lie in `folder` has references and was not started since they were forgotten.
 
     What it printed before is not to be rewritten as if there were none. Where nothing can be kept, nothing is waited for.
     """
-    paths, bot = _fleet_of(folder), os.path.basename(folder)
+    paths, bot = _fleet_of(folder, fleet), os.path.basename(folder)
     if paths is None or not is_kept(paths) or not is_forgotten(paths, bot):
         return False
     applied = read_json(paths.applied)
@@ -96,9 +97,18 @@ def is_awaited(folder: str) -> bool:
     return any(texts_of(spec) for spec in specs)
 
 
-def _fleet_of(folder: str) -> FleetPaths | None:
-    logs = Path(os.path.abspath(folder))
-    return FleetPaths(logs.parents[3]) if len(logs.parents) > 3 and logs.parents[2].name == ".psv" else None
+def _fleet_of(folder: str, fleet: str) -> FleetPaths | None:
+    """Return the fleet in which a bot's logs lie: the one named, unless it was moved since; else the one above them.
+
+    logd names its folders by descriptor (/proc/PID/fd/N/BOT), and `.psv` may be a link to another disk: paths alone say nothing.
+    """
+    above = [Path(os.path.abspath(folder)), Path(os.path.realpath(folder))]
+    for home in (*([Path(fleet)] if fleet else []), *(path.parents[3] for path in above if len(path.parents) > 3)):
+        paths = FleetPaths(home)
+        with contextlib.suppress(OSError):
+            if os.path.samefile(paths.logs / "bots", os.path.dirname(folder)):
+                return paths
+    return None
 
 
 def is_kept(paths: FleetPaths) -> bool:

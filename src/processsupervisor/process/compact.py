@@ -1,4 +1,4 @@
-"""Rewrite one closed log segment redacted and compressed: `boot.py processsupervisor.process.compact PATH`.
+"""Rewrite one closed log segment redacted and compressed: `boot.py processsupervisor.process.compact PATH FLEET`.
 
 The compacted log and its index are written aside, synced and renamed; removing the raw log is the one step that makes
 readers take them. What references of the bot stood for is not known between a reboot and its next start: till then the
@@ -97,13 +97,13 @@ def rewrite(source: BinaryIO, target: BinaryIO, secrets: Sequence[str] = ()) -> 
     return offsets
 
 
-def compact(path: str) -> int:
-    """Compact the closed segment `path` and return the exit status."""
+def compact(path: str, fleet: str = "") -> int:
+    """Compact the closed segment `path` of a fleet and return the exit status."""
     parsed = parse_closed(path)
     if parsed is None:
         print(f"not a closed log segment: {path}", file=sys.stderr)
         return _FAILED
-    if is_awaited(parsed[0]):
+    if is_awaited(parsed[0], fleet):
         return os.EX_TEMPFAIL
     try:
         raw = open(path, "rb")  # noqa: SIM115 - closed below, after the unlink that needs the lock
@@ -116,10 +116,10 @@ def compact(path: str) -> int:
             return 0
         if not os.path.exists(path):
             return 0
-        return _compact_locked(raw, path, *parsed)
+        return _compact_locked(raw, path, known_by_logs(parsed[0], fleet), *parsed)
 
 
-def _compact_locked(raw: BinaryIO, path: str, folder: str, stream: str, number: int) -> int:
+def _compact_locked(raw: BinaryIO, path: str, secrets: Sequence[str], folder: str, stream: str, number: int) -> int:
     log, index = compacted_log(folder, stream, number), compacted_index(folder, stream, number)
     old_index = closed_index(folder, stream, number)
     if not (os.path.exists(log) and os.path.exists(index)):
@@ -127,7 +127,7 @@ def _compact_locked(raw: BinaryIO, path: str, folder: str, stream: str, number: 
         try:
             with open(asides[0], "wb", opener=_private) as file:
                 with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as target:
-                    offsets = rewrite(raw, target, known_by_logs(folder))  # type: ignore[arg-type]
+                    offsets = rewrite(raw, target, secrets)  # type: ignore[arg-type]
                 _sync(file)
             with open(asides[1], "wb", opener=_private) as file:
                 file.write(b"".join(_translated(old_index, offsets)))
@@ -186,9 +186,9 @@ def _unlink(path: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Rewrite the segment `argv[0]` behind everything else that wants the processor."""
+    """Rewrite the segment `argv[0]` of the fleet in folder `argv[1]` behind everything else that wants the processor."""
     os.nice(10)
-    return compact(argv[0])
+    return compact(*argv[:2])
 
 
 if __name__ == "__main__":

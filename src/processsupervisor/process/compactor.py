@@ -21,9 +21,9 @@ _MOST_WAITING = 4096
 class Compactor:
     """Waiting segments and at most one child. The owner watches `pidfd` and calls `reap` when it is readable."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, fleet: str) -> None:
         self.pidfd = -1
-        self._folder = folder
+        self._folder, self._fleet = folder, fleet
         self._pid = 0
         self._path = ""
         self._started_mono = 0.0
@@ -51,7 +51,7 @@ class Compactor:
             path = next(iter(self._waiting))
             del self._waiting[path]
             if os.path.exists(path):
-                argv = Code.own().argv("processsupervisor.process.compact", path)
+                argv = Code.own().argv("processsupervisor.process.compact", path, self._fleet)
                 try:
                     self._pid = os.posix_spawn(argv[0], argv, os.environ, setsigdef=(signal.SIGTERM, signal.SIGINT))
                     self.pidfd = os.pidfd_open(self._pid)

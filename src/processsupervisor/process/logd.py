@@ -54,7 +54,7 @@ class Logd:
         self._by_fifo: dict[int, tuple[Source, int]] = {}
         self._unopened: set[tuple[str, int]] = set()
         self._limits = Limits(self._folder, self._on_dropped, self._close_active)
-        self._compactor = Compactor(self._folder)
+        self._compactor = Compactor(self._folder, str(paths.folder))
         self._check_at: float | None = mono() + _CHECK_EVERY_S
         self._reopen_at: float | None = None
         self._full_until = 0.0

@@ -16,7 +16,7 @@ KEPT = 10
 
 
 def remove(paths: FleetPaths, number: int) -> None:
-    """Remove one release; raises Refused for one that is not there, runs, or ran before."""
+    """Remove one release; raises Refused for one that is not there, runs, ran before, or may do so soon."""
     known = numbers(paths)
     if number not in known:
         raise Refused(f"there is no release {number}", hint=f"there are {', '.join(map(str, known))}" if known else "there are none")
@@ -24,11 +24,15 @@ def remove(paths: FleetPaths, number: int) -> None:
         raise Refused(f"release {number} runs", hint="deploy another one first: psv release deploy N")
     if number == release_before(paths):
         raise Refused(f"release {number} ran before the present one", hint="psv release rollback needs it")
+    if paths.change.exists():
+        raise Refused(f"a change is under way, which may need release {number}", hint="try again when it is done: see psv status")
     _take_away(paths, number)
 
 
 def prune(paths: FleetPaths) -> list[int]:
-    """Remove all but the last KEPT releases, the running one and the one before; return what was removed."""
+    """Remove all but the last KEPT releases, the running one and the one before; return what was removed. Nothing during a change."""
+    if paths.change.exists():
+        return []
     safe = {running_release(paths), release_before(paths)}
     gone = [number for number in numbers(paths)[:-KEPT] if number not in safe]
     for number in gone:

@@ -53,11 +53,15 @@ class Alerts:
         """Note that it is over; doing it twice does nothing."""
         self._open.pop((bot, what), None)
 
+    def forget(self, bot: str) -> None:
+        """Note that the fleet has this bot no more."""
+        for key in [key for key in self._open if key[0] == bot]:
+            del self._open[key]
+
     def on_event(self, event: Event) -> None:
         """Close what was told of a bot that has come to rest."""
         if event.get("kind") == "transition" and event.get("to") in (State.STOPPED, State.TERMINATED):
-            for key in [key for key in self._open if key[0] == event["bot"]]:
-                del self._open[key]
+            self.forget(str(event["bot"]))
 
     def notes(self) -> list[dict[str, str]]:
         """Return `{subject, message}` of all that lasts."""

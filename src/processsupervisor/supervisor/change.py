@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -140,7 +140,7 @@ class Change:
             if why := await self._forward(turns):
                 return why
             reach(CrashPoint.PSVD_CHANGE_BEFORE_COMMIT)
-            self.commit()
+            await asyncio.to_thread(self.commit)
             reach(CrashPoint.PSVD_CHANGE_COMMITTED)
         except PsvError as err:  # the disk refuses the commit
             return err.message
@@ -190,6 +190,9 @@ class Change:
     async def _turn(self, turns: Turns, name: str, spec: BotSpec) -> str:
         """Give one bot its turn; returns why that ends the change, empty when it goes on."""
         began, is_new = mono(), name not in self.fleet.handles
+        former = [handle for old, new in self.plan.renames if new == name and (handle := self.fleet.handles.get(old)) is not None]
+        if problems := await self._end(former):  # what looks renamed has the same login: never both at once
+            return "; ".join(problems)
         must_be_healthy = not (self.is_hasty or is_small(self.new))
         handle = self.roster.add(spec) if is_new else self.fleet.handles[name]
         was_failing = not is_new and handle.life.state not in HAS_PROCESS and handle.wanted is not Wanted.DOWN
@@ -197,7 +200,7 @@ class Change:
         if is_new:
             outcome, words = await turns.begin(handle, must_be_healthy=must_be_healthy)
         else:
-            is_new_kind = self.plan.changed[name].effect == "recreate"
+            is_new_kind = name in self.plan.added or self.plan.changed[name].effect == "recreate"  # added: it did not end once
             outcome, words = await turns.take(handle, spec, is_new_kind=is_new_kind, must_be_healthy=must_be_healthy)
         if outcome is Outcome.LET_GO:
             self.left[name] = words
@@ -254,15 +257,21 @@ class Change:
     async def _stop_removed(self) -> str:
         """Stop what is not in the new version; psv itself wants it down, not a person. Returns what does not end."""
         handles = self.fleet.handles  # a bot whose name could not be used has none
-        self._removed = [handles[name] for name in self.plan.removed if name in handles]
-        for handle in self._removed:
-            self.fleet.tasks.unschedule(handle)
-            handle.wanted = Wanted.DOWN
-            handle.stop()
-        problems = await _gather([self._wait_rest(handle) for handle in self._removed])
+        problems = await self._end([handles[name] for name in self.plan.removed if name in handles])
         # Who came to rest first may have been started again by a person: a bot that runs must not be let go.
         problems += [f"{h.name}: is {h.life.state} again, by a newer command" for h in self._removed if h.life.state not in RESTING]
         return "; ".join(filter(None, problems))
+
+    async def _end(self, handles: Sequence[BotHandle]) -> list[str]:
+        """Stop bots that are to go, unless that was done; returns what does not end."""
+        new = [handle for handle in handles if handle not in self._removed]
+        self._removed += new
+        self.touched += [handle.name for handle in new]
+        for handle in new:
+            self.fleet.tasks.unschedule(handle)
+            handle.wanted = Wanted.DOWN
+            handle.stop()
+        return [why for why in await _gather([self._wait_rest(handle) for handle in new]) if why]
 
     @staticmethod
     async def _wait_rest(handle: BotHandle) -> str:
@@ -277,13 +286,12 @@ class Change:
         self.tell({"kind": "back", "message": why})
         while not self.fleet.can_start and not self.fleet.is_going_down:
             await asyncio.sleep(_KEEPER_LOOK_S)  # a bot that is stopped now could not come back
-        self._keep_removed()
         turned = [name for batch in self.ways.batches for name in batch if name in self.touched and name in self._old]
         pushed = [name for name in self.ways.pushed if name in self.touched]
         self.roster.swap({name: self._old[name] for name in (*pushed, *self.ways.swapped)})
-        problems = await _gather([turns.take_back(self.fleet.handles[name], self._old[name]) for name in turned])
+        backs = [turns.take_back(self.fleet.handles[name], self._old[name]) for name in turned]
+        problems = await _gather([*backs, self._drop_added()])
         problems += await self._push_all(pushed, is_forward=False)
-        await self._drop_added()
         reach(CrashPoint.PSVD_CHANGE_BACK_DONE)
         return {words.partition(":")[0].partition(" ")[0]: words for words in problems if words}
 
@@ -296,6 +304,7 @@ class Change:
                 handle.stop(is_restart=True)
 
     async def _drop_added(self) -> None:
+        """End those that came, and only then let those go on that were to go: one of them may be the same under another name."""
         added = [self.fleet.handles[name] for name in self.plan.added if name in self.fleet.handles]
         for handle in added:
             handle.wanted = Wanted.DOWN
@@ -304,6 +313,7 @@ class Change:
         for handle in added:
             if handle.life.state in RESTING:
                 self.roster.drop(handle)
+        self._keep_removed()
 
 
 async def _gather(steps_: Iterable[Awaitable[str | None]]) -> list[str]:

@@ -25,17 +25,14 @@ class ChangeFile:
         """Put it on disk durably. Raises SystemRefused, and nothing was touched then."""
         value = {"number": self.number, "base": self.base, "touched": self.touched, "added": self.added}
         try:
-            write_json(paths.data / _NAME, value, durable=True)
+            write_json(paths.change, value, durable=True)
         except OSError as err:
             raise SystemRefused(f"cannot write in {paths.data}: {err.strerror}", hint="free disk space; nothing has changed") from err
 
 
-_NAME = "change.json"
-
-
 def read_change(paths: FleetPaths) -> ChangeFile | None:
     """Return the change that an earlier psvd did not bring to its end, None when there is none."""
-    value = read_json(paths.data / _NAME)
+    value = read_json(paths.change)
     if not isinstance(value, dict) or not isinstance(value.get("number"), int) or not isinstance(value.get("base"), int):
         return None
     lists = {key: [str(name) for name in value.get(key) or []] for key in ("touched", "added")}
@@ -44,4 +41,4 @@ def read_change(paths: FleetPaths) -> ChangeFile | None:
 
 def drop_change(paths: FleetPaths) -> None:
     """The change is at its end, one way or the other."""
-    (paths.data / _NAME).unlink(missing_ok=True)
+    paths.change.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import logging
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,13 +21,14 @@ from processsupervisor.config.ondisk import FilesOnDisk
 from processsupervisor.config.plan import Plan, make_plan
 from processsupervisor.config.spec import Applied
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
-from processsupervisor.kernel.errors import Refused, SystemRefused, UsageError
+from processsupervisor.kernel.errors import PsvError, Refused, SystemRefused, UsageError
+from processsupervisor.launch.release import MISSING_HINT, why_missing
 from processsupervisor.supervisor.change import Change, LivePort, hear_first, ways_of
 from processsupervisor.supervisor.changefile import ChangeFile, drop_change
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.roster import Roster
 from processsupervisor.supervisor.unfinished import Unfinished
-from processsupervisor.supervisor.versions import APPLIED, FAILED, ROLLED_BACK, Versions, summary_of
+from processsupervisor.supervisor.versions import APPLIED, FAILED, ROLLED_BACK, Kept, Versions, summary_of
 
 _log = logging.getLogger("psv.changes")
 _QUEUE_EVENTS = 4096
@@ -79,15 +81,20 @@ class Changes:
         """
         paths = self._fleet.paths
         applied = read_applied(paths)
+        self._register(applied)
+        self._unfinished = Unfinished(self._fleet, self.roster, self.versions, self._live, applied.get("effects", {}))
+        self._unfinished.find()
+        return self._unfinished
+
+    def _register(self, applied: Applied) -> None:
+        paths = self._fleet.paths
         try:
             self.versions.register(paths.folder, applied)
             if applied.get("number") != self.versions.number:
                 write_applied(paths, {**applied, "number": self.versions.number})
+            self.problem = ""
         except SystemRefused as err:  # bots are run without that, and nothing is changed
             self.problem = f"the version that runs cannot be noted: {err.message}"
-        self._unfinished = Unfinished(self._fleet, self.roster, self.versions, self._live, applied.get("effects", {}))
-        self._unfinished.find()
-        return self._unfinished
 
     def disk_digest(self) -> str:
         """Return the digest of the files as they are now; "" when one cannot be read."""
@@ -155,7 +162,7 @@ class Changes:
         if _TOKEN.fullmatch(token) is None:
             raise UsageError("the token of a candidate is 1 to 64 letters, digits, - and _")
         try:
-            applied, sources = unpack(path.read_bytes())
+            applied, sources = await asyncio.to_thread(lambda: unpack(path.read_bytes()))
         except (OSError, ValueError) as err:
             raise UsageError(f"the candidate cannot be read: {err}", hint="apply again") from err
         finally:
@@ -187,7 +194,7 @@ class Changes:
             raise Refused(
                 f"these files were rejected: {rejected['reason']}", hint="mend them; or --again, to try them as they are", code="rejected"
             )
-        old, _ = self.versions.content(running)
+        old, _ = await asyncio.to_thread(unpack, self.versions.packed(running))
         plan = await asyncio.to_thread(make_plan, old, new)
         self.refuse_if_busy()
         self._refuse_wrong(new, plan)
@@ -211,12 +218,18 @@ class Changes:
             raise Refused("a rollout is under way", hint="wait for its end; psv status shows how far it is", code="rollout-runs")
         if not fleet.can_start:
             raise Refused("the fleet is going down, or has no keeper: nothing could be started", hint="see psv status")
+        if self.problem and not fleet.store.problem:
+            self._register(read_applied(fleet.paths))  # the disk may have room by now
         if problem := fleet.store.problem or self.problem:
             raise Refused(f"no version can be noted: {problem}", hint="see psv status; nothing has changed")
 
     def _refuse_wrong(self, new: Applied, plan: Plan) -> None:
         """Refuse a version with a bot that cannot run unless that is so already, and one that a login budget would hold up."""
         fleet = self._fleet
+        present = {handle.spec.get("release") for handle in fleet.handles.values()}
+        for release in {spec.get("release") for spec in new["bots"]} - present:
+            if missing := why_missing(fleet.paths.folder, release):
+                raise Refused(missing, hint=f"nothing has changed; {MISSING_HINT}", code="no-release")
         for spec in new["bots"]:
             handle = fleet.handles.get(spec["name"])
             is_known = handle is not None and handle.spec["error"]
@@ -243,7 +256,8 @@ class Changes:
     async def _carry_out(self, old: Applied, asked: _Asked, events: asyncio.Queue[dict[str, object]]) -> dict[str, object]:
         fleet, versions, new, before = self._fleet, self.versions, asked.new, self.versions.number
         summary = await asyncio.to_thread(summary_of, old, new)
-        number = self._number = versions.add(new, asked.sources, summary=summary)
+        kept = await asyncio.to_thread(Kept.of, new, asked.sources)
+        number = self._number = versions.add(new, kept, summary=summary)
         reach(CrashPoint.PSVD_CHANGE_NOTED)
         await hear_first(asked.plan, fleet.handles)
         ways = ways_of(asked.plan, new, fleet.handles, self._live)
@@ -270,7 +284,7 @@ class Changes:
             if not fleet.is_going_down and new["source_digest"] != self.source_digest:
                 versions.reject(new["source_digest"], why, number)
         else:
-            self._take_over(number, new)
+            self._take_over(number, asked)
             self.on_applied(number, before)
         drop_change(fleet.paths)
         reach(CrashPoint.PSVD_CHANGE_ENDED)
@@ -279,20 +293,22 @@ class Changes:
         result = ROLLED_BACK if why else APPLIED
         return {"ok": not why, "number": number, "result": result, "message": words, "touched": change.touched, "left": change.left}
 
-    def _take_over(self, number: int, new: Applied) -> None:
+    def _take_over(self, number: int, asked: _Asked) -> None:
         """The new version is the running one: fleet.json says so."""
+        new = asked.new
         self.versions.number, self.source_digest = number, new["source_digest"]
         self.versions.finish(number, APPLIED)
         self.versions.pardon(new["source_digest"])
-        self.versions.prune()
         self._files, self.next_end = FilesOnDisk(self._fleet.paths, new), _next_end(new)
         self.roster.take_fleet(new)
-        self.roster.tell_settings()
+        self.roster.tell_settings([*asked.plan.changed, *asked.plan.added, *asked.plan.removed])
 
     def _on_done(self, task: asyncio.Task[dict[str, object]]) -> None:
         self._task = self._present = None
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("a change of the configuration failed", exc_info=task.exception())
+        if not task.cancelled() and (raised := task.exception()) is not None and not isinstance(raised, PsvError):
+            # Where it stands is unknown here, but not on disk: the next psvd finishes or undoes it.
+            _log.error("a change of the configuration failed inside; psvd begins anew", exc_info=raised)
+            signal.raise_signal(signal.SIGTERM)
 
     def notes(self) -> list[dict[str, str]]:
         """Return what `status` says of a change that is under way."""

@@ -58,7 +58,7 @@ class Psvd:
         self._paths = paths
         self._fleet = Fleet(paths, applied, self._on_essential_end)
         self._descent = Descent(self._fleet)
-        live = LiveConfig(self._fleet.alerts)
+        live = LiveConfig(self._fleet.alerts, lambda: self._fleet.keeper.pid)
         self._changes = Changes(self._fleet, applied, live)
         self._goback = go_back_of(self._fleet, self._changes)
         self._manager = Manager(self._fleet, self._descent, self._changes)

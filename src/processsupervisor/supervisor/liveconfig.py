@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.ipc.lines import MAX_LINE_BYTES
 from processsupervisor.kernel.states import HAS_PROCESS, State
+from processsupervisor.launch.references import has_references
+from processsupervisor.launch.values import origin
 from processsupervisor.process.chores import Chores
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.process.livevalues import LiveValues, digest_of, live_values
@@ -45,10 +47,10 @@ class _Push:
 
 
 class LiveConfig:
-    """The live settings of all bots of one fleet."""
+    """The live settings of all bots of one fleet; `keeper_pid` says by whose environment their references are read now."""
 
-    def __init__(self, alerts: Alerts) -> None:
-        self._alerts = alerts
+    def __init__(self, alerts: Alerts, keeper_pid: Callable[[], int | None] = lambda: None) -> None:
+        self._alerts, self._keeper_pid = alerts, keeper_pid
         self._pushes: dict[str, _Push] = {}
         self._chores = Chores(lambda raised: _log.error("a change of settings failed", exc_info=raised))
 
@@ -97,7 +99,12 @@ class LiveConfig:
         elif len(json.dumps(push.values)) > _MAX_BYTES:
             push.settle("its options are too many to be given to a running bot: restart it")
         else:
-            handle.link.send({"op": "config", "digest": push.digest, "timeout_s": push.timeout_s, **push.values})
+            handle.link.send({"op": "config", "digest": push.digest, "timeout_s": push.timeout_s, **push.values, **self._origin(push)})
+
+    def _origin(self, push: _Push) -> dict[str, object]:
+        """Return how references are read now: the keeper by which the bot was started, and the copy of psv, may be gone since."""
+        pid = self._keeper_pid() if has_references(push.values["options"]) else None
+        return {} if pid is None else {"origin": origin(pid)}
 
     # -- what bots say
 

@@ -5,14 +5,16 @@ Nothing here decides when. A bot that goes must have come to rest; what is kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from processsupervisor.config.spec import Applied, BotSpec, FleetSpec
-from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.settings import take_settings
+
+_REMEMBERED = ("schedule", "recycle", "depends_on", "restart_with", "priority", "error")
+"""Settings of which a part of the fleet remembers something; all others are read when they are needed."""
 
 
 class Roster:
@@ -34,8 +36,7 @@ class Roster:
         """Let a bot go that rests; who waited for it is asked again."""
         fleet, name = self._fleet, handle.name
         fleet.line.leave(name)
-        for what in (Reason.CRASH_LOOP, Reason.BUDGET):
-            fleet.alerts.close(name, what)
+        fleet.alerts.forget(name)
         fleet.breaker.waiting.pop(name, None)
         fleet.breaker.done(name)
         fleet.tasks.drop(name)
@@ -46,9 +47,13 @@ class Roster:
 
     def swap(self, specs: Mapping[str, BotSpec]) -> None:
         """Give bots other settings; what a process was started with holds on in it until its next start."""
+        is_learned = False
         for name, spec in specs.items():
-            self._fleet.handles[name].spec = spec
-        self.learn()
+            handle = self._fleet.handles[name]
+            is_learned = is_learned or any(handle.spec.get(key) != spec.get(key) for key in _REMEMBERED)
+            handle.spec = spec
+        if is_learned:
+            self.learn()
 
     def learn(self) -> None:
         """Let every part take over what the settings say now."""
@@ -79,9 +84,10 @@ class Roster:
         settings = self._fleet.settings
         self._fleet.keeper.tell("limits", total_bytes=settings["log_total_bytes"], disk_free_percent=settings["disk_free_percent"])
 
-    def tell_settings(self) -> None:
-        """Tell which settings of which bot are others than they were, and run the hooks that follow."""
+    def tell_settings(self, bots: Collection[str] | None = None) -> None:
+        """Tell which settings of which bot (None: of any) are others than they were, and run the hooks that follow."""
         fleet = self._fleet
-        for bot, keys in take_settings(fleet.store, {name: handle.spec for name, handle in fleet.handles.items()}).items():
+        specs = {name: handle.spec for name, handle in fleet.handles.items() if bots is None or name in bots}
+        for bot, keys in take_settings(fleet.store, specs, bots).items():
             fleet.events.tell("config", bot=bot, changed=keys)
             fleet.hooks.after(bot, "config", {"changed": keys})

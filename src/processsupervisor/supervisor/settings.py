@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.supervisor.store import Store
@@ -17,12 +17,13 @@ _WHOLE = "*"
 _NOT_SETTINGS = frozenset({"name", "error", "error_rechecks", "is_elsewhere"})
 
 
-def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[str]]:
+def take_settings(store: Store, specs: Mapping[str, BotSpec], bots: Collection[str] | None = None) -> dict[str, list[str]]:
     """Remember the present settings and return `{bot: keys that differ}` for the bots that were known before.
 
-    On disk before it returns, so that nothing is told twice. A key that only one version of psv knows is no difference.
+    `specs` are those of `bots`, which may be gone, or of all. On disk before it returns, so that nothing is told twice. A key that only
+    one version of psv knows is no difference.
     """
-    before: dict[str, dict[str, str]] = {bot: json.loads(digests) for bot, digests in store.rows("SELECT bot, digests FROM settings")}
+    before: dict[str, dict[str, str]] = {bot: json.loads(digests) for bot, digests in _known(store, bots)}
     changed: dict[str, list[str]] = {}
     for bot, spec in specs.items():
         values = {key: value for key, value in spec.items() if key not in _NOT_SETTINGS}
@@ -38,6 +39,13 @@ def take_settings(store: Store, specs: Mapping[str, BotSpec]) -> dict[str, list[
         store.write("DELETE FROM settings WHERE bot = ?", (bot,))
     store.flush()
     return changed
+
+
+def _known(store: Store, bots: Collection[str] | None) -> list[tuple[str, str]]:
+    if bots is None:
+        return [(bot, digests) for bot, digests in store.rows("SELECT bot, digests FROM settings")]
+    found = [store.rows("SELECT bot, digests FROM settings WHERE bot = ?", (bot,)) for bot in bots]
+    return [(bot, digests) for rows in found for bot, digests in rows]
 
 
 def _digest(value: object) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from processsupervisor.config.content import checksum, pack, unpack
 from processsupervisor.config.spec import Applied
@@ -43,6 +44,18 @@ class Version:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class Kept(NamedTuple):
+    """What a version keeps of a configuration: made in a thread where it is large."""
+
+    checksum: str
+    content: bytes
+
+    @classmethod
+    def of(cls, applied: Applied, sources: dict[str, str]) -> Kept:
+        """Return it for a configuration and the text of its files."""
+        return cls(checksum(applied), pack(applied, sources))
+
+
 class Versions:
     """The versions of one fleet; `number` is the running one, 0 before the first is registered."""
 
@@ -67,19 +80,21 @@ class Versions:
             self.number = last.number
             self.retake(last.number, applied, read_sources(folder, applied))
             return False
-        self.number = self.add(applied, read_sources(folder, applied), summary=self._summary(last, applied), result=APPLIED)
+        kept = Kept.of(applied, read_sources(folder, applied))
+        self.number = self.add(applied, kept, summary=self._summary(last, applied), result=APPLIED)
         return True
 
     def _summary(self, last: Version | None, applied: Applied) -> dict[str, object]:
-        return summary_of(self.content(last.number)[0], applied) if last is not None else {}
+        try:
+            return summary_of(self.content(last.number)[0], applied) if last is not None else {}
+        except Refused:  # its row is damaged: that must not keep psvd from its bots
+            return {}
 
-    def add(self, applied: Applied, sources: dict[str, str], *, summary: dict[str, object], result: str = PENDING) -> int:
+    def add(self, applied: Applied, kept: Kept, *, summary: dict[str, object], result: str = PENDING) -> int:
         """Note a version durably, with who made it (`applied["change"]`), and return its number. Raises SystemRefused if that cannot be."""
         change = applied.get("change") or {"author": "", "reason": "psv up"}
-        row = (
-            wall(), change["author"], change["reason"], checksum(applied), applied["source_digest"], json.dumps(summary), result, "",
-            pack(applied, sources),
-        )  # fmt: skip
+        digest, note = applied["source_digest"], json.dumps(summary)
+        row = (wall(), change["author"], change["reason"], kept.checksum, digest, note, result, "", kept.content)
         names = "at, author, reason, checksum, source_digest, summary, result, message, content"
         if not self._store.write_durably([(f"INSERT INTO versions ({names}) VALUES (?,?,?,?,?,?,?,?,?)", row)]):
             raise SystemRefused(f"the version cannot be noted: {self._store.problem}", hint="free disk space; nothing has changed")
@@ -88,6 +103,7 @@ class Versions:
     def finish(self, number: int, result: str, message: str = "") -> None:
         """Note how it came out."""
         self._store.write("UPDATE versions SET result = ?, message = ? WHERE number = ?", (result, message, number))
+        self.prune()  # also of those that failed: a change that is tried all the time must not fill the disk
         self._store.flush()
 
     def retake(self, number: int, applied: Applied, sources: dict[str, str]) -> None:
@@ -125,8 +141,12 @@ class Versions:
         return bytes(rows[0][0])
 
     def content(self, number: int) -> tuple[Applied, dict[str, str]]:
-        """Return what a version says and the text of its files. Raises Refused when it is not kept."""
-        return unpack(self.packed(number))
+        """Return what a version says and the text of its files. Raises Refused when it is not kept, or its row is damaged."""
+        try:
+            return unpack(self.packed(number))
+        except ValueError as err:
+            text = f"version {number} cannot be read: {err}"
+            raise Refused(text, hint="psv config versions lists the others", code="no-such-version") from err
 
     # -- what was rejected
 
