@@ -251,6 +251,15 @@ def test_rollback_says_what_it_does_not_bring_back(psv: Psv, folder: Path, versi
     assert "secrets are not part of a version" in psv("config", "rollback", "2").stderr
 
 
+def test_a_token_in_a_reason_is_kept_nowhere(psv: Psv, versions: VersionKeeper) -> None:
+    """Everybody who may look at the fleet reads the reasons."""
+    token = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+    assert psv("config", "set", "shop-1", "priority", "3", "--reason", f"was {token}").returncode == 0
+    assert psv("config", "rollback", "1", "--reason", f"not {token}").returncode == 0
+    assert token not in str(versions.calls) + str(versions.content(2))
+    assert versions.calls[-1][1]["reason"].startswith("not [")
+
+
 def test_explain_tells_the_version_of_one_option(psv: Psv, folder: Path, versions: VersionKeeper) -> None:
     """Which tables a version changed is noted, and not what in them: what another option became is not its version."""
     for words in (["options.a", "1"], ["options.b", "2"]):

@@ -34,6 +34,13 @@ def test_a_fifo_is_not_waited_for(tmp_path):
     assert load_fleet(tmp_path).problems[0].code == "not-a-file"
 
 
+def test_a_broken_link_is_told(tmp_path):
+    """psv init would not make a file there."""
+    (tmp_path / "fleet.toml").symlink_to("gone")
+    (problem,) = load_fleet(tmp_path).problems
+    assert problem.code == "no-file" and "is a link to nothing" in problem.message
+
+
 def test_a_loop_of_links_is_unreadable(tmp_path):
     """An error of the system becomes a problem with its words."""
     (tmp_path / "fleet.toml").symlink_to("fleet.toml")

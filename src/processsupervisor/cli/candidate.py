@@ -16,6 +16,7 @@ from processsupervisor.ipc import candidate
 from processsupervisor.ipc.candidate import Event, Sources
 from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, AnswerLost, NoSupervisor, PsvError, Refused
 from processsupervisor.kernel.units import format_duration, short_duration
+from processsupervisor.observe.redact import redact
 
 _BACK_S = 120.0
 _RETRY_S = 0.1
@@ -44,15 +45,16 @@ def submit(
     Raises Refused when `base` no longer runs, or what psvd refuses with: this content was rejected, another rollout runs. Nothing has
     changed then.
     """
-    arguments = {"base": base, "reason": reason, "now": now, "again": again}
+    arguments = {"base": base, "reason": redact(reason), "now": now, "again": again}  # versions show it to everybody
     with session.client() as client:
         return _follow(session, candidate.apply(client, session.paths, applied, sources, arguments))
 
 
-def follow(session: Session, op: str, arguments: Mapping[str, object]) -> Result:
+def follow(session: Session, op: str, arguments: Mapping[str, Any]) -> Result:
     """Carry out an operation of psvd that changes the configuration, printing its progress, and return its result."""
+    asked = {key: redact(value) if key == "reason" else value for key, value in arguments.items()}
     with session.client() as client:
-        return _follow(session, client.stream(op, dict(arguments), timeout_s=0))
+        return _follow(session, client.stream(op, asked, timeout_s=0))
 
 
 def finish(session: Session, result: Result) -> int:

@@ -26,6 +26,7 @@ from processsupervisor.config.problem import did_you_mean, quoted, table_name
 from processsupervisor.config.saving import home_of, put
 from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, SystemRefused, UsageError
+from processsupervisor.observe.redact import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def set_value(
         return _save(session, present, what, given, now=now, reason=reason or f"psv config set {what.text} --save")
     new: RuntimeValue = {
         "scope": what.scope, "name": what.name, "key": what.key, "value": given, "author": user_name(),
-        "reason": reason or "", "at": at, "until": None if hold_s is None else at + hold_s,
+        "reason": redact(reason or ""), "at": at, "until": None if hold_s is None else at + hold_s,
     }  # fmt: skip
     loaded = _load(session, present, with_value(present.applied.get("runtime", ()), new))
     if what.scope == "types" and what.name not in (types := (loaded.files.values or {}).get("types", {})):

@@ -53,13 +53,15 @@ def read_source(path: Path) -> Source:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            return _unreadable(path, "not-a-file", "is a folder, expected a file", "move it away and write fleet.toml")
+            return _unreadable(path, "not-a-file", "is a folder, expected a file", f"move it away and write a file {path.name}")
         if not stat.S_ISREG(status.st_mode):
             return _unreadable(path, "not-a-file", "is not a regular file", "put a plain text file there")
         if status.st_size > MOST_BYTES:
             return _unreadable(path, "too-large", f"has {status.st_size} bytes, at most {MOST_BYTES} are read", "split the fleet")
         content = path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():
+            return _unreadable(path, "no-file", "is a link to nothing", "mend the link, or put the file itself there")
         return no_file(path)
     except (OSError, ValueError) as err:
         reason = (err.strerror or str(err)) if isinstance(err, OSError) else str(err)
