@@ -7,6 +7,7 @@ this very file and catches the signal: to any other one the signal would be the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import stat
@@ -94,6 +95,8 @@ class Dumper:
             dump.lack(err.strerror or str(err))
             return
         finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)  # it holds values as the process wrote them
             os.close(descriptor)
         secrets = known_values(self._paths, dump.bot)
         told = _text(stacks.content, secrets)
