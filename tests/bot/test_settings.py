@@ -252,6 +252,15 @@ def test_config_is_read_only_and_always_the_present_one(tmp_path: Path) -> None:
         bot.close()
 
 
+def test_a_bot_that_runs_alone_can_be_given_options() -> None:
+    """There is no fleet.toml on a console; what was taken before is not touched."""
+    bot = Bot()
+    bot.options = {"n": 1}
+    before = bot.options
+    bot.options = {"n": 2}
+    assert (before, bot.options, dict(bot.config)) == ({"n": 1}, {"n": 2}, {"n": 2})
+
+
 def _wrong_hooks() -> list[Callable[..., Any]]:
     async def one(new: object) -> None: ...
     async def three(old: object, new: object, more: object) -> None: ...

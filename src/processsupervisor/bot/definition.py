@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from processsupervisor.bot.config import Config, table_of
+from processsupervisor.bot.config import Config, hold, table_of
 from processsupervisor.bot.handlers import Command
 from processsupervisor.bot.store import Store
 from processsupervisor.storage.records import Due, Place
@@ -44,3 +44,8 @@ class Definition:
     def options(self) -> Mapping[str, Any]:
         """The same values as one table, which stays as it is when others come to hold."""
         return table_of(self.config)
+
+    @options.setter
+    def options(self, table: Mapping[str, Any]) -> None:
+        """Give a bot that runs alone its options; in a fleet those of fleet.toml take their place."""
+        hold(self.config, dict(table))

@@ -47,8 +47,7 @@ class Settings:
         self._levels = Levels()
         self._waiting: Mapping[str, object] | None = None
         self._task: asyncio.Task[None] | None = None
-        if self._options:
-            hold(bot.config, copy.deepcopy(dict(spec.get("options") or {})))
+        hold(bot.config, copy.deepcopy(dict(spec.get("options") or {})))
         self._levels.begin(str(spec.get("log_level") or "info"), _levels_of(spec))
 
     def facts(self) -> dict[str, object]:
