@@ -213,6 +213,14 @@ def test_the_statement_is_worded_anew(link: Callable[..., Linked]) -> None:
     assert bot.ask("/about") == "I am Bo, a bot."
 
 
+def test_what_cannot_be_copied_is_refused(link: Callable[..., Linked]) -> None:
+    """An author put a lock into the table: psvd gets an answer all the same, and the next change its try."""
+    bot = link(ASKED + "\nimport threading\n@bot.on_start\nasync def begin():\n    bot.options['lock'] = threading.Lock()\n")
+    for digest in ("d2", "d3"):
+        bot.push(digest, options={"n": 2})
+        assert "could not be made: TypeError" in bot.refusal(digest)
+
+
 def test_nonsense_changes_nothing(link: Callable[..., Linked]) -> None:
     """Options that are no table, or no name for the change."""
     bot = link()

@@ -15,6 +15,7 @@ from typing import Any
 
 from processsupervisor.bot.config import hold, table_of
 from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.failure import place_of_error
 from processsupervisor.bot.hooks import ask_hook
 from processsupervisor.bot.levels import Levels
 from processsupervisor.kernel.errors import PsvError
@@ -83,7 +84,10 @@ class Settings:
             while (line := self._waiting) is not None:
                 self._waiting = None
                 digest = str(line.get("digest") or "")
-                why = await self._take(line, digest)
+                try:
+                    why = await self._take(line, digest)
+                except Exception as err:  # noqa: BLE001 - an author can put anything into a table, and psvd waits for an answer
+                    why = f"it could not be made: {place_of_error(err)}"
                 if why:
                     _log.warning("other settings were not taken: %s", why)
                     self.refused(digest, why)
