@@ -226,7 +226,7 @@ def _kinds_told() -> Iterator[tuple[str, str]]:
 def test_every_kind_is_documented() -> None:
     """docs/reference/json.md lists each kind that the code tells, and none that it does not."""
     page = (ROOT / "docs" / "reference" / "json.md").read_text().partition("## psv events --json")[2].partition("\n## ")[0]
-    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    listed = set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
     told = dict((kind, place) for place, kind in _kinds_told())
     assert told.keys() - listed == set(), f"not documented: { {told[k]: k for k in told.keys() - listed} }"
     assert listed - told.keys() == {"lost"}, "documented, but never told"

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
-from processsupervisor.config.problem import printable
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.errors import EXIT_OK, NoSupervisor, PsvError
 from processsupervisor.kernel.paths import FleetPaths
@@ -64,6 +63,8 @@ def differing(fleet: Mapping[str, object]) -> str:
         reason = why.get("reason") if isinstance(why, dict) else why
         return f"{what}: rejected because {reason}; mend it, or psv config apply --again"
     if known.get("refused"):
+        from processsupervisor.config.problem import printable
+
         return f"{what} and cannot be applied: {printable(str(known['refused']))}; mend it"
     return f"{what}; psv config diff shows how, psv config apply takes it over"
 
