@@ -141,7 +141,8 @@ def test_a_bad_change_leaves_the_last_good(psv: Psv, home: Path) -> None:
 
 def test_a_value_ends_by_itself(psv: Psv, home: Path) -> None:
     """A value for a time holds, is shown with its end, and is gone when that has come: with a version that says so."""
-    assert psv("config", "set", "other", "restart.max", "5m", "--for", "4s", "--reason", "busy").returncode == 0
+    assert psv("config", "set", "other", "restart.max", "5m", "--for", "7s", "--reason", "busy").returncode == 0
+    assert "set by command, stronger than the files: bots.other.restart.max" in psv("status").stdout
     assert spec_of(home, "other")["restart"]["max_s"] == 300.0
     shown = psv("config", "explain", "other", "restart.max").stdout.splitlines()[0]
     assert shown.startswith('restart.max = "5m"  from psv config set on bots.other by ') and "for another " in shown and "(busy)" in shown

@@ -32,6 +32,7 @@ from processsupervisor.supervisor.versions import APPLIED, FAILED, ROLLED_BACK, 
 
 _log = logging.getLogger("psv.changes")
 _QUEUE_EVENTS = 4096
+_MOST_SHOWN = 5
 _PART_BYTES = 256 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -57,8 +58,10 @@ class Changes:
         self.source_digest = str(applied["source_digest"])
         self._files = FilesOnDisk(fleet.paths, applied)
         self._rejected_files = 0, self._files
-        self.next_end = _next_end(applied)
+        self.next_end: float | None = None
         """When (wall time) the first value set by command ends; None when none does."""
+        self._set: list[str] = []
+        self._take_runtime(applied)
         self.problem = ""
         self.is_rolling: Callable[[], bool] = lambda: False
         self._present: Change | None = None
@@ -299,7 +302,8 @@ class Changes:
         self.versions.number, self.source_digest = number, new["source_digest"]
         self.versions.finish(number, APPLIED)
         self.versions.pardon(new["source_digest"])
-        self._files, self.next_end = FilesOnDisk(self._fleet.paths, new), _next_end(new)
+        self._files = FilesOnDisk(self._fleet.paths, new)
+        self._take_runtime(new)
         self.roster.take_fleet(new)
         self.roster.tell_settings([*asked.plan.changed, *asked.plan.added, *asked.plan.removed])
 
@@ -311,15 +315,20 @@ class Changes:
             signal.raise_signal(signal.SIGTERM)
 
     def notes(self) -> list[dict[str, str]]:
-        """Return what `status` says of a change that is under way."""
-        if self._present is None:
-            return [{"subject": "config", "message": self.problem}] if self.problem else []
-        done = len(self._present.touched)
-        return [{"subject": "config", "message": f"version {self._number} is being applied: {done} bots so far"}]
+        """Return what `status` says of a change that is under way, and of values that were set by command."""
+        words = [self.problem] if self.problem else []
+        if self._present is not None:
+            words = [f"version {self._number} is being applied: {len(self._present.touched)} bots so far"]
+        if self._set:
+            more = len(self._set) - _MOST_SHOWN
+            shown = ", ".join(self._set[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            words.append(f"set by command, stronger than the files: {shown}; psv config show lists them, psv config unset takes them back")
+        return [{"subject": "config", "message": text} for text in words]
 
-
-def _next_end(applied: Applied) -> float | None:
-    return min((value["until"] for value in applied.get("runtime", []) if value["until"] is not None), default=None)
+    def _take_runtime(self, applied: Applied) -> None:
+        values = applied.get("runtime", [])
+        self.next_end = min((value["until"] for value in values if value["until"] is not None), default=None)
+        self._set = [".".join(filter(None, (value["scope"], value["name"], *value["key"]))) for value in values]
 
 
 def _offer(events: asyncio.Queue[dict[str, object]], event: dict[str, object]) -> None:

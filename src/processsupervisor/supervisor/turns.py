@@ -200,7 +200,7 @@ class Turns:
             turn.done.set_result(Outcome.FAILED)
         elif turn.done.result() is Outcome.DONE:
             said = f"{turn.failure.reason}: {turn.failure.message}" if turn.failure is not None else why
-            self.on_broken(f"{turn.handle.name} failed after its turn: {said}")
+            self.on_broken(f"{turn.handle.name} failed after its turn: {said}; see psv errors {turn.handle.name}")
 
     def _on_event(self, event: dict[str, object]) -> None:
         if event.get("kind") in ("transition", "health") and (turn := self._turns.get(str(event.get("bot")))) is not None:
