@@ -88,7 +88,7 @@ def test_what_is_mutated_is_good():
     assert {"shop-07", "shop-09", "last", "alice"} <= {spec["name"] for spec in loaded.applied["bots"]}
 
 
-@settings(max_examples=200 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["main", "included", "more"]),
     st.lists(st.tuples(st.integers(0, len(CONTRACT)), st.integers(0, 30), st.sampled_from(PIECES)), min_size=1, max_size=4),
@@ -102,7 +102,7 @@ def test_mutated_files_never_raise(which, changes):
     check(files(**{which: text.encode("utf-8", "surrogatepass")}))
 
 
-@settings(max_examples=150 * TIMES, deadline=None)
+@settings(max_examples=75 * TIMES, deadline=None)
 @given(st.sampled_from([("main", CONTRACT), ("included", INCLUDED), ("more", MORE)]), st.integers(0, len(CONTRACT)), st.binary(max_size=6))
 def test_stray_bytes_never_raise(file, at, stray):
     """Bytes that need not be text."""
@@ -175,7 +175,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(_keys(BotTable)), VALUES), max_size=4, unique_by=lambda pair: pair[0].partition(".")[0]))
 def test_any_value_at_any_key_never_raises(pairs):
     """Well-formed TOML with wrong values: the bot has an error or a whole spec, the fleet is never fatal."""
@@ -232,7 +232,7 @@ def _mutate(tree: dict[str, Any], at: int, action: str, name: str, value: Any) -
             parent[path[-1]] = value
 
 
-@settings(max_examples=250 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=125 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 999), st.sampled_from(["drop", "rename", "copy", "set"]), NAMES, VALUES), min_size=1, max_size=5))
 def test_mutated_tables_never_raise(changes):
     """Well-formed files whose tables, keys and values were dropped, renamed, copied and replaced."""
@@ -246,7 +246,7 @@ def test_mutated_tables_never_raise(changes):
 SCOPES = st.sampled_from([("global", ""), ("types", "shop"), ("types", "x"), ("bots", "shop-07"), ("bots", "alice"), ("bots", "y")])
 
 
-@settings(max_examples=150 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=75 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(SCOPES, st.sampled_from(_keys(BotTable)), VALUES), min_size=1, max_size=4))
 def test_any_value_set_by_command_never_raises(values):
     """Whatever was stored once."""

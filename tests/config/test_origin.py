@@ -24,7 +24,7 @@ def loaded_of(scopes):
     return loaded
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FLEET)
 def test_merge_and_origins_agree_with_what_the_rules_say(scopes):
     """For every key: the spec has what the innermost scope says, and the first origin names that scope and that value."""
@@ -44,7 +44,7 @@ def test_merge_and_origins_agree_with_what_the_rules_say(scopes):
         assert (first.line == 0) == (first.scope == "runtime") and (first.file == "fleet.toml") == (first.line > 0)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SETTINGS)
 def test_it_is_all_the_same_in_which_scope_a_bot_is_told(given_settings):
     """The same settings in [global], a base, a type, the bot's table or set by command make the same bot."""

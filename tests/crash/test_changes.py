@@ -19,11 +19,11 @@ from processsupervisor.kernel.errors import PsvError
 
 GOOD, WRONG, ENDING = "good", "wrong", "ending"
 CASES = [
-    *(Case(point, GOOD, "a", passes) for point, most in (
-        (P.PSVD_CHANGE_NOTED, 0), (P.PSVD_CHANGE_BEGUN, 0), (P.PSVD_CHANGE_SWAPPED, 1), (P.PSVD_CHANGE_TURNED, 2),
-        (P.PSVD_CHANGE_BATCH, 2), (P.PSVD_CHANGE_BEFORE_COMMIT, 0), (P.PSVD_CHANGE_COMMITTED, 0), (P.PSVD_CHANGE_ENDED, 0),
-        (P.PSVD_BEFORE_RECORD, 2), (P.PSVD_BEFORE_FORK, 1), (P.PSVD_AFTER_RECORD, 3),
-    ) for passes in range(most + 1)),
+    *(Case(point, GOOD, "a", passes) for point, all_passes in (
+        (P.PSVD_CHANGE_NOTED, (0,)), (P.PSVD_CHANGE_BEGUN, (0,)), (P.PSVD_CHANGE_SWAPPED, (0, 1)), (P.PSVD_CHANGE_TURNED, (0, 2)),
+        (P.PSVD_CHANGE_BATCH, (0, 2)), (P.PSVD_CHANGE_BEFORE_COMMIT, (0,)), (P.PSVD_CHANGE_COMMITTED, (0,)), (P.PSVD_CHANGE_ENDED, (0,)),
+        (P.PSVD_BEFORE_RECORD, (2,)), (P.PSVD_BEFORE_FORK, (1,)), (P.PSVD_AFTER_RECORD, (3,)),
+    ) for passes in all_passes),
     *(Case(point, ENDING, "b", 2) for point in (P.PSVD_BEFORE_EXIT, P.PSVD_EXIT_NOTED)),
     *(Case(point, WRONG, "a") for point in (P.PSVD_CHANGE_BACK, P.PSVD_CHANGE_BACK_DONE, P.PSVD_CHANGE_ENDED)),
 ]  # fmt: skip

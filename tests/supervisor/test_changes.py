@@ -34,7 +34,7 @@ def test_only_what_changed_is_touched(fleet: LiveFleet) -> None:
     assert fleet.call("config.running")["number"] == 1
     result = fleet.apply(sleepers(same="red", other="blue", new="green"), reason="colours")
     assert (result["ok"], result["result"], result["number"]) == (True, "applied", 2), result
-    assert sorted(result["touched"]) == ["new", "other"]
+    assert sorted(result["touched"]) == ["gone", "new", "other"]
     bots = {bot["name"]: bot for bot in fleet.call("bot.list")}
     assert sorted(bots) == ["new", "other", "same"]
     assert bots["same"]["pid"] == before["same"]

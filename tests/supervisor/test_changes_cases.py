@@ -106,7 +106,7 @@ def test_the_keeper_dies_in_the_middle(fleet: LiveFleet) -> None:
     fleet.up()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(fleet.apply, slow + sleepers("blue", "b", "c"))
-        eventually(lambda: fleet.bot("a")["state"] == "STARTING" and fleet.bot("a")["generation"] == 2, "a has its turn")
+        eventually(lambda: fleet.bot("a")["state"] == "STARTING" and fleet.bot("a")["generation"] == 2 and fleet.bot("a")["pid"], "a is born")
         assert fleet.keeper is not None
         fleet.keeper.kill()
         fleet.keeper.wait(5)

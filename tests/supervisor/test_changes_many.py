@@ -80,4 +80,5 @@ def test_a_bad_release_disturbs_the_canary_alone(fleet: LiveFleet) -> None:
     fleet.until("b00", state="RUNNING", restarts=0)
     version = fleet.call("config.versions")[0]
     assert version["result"] == "rolled-back"
-    assert "b00 failed after its turn: code" in version["message"]
+    assert version["message"].startswith("b00")  # in its turn on a busy machine, else after it
+    assert "code: exited with 3" in version["message"]
