@@ -134,6 +134,7 @@ def test_a_bot_whose_threads_are_busy_survives_its_dumps(fleet: LiveFleet) -> No
     fleet.configure('[bots.busy]\nscript = "busy.py"\nready = { after = "0.1s" }\n')
     fleet.up()
     pid = fleet.bot("busy")["pid"]
+    eventually(lambda: fleet.call("bot.dump", names=["busy"])[0]["stacks"].count("in work") >= 3, "all threads are at work")
     for _ in range(60):
         [dump] = fleet.call("bot.dump", names=["busy"])
         assert dump["stacks"].count("in work") >= 3 and dump["missing"] == []
