@@ -51,7 +51,7 @@ def test_heavy_starts_are_few_at_a_time_and_in_the_order_of_priority(fleet: Live
     fleet.call("fleet.wait", timeout_s=60.0)
     began = [name for sign, name in _notes(fleet) if sign == "+"]
     assert _most_at_once(_notes(fleet)) <= count
-    assert "early" in began[:count] and began[-1] == "late"
+    assert "early" in began[:count] and "late" in began[-count:]  # so many begin at once, in whatever order they are scheduled
     rest = [name for name in began if name.startswith("b")]
     assert all(abs(rest.index(n) - int(n[1:])) < count for n in rest)
 
