@@ -117,7 +117,8 @@ def test_releases_of_a_fleet(psv: Psv, home: Path) -> None:
     assert (gone.returncode, "release 2 is not there" in gone.stderr) == (5, True)
     assert [row["pid"] for row in json.loads(psv("ls", "--json", cwd=home).stdout)] == pids  # none was tried
 
-    (home / ".psv/releases/1/files").chmod(0o700)  # to be moved, a folder must be writable itself
+    for folder in ("1", "1/files"):  # both must be writable for a move
+        (home / ".psv/releases" / folder).chmod(0o700)
     (home / ".psv/releases/1/files").rename(home / ".psv/releases/1/away")
     changed = psv("release", "deploy", "1", cwd=home)
     assert (changed.returncode, "is missing" in changed.stderr) == (5, True)

@@ -46,7 +46,7 @@ def copy_records(paths: FleetPaths, folder: Path) -> FleetPaths:
     copy = FleetPaths(folder)
     folder.mkdir(mode=0o700)
     copy.ensure()
-    for source, target in ((paths.journal, copy.journal), (paths.applied, copy.applied), (paths.config, copy.config)):
+    for source, target in ((paths.journal, copy.journal), (paths.applied, copy.applied), (paths.config, copy.config), (paths.epoch, copy.epoch)):
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(source, target)
     for bot in (paths.run / "bots").iterdir():
