@@ -46,7 +46,8 @@ def copy_records(paths: FleetPaths, folder: Path) -> FleetPaths:
     copy = FleetPaths(folder)
     folder.mkdir(mode=0o700)
     copy.ensure()
-    for source, target in ((paths.journal, copy.journal), (paths.applied, copy.applied), (paths.config, copy.config), (paths.epoch, copy.epoch)):
+    files = (paths.journal, copy.journal), (paths.applied, copy.applied), (paths.config, copy.config), (paths.epoch, copy.epoch)
+    for source, target in files:
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(source, target)
     for bot in (paths.run / "bots").iterdir():
