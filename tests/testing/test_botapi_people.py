@@ -12,6 +12,7 @@ import pytest
 from tests.testing.conftest import TOKEN
 
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
+from processsupervisor.testing.botapi.limits import Limits
 from processsupervisor.testing.botapi.people import ADA, Person
 from processsupervisor.testing.botapi.server import BotApi
 
@@ -149,6 +150,23 @@ def test_a_forum_keeps_its_topics(api: BotApi) -> None:
     update = call(api, "getUpdates", offset=-1)[0]["message"]
     assert update["message_thread_id"] == topic and update["entities"][0]["type"] == "mention"
     assert call(api, "sendMessage", chat_id=forum.id, message_thread_id=topic, text="x")["is_topic_message"] is True
+
+
+def test_limits_are_enforced_when_asked_for(api: BotApi) -> None:
+    """The second message to a chat within a second is a 429; one sent before its time has passed is counted as hasty."""
+    crowd = api.bot(TOKEN)
+    crowd.says("hi")
+    api.limit(TOKEN, Limits(per_chat_per_s=1))
+    call(api, "sendMessage", chat_id=ADA.id, text="x")
+    assert refused(api, "sendMessage", chat_id=ADA.id, text="y")["parameters"] == {"retry_after": 1}
+    refused(api, "sendMessage", chat_id=ADA.id, text="y")
+    group = crowd.group()
+    api.limit(TOKEN, Limits(per_group_per_min=2))
+    call(api, "sendMessage", chat_id=group.id, text="x")
+    call(api, "sendMessage", chat_id=group.id, text="x")
+    assert refused(api, "sendMessage", chat_id=group.id, text="y")["parameters"]["retry_after"] > 50
+    gate = api.known(TOKEN).gate
+    assert (gate.refused, gate.hasty) == (3, 1) and crowd.texts() == ["x"] * 3
 
 
 def test_a_method_that_is_not_here_says_so(api: BotApi) -> None:

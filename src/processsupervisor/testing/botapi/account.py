@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from processsupervisor.testing.botapi.files import Files
+from processsupervisor.testing.botapi.limits import Floodgate
 from processsupervisor.testing.botapi.people import Chat, Person, RoomType, Standing
 from processsupervisor.testing.botapi.updates import Updates
 from processsupervisor.testing.botapi.values import Json, Rejected, bad_request
@@ -70,6 +71,7 @@ class Account:
     """(chat, action) of every sendChatAction."""
     pressed: dict[str, Pressed] = field(default_factory=dict)
     commands: list[object] = field(default_factory=list)
+    gate: Floodgate = field(default_factory=Floodgate)
     called: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
     _last_message_id: int = 0

@@ -83,6 +83,7 @@ class Endpoint:
         match fault.kind:
             case FaultKind.RATE:
                 seconds = fault.retry_after_s
+                account.gate.refuse(params.text("chat_id"), seconds)
                 return _rejected(Rejected(429, f"Too Many Requests: retry after {seconds}", retry_after_s=seconds))
             case FaultKind.ERROR:
                 return _rejected(Rejected(fault.status, fault.description))

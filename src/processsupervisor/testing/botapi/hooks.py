@@ -6,13 +6,15 @@ What the bot answers with a method in its body is carried out, and its result is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import parse_qsl
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import BodyPartReader, ClientError, ClientResponse, ClientSession, ClientTimeout, MultipartReader
 
 from processsupervisor.testing.botapi.account import Account, Hook
 from processsupervisor.testing.botapi.params import Params
@@ -74,7 +76,7 @@ class Hooks:
             async with self._session.post(hook.url, json=update, headers=headers) as response:
                 if not 200 <= response.status < 300:
                     return f"Wrong response from the webhook: {response.status} {response.reason}"
-                body = await response.text()
+                values = await _read_method(response)
         except TimeoutError:
             return "Read timeout expired"
         except (ClientError, OSError):
@@ -82,19 +84,29 @@ class Hooks:
         with self._heard:
             account.updates.remove(update)
             self._heard.notify_all()
-        self._answered(account, body)
+        with contextlib.suppress(Rejected):
+            if method := values.pop("method", None):
+                self._carry_out(account, str(method), Params(values))
         return ""
 
-    def _answered(self, account: Account, body: str) -> None:
-        try:
-            values = json.loads(body)
-        except ValueError:
-            return
-        if isinstance(values, dict) and isinstance(values.get("method"), str):
-            try:
-                self._carry_out(account, values["method"], Params(values))
-            except Rejected:
-                return
+
+async def _read_method(response: ClientResponse) -> Json:
+    """Return the method that a bot put into its answer, with its parameters; empty when there is none that can be read."""
+    if response.content_type.startswith("multipart/"):
+        found: Json = {}
+        parts = MultipartReader.from_response(response)
+        while isinstance(part := await parts.next(), BodyPartReader):
+            if part.name and not part.filename:
+                found[part.name] = await part.text()
+        return found
+    body = await response.text()
+    if response.content_type == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(body))
+    try:
+        values = json.loads(body)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _chat(update: Json) -> str:

@@ -23,6 +23,8 @@ def answer(account: Account, method: str, params: Params) -> object:
     found = _METHODS.get(method.lower())
     if found is None:
         raise Rejected(501, f"this double of the Bot API has no method {method}")
+    if method.lower() in _LIMITED:
+        account.gate.enter(params.text("chat_id"))
     return found(account, params)
 
 
@@ -128,3 +130,4 @@ _METHODS: dict[str, Method] = {
     "sendchataction": sending.send_action,
     "answercallbackquery": sending.answer_callback,
 } | {f"send{kind}": _file_method(kind) for kind in FILE_KINDS}
+_LIMITED = frozenset({"sendmessage", "editmessagetext"} | {f"send{kind}" for kind in FILE_KINDS})

@@ -22,6 +22,7 @@ from processsupervisor.testing.botapi.account import Account
 from processsupervisor.testing.botapi.crowd import Crowd
 from processsupervisor.testing.botapi.endpoint import Endpoint
 from processsupervisor.testing.botapi.faults import Faults
+from processsupervisor.testing.botapi.limits import Limits
 
 TOKEN = re.compile(r"^\d{1,15}:[\w-]{1,80}$")
 _START_S = 15.0
@@ -70,6 +71,11 @@ class BotApi:
         """Have the token refused with 401 from now on."""
         with self.heard:
             self.known(token).is_revoked = True
+
+    def limit(self, token: str, limits: Limits | None = None) -> None:
+        """Enforce limits on what a bot sends, Telegram's when none are given; `known(token).gate` counts what it was refused."""
+        with self.heard:
+            self.known(token).gate.limits = limits or Limits()
 
     def wait_for_poll(self, token: str, count: int = 1, timeout_s: float = 10.0) -> float:
         """Return when the `count`-th poll of a token began to wait (monotonic); TimeoutError names how many did."""
