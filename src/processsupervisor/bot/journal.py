@@ -70,7 +70,8 @@ class Journal:
         else:
             entry = self._entries[self._at]
             if entry[_OP] != op or entry[_KEY] != key:
-                raise JournalBroken(f"step {self._at + 1} was {entry[_OP]}, now it is {op}{' of something else' if entry[_OP] == op else ''}")
+                now = f"another {op}" if entry[_OP] == op else op
+                raise JournalBroken(f"step {self._at + 1} was {entry[_OP]}, now it is {now}")
         self._at += 1
         return entry
 
