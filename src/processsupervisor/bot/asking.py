@@ -58,16 +58,18 @@ class Run:
         """Where the handler stands: always the same object, with the row and the work of now."""
         self.question: Question | None = None
         self.journal = journal if journal is not None else Journal()
-        self._head = context.row
+        self.head = context.row
         """The message that the handler was called for."""
         self._body = body
         self._given = given
         """What ends the question at which the journal ends."""
-        self._questions = 0
+        self.questions = 0
+        """How many it has asked."""
         self._next = context
         self._task: asyncio.Task[None] | None = None
         self._step: asyncio.Future[_Step] | None = None
         self._answer: asyncio.Future[Given] | None = None
+        context.run = self
         context.work.journal = self.journal
 
     async def proceed(self, context: Context, given: Given | None = None) -> list[Reply]:
@@ -117,7 +119,7 @@ class Run:
         """Ask, and return what ended the question. Raises UsageError in another task than the handler's own."""
         if asyncio.current_task() is not self._task:
             raise UsageError("a question is asked by the handler itself, not by a task that it started", hint="for a deadline write timeout=")
-        self._questions += 1
+        self.questions += 1
         entry = self.journal.step("ask", "")
         if len(entry) > 2:
             return _given_of(entry[2])
@@ -126,7 +128,7 @@ class Run:
                 raise JournalBroken("a question before the last one has no answer")
             given, self._given = self._given, None
         else:
-            self._hand_over(Question(reply, choices, deadline_at, self._questions))
+            self._hand_over(Question(reply, choices, deadline_at, self.questions))
             given = await self._answered()
         self._stand_in(self._next)
         entry[2:] = [{"row": None if given.row is None else noted_row(given.row), "text": given.text}]
@@ -135,13 +137,13 @@ class Run:
     def _hand_over(self, question: Question) -> None:
         """Give the pump what the handler has answered so far, with the question and what must be kept to go on behind it."""
         context, changes = self.context, self.context.work.changes
-        journal = self.journal.text({"row": noted_row(self._head), "choices": question.choices, "number": question.number})
-        changes.dialog = DialogState(context.row.place, self.handler, self._head.row_id, journal, question.deadline_at)
+        journal = self.journal.text({"row": noted_row(self.head), "choices": question.choices, "number": question.number})
+        changes.dialog = DialogState(context.row.place, self.handler, self.head.row_id, journal, question.deadline_at)
         changes.ends_dialog = False
         if question.deadline_at is None:
             changes.cancelled_timers.append((context.row.place, DIALOG_TIMER))
         else:
-            changes.timers.append(Timer(context.row.place, DIALOG_TIMER, DIALOG_TIMER, question.deadline_at, f"[{self._head.row_id},{question.number}]"))
+            changes.timers.append(Timer(context.row.place, DIALOG_TIMER, DIALOG_TIMER, question.deadline_at, f"[{self.head.row_id},{question.number}]"))
         context.collected.add(question.reply)
         self.question = question
         self._answer = asyncio.get_running_loop().create_future()
