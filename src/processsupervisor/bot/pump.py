@@ -12,14 +12,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
+from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.dispatch import BadReply, answer
-from processsupervisor.bot.draft import Draft, cut_reply
+from processsupervisor.bot.dispatch import answer
+from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import place_of_error, stack_of_error
-from processsupervisor.bot.message import message_of
-from processsupervisor.bot.work import Work, set_work
+from processsupervisor.bot.reply import BadReply
+from processsupervisor.bot.work import Work
 from processsupervisor.chat.conversation import Conversations
-from processsupervisor.connectors.base import clean_text
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place
@@ -216,16 +216,14 @@ class Pump:
         self._recovered.discard(row.row_id)
 
     async def _run(self, row: InboxRow, work: Work) -> str | None:
-        set_work(work)
+        context = Context(row, work, self._database, self._bot.running)
+        set_context(context)
         try:
-            result = await answer(self._bot, self.statement, message_of(row, self._database), work)
-            if result is None:
-                return None
-            if isinstance(result, str):
-                return cut_reply(clean_text(result))
-            return await Draft(row, self._database, self._publish).collect(result)
+            result = await answer(self._bot, self.statement, context)
+            replies = await Draft(row, self._database, self._publish).collect(result)
+            return replies[0].text if replies else None
         finally:
-            set_work(None)
+            set_context(None)
 
     async def _complete(self, row: InboxRow, reply: str | None, changes: Changes) -> None:
         future = self._database.complete(row, reply, changes)
