@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -49,6 +50,14 @@ class _Step(NamedTuple):
     error: BaseException | None
 
 
+_running: ContextVar[Run | None] = ContextVar("psv_run", default=None)
+
+
+def running_run() -> Run | None:
+    """Return the run of the handler that runs here, also in a task that it started."""
+    return _running.get()
+
+
 class Run:
     """One handler from its first message to its end. `question` is set while it waits."""
 
@@ -69,7 +78,6 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._step: asyncio.Future[_Step] | None = None
         self._answer: asyncio.Future[Given] | None = None
-        context.run = self
         context.work.journal = self.journal
 
     async def proceed(self, context: Context, given: Given | None = None) -> list[Reply]:
@@ -85,14 +93,14 @@ class Run:
         elif self._answer is not None and given is not None:
             self._answer.set_result(given)
         try:
-            replies, error = await step
+            done = await step
         except asyncio.CancelledError:
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=_TO_END_S)  # one that takes no notice is left behind
             raise
-        if error is not None:
-            raise error
-        return replies
+        if done.error is not None:
+            raise done.error
+        return done.replies
 
     def abandon(self) -> None:
         """Give up waiting: what is kept on disk goes on later, or not at all. The handler does nothing any more."""
@@ -106,6 +114,7 @@ class Run:
         error: BaseException | None = None
         try:
             set_context(self.context)
+            _running.set(self)
             replies = await self._body(self.context)
             self.journal.check_played()
         except BaseException as err:  # noqa: BLE001 - handed to the pump, whose business it is; SystemExit would end the loop from here
@@ -118,7 +127,7 @@ class Run:
     async def ask(self, reply: Reply, choices: tuple[str, ...], deadline_at: float | None) -> Given:
         """Ask, and return what ended the question. Raises UsageError in another task than the handler's own."""
         if asyncio.current_task() is not self._task:
-            raise UsageError("a question is asked by the handler itself, not by a task that it started", hint="for a deadline write timeout=")
+            raise UsageError("a handler asks by itself, not by a task that it started", hint="for a deadline write timeout=")
         self.questions += 1
         entry = self.journal.step("ask", "")
         if len(entry) > 2:
@@ -143,7 +152,8 @@ class Run:
         if question.deadline_at is None:
             changes.cancelled_timers.append((context.row.place, DIALOG_TIMER))
         else:
-            changes.timers.append(Timer(context.row.place, DIALOG_TIMER, DIALOG_TIMER, question.deadline_at, f"[{self.head.row_id},{question.number}]"))
+            payload = f"[{self.head.row_id},{question.number}]"
+            changes.timers.append(Timer(context.row.place, DIALOG_TIMER, DIALOG_TIMER, question.deadline_at, payload))
         context.collected.add(question.reply)
         self.question = question
         self._answer = asyncio.get_running_loop().create_future()

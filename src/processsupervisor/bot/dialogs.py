@@ -99,8 +99,9 @@ class Dialogs:
     async def _go_on(self, context: Context, given: Given) -> list[Reply]:
         """Give the handler its answer, and return what it replies until its next question or its end."""
         place = context.row.place
+        run = self._awake.pop(place, None)
         try:
-            run = self._awake.pop(place, None) or await self._wake(place, context, given)
+            run = run or await self._wake(place, context, given)
             replies = await run.proceed(context, given)
         except JournalBroken as broken:
             _log.error("a dialog ended, because the code of its handler is another one since it asked: %s", broken)
@@ -108,7 +109,7 @@ class Dialogs:
             return [Reply(CHANGED)]
         except AskTimeout:
             self._end(context)
-            return context.collected.take()
+            return run.context.collected.take() if run is not None else []
         if run.question is None:
             self._end(context)
         else:

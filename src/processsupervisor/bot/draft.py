@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from processsupervisor.bot.reply import Answer, collect
 from processsupervisor.kernel import clock
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import InboxRow, Outgoing, Reply
+from processsupervisor.storage.records import InboxRow, Outgoing
 
 _SHOW_EVERY_S = 0.05
 
 
 class Draft:
-    """Collects the replies to one message and shows those that grow."""
+    """Shows those replies to one message that grow."""
 
     def __init__(self, row: InboxRow, database: BotDatabase, publish: Callable[[Outgoing], None]) -> None:
         self._row = row
@@ -29,13 +28,11 @@ class Draft:
         self._shown_mono = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def collect(self, answer: Answer) -> list[Reply]:
-        """Return the replies of an answer. Closes an iterator whatever happens."""
-        try:
-            return await collect(answer, self._row, self)
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
+    def close(self) -> None:
+        """Show nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def grow(self, number: int, text: str) -> None:
         """Show the whole text so far of reply `number`, soon."""

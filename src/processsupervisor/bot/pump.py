@@ -12,8 +12,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
-from processsupervisor.bot.context import Context, set_context
+from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.dialogs import Dialogs
 from processsupervisor.bot.dispatch import answer
 from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import place_of_error, stack_of_error
@@ -49,6 +50,7 @@ class Pump:
         self._reminded = reminded
         self._retry_after_s = tuple(retry_after_s)
         self._conversations = Conversations(self._handle)
+        self.dialogs = Dialogs(database, bot.registry, self._forget)
         self.show_error: Callable[[BaseException], None] | None = None
         """Shows a handler's whole exception; only where the author is the one who reads it."""
         self.proved: Callable[[str], None] = lambda _network: None
@@ -216,14 +218,13 @@ class Pump:
         self._recovered.discard(row.row_id)
 
     async def _run(self, row: InboxRow, work: Work) -> str | None:
-        context = Context(row, work, self._database, self._bot.running)
-        set_context(context)
+        draft = Draft(row, self._database, self._publish)
         try:
-            result = await answer(self._bot, self.statement, context)
-            replies = await Draft(row, self._database, self._publish).collect(result)
+            context = Context(row, work, self._database, self._bot.running, growing=draft)
+            replies = await answer(self._bot, self.dialogs, self.statement, context)
             return replies[0].text if replies else None
         finally:
-            set_context(None)
+            draft.close()
 
     async def _complete(self, row: InboxRow, reply: str | None, changes: Changes) -> None:
         future = self._database.complete(row, reply, changes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from processsupervisor.bot.asking import Run
+from processsupervisor.bot.asking import Run, running_run
 from processsupervisor.bot.choices import buttons, check_choices
 from processsupervisor.bot.context import Context, running_context
 from processsupervisor.bot.message import Message, message_of
@@ -16,7 +17,7 @@ from processsupervisor.bot.reply import Part, record_of
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.kernel.units import parse_duration
-from processsupervisor.storage.records import Extras, Reply
+from processsupervisor.storage.records import Reply
 
 
 class AskTimeout(PsvError):
@@ -43,7 +44,7 @@ async def ask(question: Part, *, timeout: float | timedelta | str | None = None,
     """Ask who wrote the message that is being handled, and wait for the answer, whatever dies meanwhile.
 
     What the handler replied and changed so far is committed with the question. `timeout` (seconds, timedelta or "10m") counts from the
-    question and outlives restarts; then AskTimeout is raised. With `choices` they are offered as buttons, and only one of them is an answer.
+    question and outlives restarts; then AskTimeout is raised. `choices` are offered as buttons, and only one of them is an answer then.
     Raises UsageError outside of a handler, and for what cannot be asked.
     """
     context, run = _asked_in()
@@ -82,17 +83,16 @@ async def once(name: str, work: Awaitable[Any] | Callable[[], Awaitable[Any]]) -
 
 
 def _asked_in() -> tuple[Context, Run]:
-    context = running_context()
-    if context is None or context.run is None:
+    context, run = running_context(), running_run()
+    if context is None or run is None:
         raise UsageError("questions are asked in a handler", hint="await ask(...) in a function that a decorator of the bot has defined")
-    return context, context.run
+    return context, run
 
 
 def _offered(reply: Reply, choices: tuple[str, ...], run: Run) -> Reply:
     if not choices:
         return reply
-    extras = reply.extras
-    return Reply(reply.text, Extras(extras.markup, buttons(choices, run.head.row_id, run.questions + 1), extras.files, extras.edits, extras.quotes))
+    return Reply(reply.text, replace(reply.extras, buttons=buttons(choices, run.head.row_id, run.questions + 1)))
 
 
 def _seconds(timeout: float | timedelta | str) -> float:
