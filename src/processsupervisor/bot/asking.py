@@ -22,8 +22,6 @@ from processsupervisor.storage.records import DialogState, InboxRow, Reply, Time
 
 DIALOG_TIMER = ":dialog"
 """Name and handler of the timer that ends a question; no author's name has a colon."""
-_TO_END_S = 1.0
-"""What a handler may take to end once its row was given up."""
 Body = Callable[[Context], Awaitable[list[Reply]]]
 """Calls the handler and collects what it answers."""
 
@@ -96,7 +94,7 @@ class Run:
             done = await step
         except asyncio.CancelledError:
             self._task.cancel()
-            await asyncio.wait((self._task,), timeout=_TO_END_S)  # one that takes no notice is left behind
+            await asyncio.wait((self._task,))  # for one that takes no notice the pump does not wait
             raise
         if done.error is not None:
             raise done.error

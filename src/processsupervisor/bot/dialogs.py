@@ -24,7 +24,7 @@ from processsupervisor.bot.reply import collect
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.consent import command_of
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import InboxRow, Kind, Place, Reply, RoomKind
+from processsupervisor.storage.records import InboxRow, Kind, Outgoing, Place, Reply, RoomKind
 
 MAX_AWAKE = 1_000
 MAX_DIALOGS = 10_000
@@ -47,15 +47,15 @@ class _Dialog:
 
 
 class Dialogs:
-    """The dialogs of one bot on one database. `forget` ends those beyond MAX_DIALOGS with a sentence to their contacts."""
+    """The dialogs of one bot on one database; `show` gets what those hear that are ended because there are too many."""
 
     def __init__(
-        self, database: BotDatabase, registry: Registry, forget: Callable[[int, str], Awaitable[list[Place]]], *,
+        self, database: BotDatabase, registry: Registry, show: Callable[[Outgoing], None], *,
         most: int = MAX_DIALOGS, most_awake: int = MAX_AWAKE,
     ) -> None:  # fmt: skip
         self._database = database
         self._registry = registry
-        self._forget = forget
+        self._show = show
         self._most, self._most_awake = most, most_awake
         self._awake: OrderedDict[Place, Run] = OrderedDict()
         self._places: set[Place] | None = None
@@ -190,10 +190,11 @@ class Dialogs:
             self._places = set(await self._database.dialog_places())
         self._places.add(place)
         if len(self._places) > self._most:
-            for gone in await self._forget(self._most, FORGOTTEN):
-                self._places.discard(gone)
-                if (forgotten := self._awake.pop(gone, None)) is not None:
+            for told in await self._database.forget_dialogs(self._most, FORGOTTEN):
+                self._places.discard(told.place)
+                if (forgotten := self._awake.pop(told.place, None)) is not None:
                     forgotten.abandon()
+                self._show(told)
 
     def _end(self, context: Context) -> None:
         changes = context.work.changes

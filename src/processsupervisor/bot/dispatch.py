@@ -1,4 +1,4 @@
-"""Which handler a message goes to: the core's own /about, /start and /stop, /help, a dialog that waits, the author's."""
+"""Which handler a message goes to: the core's own /about, /start and /stop, the dialog that waits, the author's handlers, /help."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
 from processsupervisor.bot.reply import collect
-from processsupervisor.chat.consent import STARTED, STOPPED, command_of, consent_command
+from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
 from processsupervisor.storage.records import Kind, Reply
 
 
 async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Context) -> list[Reply]:
     """Return the replies to a message. Raises whatever the author's handler raises."""
-    word = command_of(context.row.text) if context.row.kind is Kind.MESSAGE else None
-    said = _own_answer(bot, statement, word, context)
-    if said is not None:
-        return await collect(said, context.collected)
-    taken = await dialogs.take(context.row)
+    row = context.row
+    is_text = row.kind is Kind.MESSAGE
+    word = command_of(row.text) if is_text else None
+    if word is not None:
+        context.work.changes.consent = consent_command(word)
+        if word in RESERVED_COMMANDS:
+            return await collect(statement if word == "about" else STOPPED, context.collected)
+    taken = await dialogs.take(row)
     if taken is not None:
         return await taken(context)
-    handler = bot.registry.find(context.row)
-    if handler is not None:
-        return await dialogs.run(handler, context)
-    return await collect(bot.registry.help() or None, context.collected)
-
-
-def _own_answer(bot: Definition, statement: str, word: str | None, context: Context) -> str | None:
-    """Return what the core answers itself; /start and /stop are noted."""
-    if word == "about":
-        return statement
-    context.work.changes.consent = consent_command(word)
-    if word == "stop":
-        return STOPPED
-    if bot.registry.command(word) is None:
-        if word == "start":
-            return STARTED
-        if word == "help" and (known := bot.registry.help()):
-            return known
-    return None
+    said = None
+    if word is not None and bot.registry.command(word) is None:
+        said = STARTED if word == "start" else bot.registry.help() if word == "help" else None
+    if not said:
+        handler = bot.registry.find(row)
+        if handler is not None:
+            return await dialogs.run(handler, context)
+        said = bot.registry.help() if is_text else None
+    return await collect(said or None, context.collected)

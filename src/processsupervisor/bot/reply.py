@@ -113,7 +113,7 @@ class Collected:
         if self._text is not None:
             self._replies.append(records.Reply(self._text))
         found, self._replies, self._text = self._replies, [], None
-        return _acknowledged(found, self.row)
+        return acknowledged(found, self.row)
 
     def become(self, other: Collected) -> None:
         """Collect for another message from now on; what was not taken is dropped."""
@@ -179,7 +179,8 @@ def record_of(part: object, row: InboxRow) -> records.Reply:
     raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
 
 
-def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
+def acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
+    """Return the replies, the first of which acknowledges a pressed button; when there is none, an empty one does."""
     token = row.envelope.token
     if token is None:
         return replies
