@@ -117,7 +117,7 @@ class Answering:
         try:
             replies = await answer(self._bot, self.dialogs, self.statement, context)
             return Settled(replies, work.changes, tries=failures + 1)
-        except BaseException as err:  # noqa: BLE001 - the author's code may raise anything, SystemExit too
+        except BaseException as err:
             if (ended := self._ended(turn, work, draft, failures + 1)) is not None:
                 return ended
             if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and _is_cancelled(turn)):

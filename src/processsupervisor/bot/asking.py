@@ -84,7 +84,8 @@ class Run:
         Returns its replies, the question last. Raises what the handler raises. Cancelled, it cancels the handler.
         """
         loop = asyncio.get_running_loop()
-        step = self._step = loop.create_future()
+        step: asyncio.Future[_Step] = loop.create_future()
+        self._step = step
         self._next, self.question = context, None
         if self._task is None:
             self._task = loop.create_task(self._main())

@@ -190,7 +190,7 @@ class Dialogs:
             self._places = set(await self._database.dialog_places())
         self._places.add(place)
         if len(self._places) > self._most:
-            for told in await self._database.forget_dialogs(self._most, FORGOTTEN):
+            for told in await self._database.forget_dialogs(self._most - 1, FORGOTTEN):  # the new one is not committed yet
                 self._places.discard(told.place)
                 if (forgotten := self._awake.pop(told.place, None)) is not None:
                     forgotten.abandon()
