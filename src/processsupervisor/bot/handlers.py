@@ -101,6 +101,10 @@ class Function:
             self._plan = _planned(self.function, self.shown, is_written=self.event in _WRITTEN, free=free)
         return self._plan
 
+    def plans(self) -> list[Plan]:
+        """Return how it and what stands around it are called."""
+        return [self.plan, *(middleware.plan for middleware in self.middlewares)]
+
     @property
     def usage(self) -> str:
         """One line of /help."""

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
+from processsupervisor.bot.context import running_context
+from processsupervisor.bot.files import Attachment, File
 from processsupervisor.connectors.base import clean_text
-from processsupervisor.kernel.errors import UsageError
+from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage import records
-from processsupervisor.storage.records import ButtonRow, Extras, InboxRow, Markup
+from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxRow, Markup
 
 MAX_REPLY_CHARS = 150_000  # whatever JSON makes of it, one reply fits one line of 1 MiB
 MAX_REPLIES = 100
@@ -43,18 +45,26 @@ class Button:
 
 
 Buttons: TypeAlias = Sequence[Sequence[Button]]
+Files: TypeAlias = Sequence[File | Attachment]
 
 
 class Reply:
-    """A message with more than a plain text: marked up, with rows of buttons, or shown as the answer to the message (`quote`)."""
+    """A message with more than a plain text: marked up, with rows of buttons, with files, or shown as an answer to the message (quote)."""
 
-    __slots__ = ("buttons", "markup", "quote", "text")
+    __slots__ = ("buttons", "files", "markup", "quote", "text")
 
-    def __init__(self, text: str = "", *, markup: MarkupName | Markup = "plain", buttons: Buttons = (), quote: bool = False) -> None:
+    def __init__(
+        self, text: str = "", *, markup: MarkupName | Markup = "plain", buttons: Buttons = (), files: Files = (), quote: bool = False
+    ) -> None:
         self.text = _checked(text, type(self).__name__)
         self.markup = Markup(markup)
         self.buttons = _rows_of(buttons)
+        self.files = tuple(files)
         self.quote = quote
+        if any(not isinstance(file, (File, Attachment)) for file in self.files):
+            raise UsageError("files are a list of File, or of the attachments of a message", hint='write files=[File("report.pdf")]')
+        if not self.text.strip() and not self.files:
+            raise UsageError("a Reply needs a text or files")
 
 
 class Edit:
@@ -107,10 +117,10 @@ async def collect(answer: Answer, row: InboxRow, growing: Growing) -> list[recor
     if answer is None:
         pass
     elif isinstance(answer, (str, Reply, Edit)):
-        found.add(_record(answer, row))
+        found.add(await record_of(answer, row))
     elif isinstance(answer, (list, tuple)):
         for part in answer:
-            found.add(_record(part, row))
+            found.add(await record_of(part, row))
     else:
         await _collect_pieces(answer, found, growing)
     return _acknowledged(found.replies, row)
@@ -121,7 +131,7 @@ async def _collect_pieces(pieces: Any, found: _Collected, growing: Growing) -> N
         async for piece in pieces:
             if not isinstance(piece, str):
                 found.end_text()
-                found.add(_record(piece, found.row))
+                found.add(await record_of(piece, found.row))
             elif found.text is None or len(found.text) <= MAX_REPLY_CHARS:
                 found.text = cut_reply((found.text or "") + clean_text(piece))
                 await growing.grow(len(found.replies), found.text)
@@ -144,19 +154,28 @@ def is_answer(result: object) -> bool:
     return isinstance(result, (list, tuple)) and all(isinstance(part, (str, Reply, Edit)) for part in result)
 
 
-def _record(part: object, row: InboxRow) -> records.Reply:
+async def record_of(part: object, row: InboxRow) -> records.Reply:
+    """Return one part of an answer to `row` as it is stored; keeps its files. Raises BadReply, Refused (files too large), OSError."""
     if isinstance(part, str):
         return records.Reply(cut_reply(clean_text(part)))
     if isinstance(part, Reply):
-        extras = Extras(markup=part.markup, buttons=part.buttons, quotes=row.id if part.quote else None)
-        return records.Reply(cut_reply(clean_text(part.text)), extras)
-    if isinstance(part, Edit):
+        files = tuple([await _kept(file) for file in part.files])
+        extras = Extras(markup=part.markup, buttons=part.buttons, files=files, quotes=row.id if part.quote else None)
+    elif isinstance(part, Edit):
         if row.envelope.about is None:
             raise BadReply("an Edit changes the message whose button was pressed; this handler answers no button")
-        return records.Reply(
-            cut_reply(clean_text(part.text)), Extras(markup=part.markup, buttons=part.buttons, edits=f"net:{row.envelope.about}")
-        )
-    raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
+        extras = Extras(markup=part.markup, buttons=part.buttons, edits=f"net:{row.envelope.about}")
+    else:
+        raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
+    return records.Reply(cut_reply(clean_text(part.text)), extras)
+
+
+async def _kept(file: File | Attachment) -> FileOut:
+    context = running_context()
+    if context is None:
+        raise Refused("files can be sent by a handler that runs", code="ended")
+    content = file.chunks() if isinstance(file, Attachment) else file.content
+    return await context.running.keep_file(context.row, file.name, file.mime, file.kind, content)
 
 
 def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
