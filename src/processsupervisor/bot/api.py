@@ -77,7 +77,7 @@ class Bot(Definition):
         return function
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Store[Any]:
         """Values of the whole bot. Raises Refused while the bot does not run."""
         return self._runtime().store
 

@@ -24,7 +24,7 @@ from processsupervisor.chat.turns import Turn
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outgoing, Place, RoomKind
 
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20

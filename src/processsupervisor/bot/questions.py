@@ -52,13 +52,13 @@ async def ask(question: Part, *, timeout: float | timedelta | str | None = None,
     deadline_at = None
     if timeout is not None:
         deadline_at = await run.journal.told("now", "", _now) + _seconds(timeout)
-    reply = record_of(question, context.row)
+    reply = await record_of(question, context.row)
     while True:
         given = await run.ask(_offered(reply, offered, run), offered, deadline_at)
         if given.row is None:
             raise AskTimeout("nobody answered in time")
         if given.text or not offered:
-            return Answer(given.text, message_of(given.row, context.database))
+            return Answer(given.text, message_of(given.row, context.database, context.fetch))
         reply = Reply(f"Please choose: {', '.join(offered)}.")
 
 

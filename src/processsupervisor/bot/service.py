@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from processsupervisor.bot.collecting import cut_reply
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
-from processsupervisor.bot.reply import cut_reply
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
 from processsupervisor.chat.consent import statement
@@ -23,7 +24,7 @@ from processsupervisor.connectors.base import Connector
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Consent, Due, Outgoing, Place
+from processsupervisor.storage.records import Attachment, Consent, Due, Outgoing, Place
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
@@ -46,7 +47,7 @@ class Service:
         self.proofs = Proofs()
         self.pump.proved = self.proofs.prove
         self._tasks: list[asyncio.Task[None]] = []
-        self.store = Store(database, BOT_SCOPE)
+        self.store: Store[Any] = Store(database, BOT_SCOPE)
         self._sent = 0
 
     async def start(self) -> None:
@@ -54,7 +55,7 @@ class Service:
 
         ConfigError for a handler that asks for what cannot be given.
         """
-        self._bot.registry.resolve()
+        self._bot.resolve()
         self._bot.running = self
         for hook in self._bot.start_hooks:
             await hook()
@@ -130,11 +131,23 @@ class Service:
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
-    # --- what a Bot asks for -----------------------------------------------------------------------------------------
+    # --- what a Bot and its handlers ask for -----------------------------------------------------------------------------------------
 
     def prove(self, network: str) -> None:
         """Note that a network which the author's own code talks to has answered just now."""
         self.proofs.prove(network)
+
+    @property
+    def bot(self) -> Definition:
+        """The Bot that runs."""
+        return self._bot
+
+    def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""
+        for connector in self._connectors:
+            if connector.network == network:
+                return connector.fetch(attachment)
+        raise Refused(f"the network {network} is not served any more", code="no-network")
 
     async def remind(self, due: Due) -> None:
         """Set a reminder, with the running message if there is one. Raises UsageError when there are too many."""
