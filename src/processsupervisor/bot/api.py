@@ -13,7 +13,9 @@ from processsupervisor.bot.context import Running
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.handlers import check_config_hook, check_hook, place_of
 from processsupervisor.bot.message import Message
+from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
+from processsupervisor.bot.work import told
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import ConfigError, Refused, UsageError
 from processsupervisor.kernel.units import parse_duration
@@ -81,6 +83,11 @@ class Bot(Definition):
         """Values of the whole bot. Raises Refused while the bot does not run."""
         return self._runtime().store
 
+    @property
+    def schedule(self) -> Schedule:
+        """Schedules of the whole bot; those of a conversation are a parameter annotated Schedule. Raises Refused while it does not run."""
+        return self._runtime().schedule_of(None)
+
     async def remind(self, message: Message, after: float | timedelta | str, text: str) -> datetime:
         """Send `text` into the message's conversation after a while (seconds, timedelta or "10m"), whatever dies meanwhile.
 
@@ -93,13 +100,17 @@ class Bot(Definition):
             raise UsageError(str(err)) from err
         if seconds < 0:
             raise UsageError("a reminder cannot be due in the past")
-        due_at = clock.wall() + seconds
-        await self._runtime().remind(Due(message.place, due_at, text))
-        return datetime.fromtimestamp(due_at, UTC)
+
+        async def set_it() -> float:
+            due_at = clock.wall() + seconds
+            await self._runtime().remind(Due(message.place, due_at, text))
+            return due_at
+
+        return datetime.fromtimestamp(await told("remind", "", set_it), UTC)
 
     async def send(self, network: str, conversation: str, text: str) -> None:
         """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
-        await self._runtime().send(Place(network, conversation), text)
+        await told("send", "", lambda: self._runtime().send(Place(network, conversation), text))
 
     def prove(self, network: str) -> None:
         """Say that `network` has answered just now; for a bot that talks to one by code of its own. On its loop, as often as it likes.

@@ -13,6 +13,7 @@ from processsupervisor.bot.http import Http
 from processsupervisor.bot.injection import Make, provide
 from processsupervisor.bot.log import Log
 from processsupervisor.bot.message import Message
+from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.shapes import Shape
 from processsupervisor.bot.store import BotStore, Store
 from processsupervisor.storage.values import BOT_SCOPE, scope_of
@@ -62,6 +63,7 @@ _plain(lambda context: contact_of(context.row), Contact)
 _plain(Conversation, Conversation)
 _plain(Log, Log)
 _plain(lambda context: context.running.bot.http, Http)
+_plain(lambda context: context.running.schedule_of(context.row.place), Schedule)
 provide(Store, _conversation_store)
 provide(BotStore, _bot_store)
 provide(Config, _config)

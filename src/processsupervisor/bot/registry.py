@@ -101,6 +101,10 @@ class Registry:
         """Return all commands in the order of their definition."""
         return [handler for handler in self._handlers().values() if handler.event is Event.COMMAND]
 
+    def scheduled(self) -> list[str]:
+        """Return the names of all handlers that something can be scheduled for."""
+        return [handler.word for handler in self._handlers().values() if handler.event is Event.SCHEDULED]
+
     def help(self) -> str:
         """Return what /help says; empty when there is no command."""
         lines = [command.usage for command in self.commands()]
