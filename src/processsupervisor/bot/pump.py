@@ -22,7 +22,7 @@ from processsupervisor.bot.work import Work
 from processsupervisor.chat.conversation import Conversations
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place, Reply
 
 APOLOGY = "Sorry, something went wrong here and I could not answer this message."
 MAX_QUEUED = 10_000
@@ -113,7 +113,7 @@ class Pump:
 
     async def recover(self) -> None:
         """Queue what earlier lives left unfinished, then begin to accept. Raises StorageError; may be called again."""
-        for row in await self._database.unfinished():
+        for row in await self._database.claim():
             self._recovered.add(row.row_id)
             self._conversations.put(row)
         self.open()
@@ -226,14 +226,14 @@ class Pump:
             set_context(None)
 
     async def _complete(self, row: InboxRow, reply: str | None, changes: Changes) -> None:
-        future = self._database.complete(row, reply, changes)
+        future = self._database.complete(row, [] if reply is None else [Reply(reply)], changes)
         self._uncommitted += 1
         self._settled.clear()
         future.add_done_callback(lambda done: self._committed(done, changes))
         if self._uncommitted >= MAX_UNCOMMITTED:
             await asyncio.wait((future,))
 
-    def _committed(self, done: asyncio.Future[Outgoing | None], changes: Changes) -> None:
+    def _committed(self, done: asyncio.Future[list[Outgoing]], changes: Changes) -> None:
         self._uncommitted -= 1
         if not self._uncommitted:
             self._settled.set()
@@ -246,6 +246,5 @@ class Pump:
         for due in changes.reminders:
             self._reminded(due.due_at)
         self.handled += 1
-        out = done.result()
-        if out is not None:
+        for out in done.result():
             self._publish(out)
