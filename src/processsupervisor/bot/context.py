@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from processsupervisor.bot.collecting import Collected, Growing
 from processsupervisor.bot.config import Config
 from processsupervisor.bot.http import Http
 from processsupervisor.bot.message import Message, message_of
@@ -61,13 +62,20 @@ class Context:
     """None only where a pump runs without a service, in tests of it."""
     points: Callable[[Any], None] = no_points
     """Hears each named point that the run passes (chat/points.py)."""
+    growing: InitVar[Growing | None] = None
+    """Shows the replies that grow."""
+    collected: Collected = field(init=False)
+    """What the handler has answered so far."""
     _message: Message | None = None
+
+    def __post_init__(self, growing: Growing | None) -> None:
+        self.collected = Collected(self.row, growing)
 
     @property
     def message(self) -> Message:
         """The author's view of the message: of the row, or what a middleware passed on instead."""
         if self._message is None:
-            self._message = message_of(self.row, self.database, self._fetch)
+            self._message = message_of(self.row, self.database, self.fetch)
         return self._message
 
     @message.setter
@@ -81,7 +89,8 @@ class Context:
             raise Refused("the bot does not run yet", hint="use it in a handler or in @bot.on_start")
         return self.service
 
-    def _fetch(self, attachment: Attachment) -> AsyncIterator[bytes]:
+    def fetch(self, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Return the content of a file that came in. Raises NetworkError while it is read."""
         return self.running.fetch(self.row.place.network, attachment)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple
+from datetime import timedelta
 from typing import Any
 
 from processsupervisor.bot.context import Context
-from processsupervisor.bot.reply import Reply, record_of
+from processsupervisor.bot.questions import Answer, ask
+from processsupervisor.bot.reply import Part, Reply, record_of
 from processsupervisor.bot.store import Store
+from processsupervisor.bot.work import told
 from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage.records import HistoryEntry, Place, RoomKind
 from processsupervisor.storage.values import scope_of
@@ -56,7 +61,16 @@ class Conversation:
 
     async def history(self, limit: int = 50) -> list[HistoryEntry]:
         """Return the last messages of both sides, oldest first, at most 200."""
-        return await self._context.database.history(self.place, max(1, min(limit, MAX_HISTORY)))
+        wanted = max(1, min(limit, MAX_HISTORY))
+
+        async def read() -> list[list[Any]]:
+            return [list(astuple(entry)) for entry in await self._context.database.history(self.place, wanted)]
+
+        return [HistoryEntry(*entry) for entry in await told("history", str(wanted), read)]
+
+    async def ask(self, question: Part, *, timeout: float | timedelta | str | None = None, choices: Sequence[str] = ()) -> Answer:
+        """Ask, and wait for the answer, as `ask` (bot/questions.py) does."""
+        return await ask(question, timeout=timeout, choices=choices)
 
     def __repr__(self) -> str:
         return f"Conversation({self.network!r}, {self.id!r})"

@@ -7,26 +7,22 @@ the id of a message that grows.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
 
+from processsupervisor.bot.collecting import BadReply, Collected, cut_reply
 from processsupervisor.bot.context import running_context
 from processsupervisor.bot.files import Attachment, File
+from processsupervisor.bot.work import told
 from processsupervisor.connectors.base import clean_text
 from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage import records
 from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxRow, Markup
 
-MAX_REPLY_CHARS = 150_000  # whatever JSON makes of it, one reply fits one line of 1 MiB
-MAX_REPLIES = 100
 MAX_DATA_BYTES = 64  # Telegram's limit, the lowest of all networks
 MAX_LABEL_CHARS = 200
 
 MarkupName = Literal["plain", "markdown", "html"]
-
-
-class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help."""
 
 
 class Button:
@@ -83,68 +79,34 @@ Answer: TypeAlias = Part | Sequence[Part] | AsyncIterator[Part] | None
 """What a handler returns; a generator's iterator is one too."""
 
 
-class Growing(Protocol):
-    """Shows a message while it grows (bot/draft.py)."""
-
-    async def grow(self, number: int, text: str) -> None:
-        """Show the whole text so far of reply `number` (from 0). Its id is committed before the first time."""
-
-
-@dataclass(slots=True)
-class _Collected:
-    row: InboxRow
-    replies: list[records.Reply]
-    text: str | None = None
-    """The text that grows, None when none does."""
-
-    def end_text(self) -> None:
-        if self.text is not None:
-            self.add(records.Reply(self.text))
-        self.text = None
-
-    def add(self, reply: records.Reply) -> None:
-        if len(self.replies) >= MAX_REPLIES:
-            raise BadReply(f"a handler answered with more than {MAX_REPLIES} messages")
-        self.replies.append(reply)
-
-
-async def collect(answer: Answer, row: InboxRow, growing: Growing) -> list[records.Reply]:
+async def collect(answer: Answer, found: Collected) -> list[records.Reply]:
     """Return the replies that an answer consists of, in order; shows what grows. Closes an iterator whatever happens.
 
-    The first reply to a pressed button acknowledges it; without any, an empty one does. Raises BadReply, and what an iterator raises.
+    Raises BadReply, and what the iterator raises.
     """
-    found = _Collected(row, [])
     if answer is None:
         pass
     elif isinstance(answer, (str, Reply, Edit)):
-        found.add(await record_of(answer, row))
+        found.add(await record_of(answer, found.row))
     elif isinstance(answer, (list, tuple)):
         for part in answer:
-            found.add(await record_of(part, row))
+            found.add(await record_of(part, found.row))
     else:
-        await _collect_pieces(answer, found, growing)
-    return _acknowledged(found.replies, row)
+        await _collect_pieces(answer, found)
+    return found.take()
 
 
-async def _collect_pieces(pieces: Any, found: _Collected, growing: Growing) -> None:
+async def _collect_pieces(pieces: Any, found: Collected) -> None:
     try:
         async for piece in pieces:
-            if not isinstance(piece, str):
-                found.end_text()
+            if isinstance(piece, str):
+                await found.grow(piece)
+            else:
                 found.add(await record_of(piece, found.row))
-            elif found.text is None or len(found.text) <= MAX_REPLY_CHARS:
-                found.text = cut_reply((found.text or "") + clean_text(piece))
-                await growing.grow(len(found.replies), found.text)
-        found.end_text()
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
-
-
-def cut_reply(text: str) -> str:
-    """Return at most MAX_REPLY_CHARS of a reply."""
-    return text if len(text) <= MAX_REPLY_CHARS else text[: MAX_REPLY_CHARS - 1] + "…"
 
 
 def is_answer(result: object) -> bool:
@@ -175,17 +137,11 @@ async def _kept(file: File | Attachment) -> FileOut:
     if context is None:
         raise Refused("files can be sent by a handler that runs", code="ended")
     content = file.chunks() if isinstance(file, Attachment) else file.content
-    return await context.running.keep_file(context.row, file.name, file.mime, file.kind, content)
 
+    async def keep() -> dict[str, str]:
+        return asdict(await context.running.keep_file(context.row, file.name, file.mime, file.kind, content))
 
-def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
-    token = row.envelope.token
-    if token is None:
-        return replies
-    if not replies:
-        return [records.Reply("", Extras(acknowledges=token))]
-    first = replies[0]
-    return [replace(first, extras=replace(first.extras, acknowledges=token)), *replies[1:]]
+    return FileOut(**await told("file", file.name, keep))
 
 
 def _checked(text: object, kind: str) -> str:

@@ -11,11 +11,11 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from processsupervisor.bot.collecting import cut_reply
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
-from processsupervisor.bot.reply import cut_reply
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
 from processsupervisor.chat.consent import statement

@@ -11,7 +11,7 @@ import json
 from typing import Any, Generic, TypeVar, cast, overload
 
 from processsupervisor.bot.shapes import Misfit, Shape
-from processsupervisor.bot.work import open_work
+from processsupervisor.bot.work import open_work, told
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
@@ -39,12 +39,7 @@ class Store(Generic[T]):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value under `key`, or `default`. Raises Misfit when it is not of the type T."""
-        work = open_work()
-        place = (self._scope, key)
-        if work is not None and place in work.changes.values:
-            found = work.changes.values[place]
-        else:
-            found = await self._database.read_value(self._scope, key)
+        found = await told("get", f"{self._scope} {key}", lambda: self._read(key))
         if found is None:
             return default
         value = json.loads(found)
@@ -54,6 +49,13 @@ class Store(Generic[T]):
             return self._shape.load(value)
         except Misfit as err:
             raise Misfit(f'the value under "{key}" cannot be read: {err.message}', hint="give new fields a default") from err
+
+    async def _read(self, key: str) -> str | None:
+        work = open_work()
+        place = (self._scope, key)
+        if work is not None and place in work.changes.values:
+            return work.changes.values[place]
+        return await self._database.read_value(self._scope, key)
 
     async def set(self, key: str, value: T) -> None:
         """Put a value under `key`. Raises UsageError when it is too big, Misfit when it is no T, TypeError when it is not JSON."""
@@ -85,6 +87,9 @@ class Store(Generic[T]):
 
     async def keys(self) -> list[str]:
         """Return all keys, sorted."""
+        return await told("keys", self._scope, self._read_keys)
+
+    async def _read_keys(self) -> list[str]:
         found = set(await self._database.read_keys(self._scope))
         work = open_work()
         if work is not None:
@@ -94,6 +99,9 @@ class Store(Generic[T]):
         return sorted(found)
 
     async def _write(self, key: str, text: str | None) -> None:
+        await told("set", f"{self._scope} {key}", lambda: self._put(key, text))
+
+    async def _put(self, key: str, text: str | None) -> None:
         work = open_work()
         if work is not None:
             work.changes.values[(self._scope, key)] = text
