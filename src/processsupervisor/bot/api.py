@@ -5,13 +5,14 @@ The same file runs in a fleet (psv imports it after the fork) and alone (`bot.ru
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from processsupervisor.bot.context import Running
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.handlers import check_config_hook, check_hook, place_of
+from processsupervisor.bot.lifespan import lifespan_hooks
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
@@ -22,6 +23,7 @@ from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.records import Due, Place
 
 Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
+Life = TypeVar("Life", bound=Callable[[], AsyncIterator[None]])
 ConfigHook = TypeVar("ConfigHook", bound=Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]])
 
 imported_by_psv = False
@@ -65,6 +67,16 @@ class Bot(Definition):
         """Call `function()` as the last thing of all, when stores and connections are closed; an exception is logged."""
         check_hook(function, "@bot.on_exit")
         self.exit_hooks.append(function)
+        return function
+
+    def lifespan(self, function: Life) -> Life:
+        """Run a generator around the bot's life: up to its yield with the start hooks, the rest with the stop hooks, the last one first.
+
+        An exception before the yield ends the start, one behind it is logged.
+        """
+        begin, end = lifespan_hooks(function)
+        self.start_hooks.append(begin)
+        self.stop_hooks.insert(0, end)
         return function
 
     def on_config_change(self, function: ConfigHook) -> ConfigHook:
