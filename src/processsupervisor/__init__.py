@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from processsupervisor.bot.http import Http, HttpAnswer, HttpError
     from processsupervisor.bot.log import Log
     from processsupervisor.bot.message import Message
+    from processsupervisor.bot.questions import AskTimeout, Said, ask, once
     from processsupervisor.bot.reply import Answer, Button, Edit, Reply
     from processsupervisor.bot.routers import Router
+    from processsupervisor.bot.schedules import Planned, Schedule
+    from processsupervisor.bot.steps import step
     from processsupervisor.bot.store import BotStore, Store
     from processsupervisor.kernel.errors import Refused
     from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CLEAN, EXIT_CONFIG, EXIT_CONFLICT, EXIT_RATE_LIMITED, EXIT_RETRYABLE
@@ -31,6 +34,7 @@ __all__ = [
     "EXIT_RATE_LIMITED",
     "EXIT_RETRYABLE",
     "Answer",
+    "AskTimeout",
     "Attachment",
     "Bot",
     "BotStore",
@@ -47,11 +51,17 @@ __all__ = [
     "HttpError",
     "Log",
     "Message",
+    "Planned",
     "Refused",
     "Reply",
     "Router",
+    "Said",
+    "Schedule",
     "Store",
     "__version__",
+    "ask",
+    "once",
+    "step",
 ]
 
 _HOMES = {
@@ -65,8 +75,11 @@ _HOMES = {
     "bot.http": ("Http", "HttpAnswer", "HttpError"),
     "bot.log": ("Log",),
     "bot.message": ("Message",),
+    "bot.questions": ("AskTimeout", "Said", "ask", "once"),
     "bot.reply": ("Answer", "Button", "Edit", "Reply"),
     "bot.routers": ("Router",),
+    "bot.schedules": ("Planned", "Schedule"),
+    "bot.steps": ("step",),
     "bot.store": ("BotStore", "Store"),
     "kernel.errors": ("Refused",),
     "kernel.reasons": tuple(name for name in __all__ if name.startswith("EXIT_")),

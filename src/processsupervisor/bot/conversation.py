@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from processsupervisor.bot.context import Context
-from processsupervisor.bot.questions import Answer, ask
+from processsupervisor.bot.questions import Said, ask
 from processsupervisor.bot.reply import Part, Reply, record_of
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import told
@@ -68,7 +68,7 @@ class Conversation:
 
         return [HistoryEntry(*entry) for entry in await told("history", str(wanted), read)]
 
-    async def ask(self, question: Part, *, timeout: float | timedelta | str | None = None, choices: Sequence[str] = ()) -> Answer:
+    async def ask(self, question: Part, *, timeout: float | timedelta | str | None = None, choices: Sequence[str] = ()) -> Said:
         """Ask, and wait for the answer, as `ask` (bot/questions.py) does."""
         return await ask(question, timeout=timeout, choices=choices)
 
