@@ -31,6 +31,7 @@ OWNERS = {
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
+    "pytest": {"testing"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")
 DAEMON_WING = {"process", "health", "supervisor", "web", "cluster", "verify"}
