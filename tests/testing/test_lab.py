@@ -143,9 +143,25 @@ def test_an_async_test_runs_on_the_same_clock(bot):
         assert lab.run(main()) == "echo again"
 
 
-async def test_a_lab_in_another_loop_says_the_way_out(bot):
-    """It cannot run inside a loop that lives by real time."""
-    with pytest.raises(UsageError, match="fixture lab"):
+async def test_a_loop_that_runs_already_can_be_taken(bot):
+    """As in a test of pytest-asyncio: it has its own time again behind the block."""
+    loop = asyncio.get_running_loop()
+    began, began_mono = time.monotonic(), loop.time()
+    async with Lab(bot) as lab:
+        await lab.say("slow")
+        await lab.sees("echo slow")
+        await lab.clock.advance("1h")
+        await lab.restart()
+        await lab.say("again")
+        assert (await lab.sees("again")).text == "echo again"
+    assert time.monotonic() - began < 10 and loop.time() - began_mono < 10
+    assert clock.wall is time.time
+    await asyncio.sleep(0.01)
+
+
+async def test_a_plain_lab_in_a_running_loop_says_the_way_out(bot):
+    """It cannot run one loop inside another."""
+    with pytest.raises(UsageError, match="async with Lab"):
         Lab(bot).say("hi")
 
 

@@ -5,6 +5,7 @@ Nothing is started but an event loop: no process, thread, socket or supervisor. 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -45,7 +46,7 @@ class Lab:
     """A bot and the people who talk to it. `bot` is a Bot, or "module:bot", which a restart imports anew.
 
     `options` and `chat` are the tables of that name in fleet.toml. `start` is the time of day that the clock begins with (default: now).
-    Use it in a `with` block, or take the fixture `lab`.
+    Use it in a `with` block, in an async test in `async with`, or take the fixture `lab` in either.
     """
 
     def __init__(
@@ -63,7 +64,22 @@ class Lab:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stage.close(is_failing=error is not None)
+        try:
+            self._stage.run(self._stage.leave())
+        finally:
+            self._stage.close(is_failing=error is not None)
+
+    async def __aenter__(self) -> Lab:
+        self._stage.take(asyncio.get_running_loop())
+        self._stage.virtual.show()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            await self._stage.leave()
+        finally:
+            self._stage.virtual.hide()
+            self._stage.close(is_failing=error is not None)
 
     # --- people ------------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ STOP_S = 10.0
 _owner: contextvars.ContextVar[Life | None] = contextvars.ContextVar("psv_lab_life", default=None)
 
 
-class Died(KeyboardInterrupt):
-    """The process has just died at a point. Only this kind of exception leaves the event loop at once, from whatever runs."""
+class Died(BaseException):
+    """The process has just died at a point: ends what runs there. No `except Exception` of an author's code holds it up."""
 
 
 class Life:

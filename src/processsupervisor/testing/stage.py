@@ -22,7 +22,7 @@ from processsupervisor.storage.records import Incoming
 from processsupervisor.testing.life import Died, Life, make_task
 from processsupervisor.testing.network import MemoryNetwork
 from processsupervisor.testing.pace import Pace
-from processsupervisor.testing.virtualtime import VirtualLoop, VirtualTime
+from processsupervisor.testing.virtualtime import VirtualTime, Warp
 
 T = TypeVar("T")
 _ASYNCIO = str(Path(asyncio.__file__).parent)
@@ -39,6 +39,10 @@ class Step(Awaitable[T], Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         self.was_awaited = True
         return self._task.__await__()
+
+    async def wait(self) -> T:
+        """Return what comes of it."""
+        return await self._task
 
     @property
     def value(self) -> T:
@@ -60,9 +64,10 @@ class Stage:
         self._chat = chat
         self.network = network
         self.virtual = VirtualTime(start)
-        self.loop = VirtualLoop(self.virtual)
-        self.loop.set_task_factory(make_task)
-        self.pace = self.loop.pace = Pace(self.virtual, self._is_quiet, self.explain)
+        self.pace = Pace(self.virtual, self._is_quiet, self.explain)
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warp: Warp | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.life: Life | None = None
         self._lives: list[Life] = []
@@ -71,36 +76,52 @@ class Stage:
         self._steps: list[Step[Any]] = []
         self.definition = self._load()
 
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the bot runs on: one of its own, made when it is first needed, unless one was taken."""
+        if self._loop is None:
+            self._own_loop = asyncio.SelectorEventLoop()
+            self.take(self._own_loop)
+        assert self._loop is not None
+        return self._loop
+
+    def take(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Live on this loop, on virtual time. Raises UsageError when it cannot be put on it."""
+        self._warp = Warp(loop, self.virtual, self.pace)
+        self._loop = loop
+        loop.set_task_factory(make_task)
+        loop.set_exception_handler(_report)
+
+    def _leave(self) -> None:
+        if self._warp is not None and self._loop is not None:
+            self._warp.undo()
+            self._loop.set_task_factory(None)
+            self._loop.set_exception_handler(None)
+        if self._own_loop is not None:
+            self._own_loop.run_until_complete(self._own_loop.shutdown_asyncgens())
+            self._own_loop.close()
+
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def step(self, name: str, work: Coroutine[Any, Any, T]) -> Step[T]:
         """Do something: now, or, when the loop runs already (an async test), when it is awaited."""
+        if not self.loop.is_running() and _is_in_a_loop():
+            work.close()
+            raise UsageError("this Lab has an event loop of its own", hint="take the fixture lab, or write async with Lab(…) as lab")
         step = Step(name, self.loop.create_task(work))
         if self.loop.is_running():
             self._steps.append(step)
         else:
             step.was_awaited = True
-            self._drive(step)
+            self.run(step.wait())
         return step
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the stage's loop to its end."""
-        step = Step("run", self.loop.create_task(work))
-        return self._drive(step)
-
-    def _drive(self, step: Step[T]) -> T:
-        try:
-            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is not None:
-            raise UsageError("a Lab has an event loop of its own", hint="take the fixture lab, or run the test by lab.run(main())")
         with self.virtual.shown():
-            while True:
-                try:
-                    return self.loop.run_until_complete(step._task)
-                except Died:
-                    self.fall()
+            return self.loop.run_until_complete(work)
 
     # --- lives -------------------------------------------------------------------------------------------------------
 
@@ -144,14 +165,14 @@ class Stage:
             self._deadly[point] = left - 1
             return
         del self._deadly[point]
-        self.life.die()
+        self.fall()
         raise Died(point)
 
     def fall(self) -> None:
-        """Let the present life die, unless it is dead, and clear it away."""
-        if self.life is not None:
+        """Let the present life die, and clear it away on the loop's next turn."""
+        if self.life is not None and not self.life.is_dead:
             self.life.die()
-            self.life.bury()
+            self.loop.call_soon(self.life.bury)
 
     def bring(self, incoming: Incoming) -> None:
         """Let the network deliver a message on the loop's next turn."""
@@ -196,29 +217,39 @@ class Stage:
         await self.alive()
         await self.pace.settle()
 
-    def close(self, *, is_failing: bool = False) -> None:
-        """Stop the bot, end the loop, remove the files. Raises UsageError for a step that an async test did not await."""
+    async def leave(self) -> None:
+        """Stop the bot and end what it left, with the loop running."""
         try:
-            self.run(self.stop())
-            self._end_tasks()
+            await self.stop()
         finally:
-            self.loop.close()
-            if self._folder is not None:
-                self._folder.cleanup()
+            for life in self._lives:
+                life.bury()
+            left = {task for life in self._lives for task in life.tasks if not task.done()}
+            if left:
+                await asyncio.wait(left, timeout=1.0)
+
+    def close(self, *, is_failing: bool) -> None:
+        """Give loop and files back. Raises UsageError for a step that an async test did not await, unless it fails anyway."""
+        self._leave()
+        if self._folder is not None:
+            self._folder.cleanup()
         forgotten = next((step for step in self._steps if not step.was_awaited), None)
         if forgotten is not None and not is_failing:
             raise UsageError(f"{forgotten.name} was not awaited, so nobody saw whether it held", hint=f"write await {forgotten.name}")
 
-    def _end_tasks(self) -> None:
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
-            task.cancel()
-        if left:
-            self.run(_wait(left))
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
-async def _wait(tasks: set[asyncio.Task[Any]]) -> None:
-    await asyncio.wait(tasks, timeout=1.0)
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a death that the test asked for."""
+    if not isinstance(context.get("exception"), Died):
+        loop.default_exception_handler(context)
 
 
 def _place_of(task: asyncio.Task[Any]) -> str:

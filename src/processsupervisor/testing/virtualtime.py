@@ -1,4 +1,4 @@
-"""Time that stands still while code runs and jumps when nothing can: `VirtualTime`, and the event loop that lives by it.
+"""Time that stands still while code runs and jumps when nothing can: `VirtualTime`, and `Warp`, which makes an event loop live by it.
 
 The clocks of psv (kernel/clock.py) and `loop.time()` show it; `datetime.now()` and `time.time()` in an author's own code do not.
 What waits for something outside the process (a socket, a thread of `asyncio.to_thread`) is waited for in real time.
@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from processsupervisor.kernel import clock
+from processsupervisor.kernel.errors import UsageError
 
-_EPOCH_MONO = 1_000.0  # a monotonic clock that starts anywhere but at 0, where "never" is often kept
 _RESOLUTION_S = 1e-6
 
 
@@ -26,11 +26,12 @@ class VirtualTime:
 
     def __init__(self, start: float | None = None) -> None:
         self._start = time.time() if start is None else start
+        self._start_mono = time.monotonic()  # so that a loop whose time becomes this one sees no jump
         self.elapsed_s = 0.0
 
     def mono(self) -> float:
         """Return what `clock.mono` shows."""
-        return _EPOCH_MONO + self.elapsed_s
+        return self._start_mono + self.elapsed_s
 
     def wall(self) -> float:
         """Return what `clock.wall` shows."""
@@ -45,15 +46,22 @@ class VirtualTime:
         """Let time pass; nothing runs by that."""
         self.elapsed_s += seconds
 
+    def show(self) -> None:
+        """Make psv's clocks of this process show this time."""
+        clock.mono, clock.wall = self.mono, self.wall
+
+    def hide(self) -> None:
+        """Make them show the machine's time again."""
+        clock.mono, clock.wall = time.monotonic, time.time
+
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Make psv's clocks of this process show this time, until the block ends."""
-        before = clock.mono, clock.wall
-        clock.mono, clock.wall = self.mono, self.wall
+        """Show this time until the block ends."""
+        self.show()
         try:
             yield
         finally:
-            clock.mono, clock.wall = before
+            self.hide()
 
 
 class Verdict(Enum):
@@ -72,24 +80,37 @@ class Pace(Protocol):
         """Return how many seconds are skipped, at most `wait_s` (None: no timer is set), or what is done instead."""
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on `VirtualTime`. `pace` is asked whenever nothing can run."""
+class Warp:
+    """Puts an event loop on virtual time, until `undo`. `pace` is asked whenever nothing can run.
 
-    def __init__(self, virtual: VirtualTime) -> None:
+    Raises UsageError for a loop that is not asyncio's own selector loop (uvloop, the proactor of Windows): they wait out of reach.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, virtual: VirtualTime, pace: Pace) -> None:
+        if not isinstance(loop, asyncio.SelectorEventLoop):
+            raise UsageError(f"a Lab cannot run on {type(loop).__name__}", hint="take the fixture lab, which brings a loop of its own")
+        self._loop = cast(Any, loop)  # what is changed here is not in its types
         self._virtual = virtual
-        super().__init__(_IdleSelector(self._idle))
-        self._clock_resolution = _RESOLUTION_S
+        self._pace = pace
+        self._inner: selectors.BaseSelector = self._loop._selector
+        self._own_files = len(self._inner.get_map())
+        """Of asyncio: the pipe that wakes it up."""
         self._outside = 0
-        self.pace: Pace | None = None
-        self._own_files = len(self._selector.get_map())  # type: ignore[attr-defined]  # of asyncio: the pipe that wakes it up
+        self._resolution_s = self._loop._clock_resolution
+        self._run_in_executor = self._loop.run_in_executor
+        self._loop._selector = _IdleSelector(self._inner, self._idle)
+        self._loop._clock_resolution = _RESOLUTION_S
+        self._loop.time = virtual.mono
+        self._loop.run_in_executor = self._in_executor
 
-    def time(self) -> float:
-        """Return the virtual monotonic time."""
-        return self._virtual.mono()
+    def undo(self) -> None:
+        """Give the loop its own time again."""
+        self._loop._selector = self._inner
+        self._loop._clock_resolution = self._resolution_s
+        del self._loop.time, self._loop.run_in_executor
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]  # overloads by Unpack
-        """Run in a thread, during which time does not jump."""
-        future = super().run_in_executor(executor, func, *args)
+    def _in_executor(self, *args: Any) -> Any:
+        future = self._run_in_executor(*args)
         self._outside += 1
         future.add_done_callback(self._back_inside)
         return future
@@ -97,22 +118,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _back_inside(self, _future: object) -> None:
         self._outside -= 1
 
-    @property
-    def waits_outside(self) -> bool:
-        """Tell whether a thread or a socket may still bring something."""
-        return self._outside > 0 or len(self._selector.get_map()) > self._own_files  # type: ignore[attr-defined]
-
-    def _idle(self, inner: selectors.BaseSelector, wait_s: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        verdict: float | Verdict
-        if self.pace is not None:
-            verdict = self.pace.idle(wait_s, self.waits_outside)
-        else:
-            verdict = Verdict.WAIT if wait_s is None or self.waits_outside else wait_s
+    def _idle(self, wait_s: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        verdict = self._pace.idle(wait_s, self._outside > 0 or len(self._inner.get_map()) > self._own_files)
         if verdict is Verdict.RUN:
             return []
         if verdict is Verdict.WAIT:
             began = time.monotonic()
-            events = inner.select(wait_s)
+            events = self._inner.select(wait_s)
             self._virtual.move(time.monotonic() - began)
             return events
         self._virtual.move(verdict)
@@ -122,8 +134,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class _IdleSelector(selectors.BaseSelector):
     """Asks `idle` instead of waiting."""
 
-    def __init__(self, idle: Callable[[selectors.BaseSelector, float | None], list[tuple[selectors.SelectorKey, int]]]) -> None:
-        self._inner = selectors.DefaultSelector()
+    def __init__(self, inner: selectors.BaseSelector, idle: Callable[[float | None], list[tuple[selectors.SelectorKey, int]]]) -> None:
+        self._inner = inner
         self._idle = idle
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -139,7 +151,7 @@ class _IdleSelector(selectors.BaseSelector):
         events = self._inner.select(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        return self._idle(self._inner, timeout)
+        return self._idle(timeout)
 
     def close(self) -> None:
         self._inner.close()
