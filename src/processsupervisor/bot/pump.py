@@ -12,17 +12,17 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
+from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.dispatch import BadReply, answer
-from processsupervisor.bot.draft import Draft, cut_reply
+from processsupervisor.bot.dispatch import answer
+from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import place_of_error, stack_of_error
-from processsupervisor.bot.message import message_of
-from processsupervisor.bot.work import Work, set_work
+from processsupervisor.bot.reply import BadReply
+from processsupervisor.bot.work import Work
 from processsupervisor.chat.conversation import Conversations
-from processsupervisor.connectors.base import clean_text
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place, Reply
 
 APOLOGY = "Sorry, something went wrong here and I could not answer this message."
 MAX_QUEUED = 10_000
@@ -113,7 +113,7 @@ class Pump:
 
     async def recover(self) -> None:
         """Queue what earlier lives left unfinished, then begin to accept. Raises StorageError; may be called again."""
-        for row in await self._database.unfinished():
+        for row in await self._database.claim():
             self._recovered.add(row.row_id)
             self._conversations.put(row)
         self.open()
@@ -216,26 +216,24 @@ class Pump:
         self._recovered.discard(row.row_id)
 
     async def _run(self, row: InboxRow, work: Work) -> str | None:
-        set_work(work)
+        context = Context(row, work, self._database, self._bot.running)
+        set_context(context)
         try:
-            result = await answer(self._bot, self.statement, message_of(row, self._database), work)
-            if result is None:
-                return None
-            if isinstance(result, str):
-                return cut_reply(clean_text(result))
-            return await Draft(row, self._database, self._publish).collect(result)
+            result = await answer(self._bot, self.statement, context)
+            replies = await Draft(row, self._database, self._publish).collect(result)
+            return replies[0].text if replies else None
         finally:
-            set_work(None)
+            set_context(None)
 
     async def _complete(self, row: InboxRow, reply: str | None, changes: Changes) -> None:
-        future = self._database.complete(row, reply, changes)
+        future = self._database.complete(row, [] if reply is None else [Reply(reply)], changes)
         self._uncommitted += 1
         self._settled.clear()
         future.add_done_callback(lambda done: self._committed(done, changes))
         if self._uncommitted >= MAX_UNCOMMITTED:
             await asyncio.wait((future,))
 
-    def _committed(self, done: asyncio.Future[Outgoing | None], changes: Changes) -> None:
+    def _committed(self, done: asyncio.Future[list[Outgoing]], changes: Changes) -> None:
         self._uncommitted -= 1
         if not self._uncommitted:
             self._settled.set()
@@ -248,6 +246,5 @@ class Pump:
         for due in changes.reminders:
             self._reminded(due.due_at)
         self.handled += 1
-        out = done.result()
-        if out is not None:
+        for out in done.result():
             self._publish(out)
