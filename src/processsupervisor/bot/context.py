@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol
 
 from processsupervisor.bot.message import Message, message_of
+from processsupervisor.bot.reply import Collected, Growing
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import Work, set_work
 from processsupervisor.kernel.errors import Refused
@@ -44,7 +45,14 @@ class Context:
     """None only where a pump runs without a service, in tests of it."""
     points: Callable[[Any], None] = no_points
     """Hears each named point that the run passes (chat/points.py)."""
+    growing: InitVar[Growing | None] = None
+    """Shows the replies that grow."""
+    collected: Collected = field(init=False)
+    """What the handler has answered so far."""
     _message: Message | None = None
+
+    def __post_init__(self, growing: Growing | None) -> None:
+        self.collected = Collected(self.row, growing)
 
     @property
     def message(self) -> Message:

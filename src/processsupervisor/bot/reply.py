@@ -7,7 +7,7 @@ the id of a message that grows.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from processsupervisor.connectors.base import clean_text
@@ -80,52 +80,71 @@ class Growing(Protocol):
         """Show the whole text so far of reply `number` (from 0). Its id is committed before the first time."""
 
 
-@dataclass(slots=True)
-class _Collected:
-    row: InboxRow
-    replies: list[records.Reply]
-    text: str | None = None
-    """The text that grows, None when none does."""
+class Collected:
+    """What a handler has answered so far for one message. A text that grows is shown by `growing`, whose ids are this message's."""
 
-    def end_text(self) -> None:
-        if self.text is not None:
-            self.add(records.Reply(self.text))
-        self.text = None
+    __slots__ = ("_replies", "_text", "growing", "row")
+
+    def __init__(self, row: InboxRow, growing: Growing | None) -> None:
+        self.row = row
+        self.growing = growing
+        """None where nothing is shown: in a handler that is played again."""
+        self._replies: list[records.Reply] = []
+        self._text: str | None = None
+        """The text that grows, None when none does."""
 
     def add(self, reply: records.Reply) -> None:
-        if len(self.replies) >= MAX_REPLIES:
-            raise BadReply(f"a handler answered with more than {MAX_REPLIES} messages")
-        self.replies.append(reply)
+        """Put a reply behind the others; it ends a text that grows."""
+        text, self._text = self._text, None
+        for one in (reply,) if text is None else (records.Reply(text), reply):
+            if len(self._replies) >= MAX_REPLIES:
+                raise BadReply(f"a handler answered with more than {MAX_REPLIES} messages")
+            self._replies.append(one)
+
+    async def grow(self, piece: str) -> None:
+        """Put a piece behind the text that grows."""
+        if self._text is None or len(self._text) <= MAX_REPLY_CHARS:
+            self._text = cut_reply((self._text or "") + clean_text(piece))
+            if self.growing is not None:
+                await self.growing.grow(len(self._replies), self._text)
+
+    def take(self) -> list[records.Reply]:
+        """Return all replies, and begin anew. The first one to a pressed button acknowledges it; when there is none, an empty one does."""
+        if self._text is not None:
+            self._replies.append(records.Reply(self._text))
+        found, self._replies, self._text = self._replies, [], None
+        return acknowledged(found, self.row)
+
+    def become(self, other: Collected) -> None:
+        """Collect for another message from now on; what was not taken is dropped."""
+        self.row, self.growing = other.row, other.growing
+        self._replies, self._text = [], None
 
 
-async def collect(answer: Answer, row: InboxRow, growing: Growing) -> list[records.Reply]:
+async def collect(answer: Answer, found: Collected) -> list[records.Reply]:
     """Return the replies that an answer consists of, in order; shows what grows. Closes an iterator whatever happens.
 
-    The first reply to a pressed button acknowledges it; without any, an empty one does. Raises BadReply, and what an iterator raises.
+    Raises BadReply, and what the iterator raises.
     """
-    found = _Collected(row, [])
     if answer is None:
         pass
     elif isinstance(answer, (str, Reply, Edit)):
-        found.add(_record(answer, row))
+        found.add(record_of(answer, found.row))
     elif isinstance(answer, (list, tuple)):
         for part in answer:
-            found.add(_record(part, row))
+            found.add(record_of(part, found.row))
     else:
-        await _collect_pieces(answer, found, growing)
-    return _acknowledged(found.replies, row)
+        await _collect_pieces(answer, found)
+    return found.take()
 
 
-async def _collect_pieces(pieces: Any, found: _Collected, growing: Growing) -> None:
+async def _collect_pieces(pieces: Any, found: Collected) -> None:
     try:
         async for piece in pieces:
-            if not isinstance(piece, str):
-                found.end_text()
-                found.add(_record(piece, found.row))
-            elif found.text is None or len(found.text) <= MAX_REPLY_CHARS:
-                found.text = cut_reply((found.text or "") + clean_text(piece))
-                await growing.grow(len(found.replies), found.text)
-        found.end_text()
+            if isinstance(piece, str):
+                await found.grow(piece)
+            else:
+                found.add(record_of(piece, found.row))
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
@@ -144,7 +163,8 @@ def is_answer(result: object) -> bool:
     return isinstance(result, (list, tuple)) and all(isinstance(part, (str, Reply, Edit)) for part in result)
 
 
-def _record(part: object, row: InboxRow) -> records.Reply:
+def record_of(part: object, row: InboxRow) -> records.Reply:
+    """Return one part of an answer to `row` as it is committed. Raises BadReply."""
     if isinstance(part, str):
         return records.Reply(cut_reply(clean_text(part)))
     if isinstance(part, Reply):
@@ -159,7 +179,8 @@ def _record(part: object, row: InboxRow) -> records.Reply:
     raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
 
 
-def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
+def acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
+    """Return the replies, the first of which acknowledges a pressed button; when there is none, an empty one does."""
     token = row.envelope.token
     if token is None:
         return replies

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from processsupervisor.bot.work import open_work
+from processsupervisor.bot.work import open_work, told
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
@@ -28,13 +28,15 @@ class Store:
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value under `key`, or `default`."""
+        found = await told("get", f"{self._scope} {key}", lambda: self._read(key))
+        return default if found is None else json.loads(found)
+
+    async def _read(self, key: str) -> str | None:
         work = open_work()
         place = (self._scope, key)
         if work is not None and place in work.changes.values:
-            found = work.changes.values[place]
-        else:
-            found = await self._database.read_value(self._scope, key)
-        return default if found is None else json.loads(found)
+            return work.changes.values[place]
+        return await self._database.read_value(self._scope, key)
 
     async def set(self, key: str, value: Any) -> None:
         """Put a value under `key`. Raises UsageError when it is too big, TypeError when it is not JSON."""
@@ -60,6 +62,9 @@ class Store:
 
     async def keys(self) -> list[str]:
         """Return all keys, sorted."""
+        return await told("keys", self._scope, self._read_keys)
+
+    async def _read_keys(self) -> list[str]:
         found = set(await self._database.read_keys(self._scope))
         work = open_work()
         if work is not None:
@@ -69,6 +74,9 @@ class Store:
         return sorted(found)
 
     async def _write(self, key: str, text: str | None) -> None:
+        await told("set", f"{self._scope} {key}", lambda: self._put(key, text))
+
+    async def _put(self, key: str, text: str | None) -> None:
         work = open_work()
         if work is not None:
             work.changes.values[(self._scope, key)] = text
