@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
@@ -168,7 +169,7 @@ class Witness:
         self.is_held = False
         held, self._held = self._held, []
         for incoming, future in held:
-            self._port.accept(incoming).add_done_callback(lambda done, future=future: _hand_on(done, future))
+            self._port.accept(incoming).add_done_callback(functools.partial(_hand_on, future))
 
     def prove(self, network: str) -> None:
         self.proofs.append(network)
@@ -181,7 +182,7 @@ class Witness:
         return getattr(self._port, name)
 
 
-def _hand_on(done: asyncio.Future[Accepted], future: asyncio.Future[Accepted]) -> None:
+def _hand_on(future: asyncio.Future[Accepted], done: asyncio.Future[Accepted]) -> None:
     if future.done() or done.cancelled():
         return
     error = done.exception()
