@@ -60,6 +60,11 @@ class Sender:
         """Look for what is to be sent: something was committed."""
         self._changed.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing is being sent now; something may wait for its time."""
+        return not self._active
+
     async def run(self) -> None:
         """Send until the bot ends."""
         while not self._database.is_used() and not self._is_closed:  # the first message makes the file
