@@ -29,7 +29,7 @@ OWNERS = {
     "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config", "supervisor"},
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
-    "aiogram": {"connectors"},
+    "aiogram": {"connectors"}, "aiohttp": {"connectors"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")
