@@ -29,7 +29,8 @@ OWNERS = {
     "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config", "supervisor"},
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
-    "aiogram": {"connectors"}, "aiohttp": {"connectors"},
+    "aiogram": {"connectors"},
+    "aiohttp": {"connectors", "testing"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")

@@ -36,6 +36,7 @@ def hook(name: str) -> Sample:
     return Sample(SCRIPT, f'hooks.{name} = ["./run.sh", "x"]', {f"hooks.{name}": {"command": [F + "/run.sh", "x"], "timeout_s": 10.0, "env": []}})
 
 
+PROXY = 'telegram_proxy.token = "1:x"\n'
 LOCK_ENV = 'env = { TOKEN = "1" }\n'
 BOT_SAMPLES: dict[str, Sample] = {
     "run": Sample('run = "bots:bot"\n', NATIVE, {"run": "bots:helper"}),
@@ -130,6 +131,27 @@ BOT_SAMPLES: dict[str, Sample] = {
     "logs.max": Sample(SCRIPT, 'logs.max = "64 KB"', {"logs.max_bytes": 65536}),
     "logs.keep": Sample(SCRIPT, "logs.keep = 3", {"logs.keep": 3}),
     "log_level": Sample(NATIVE, 'log_level = { default = "debug", "aiogram.client" = "error" }', {"log_level": "debug", "log_levels": {"aiogram.client": "error"}}),
+    "networks": Sample(NATIVE, 'networks = { telegram = { token = "1:x" } }', {"networks": {"telegram": {"token": "1:x"}}}),
+    "chat": Sample(NATIVE, 'chat = { mode = "debounce" }', {"chat.mode": "debounce"}),
+    "chat.mode": Sample(NATIVE, 'chat.mode = "interrupt"', {"chat.mode": "interrupt"}),
+    "chat.debounce": Sample(NATIVE, 'chat.debounce = "500ms"', {"chat.debounce_s": 0.5}),
+    "chat.at_once": Sample(NATIVE, "chat.at_once = 8", {"chat.at_once": 8}),
+    "chat.deadline": Sample(NATIVE, 'chat.deadline = "2m"', {"chat.deadline_s": 120.0}),
+    "chat.max_age": Sample(NATIVE, 'chat.max_age = "1h"', {"chat.max_age_s": 3600.0}),
+    "chat.retries": Sample(NATIVE, "chat.retries = 0", {"chat.retries": 0}),
+    "chat.replies": Sample(NATIVE, 'chat.replies = "at-most-once"', {"chat.replies": "at-most-once"}),
+    "chat.groups": Sample(NATIVE, 'chat.groups = "all"', {"chat.groups": "all"}),
+    "chat.typing": Sample(NATIVE, "chat.typing = false", {"chat.typing": False}),
+    **{f"chat.{name}": Sample(NATIVE, f'chat.{name} = "Sorry."', {f"chat.{name}": "Sorry."}) for name in ("expired", "late", "failed", "unreadable")},
+    "chat.max_file": Sample(NATIVE, 'chat.max_file = "1MB"', {"chat.max_file_bytes": 1 << 20}),
+    "chat.max_contact": Sample(NATIVE, 'chat.max_contact = "2MB"', {"chat.max_contact_bytes": 2 << 20}),
+    "chat.max_total": Sample(NATIVE, 'chat.max_total = "3MB"', {"chat.max_total_bytes": 3 << 20}),
+    "telegram_proxy": Sample(SCRIPT, 'telegram_proxy = { token = "1:x" }', {"telegram_proxy.token": "1:x"}),
+    "telegram_proxy.token": Sample(SCRIPT + 'telegram_proxy.token = "1:y"\n', 'telegram_proxy.token = "1:x"', {"telegram_proxy.token": "1:x"}),
+    "telegram_proxy.env": Sample(SCRIPT + PROXY, 'telegram_proxy.env = "TOKEN"', {"telegram_proxy.env": "TOKEN"}),
+    "telegram_proxy.url_env": Sample(SCRIPT + PROXY, 'telegram_proxy.url_env = "URL"', {"telegram_proxy.url_env": "URL"}),
+    "telegram_proxy.url": Sample(SCRIPT + PROXY, 'telegram_proxy.url = "http://127.0.0.1:8081/"', {"telegram_proxy.url": "http://127.0.0.1:8081"}),
+    "telegram_proxy.keep": Sample(SCRIPT + PROXY, 'telegram_proxy.keep = "1h"', {"telegram_proxy.keep_s": 3600.0}),
     "hooks": hook("after_exit"),
     **{f"hooks.{name}": hook(name) for name in ("before_start", "after_start", "after_ready", "before_stop", "after_stop", "after_exit", "after_config")},
     **{f"hooks.{name}": hook(name)._replace(beside=NATIVE) for name in ("before_pause", "after_pause", "before_resume", "after_resume")},

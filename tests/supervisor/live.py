@@ -126,14 +126,19 @@ class LiveFleet:
     def until(self, name: str, **wanted: Any) -> dict[str, Any]:
         """Wait until the bot's object has these values, and return it."""
 
+        seen: dict[str, Any] = {}
+
         def looks() -> dict[str, Any] | None:
             try:
-                found = self.bot(name)
+                seen.update(found := self.bot(name))
             except PsvError:
                 return None
             return found if all(found[k] == v for k, v in wanted.items()) else None
 
-        return dict(eventually(looks, f"{name} {wanted}"))
+        try:
+            return dict(eventually(looks, f"{name} {wanted}"))
+        except AssertionError as err:
+            raise AssertionError(f"{err}; it is {seen}") from None
 
     def role_pid(self, role: str) -> int:
         """Return the pid of one own process."""

@@ -76,7 +76,8 @@ def test_a_holder_that_cannot_be_verified_is_left_alone_until_it_can_be(fleet: L
     assert fleet.call("bot.restart", names=["other"])[0]["ok"]
     assert fleet.call("fleet.status")["adoption"]["outcomes"] == {"adopted": 1, "cannot-tell": 1}
     assert fleet.copies("unclear") == [pids["unclear"]]
-    _lock(fleet).write_bytes(note)
+    with _lock(fleet).open("r+b") as file:  # as a bot signs it: never empty in between
+        file.write(note)
     assert fleet.until("unclear", state="RUNNING")["pid"] == pids["unclear"]
 
 

@@ -34,6 +34,8 @@ def init(session: Session, command: Command, *, folder: str | None, template: st
         raise PsvError(f"cannot write in {target}: {err.strerror}", hint="give another folder: psv init DIR") from err
     session.say(f"made {', '.join(files)} in {target.absolute()}")
     prefix = "psv" if folder in (None, ".") else f"psv -C {shlex.quote(str(folder))}"
+    if chosen.before:
+        session.say(f"first: {chosen.before}")
     session.say(f"next: {prefix} up --detach --wait && {prefix} {chosen.first}")
     return EXIT_OK
 

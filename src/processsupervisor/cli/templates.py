@@ -11,10 +11,14 @@ IGNORE = ".psv/\n.psv-*/\n.env\n__pycache__/\n"
 
 
 class Template(NamedTuple):
-    """The files of one way to begin, by their paths in the folder, and the command that shows it at work (behind `psv`)."""
+    """The files of one way to begin, by their paths in the folder, and the command that shows it at work (behind `psv`).
+
+    `before` is what a person has to do first.
+    """
 
     files: dict[str, str]
     first: str
+    before: str = ""
 
 
 _ECHO = Template(
@@ -141,4 +145,58 @@ while True:
     "logs main",
 )
 
-TEMPLATES: dict[str, Template] = {"echo": _ECHO, "web-faq": _WEB_FAQ, "script": _SCRIPT}
+_TELEGRAM_ECHO = Template(
+    {
+        "fleet.toml": '''\
+# A bot on Telegram that says what people say to it. Its token comes from @BotFather and stands in .env, which git does not keep.
+# psv chat echo hello talks to the same bot from here.
+[fleet]
+name = "{name}"
+
+[bots.echo]
+run = "bots:bot"      # bots.py beside this file, its attribute bot
+env_file = ".env"
+networks.telegram = { token = "env:BOT_TOKEN" }
+''',
+        ".env": "BOT_TOKEN=put-here-what-BotFather-gave-you\n",
+        "bots.py": '''\
+"""A bot that says what you say, and counts. Edit it, then: psv restart echo"""
+
+from processsupervisor import Bot, Message
+
+bot = Bot()
+
+
+@bot.command("count")
+async def count(message: Message) -> str:
+    """how much you have said so far"""
+    return f"{await message.store.get('count', 0)} messages"
+
+
+@bot.on_message
+async def answer(message: Message) -> str:
+    await message.store.set("count", await message.store.get("count", 0) + 1)
+    return f"You said: {message.text}"
+''',
+        "test_bots.py": '''\
+"""What the bot must do, without Telegram and without psv. Run it: python -m pytest"""
+
+from bots import bot
+from processsupervisor.testing import Lab
+
+
+async def test_it_says_what_you_say_and_counts() -> None:
+    async with Lab(bot) as lab:
+        ada = lab.person("ada")
+        await ada.says("hello")
+        await ada.sees("You said: hello")
+        await lab.restart()
+        await ada.says("/count")
+        await ada.sees("1 messages")
+''',
+    },
+    "chat echo hello",
+    "put the token of your bot into .env (ask @BotFather for one)",
+)
+
+TEMPLATES: dict[str, Template] = {"echo": _ECHO, "telegram-echo": _TELEGRAM_ECHO, "web-faq": _WEB_FAQ, "script": _SCRIPT}

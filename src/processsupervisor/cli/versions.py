@@ -23,7 +23,7 @@ from processsupervisor.observe.redact import MARK, redact
 _MOST_VERSIONS = 10_000
 _NO_SETTING = frozenset({"name", "stdin", "kind", "template", "release"})
 """What a BotSpec has and no key of the file says."""
-_TABLES = frozenset({"env", "options", "hooks", "log_levels", "ready"})
+_TABLES = frozenset({"env", "options", "networks", "hooks", "log_levels", "ready"})
 """Tables whose keys are the same in both."""
 
 
@@ -71,7 +71,8 @@ def rollback(session: Session, command: Command, *, number: int, now: bool, reas
     if number == present.number or checksum(applied) == checksum(present.applied):
         return say_unchanged(session, present)
     arguments = {"number": number, "base": present.number, "reason": reason or f"psv config rollback {number}", "now": now}
-    if not session.as_json and any(spec["env_files"] or _refers([spec["env"], spec["options"]]) for spec in applied["bots"]):
+    referring = ("env", "options", "networks")
+    if not session.as_json and any(spec["env_files"] or _refers([spec.get(key) for key in referring]) for spec in applied["bots"]):
         session.note("secrets are not part of a version: it runs with their present values")
     return candidate.finish(session, candidate.follow(session, "config.rollback", arguments))
 

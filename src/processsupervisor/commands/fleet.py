@@ -51,8 +51,9 @@ async def wait(port: FleetPort, emit: Emit, *, timeout_s: float) -> object:
 COMMANDS = (
     Command("fleet.init", "Make a small fleet with one bot", (
         Arg("folder", "text", None, "Where (default: here)", positional=True),
-        Arg("template", "text", "echo", "echo: a bot that says what you say; web-faq: it answers from Markdown files, on a page; "
-            "script: an ordinary main.py", choices=("echo", "web-faq", "script")),
+        Arg("template", "text", "echo", "echo: a bot that says what you say; telegram-echo: the same on Telegram; "
+            "web-faq: it answers from Markdown files, on a page; script: an ordinary main.py",
+            choices=("echo", "telegram-echo", "web-faq", "script")),
     ), "admin", place="client", verbs=("init",)),
     Command("fleet.adopt", "Carry what runs elsewhere (main.py, supervisord, pm2, systemd, Procfile, compose) over into fleet.toml", (
         Arg("paths", "names", (), "Files, or folders that hold one"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from functools import cache
 
+from processsupervisor.config.chattables import ChatTable, TelegramProxyTable
 from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, WebTable
 from processsupervisor.config.spec import (
     BotSpec,
     BudgetSpec,
+    ChatSpec,
     Effect,
     FleetSpec,
     HealthSpec,
@@ -22,6 +24,7 @@ from processsupervisor.config.spec import (
     RestartSpec,
     ScheduleSpec,
     StopSpec,
+    TelegramProxySpec,
     WebSpec,
 )
 from processsupervisor.config.tables import (
@@ -46,6 +49,8 @@ _INNER: dict[str, tuple[type, type[Table]]] = {
     "login_budget": (BudgetSpec, LoginBudgetTable),
     "limits": (LimitsSpec, LimitsTable),
     "logs": (LogsSpec, LogsTable),
+    "chat": (ChatSpec, ChatTable),
+    "telegram_proxy": (TelegramProxySpec, TelegramProxyTable),
 }
 _CALLED = {"env_files": "env_file", "log_levels": "log_level", "listen_host": "listen", "listen_port": "listen"}
 """Keys of a spec that are called otherwise in the file by more than their unit."""

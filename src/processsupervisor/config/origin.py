@@ -23,7 +23,7 @@ from processsupervisor.config.spec import RuntimeValue
 from processsupervisor.kernel.errors import ConfigError, NoSuchBot, UsageError
 
 Scope = Literal["runtime", "bots", "types", "global", "default"]
-_FREE = frozenset({"env", "options", "vars", "log_level"})
+_FREE = frozenset({"env", "options", "networks", "vars", "log_level"})
 """Tables whose keys are anybody's."""
 _NOTHING = object()
 

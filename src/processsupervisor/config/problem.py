@@ -17,7 +17,9 @@ from processsupervisor.config.spec import ProblemSpec
 
 KeyPath = tuple[str | int, ...]
 Severity = Literal["fatal", "bot", "warning"]
-_SECRET_TABLES = frozenset({"env", "options", "vars", "url", "heartbeat", "url_env", "token_env", "user_env", "password_env"})
+_SECRET_TABLES = frozenset(
+    {"env", "options", "networks", "token", "vars", "url", "heartbeat", "url_env", "token_env", "user_env", "password_env"}
+)
 """The address of a webhook is a secret, and so is what somebody puts in place of the name of a variable."""
 
 

@@ -13,6 +13,7 @@ from typing import Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from processsupervisor.config.chattables import ChatTable, TelegramProxyTable
 from processsupervisor.config.notices import NotifyTable
 from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, ScopeTable, TypeTable, WebTable
 from processsupervisor.config.shape import table_of
@@ -71,13 +72,14 @@ type = "helper"
 
 ## Scopes
 
-What holds for a bot comes from `[global]`, then its type (what that extends first), then the bot itself. Tables (`env`, `options`, `vars`,
-`health`, `stop`, `restart`, `limits`, `logs`, `log_level`, `hooks`, `recycle`) are merged key by key; lists and everything else replace
-what an outer scope says. The text `"..."` as an element of a list stands for what the outer scopes say there. Three choices are replaced
-as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with `args`). A bot must end up with exactly one
-program. `ready` in `[global]` holds for programs and is passed over for native bots; a type or bot that has both `run` and `ready` is an
-error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle` and `essential` is passed over for it. A text
-as `log_level` is the level of its `default`: it leaves the loggers that outer scopes name as they are.
+What holds for a bot comes from `[global]`, then its type (what that extends first), then the bot itself. Tables (`env`, `options`,
+`vars`, `networks`, `chat`, `health`, `stop`, `restart`, `limits`, `logs`, `log_level`, `hooks`, `recycle`, `telegram_proxy`) are merged
+key by key; lists and everything else replace what an outer scope says. The text `"..."` as an element of a list stands for what the outer
+scopes say there. Three choices are replaced as a whole: `ready`, `schedule`, and the program (`run`, `script` or `command`, together with
+`args`). A bot must end up with exactly one program. `ready` in `[global]` holds for programs and is passed over for native bots; a type
+or bot that has both `run` and `ready` is an error. A bot with a `schedule` is a task; what [global] says of `ready`, `restart`, `recycle`
+and `essential` is passed over for it. A text as `log_level` is the level of its `default`: it leaves the loggers that outer scopes name
+as they are.
 
 An environment variable is taken from the strongest place that has it: `env` of the bot, `env` of its type, `env` of `[global]`,
 `env_file`, the variables named by `inherit`.
@@ -169,6 +171,12 @@ _SECTIONS: tuple[tuple[str, type[Table], str], ...] = (
         'Each is a command as a list (`["./notify.sh"]`) or a table; see [hooks](../howto/hooks.md).',
     ),
     ("hooks.*", HookTable, ""),
+    ("chat", ChatTable, "How conversations go, see [Conversations](../howto/conversations.md)."),
+    (
+        "telegram_proxy",
+        TelegramProxyTable,
+        "For `script` and `command`; see [Put a proxy before an unmodified bot](../howto/telegram-proxy.md).",
+    ),
     (
         "[notify.NAME]",
         NotifyTable,

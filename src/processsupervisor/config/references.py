@@ -17,7 +17,7 @@ from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.envfile import parse_env_file
-from processsupervisor.launch.references import BadReference, Reference, parse, texts_of
+from processsupervisor.launch.references import BadReference, Reference, leaves, parse, texts_of
 from processsupervisor.launch.values import environment_of_psv, home_of, read_value_file
 
 _LITERALLY = 'for the text itself write "literal:" in front of it'
@@ -70,7 +70,8 @@ class Sources:
 
 def references_hold(spec: BotSpec, folder: Path, sources: Sources) -> Iterator[Finding]:
     """Every reference is well formed, and what it refers to is there."""
-    for place, text in texts_of(spec):
+    proxy = leaves(spec.get("telegram_proxy") or {}, ("telegram_proxy",))
+    for place, text in [*texts_of(spec), *proxy]:
         try:
             reference = parse(text)
         except BadReference as err:

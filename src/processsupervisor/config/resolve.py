@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from processsupervisor.config.chattables import chat_spec, proxy_spec
+from processsupervisor.config.networks import network_findings
 from processsupervisor.config.problem import Finding
 from processsupervisor.config.schema import BotTable, ControlTable, FleetTable, WebTable
 from processsupervisor.config.scopes import PROGRAM_KEYS, Merged
@@ -96,7 +98,7 @@ def bot_spec(name: str, merged: Merged, values: dict[str, Any], folder: Path) ->
         if merged.scope_of("ready") != "global":  # in [global] it means: all those that need one
             findings.append(ready_of_native(("ready",)))
         del values["ready"]
-    findings += task_findings(values, merged)
+    findings += [*task_findings(values, merged), *network_findings(values, merged)]
     kind = _KINDS[program] if program else "native"
     table, faults = read_table(BotTable, values, ("bots", name))
     findings += [replace(fault, path=fault.path[2:]) for fault in faults]
@@ -181,6 +183,9 @@ def _spec(name: str, table: BotTable, kind: Kind, folder: Path) -> BotSpec:
         "stdin": "null",
         "log_level": cast(LogLevel, table.log_level.get(_ALL_LOGGERS, "info")),
         "log_levels": {name: level for name, level in table.log_level.items() if name != _ALL_LOGGERS},
+        "networks": dict(table.networks),
+        "chat": chat_spec(table.chat),
+        "telegram_proxy": proxy_spec(table.telegram_proxy),
         "hooks": _hooks(table.hooks, folder),
         "options": dict(table.options),
         "error": None,

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from processsupervisor.config.networks import networks_are_known
 from processsupervisor.config.problem import HIDDEN, Finding, KeyPath, hidden_in, nearest, printable, quoted
 from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
@@ -181,7 +182,7 @@ def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
 
 def nothing_is_hidden(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """A file that `psv config show` printed, with its secrets hidden, must not be run as it is."""
-    for place in sorted(hidden_in({"env": spec["env"], "options": spec["options"]})):
+    for place in sorted(hidden_in({"env": spec["env"], "options": spec["options"], "networks": spec.get("networks") or {}})):
         text = f"found {HIDDEN}, which psv prints in place of what may be a secret"
         yield Finding(place, "hidden-value", text, "put the value itself back, or a reference such as secret:NAME")
 
@@ -287,6 +288,7 @@ RULES: tuple[Rule, ...] = (
     env_files_can_be_read,
     values_are_there,
     nothing_is_hidden,
+    networks_are_known,
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,

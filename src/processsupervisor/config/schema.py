@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from processsupervisor.config.chattables import ChatTable, TelegramProxyTable
 from processsupervisor.config.levels import LogLevels
 from processsupervisor.config.tables import (
     DependencyTable,
@@ -39,6 +40,7 @@ from processsupervisor.config.values import (
     Label,
     Listen,
     ModuleName,
+    Networks,
     Number,
     Options,
     Paths,
@@ -175,6 +177,17 @@ class ScopeTable(Table):
     )
     vars: dict[TemplateVariable, VariableValue] = key(
         dict, "What stands for `{NAME}` in the texts of a template of bots; merged like `env`", "{}", effect="live"
+    )
+    networks: Networks = key(
+        dict,
+        "The networks that a native bot is on besides the page, each with its settings: `networks.telegram = { token = \"secret:anna\" }`."
+        " Merged like `env`; texts may refer as in `env`",
+        "{}",
+        effect="restart",
+    )
+    chat: ChatTable = key(ChatTable, "How a native bot holds its conversations", "see below", effect="restart")
+    telegram_proxy: TelegramProxyTable | None = key(
+        None, "A script or program gets a local Telegram Bot API in place of Telegram's, which loses nothing", "-", effect="restart"
     )
     hooks: HooksTable = key(HooksTable, "Commands run around the steps of the bot", "none", effect="live")
     options: Options = key(

@@ -18,7 +18,7 @@ from processsupervisor.config.spec import RuntimeValue
 
 PROGRAM_KEYS = ("run", "script", "command")
 _WHOLE = frozenset({"ready", "schedule"})
-_VARIABLES = (("env",), ("options",), ("vars",))
+_VARIABLES = (("env",), ("options",), ("networks",), ("vars",))
 _REST = "..."
 _DEEPEST = 40
 """Far below the recursion limit; no table may be that deep."""

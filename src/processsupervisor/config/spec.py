@@ -134,6 +134,37 @@ class RecycleSpec(TypedDict):
     jitter: float
 
 
+class ChatSpec(TypedDict):
+    """How a native bot holds its conversations; None = the built-in sentence, no limit."""
+
+    mode: Literal["queue", "debounce", "interrupt"]
+    debounce_s: float
+    at_once: int
+    deadline_s: float
+    max_age_s: float | None
+    retries: int
+    replies: Literal["at-least-once", "at-most-once"]
+    groups: Literal["addressed", "all"]
+    typing: bool
+    expired: str | None
+    late: str | None
+    failed: str | None
+    unreadable: str | None
+    max_file_bytes: int
+    max_contact_bytes: int
+    max_total_bytes: int
+
+
+class TelegramProxySpec(TypedDict):
+    """A local Bot API for an unmodified bot: whose `token` it stands for, and the variables in which the bot is told."""
+
+    token: str
+    env: str
+    url_env: str
+    url: str
+    keep_s: float
+
+
 class BotSpec(TypedDict):
     """Everything that a start of one bot needs.
 
@@ -183,6 +214,9 @@ class BotSpec(TypedDict):
     stdin: Literal["null"]
     log_level: LogLevel
     log_levels: NotRequired[dict[str, str]]
+    networks: NotRequired[dict[str, object]]
+    chat: NotRequired[ChatSpec]
+    telegram_proxy: NotRequired[TelegramProxySpec | None]
     hooks: dict[str, HookSpec]
     options: dict[str, object]
     error: str | None

@@ -297,6 +297,12 @@ def _options(value: Any) -> dict[str, object]:
     return {str(key): _plain(item, (str(key),)) for key, item in value.items()}
 
 
+def _networks(value: Any) -> dict[str, object]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise Wrong("a table for each network")
+    return _options(value)
+
+
 Text = Annotated[str, *kind("text", text_of, forms.TEXT)]
 Filled = Annotated[str, *kind("text", _filled, forms.FILLED)]
 PathText = Annotated[str, *kind("path", _filled, forms.FILLED)]
@@ -326,4 +332,5 @@ Url = Annotated[str, *kind("URL", _url, forms.URL)]
 Listen = Annotated[str, *kind('"host:port"', _listen, forms.HOST_PORT)]
 FleetName = Annotated[str, *kind("name", _fleet_name, forms.FLEET_NAME)]
 HOOK = (*kind("command or table", _hook), Also(forms.COMMAND))
+Networks = Annotated[dict[str, object], *kind("table of tables", _networks, forms.ANYTHING)]
 Options = Annotated[dict[str, object], *kind("table of anything", _options, forms.ANYTHING)]

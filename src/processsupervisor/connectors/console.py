@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from processsupervisor.connectors.base import Port, check_incoming, clean_text
+from processsupervisor.connectors.pulled import Pulled
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.storage.records import Incoming, Outgoing, Place
 
@@ -22,11 +23,10 @@ CONVERSATION = "console"
 PLACE = Place(NETWORK, CONVERSATION)
 
 
-class ConsoleConnector:
+class ConsoleConnector(Pulled):
     """Serves one person at `source` and `target`; `ended` is set at end of input."""
 
     network = NETWORK
-    has_network = False
 
     def __init__(self, source: TextIO | None = None, target: TextIO | None = None, sender: str = "console") -> None:
         self._source = source if source is not None else sys.stdin

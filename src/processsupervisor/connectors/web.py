@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from processsupervisor.connectors.base import Port
+from processsupervisor.connectors.pulled import Pulled
 from processsupervisor.connectors.websession import NETWORK, WebSession
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.paths import short_socket_path
@@ -23,11 +24,10 @@ MAX_CONNECTIONS = 64
 _BACKLOG = 128
 
 
-class WebConnector:
+class WebConnector(Pulled):
     """Serves one bot at `path`; every client of the machine user may connect, at most 64 at a time."""
 
     network = NETWORK
-    has_network = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,22 @@ def lock_bot(context: LaunchContext) -> None:
     context.kept_fds.add(descriptor)
 
 
+def _network_tokens(spec: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the token of each network of a native bot; the proxy of an unmodified bot locks its own."""
+    tables = spec.get("networks") or {}
+    return [
+        {"network": name, "token": table["token"]}
+        for name, table in tables.items()
+        if isinstance(table, dict) and isinstance(table.get("token"), str) and table["token"]
+    ]
+
+
 def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
     """Take every lock the spec names; raises LaunchFailed(lock-held) with the holder, or (config) when a name has no value."""
-    for entry in context.spec.get("lock") or []:
-        if "env" in entry:
+    for entry in [*(context.spec.get("lock") or []), *_network_tokens(context.spec)]:
+        if "token" in entry:
+            kind, what, secret = "token", f"the token of networks.{entry['network']}", entry["token"]
+        elif "env" in entry:
             name = str(entry["env"])
             value = environment.get(name, "")
             if not value:

@@ -1,7 +1,7 @@
 """References to values that stand elsewhere: `env:NAME`, `file:path`, `cmd:program arg`, `secret:name`; `literal:text` is the text itself.
 
-They stand in values of `env` and in texts of `options`, and stay as they are in everything that psv writes. What they stand for is read by
-values.py, in the process that becomes the bot. A text with any other beginning is plain, and so is an address (`file://...`).
+They stand in values of `env` and in texts of `options` and `networks`, and stay as they are in everything that psv writes. What they stand
+for is read by values.py, in the process that becomes the bot. A text with any other beginning is plain, and so is an address (`file://...`).
 Standard library only; touches nothing.
 """
 
@@ -19,6 +19,7 @@ Place = tuple[str | int, ...]
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 SECRET_NAME_WORDS = "1 to 63 of letters, digits, _, . and -, not beginning with . or -"
 _BEGINS = ("env:", "file:", "cmd:", "secret:", "literal:")
+_REFERRING = ("env", "options", "networks")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -88,8 +89,8 @@ def leaves(value: object, path: Place = ()) -> Iterator[tuple[Place, str]]:
 
 
 def texts_of(spec: Mapping[str, Any]) -> list[tuple[Place, str]]:
-    """Return every text of a bot's `env` and `options` that may be a reference, with its place in the bot."""
-    return [*leaves(spec.get("env") or {}, ("env",)), *leaves(spec.get("options") or {}, ("options",))]
+    """Return every text of a bot's `env`, `options` and `networks` that may be a reference, with its place in the bot."""
+    return [found for table in _REFERRING for found in leaves(spec.get(table) or {}, (table,))]
 
 
 def has_references(value: object) -> bool:

@@ -42,6 +42,7 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     if values:
         context.spec["options_written"] = context.spec.get("options") or {}
         context.spec["options"] = substitute(context.spec["options_written"], values)
+        context.spec["networks"] = substitute(context.spec.get("networks") or {}, values)
     lock_resources(context, environment)
     set_limits(context)
     reach(CrashPoint.CHILD_PREPARED)

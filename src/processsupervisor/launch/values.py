@@ -54,7 +54,7 @@ def origin(keeper_pid: int | None) -> dict[str, object]:
 
 
 def resolve_all(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return {text: value} of all references in the bot's `env` and `options`; raises LaunchFailed."""
+    """Return {text: value} of all references in the bot's `env`, `options` and `networks`; raises LaunchFailed."""
     return _resolve(spec, texts_of(spec))
 
 

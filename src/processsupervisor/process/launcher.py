@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from processsupervisor.config.imports import scan_script
+from processsupervisor.config.networks import network_libraries
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.errors import Exhausted, SystemRefused, refused_by_system
@@ -185,7 +186,7 @@ class Launcher:
 
     async def _preload_set(self, spec: BotSpec) -> list[str]:
         if spec["kind"] == "native":
-            return spec["preload"]
+            return [*spec["preload"], *network_libraries(spec)]
         steering = sorted(STARTUP_VARIABLES & set(spec["env"]))
         if steering:
             raise ZygoteUnfit(f"env sets {', '.join(steering)}, which only a new interpreter reads")

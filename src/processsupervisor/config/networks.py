@@ -1,0 +1,80 @@
+"""Rules on `networks`, `chat` and `telegram_proxy`: which kind of bot they are for, and what must be there for them.
+
+Networks are found as connectors are: by the entry points of installed packages. Standard library only; nothing is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from processsupervisor.config.problem import Finding, nearest, printable, quoted
+from processsupervisor.config.scopes import Merged
+from processsupervisor.config.spec import BotSpec
+
+CONNECTOR_GROUP = "processsupervisor.connectors"
+_LIBRARIES = {"telegram": "aiogram"}
+"""What a network of ours needs besides psv: imported once, in the zygote."""
+_OF_NATIVE = {
+    "networks": "a program speaks to its networks by itself: remove this, or run a native bot",
+    "chat": "a program holds its conversations by itself: remove this, or run a native bot",
+}
+
+
+def network_libraries(spec: Mapping[str, Any]) -> list[str]:
+    """Return the libraries that the networks of a bot need."""
+    return [_LIBRARIES[name] for name in spec.get("networks") or {} if name in _LIBRARIES]
+
+
+def network_findings(values: dict[str, Any], merged: Merged) -> Iterator[Finding]:
+    """Yield what is of another kind of bot; `values` (of `merged`) loses what [global] says for other bots only."""
+    for_others = dict(_OF_NATIVE) if "run" not in values else {"telegram_proxy": "a native bot has networks.telegram: use that"}
+    for key, hint in for_others.items():
+        if key not in values:
+            continue
+        if values[key] and merged.scope_of(key) != "global":
+            what = "a native bot (run)" if "run" in values else "a program"
+            yield Finding((key,), "wrong-kind", f"found {key} on {what}", hint)
+        del values[key]
+    if "run" in values and "schedule" not in values:
+        yield from _without_token(values.get("networks"))
+
+
+def _without_token(networks: object) -> Iterator[Finding]:
+    table = networks.get("telegram") if isinstance(networks, dict) else None
+    if isinstance(table, dict) and not table.get("token"):
+        text = "found networks.telegram without a token, expected the one that @BotFather gave"
+        yield Finding(("networks", "telegram"), "token-missing", text, 'psv secret set NAME, then token = "secret:NAME"')
+
+
+@cache
+def known_networks() -> tuple[str, ...]:
+    """Return the names of all networks for which this interpreter has a connector."""
+    return tuple(sorted({point.name for point in entry_points(group=CONNECTOR_GROUP)}))
+
+
+class Site(Protocol):
+    """The place where rules look (rules.Site), as far as it is asked here."""
+
+    def is_installed(self, module: str) -> bool: ...
+
+
+def networks_are_known(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """Yield the networks without a connector or its library; a bot with an interpreter of its own is left alone."""
+    if spec["python"]:
+        return
+    for name in spec.get("networks") or {}:
+        path = ("networks", name)
+        if name not in known_networks():
+            close = nearest(name, known_networks())
+            there_are = f"install a package with a connector for it; there are: {', '.join(known_networks())}"
+            hint = f"did you mean {close}?" if close else there_are
+            text = f"found network {quoted(name)}, for which there is no connector"
+            yield Finding(path, "network-unknown", printable(text), printable(hint), outside=True)
+        elif name in _LIBRARIES and not site.is_installed(_LIBRARIES[name]):
+            yield Finding(
+                path, "library-missing", f"network {name} needs {_LIBRARIES[name]}, which is not installed",
+                f'pip install "processsupervisor[{name}]"', outside=True,
+            )  # fmt: skip

@@ -1,0 +1,38 @@
+"""What networks have in common whose readers pull: nobody is asked who the bot is, nothing is sent, nothing is fetched.
+
+A connector of this kind shows rows by `publish` and `Port.after` alone; the engine never calls its `send`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Receipt
+from processsupervisor.storage.records import Attachment, Outgoing, Place
+
+SHOWN_BY_KEY = Capabilities(takes_key=True, drafts=True)
+"""A row is shown under its id, and a draft of the same id before it."""
+
+
+class Pulled:
+    """The part of a connector that a network without sending leaves empty."""
+
+    has_network = False
+    is_pulled = True
+    capabilities = SHOWN_BY_KEY
+
+    async def identify(self) -> Identity | None:
+        """Return None: there is nobody to ask."""
+        return None
+
+    async def send(self, out: Outgoing) -> Receipt:
+        """Refuse. Raises NetworkError: readers take rows by themselves."""
+        raise NetworkError(ErrorKind.PERMANENT, "readers of this network take messages by themselves, nothing is sent")
+
+    async def typing(self, place: Place) -> None:
+        """Do nothing: a draft is shown as soon as there is one."""
+
+    async def fetch(self, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Refuse. Raises NetworkError: no file ever comes in here."""
+        raise NetworkError(ErrorKind.PERMANENT, "files do not come in on this network")
+        yield b""  # makes this the iterator of bytes that it is elsewhere

@@ -1,0 +1,59 @@
+"""Rules on networks, chat and telegram_proxy: for which kind of bot they are, and what must be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from processsupervisor.config.load import load_fleet
+
+HEAD = '[fleet]\nname = "demo"\n'
+NATIVE = 'run = "bots:bot"\n'
+SCRIPT = 'script = "main.py"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "bots.py").write_text("")
+    (tmp_path / "main.py").write_text("")
+    return tmp_path
+
+
+def codes(folder: Path, text: str) -> dict[str, str]:
+    """Return {code: message} of what is wrong with a fleet."""
+    (folder / "fleet.toml").write_text(HEAD + text)
+    return {problem.code: f"{problem.message}; {problem.hint}" for problem in load_fleet(folder).problems if problem.severity != "warning"}
+
+
+def test_a_native_bot_may_be_on_telegram(folder: Path) -> None:
+    """Nothing is wrong with a token, and its values arrive."""
+    text = f'[bots.anna]\n{NATIVE}networks.telegram = {{ token = "literal:1:x", mode = "webhook" }}\n'
+    assert codes(folder, text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (f"[bots.a]\n{SCRIPT}chat.mode = 'debounce'\n", "wrong-kind", "found chat on a program; a program holds its conversations"),
+        (f"[bots.a]\n{SCRIPT}networks.telegram.token = '1:x'\n", "wrong-kind", "found networks on a program"),
+        (f"[bots.a]\n{NATIVE}telegram_proxy.token = '1:x'\n", "wrong-kind", "found telegram_proxy on a native bot (run)"),
+        (f"[bots.a]\n{NATIVE}networks.telegram.mode = 'polling'\n", "token-missing", "expected the one that @BotFather gave"),
+        (f"[bots.a]\n{NATIVE}networks.telegramm.token = '1:x'\n", "network-unknown", 'found network "telegramm"'),
+        (f"[bots.a]\n{NATIVE}networks.telegramm.token = '1:x'\n", "network-unknown", "did you mean telegram?"),
+        (f"[bots.a]\n{NATIVE}networks.telegram.token = 'secret:none'\n", "reference-secret", "psv secret set none"),
+        (f"[bots.a]\n{SCRIPT}telegram_proxy.token = 'secret:none'\n", "reference-secret", "psv secret set none"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be(folder: Path, text: str, code: str, words: str) -> None:
+    """Each mistake has a code, what was found and the way out."""
+    found = codes(folder, text)
+    assert words in found[code], found
+
+
+def test_networks_of_all_bots_are_passed_over_for_programs(folder: Path) -> None:
+    """[global] speaks for those that it fits."""
+    text = f"[global]\nchat.mode = 'debounce'\n[bots.a]\n{SCRIPT}[bots.b]\n{NATIVE}"
+    assert codes(folder, text) == {}
+    bots = {spec["name"]: spec for spec in load_fleet(folder).applied["bots"]}
+    assert (bots["a"]["chat"]["mode"], bots["b"]["chat"]["mode"]) == ("queue", "debounce")
