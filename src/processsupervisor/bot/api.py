@@ -5,12 +5,13 @@ The same file runs in a fleet (psv imports it after the fork) and alone (`bot.ru
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from processsupervisor.bot.definition import Definition, Running
-from processsupervisor.bot.handlers import check_config_hook, check_hook, check_message_handler, make_command, place_of
+from processsupervisor.bot.context import Running
+from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.handlers import check_config_hook, check_hook, place_of
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.store import Store
 from processsupervisor.kernel import clock
@@ -18,7 +19,6 @@ from processsupervisor.kernel.errors import ConfigError, Refused, UsageError
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.records import Due, Place
 
-Handler = TypeVar("Handler", bound=Callable[..., Awaitable[str | None] | AsyncIterator[str] | Awaitable[AsyncIterator[str]]])
 Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
 ConfigHook = TypeVar("ConfigHook", bound=Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]])
 
@@ -28,26 +28,6 @@ imported_by_psv = False
 
 class Bot(Definition):
     """A bot: define handlers with its decorators, then name it in fleet.toml (`run = "module:bot"`) or call run()."""
-
-    def on_message(self, function: Handler) -> Handler:
-        """Answer every message that is no command: return None or a text, or yield a text in pieces."""
-        if self.message_handler is not None:
-            raise ConfigError(f"{place_of(function)}: @bot.on_message is defined already at {place_of(self.message_handler)}")
-        check_message_handler(function)
-        self.message_handler = function
-        return function
-
-    def command(self, name: str) -> Callable[[Handler], Handler]:
-        """Answer "/NAME ...": parameters behind the message are parsed by their annotations, the first docstring line is for /help."""
-
-        if callable(name):
-            raise ConfigError(f"{place_of(name)}: @bot.command needs the command's name", hint='write @bot.command("name")')
-
-        def define(function: Handler) -> Handler:
-            self.commands[name] = make_command(name, function, self.commands)
-            return function
-
-        return define
 
     def on_start(self, function: Hook) -> Hook:
         """Call `function()` before the bot is ready; an exception ends the start."""

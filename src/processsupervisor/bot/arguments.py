@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -31,6 +31,10 @@ class BadArguments(Exception):
 
 class BadSignature(Exception):
     """An author's command cannot be offered; the text says which parameter and why."""
+
+
+class UnreadAnnotation(BadSignature):
+    """An annotation names what is not defined, perhaps not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +77,36 @@ _KINDS: dict[type, tuple[str, Callable[[str], Any]]] = {
 _BY_NAME = {kind.__name__: kind for kind in (str, int, float, bool)}
 
 
-def read_signature(function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """Return the parameters behind the first one (the message). Raises BadSignature.
+def read_signature(function: Callable[..., Any], given: Collection[str] | None = None) -> tuple[Parameter, ...]:
+    """Return the parameters that contacts write: all but those `given` otherwise (None: the first, the message). Raises BadSignature.
 
     Reads the code object itself: inspect.signature and typing.get_type_hints would unshare half a megabyte in every bot.
     """
     code = function.__code__
-    if code.co_argcount < 1:
+    names = parameter_names(function)
+    if not names:
         raise BadSignature("it needs the message as its first parameter")
-    if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or code.co_kwonlyargcount:
+    given = names[:1] if given is None else given
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or any(name not in given for name in keywords):
         raise BadSignature("its parameters must be ordinary ones, without * or **")
-    names = code.co_varnames[1 : code.co_argcount]
-    required = code.co_argcount - 1 - len(function.__defaults__ or ())
+    required = len(names) - len(function.__defaults__ or ())
+    written = [(position, name) for position, name in enumerate(names) if name not in given]
     found = []
-    for position, name in enumerate(names):
+    for position, name in written:
         kind = _kind_of(function, name)
-        found.append(Parameter(name, kind, position < required, takes_rest=kind is str and position == len(names) - 1))
+        found.append(Parameter(name, kind, position < required, takes_rest=kind is str and name == written[-1][1]))
     return tuple(found)
 
 
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of what is passed by position; of a bound method without the object."""
+    code = function.__code__
+    return tuple(code.co_varnames[int(hasattr(function, "__self__")) : code.co_argcount])
+
+
 def _kind_of(function: Callable[..., Any], name: str) -> type:
-    hint: object = function.__annotations__.get(name, str)
-    if isinstance(hint, str):  # from __future__ import annotations
-        plain = hint.strip()
-        hint = _BY_NAME.get(plain) or function.__globals__.get(plain) or _evaluated(function, name)
+    hint = annotation_of(function, name, str)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         rest = [part for part in typing.get_args(hint) if part is not type(None)]
         hint = rest[0] if len(rest) == 1 else hint
@@ -106,11 +116,19 @@ def _kind_of(function: Callable[..., Any], name: str) -> type:
     return hint
 
 
-def _evaluated(function: Callable[..., Any], name: str) -> object:
+def annotation_of(function: Callable[..., Any], name: str, unwritten: object = None) -> object:
+    """Return what a parameter is annotated with, `unwritten` when nothing is. Raises BadSignature for a text that cannot be read."""
+    hint: object = function.__annotations__.get(name, unwritten)
+    if not isinstance(hint, str):
+        return hint
+    plain = hint.strip()  # from __future__ import annotations
+    known = _BY_NAME.get(plain) or function.__globals__.get(plain)
+    if known is not None:
+        return known
     try:
-        return typing.get_type_hints(function).get(name)
-    except (NameError, TypeError, AttributeError, SyntaxError) as err:
-        raise BadSignature(f"its annotations cannot be read: {err}") from err
+        return eval(plain, function.__globals__)  # what typing.get_type_hints does, for one parameter and without its imports
+    except Exception as err:
+        raise UnreadAnnotation(f"its annotations cannot be read: {plain}: {err}") from err
 
 
 def usage(command: str, parameters: Sequence[Parameter]) -> str:
@@ -142,4 +160,3 @@ def parse_arguments(command: str, parameters: Sequence[Parameter], text: str) ->
     if rest:
         raise BadArguments(f"That is more than I understand. {how}")
     return values
-

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from processsupervisor.bot.config import Config, hold, table_of
-from processsupervisor.bot.handlers import Command
-from processsupervisor.bot.store import Store
-from processsupervisor.storage.records import Due, Place
+from processsupervisor.bot.context import Running
+from processsupervisor.bot.routers import Router
 
 
-class Running(Protocol):
-    """What a Bot needs once it runs; implemented by the service."""
-
-    @property
-    def store(self) -> Store: ...
-    def prove(self, network: str) -> None: ...
-    async def remind(self, due: Due) -> None: ...
-    async def send(self, place: Place, text: str) -> None: ...
-
-
-class Definition:
+class Definition(Router):
     """A bot's name, options, handlers and hooks."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.name = "bot"
         """The name in fleet.toml, known once the bot runs."""
         self.config = Config()
         """The bot's own options table of fleet.toml, known once the bot runs: always the values that hold now."""
-        self.message_handler: Callable[..., Any] | None = None
-        self.commands: dict[str, Command] = {}
         self.start_hooks: list[Callable[[], Awaitable[None]]] = []
         self.ready_hooks: list[Callable[[], Awaitable[None]]] = []
         self.pause_hooks: list[Callable[[], Awaitable[None]]] = []

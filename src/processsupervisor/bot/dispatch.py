@@ -1,59 +1,47 @@
-"""Which handler a message goes to: the core's own /about, /start and /stop, the author's commands, /help, on_message."""
+"""Which handler a message goes to: the core's own /about, /start and /stop, the dialog that waits, the author's handlers, /help."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from processsupervisor.bot.arguments import BadArguments, parse_arguments
+from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.handlers import Command, place_of
-from processsupervisor.bot.message import Message
-from processsupervisor.bot.work import Work
+from processsupervisor.bot.reply import Answer
 from processsupervisor.chat.consent import STARTED, STOPPED, command_of, consent_command
+from processsupervisor.storage.records import InboxRow, Kind
 
 
-class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help."""
+class Handler(Protocol):
+    """Something that answers a message."""
+
+    async def call(self, context: Context) -> Answer:
+        """Return the answer. Raises whatever the author's code raises."""
 
 
-async def answer(bot: Definition, statement: str, message: Message, work: Work) -> str | AsyncIterator[str] | None:
-    """Return the reply to a message, or an iterator of its pieces. Raises whatever the author's handler raises."""
-    word = command_of(message.text)
-    if word == "about":
-        return statement
-    work.changes.consent = consent_command(word)
-    if word == "stop":
-        return STOPPED
-    command = bot.commands.get(word) if word is not None else None
-    if command is not None:
-        return await _run_command(command, message)
-    if word == "start":
-        return STARTED
-    if word == "help" and bot.commands:
-        return _help(bot)
-    if bot.message_handler is not None:
-        return await _result(bot.message_handler, bot.message_handler(message))
-    return _help(bot) if bot.commands else None
+Take = Callable[[InboxRow], Awaitable[Handler | None]]
 
 
-async def _run_command(command: Command, message: Message) -> str | AsyncIterator[str] | None:
-    _, _, rest = message.text.partition(message.text.split(None, 1)[0])
-    try:
-        values = parse_arguments(command.name, command.parameters, rest)
-    except BadArguments as err:
-        return str(err)
-    return await _result(command.function, command.function(message, *values))
-
-
-async def _result(function: object, called: Any) -> str | AsyncIterator[str] | None:
-    result = called if hasattr(called, "__anext__") else await called
-    if result is None or isinstance(result, str):
-        return result
-    if hasattr(result, "__aiter__"):
-        return result.__aiter__()  # type: ignore[no-any-return]
-    raise BadReply(f"{place_of(function)} returned {type(result).__name__}, expected None, str or an async iterator of str")
-
-
-def _help(bot: Definition) -> str:
-    return "\n".join(["I know these commands:", *(command.usage for command in bot.commands.values())])
+async def answer(bot: Definition, statement: str, context: Context, take: Take) -> Answer:
+    """Return the answer to a message. Raises whatever the author's handler raises."""
+    row = context.row
+    is_text = row.kind is Kind.MESSAGE
+    word = command_of(row.text) if is_text else None
+    if word is not None:
+        if word == "about":
+            return statement
+        context.work.changes.consent = consent_command(word)
+        if word == "stop":
+            return STOPPED
+    handler = await take(row)
+    if handler is not None:
+        return await handler.call(context)
+    if word is not None and bot.registry.command(word) is None:
+        if word == "start":
+            return STARTED
+        if word == "help" and (known := bot.registry.help()):
+            return known
+    found = bot.registry.find(row)
+    if found is not None:
+        return await found.call(context)
+    return (bot.registry.help() or None) if is_text else None

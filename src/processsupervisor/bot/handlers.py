@@ -1,34 +1,170 @@
-"""Checks and keeps what an author's decorators define. A wrong handler fails where it is defined, with file and line."""
+"""One function of the author that answers something: checked where it is defined, called with what its parameters ask for.
+
+A wrong one fails where it is defined, or, when its annotations do, when the bot starts: with file and line either way.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias, cast
 
-from processsupervisor.bot.arguments import BadSignature, Parameter, read_signature, usage
+from processsupervisor.bot.arguments import BadArguments, BadSignature, UnreadAnnotation, parameter_names, parse_arguments, usage
+from processsupervisor.bot.context import Context
+from processsupervisor.bot.injection import Plan, plan_of
+from processsupervisor.bot.message import Message
+from processsupervisor.bot.reply import Answer, BadReply, is_answer
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
+from processsupervisor.storage.records import InboxRow
 
-_COMMAND_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+CallNext: TypeAlias = Callable[[Message], Awaitable[Answer]]
+"""What a middleware calls to go on; it may pass another message on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command and how contacts write it."""
+class Handler(Protocol):
+    """What the engine runs for a message. `name` is the same in every life of the bot."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    async def call(self, context: Context) -> Answer:
+        """Return the author's answer. Raises BadReply, and whatever the author's code raises."""
+
+
+class Event(StrEnum):
+    """What a handler is for; with its word it makes the handler's name: "message", "command:add"."""
+
+    MESSAGE = "message"
+    COMMAND = "command"
+    BUTTON = "button"
+    FILE = "file"
+    EDIT = "edit"
+    JOIN = "join"
+    SCHEDULED = "scheduled"
+
+
+_WRITTEN = frozenset({Event.COMMAND, Event.BUTTON})
+"""Events whose handlers take words of a contact."""
+_NAMED = frozenset({Event.COMMAND, Event.BUTTON, Event.SCHEDULED})
+_HINTS = {Event.COMMAND: "write it without the slash", Event.BUTTON: 'for the data "vote:yes" it is "vote"'}
+PAYLOAD = "payload"
+"""The parameter of a scheduled handler that is given what was scheduled with it."""
+
+
+@dataclass(slots=True, eq=False)
+class Middleware:
+    """Stands around handlers."""
+
     function: Callable[..., Any]
-    parameters: tuple[Parameter, ...]
-    summary: str
+    _plan: Plan | None = field(default=None, repr=False)
+
+    @property
+    def plan(self) -> Plan:
+        """How it is called. Raises ConfigError, as that of a Function."""
+        if self._plan is None:
+            self._plan = _planned(self.function, "@bot.middleware", is_written=False, free=parameter_names(self.function)[1:2])
+        return self._plan
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """A Handler that is one function of the author."""
+
+    event: Event
+    word: str
+    function: Callable[..., Any]
+    middlewares: tuple[Middleware, ...] = ()
+    _plan: Plan | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What it is known by: "message", "command:add"."""
+        return name_of(self.event, self.word)
+
+    @property
+    def shown(self) -> str:
+        """Its decorator, as the author wrote it."""
+        return f'@bot.{self.event}("{self.word}")' if self.word else f"@bot.on_{self.event}"
+
+    @property
+    def plan(self) -> Plan:
+        """How it is called. Raises ConfigError with the place of an annotation that cannot be read or given."""
+        if self._plan is None:
+            free = (PAYLOAD,) if self.event is Event.SCHEDULED else ()
+            self._plan = _planned(self.function, self.shown, is_written=self.event in _WRITTEN, free=free)
+        return self._plan
 
     @property
     def usage(self) -> str:
         """One line of /help."""
-        line = usage(self.name, self.parameters)
-        return f"{line} - {self.summary}" if self.summary else line
+        line = usage(self.word, self.plan.written)
+        summary = (inspect.getdoc(self.function) or "").split("\n", 1)[0].strip()
+        return f"{line} - {summary}" if summary else line
+
+    async def call(self, context: Context) -> Answer:
+        """Return the author's answer, or the sentence for a contact whose words do not fit. Raises what the author's code raises."""
+        run: Callable[[Context], Awaitable[object]] = self._run
+        for middleware in reversed(self.middlewares):
+            run = _around(middleware, run)
+        answer = await run(context)
+        if not is_answer(answer):
+            raise BadReply(f"{place_of(self.function)} returned {type(answer).__name__}, expected None, str, Reply or an async iterator")
+        return cast(Answer, answer)
+
+    async def _run(self, context: Context) -> Any:
+        plan = self.plan
+        words: list[Any] = []
+        if self.event is Event.SCHEDULED and plan.written:
+            words = [json.loads(context.row.text)]
+        elif self.event in _WRITTEN:
+            try:
+                words = parse_arguments(self.word, plan.written, written_text(self.event, context.row))
+            except BadArguments as err:
+                return str(err)
+        called = plan.call(self.function, context, words)
+        if hasattr(called, "__anext__"):
+            return called
+        result = await called
+        return result.__aiter__() if hasattr(result, "__aiter__") else result
+
+
+def name_of(event: Event, word: str = "") -> str:
+    """Return the name of a handler."""
+    return f"{event}:{word}" if word else str(event)
+
+
+def written_text(event: Event, row: InboxRow) -> str:
+    """Return the part of a message that holds a handler's arguments: behind the command's word, behind the colon of a button's data."""
+    if event is Event.BUTTON:
+        return row.text.partition(":")[2]
+    text = row.text
+    return text.partition(text.split(None, 1)[0])[2]
+
+
+def _around(middleware: Middleware, run: Callable[[Context], Awaitable[object]]) -> Callable[[Context], Awaitable[object]]:
+    async def around(context: Context) -> object:
+        async def call_next(message: Message) -> object:
+            context.message = message
+            return await run(context)
+
+        called: Awaitable[object] = middleware.plan.call(middleware.function, context, (call_next,))
+        return await called
+
+    return around
+
+
+def _planned(function: Callable[..., Any], shown: str, *, is_written: bool, free: tuple[str, ...] = ()) -> Plan:
+    try:
+        return plan_of(function, is_written=is_written, free=free)
+    except BadSignature as err:
+        raise ConfigError(f"{place_of(function)}: {shown} cannot use {_name(function)}: {err}") from err
 
 
 def place_of(function: object) -> str:
@@ -47,17 +183,6 @@ def check_hook(function: Callable[..., Any], decorator: str) -> None:
         raise ConfigError(f"{place_of(function)}: {decorator} calls the function without arguments") from None
 
 
-def check_message_handler(function: Callable[..., Any]) -> None:
-    """Raise ConfigError unless `function` is an async def (or async generator) that can take the message alone."""
-    _check_async(function, "@bot.on_message")
-    code = function.__code__
-    required = code.co_argcount - len(function.__defaults__ or ())
-    if code.co_argcount < 1 and not code.co_flags & inspect.CO_VARARGS:
-        raise ConfigError(f"{place_of(function)}: @bot.on_message needs the message as the first parameter of {_name(function)}")
-    if required > 1 or code.co_kwonlyargcount > len(function.__kwdefaults__ or ()):
-        raise ConfigError(f"{place_of(function)}: @bot.on_message calls {_name(function)} with the message alone")
-
-
 def check_config_hook(function: Callable[..., Any]) -> None:
     """Raise ConfigError unless `function` is an async def that can take the old and the new options alone."""
     code = getattr(function, "__code__", None)
@@ -71,21 +196,39 @@ def check_config_hook(function: Callable[..., Any]) -> None:
         raise ConfigError(f"{place_of(function)}: @bot.on_config_change calls {_name(function)} with the old and the new options")
 
 
-def make_command(name: str, function: Callable[..., Any], taken: dict[str, Command]) -> Command:
-    """Return the checked command. Raises ConfigError for a bad or taken name, or a signature that contacts cannot write."""
+def make_function(event: Event, word: str, function: Callable[..., Any]) -> Function:
+    """Return the checked handler. Raises ConfigError for a bad or reserved word, or a function that is not async."""
+    made = Function(event, word, function)
     where = place_of(function)
-    if not isinstance(name, str) or not _COMMAND_NAME.fullmatch(name):
-        raise ConfigError(f"{where}: command name {name!r} must match {_COMMAND_NAME.pattern}", hint="write it without the slash")
-    if name in RESERVED_COMMANDS:
-        raise ConfigError(f"{where}: /{name} is answered by ProcessSupervisor itself", hint="choose another name")
-    if name in taken:
-        raise ConfigError(f"{where}: /{name} is defined already at {place_of(taken[name].function)}")
-    _check_async(function, f'@bot.command("{name}")')
+    if event in _NAMED:
+        if not isinstance(word, str) or not _WORD.fullmatch(word):
+            raise ConfigError(f"{where}: {event} name {word!r} must match {_WORD.pattern}", hint=_HINTS.get(event, ""))
+        if event is Event.COMMAND and word in RESERVED_COMMANDS:
+            raise ConfigError(f"{where}: /{word} is answered by ProcessSupervisor itself", hint="choose another name")
+    _check_async(function, made.shown)
+    _check_plan(made)
+    return made
+
+
+def make_middleware(function: Callable[..., Any]) -> Middleware:
+    """Return the checked middleware. Raises ConfigError."""
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+        raise ConfigError(f"{place_of(function)}: @bot.middleware needs an async def", hint="write async def around(message, call_next)")
+    if len(parameter_names(function)) < 2:
+        raise ConfigError(f"{place_of(function)}: @bot.middleware calls {_name(function)} with the message and call_next")
+    made = Middleware(function)
+    _check_plan(made)
+    return made
+
+
+def _check_plan(made: Function | Middleware) -> None:
+    """Read the annotations; one that names what the file may define further down is read when the bot starts."""
     try:
-        parameters = read_signature(function)
-    except BadSignature as err:
-        raise ConfigError(f'{where}: @bot.command("{name}") cannot use {_name(function)}: {err}') from err
-    return Command(name, function, parameters, (inspect.getdoc(function) or "").split("\n", 1)[0].strip())
+        _ = made.plan
+    except ConfigError as err:
+        if not isinstance(err.__cause__, UnreadAnnotation):
+            raise
 
 
 def _check_async(function: Callable[..., Any], decorator: str) -> None:

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Sequence
 
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.draft import cut_reply
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
+from processsupervisor.bot.reply import cut_reply
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
 from processsupervisor.chat.consent import statement
@@ -50,7 +50,11 @@ class Service:
         self._sent = 0
 
     async def start(self) -> None:
-        """Run the start hooks, take up what was left, open the connectors. Raises what a hook or a connector raises."""
+        """Run the start hooks, take up what was left, open the connectors. Raises what a hook or a connector raises.
+
+        ConfigError for a handler that asks for what cannot be given.
+        """
+        self._bot.registry.resolve()
         self._bot.running = self
         for hook in self._bot.start_hooks:
             await hook()
