@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Changes, Incoming, Place
+from processsupervisor.storage.records import Changes, Incoming, Place, Reply
 
 HERE = Place("web", "default")
 
@@ -33,7 +33,7 @@ async def test_the_statement_is_not_repeated_by_the_next_life(database, tmp_path
 async def test_a_number_of_another_file_replays_from_the_start(database):
     """A reader that saw seq 500 of a file that is gone misses nothing of the new one."""
     row = (await database.accept(message(1), "A program answers.")).row
-    await database.complete(row, "hello", Changes())
+    await database.complete(row, [Reply("hello")], Changes())
     assert [out.text for out in await database.after(HERE, 500, 10)] == ["A program answers.", "hello"]
     assert await database.after(HERE, 2, 10) == []
 

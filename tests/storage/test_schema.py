@@ -6,9 +6,9 @@ import contextlib
 import sqlite3
 
 import pytest
+from tests.storage.test_inbox import accept
 
 from processsupervisor.kernel.errors import StorageError
-from processsupervisor.storage.inbox import accept
 from processsupervisor.storage.records import Incoming, Place
 from processsupervisor.storage.schema import VERSION, has_open_work, open_database
 
@@ -50,7 +50,7 @@ def test_only_unfinished_work_makes_a_start_open_the_file(tmp_path):
     assert not has_open_work(path) and not path.exists()
     with contextlib.closing(open_database(path)) as db:
         assert not has_open_work(path)
-        accept(db, MESSAGE, None)
+        accept(db, MESSAGE)
         assert has_open_work(path)
         db.execute("UPDATE inbox SET state = 1")
         assert not has_open_work(path)

@@ -1,146 +1,243 @@
 """A bot's database as its rooms use it: every method is one job of the writer, answered after its commit.
 
 The file is opened by the first call, not by construction. What is promised: accept() is durable before it resolves,
-complete() writes done, reply, values and reminders in one transaction and waits out a failing disk.
+complete() writes done, replies, values and whatever else a message caused in one transaction and waits out a failing disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
-from processsupervisor.storage import inbox, outbox, reminders, retention, values
-from processsupervisor.storage.records import Accepted, Changes, Due, HistoryEntry, InboxRow, Incoming, Outgoing, Place
+from processsupervisor.kernel import clock
+from processsupervisor.storage import contacts, conversations, inbox, letters, outbox, retention, rows, values
+from processsupervisor.storage.conversations import LEASE_S, Facts
+from processsupervisor.storage.inbox import Arrival, Ending
+from processsupervisor.storage.jobs import Submits
+from processsupervisor.storage.planjobs import PlanJobs
+from processsupervisor.storage.records import (
+    Accepted,
+    Changes,
+    ContactRow,
+    ConversationRow,
+    DeadLetter,
+    HistoryEntry,
+    InboxRow,
+    Incoming,
+    Kind,
+    Outcome,
+    Outgoing,
+    Place,
+    Reply,
+    SendState,
+)  # fmt: skip
 from processsupervisor.storage.schema import has_open_work
-from processsupervisor.storage.writer import Writer
+from processsupervisor.storage.sendjobs import SendJobs
 
-T = TypeVar("T")
-
-_KNOWN_PLACES = 10_000
+_KNOWN = 10_000
 _TRIM_EVERY = 500
 _TRIM_DONE_EVERY_S = 3600.0
 
 
-class BotDatabase:
-    """The bot.db at `path`. `exclusive` keeps every other process out (console runs)."""
+class _Held(NamedTuple):
+    """A claim of ours that is committed, and what the conversation said of itself then."""
 
-    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
-        self.path = path
-        self.writer = Writer(path, exclusive=exclusive)
-        self._known: OrderedDict[Place, None] = OrderedDict()
-        """Places whose first contact is committed; only a cache, the table decides."""
+    fence: int
+    facts: Facts
+    renew_mono: float
+
+
+class BotDatabase(SendJobs, PlanJobs):
+    """The bot.db at `path`."""
+
+    def __init__(self, path: Path, *, exclusive: bool = False, writer: Submits | None = None) -> None:
+        super().__init__(path, exclusive=exclusive, writer=writer)
+        self._held: OrderedDict[Place, _Held] = OrderedDict()
+        """Only a cache, which spares the next message of a place a statement; the table decides."""
+        self._people: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
+        """Name and locale as they are committed, by network and identity: a cache as well."""
+        self._turned = 0
+        """Raised by whatever makes a claim that is being committed now untrue for the cache."""
         self._appended: dict[Place, int] = {}
         self._trimmed_mono = 0.0
 
     def has_open_work(self) -> bool:
-        """Tell whether a start must open the file: unfinished messages or reminders to come."""
+        """Tell whether a start must open the file: messages to handle or to send, or something that comes due."""
         return self.writer.is_started or has_open_work(self.path)
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Commit what was submitted and close the file."""
         await self.writer.close(timeout_s)
 
-    def accept(self, incoming: Incoming, statement: str) -> asyncio.Future[Accepted]:
-        """Store a message; at first contact `statement` is stored before it. Raises StorageError, also through the future."""
-        wording = None if incoming.place in self._known else statement
-        future = self.writer.submit(lambda db: inbox.accept(db, incoming, wording))
-        if wording is not None:
-            future.add_done_callback(lambda done: self._remember(incoming.place, done))
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def accept(self, incoming: Incoming, statement: str | None, *, opens: bool = True) -> asyncio.Future[Accepted]:
+        """Store a message, its sender, what it says of its conversation and its cursor, and claim the conversation.
+
+        `statement` is stored before it where the disclosure is due: a private conversation that has none, a room that the bot joined.
+        `opens` False keeps it as IGNORED, with nothing to handle: Accepted.row is None then, as it is for a repeat. A row with fence 0
+        belongs to another process. Raises StorageError, also through the future.
+        """
+        place, envelope = incoming.place, incoming.envelope
+        facts = Facts(envelope.room, envelope.title, incoming.kind is not Kind.LEFT)
+        held = self._held.get(place)
+        fence = 0
+        if held is not None and held.facts == facts and clock.mono() < held.renew_mono and incoming.kind is not Kind.JOINED:
+            fence = held.fence
+        person, told = (place.network, incoming.sender), (envelope.sender_name, envelope.locale)
+        is_known = fence != 0 and self._people.get(person) == told
+        arrival = Arrival(incoming, statement, opens, fence, is_known)
+        learnt: list[int] = []
+
+        def work(db: sqlite3.Connection) -> Accepted:
+            accepted, claimed = inbox.accept(db, arrival, self.owner, self.state_of)
+            learnt[:] = [claimed]
+            return accepted
+
+        future = self.writer.submit(work)
+        if not is_known:
+            turned = self._turned
+
+            def remember(done: asyncio.Future[Accepted]) -> None:
+                if done.cancelled() or done.exception() is not None or not learnt[0] or turned != self._turned:
+                    return
+                self._held[place] = _Held(learnt[0], facts, clock.mono() + LEASE_S / 2)
+                self._people[person] = told
+                for cache in (self._held, self._people):
+                    if len(cache) > _KNOWN:
+                        cache.popitem(last=False)
+
+            future.add_done_callback(remember)
         return future
 
-    def _remember(self, place: Place, done: asyncio.Future[Accepted]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        self._known[place] = None
-        if len(self._known) > _KNOWN_PLACES:
-            self._known.popitem(last=False)
+    def complete(
+        self, row: InboxRow, replies: Sequence[Reply], changes: Changes, *, outcome: Outcome = Outcome.DONE, reason: str = "",
+        detail: str = "", state: SendState | None = None, tries: int = 1, also: Sequence[InboxRow] = (),
+    ) -> asyncio.Future[list[Outgoing]]:  # fmt: skip
+        """End a message in one transaction; never fails for the disk's sake, it waits instead. [] when it was not ours to end.
 
-    def complete(self, row: InboxRow, reply: str | None, changes: Changes) -> asyncio.Future[Outgoing | None]:
-        """Finish a message in one transaction; never fails for the disk's sake, it waits instead."""
+        Replies get the ids r{row}, r{row}.2 …, `changes.sends` s{row}.1 …. `outcome` DEAD keeps a letter with `reason`, `detail` and
+        how often it was tried. `also` end with it, in the same commit. `state` None: the replies begin as their network asks for.
+        """
         trim = self._due_for_trim(row.place)
+        ending = Ending(outcome, reason, detail, state, tries, tuple(also))
 
-        def work(db: sqlite3.Connection) -> Outgoing | None:
-            out = inbox.complete(db, row, reply, changes)
+        def work(db: sqlite3.Connection) -> list[Outgoing]:
+            written = inbox.complete(db, row, replies, changes, ending, self.state_of)
             if trim:
                 retention.trim_outbox(db, row.place)
-                retention.trim_done(db, time.time())
-            return out
+                retention.trim_done(db, clock.wall())
+            return written
 
         return self.writer.submit(work, sticky=True)
 
     def _due_for_trim(self, place: Place) -> bool:
         count = self._appended.get(place, 0) + 1
-        old = time.monotonic() - self._trimmed_mono > _TRIM_DONE_EVERY_S
+        old = clock.mono() - self._trimmed_mono > _TRIM_DONE_EVERY_S
         if count < _TRIM_EVERY and not old:
-            if len(self._appended) > _KNOWN_PLACES:
+            if len(self._appended) > _KNOWN:
                 self._appended.clear()  # the counts are only a hint of when to look
             self._appended[place] = count
             return False
         self._appended[place] = 0
-        self._trimmed_mono = time.monotonic()
+        self._trimmed_mono = clock.mono()
         return True
 
     async def draft(self, row: InboxRow) -> None:
         """Commit the id under which pieces of a reply will be shown, before the first is."""
-        await self.writer.submit(lambda db: inbox.draft(db, row))
+        await self.run(lambda db: inbox.draft(db, row))
 
-    async def unfinished(self) -> list[InboxRow]:
-        """Return accepted messages without an end, oldest first."""
-        return await self.writer.submit(inbox.unfinished)
+    async def claim(self, limit: int = 10_000) -> list[InboxRow]:
+        """Claim open messages that nobody works on, oldest first, whole conversations at a time; again, until there are none."""
+        return await self.run(lambda db: inbox.claim(db, limit, self.owner))
+
+    async def enqueue(self, place: Place, name: str, sender: str, text: str, kind: Kind = Kind.SCHEDULE) -> InboxRow | None:
+        """Commit a message of the bot's own making, claimed; None when `name` was used in its place before."""
+        return await self.run(lambda db: rows.enqueue(db, place, name, sender, text, kind, self.owner))
 
     def count_attempt(self, row: InboxRow, by: int) -> asyncio.Future[None]:
         """Write down that this life begins (or gives back, -1) a message that an earlier one left."""
         return self.writer.submit(lambda db: inbox.count_attempt(db, row.row_id, by))
 
+    # --- dead letters ------------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Return messages that were given up, newest first."""
+        return await self.run(lambda db: letters.dead_letters(db, limit)) if self.is_used() else []
+
+    async def dead_letter(self, row_id: int) -> DeadLetter | None:
+        """Return one of them."""
+        return await self.run(lambda db: letters.dead_letter(db, row_id)) if self.is_used() else None
+
+    async def replay(self, row_id: int) -> InboxRow | None:
+        """Open a dead message again under a new number, claimed; None when there is no such letter."""
+        return await self.run(lambda db: letters.replay(db, row_id, self.owner)) if self.is_used() else None
+
+    async def drop_letter(self, row_id: int) -> bool:
+        """Forget a letter; False when there is none."""
+        return await self.run(lambda db: letters.drop_letter(db, row_id)) if self.is_used() else False
+
+    # --- conversations -----------------------------------------------------------------------------------------------
+
+    async def conversation(self, place: Place) -> ConversationRow | None:
+        """Return what is known of a conversation."""
+        return await self.run(lambda db: conversations.find(db, place))
+
+    async def contact(self, network: str, identity: str) -> ContactRow | None:
+        """Return the person behind an identity."""
+        return await self.run(lambda db: contacts.find(db, network, identity))
+
     async def consent(self, place: Place) -> str | None:
         """Return the recorded consent ("in", "out") of a place, or None."""
-        return await self.writer.submit(lambda db: inbox.consent_of(db, place))
+        return await self.run(lambda db: conversations.consent_of(db, place))
 
-    async def send(self, out_id: str, place: Place, text: str) -> Outgoing | None:
-        """Append an outbox row that answers nothing; None when the id exists."""
-        return await self.writer.submit(lambda db: outbox.add_outgoing(db, out_id, place, None, text))
+    def set_reachable(self, place: Place, is_reachable: bool) -> asyncio.Future[None]:
+        """Commit whether the network lets us write there."""
+        self._forget(place)
+        return self.writer.submit(lambda db: conversations.set_reachable(db, place, is_reachable), sticky=True)
+
+    def move_place(self, old: Place, new: Place) -> asyncio.Future[None]:
+        """Commit that a conversation has another id now: what is to be sent, values, dialog, timers and reminders go there.
+
+        Messages of the old id that are being handled end as ever; what they cause goes to the new place.
+        """
+        self._forget(old)
+        self._forget(new)
+        return self.writer.submit(lambda db: conversations.move(db, old, new), sticky=True)
+
+    def _forget(self, place: Place) -> None:
+        self._held.pop(place, None)
+        self._turned += 1
+
+    # --- what readers see --------------------------------------------------------------------------------------------
 
     async def after(self, place: Place, seq: int, limit: int) -> list[Outgoing]:
         """Return committed rows of a place behind `seq`; a `seq` of another file (higher than all) begins from the start."""
         if not self.is_used():
             return []
-        return await self.writer.submit(lambda db: outbox.after(db, place, seq if seq <= outbox.last_seq(db) else 0, limit))
+        return await self.run(lambda db: outbox.after(db, place, seq if seq <= outbox.last_seq(db) else 0, limit))
 
     async def history(self, place: Place, limit: int) -> list[HistoryEntry]:
         """Return the last messages of both sides, oldest first; nothing when no message ever came."""
-        return await self.writer.submit(lambda db: outbox.history(db, place, limit)) if self.is_used() else []
+        return await self.run(lambda db: outbox.history(db, place, limit)) if self.is_used() else []
 
     def is_used(self) -> bool:
         """Tell whether there is anything to read, without making the file."""
         return self.writer.is_started or self.path.exists()
 
-    async def add_reminder(self, due: Due) -> None:
-        """Commit a reminder of its own, outside a message."""
-        await self.writer.submit(lambda db: reminders.add_reminder(db, due))
-
-    async def open_reminders(self, place: Place) -> int:
-        """Return how many reminders of a place are to come."""
-        return await self.writer.submit(lambda db: reminders.open_reminders(db, place))
-
-    async def next_due_at(self) -> float | None:
-        """Return when the next reminder is due (epoch seconds), None when there is none."""
-        return await self.writer.submit(reminders.next_due_at)
-
-    async def fire_due(self, now: float) -> list[Outgoing]:
-        """Turn due reminders into outbox rows, at most 200; returns them."""
-        return await self.writer.submit(lambda db: reminders.fire_due(db, now))
+    # --- values ------------------------------------------------------------------------------------------------------
 
     async def read_value(self, scope: str, key: str) -> str | None:
         """Return the JSON text under a key."""
-        return await self.writer.submit(lambda db: values.read_value(db, scope, key))
+        return await self.run(lambda db: values.read_value(db, scope, key))
 
     async def read_keys(self, scope: str) -> list[str]:
         """Return all keys of a scope."""
-        return await self.writer.submit(lambda db: values.read_keys(db, scope))
+        return await self.run(lambda db: values.read_keys(db, scope))
 
     async def write_values(self, changes: Changes) -> None:
         """Commit values outside a message."""
@@ -149,4 +246,4 @@ class BotDatabase:
             for (scope, key), value in changes.values.items():
                 values.write_value(db, scope, key, value)
 
-        await self.writer.submit(work)
+        await self.run(work)

@@ -1,84 +1,182 @@
-"""The inbox's statements: accept once per network id, finish once, and what is unfinished. They run inside a job.
+"""The inbox's statements: accept once per network id, claim what is open, finish once. They run inside a job.
 
-The statement that a program answers (the disclosure) is committed with the first accepted message of a conversation, so
-that no order of kills can let a reply come before it.
+The statement that a program answers (the disclosure) is committed with the first accepted message of a private conversation, or with
+the bot's joining of a room, so that no order of kills can let a reply come before it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from processsupervisor.kernel import clock
+from processsupervisor.storage import dialogs, letters, timers
+from processsupervisor.storage.contacts import meet
+from processsupervisor.storage.conversations import Facts, Owner, disclosed, say_consent, standing, touch
+from processsupervisor.storage.cursors import write_cursor
+from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing
-from processsupervisor.storage.records import Accepted, Changes, InboxRow, Incoming, Outgoing, Place
+from processsupervisor.storage.records import (
+    Accepted,
+    Changes,
+    InboxRow,
+    Incoming,
+    Kind,
+    Outcome,
+    Outgoing,
+    Place,
+    Reply,
+    RoomKind,
+    SendState,
+)  # fmt: skip
 from processsupervisor.storage.reminders import add_reminder
-from processsupervisor.storage.values import write_value
+from processsupervisor.storage.rows import COLUMNS, INSERT, OPEN, STATES, inbox_row
+from processsupervisor.storage.values import scope_of, write_value
 
-OPEN, DONE = 0, 1
-
-_INSERT = (
-    "INSERT INTO inbox (network, network_id, conversation, sender, text, received_at) VALUES (?,?,?,?,?,?) "
-    "ON CONFLICT DO NOTHING"
+_OPEN_ROWS = (
+    f"SELECT {COLUMNS}, c.lease_owner, c.lease_until FROM inbox i LEFT JOIN conversations c "
+    "ON c.network = i.network AND c.conversation = i.conversation WHERE i.state = 0 ORDER BY i.id"
 )
-_FIRST = "INSERT INTO conversations (network, conversation, first_at) VALUES (?,?,?) ON CONFLICT DO NOTHING"
-_UNFINISHED = (
-    "SELECT id, network, conversation, network_id, sender, text, received_at, attempts FROM inbox WHERE state = 0 ORDER BY id"
-)
+StateOf = Callable[[Place], SendState]
 
 
-def accept(connection: sqlite3.Connection, incoming: Incoming, statement: str | None) -> Accepted:
-    """Store a message unless its network id is known in its place; `statement` None means first contact is long past."""
-    now = time.time()
-    network, conversation = incoming.place
-    cursor = connection.execute(_INSERT, (network, incoming.id, conversation, incoming.sender, incoming.text, now))
-    if cursor.rowcount == 0 or cursor.lastrowid is None:
-        return Accepted(None, None)
-    row = InboxRow(cursor.lastrowid, incoming.place, incoming.id, incoming.sender, incoming.text, now)
-    first: Outgoing | None = None
-    if statement is not None and connection.execute(_FIRST, (network, conversation, now)).rowcount:
-        first = add_outgoing(connection, f"program-{row.row_id}", incoming.place, None, statement)
-    return Accepted(row, first)
+class Arrival(NamedTuple):
+    """A message on its way in, and what the caller knows already: `fence` is that of a claim that holds (0: to be claimed)."""
+
+    incoming: Incoming
+    statement: str | None
+    opens: bool = True
+    fence: int = 0
+    is_known_person: bool = False
 
 
-def complete(connection: sqlite3.Connection, row: InboxRow, reply: str | None, changes: Changes) -> Outgoing | None:
-    """Mark a message done and write everything that handling it caused; a second call for the same row changes nothing."""
-    if not connection.execute("UPDATE inbox SET state = 1 WHERE id = ? AND state = 0", (row.row_id,)).rowcount:
-        return None
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a message ends. `also` are further messages that end with it (several that were answered as one), in the same commit.
+
+    `state` is how its replies begin, None: as the network of each says. `tries` is how often it was run in this life.
+    """
+
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+    detail: str = ""
+    state: SendState | None = None
+    tries: int = 1
+    also: tuple[InboxRow, ...] = ()
+
+
+def accept(connection: sqlite3.Connection, arrival: Arrival, owner: Owner, state_of: StateOf) -> tuple[Accepted, int]:
+    """Store a message unless its network id is known in its place; returns the claim's fence beside it."""
+    incoming, now = arrival.incoming, clock.wall()
+    place, envelope = incoming.place, incoming.envelope
+    if incoming.cursor is not None:
+        write_cursor(connection, place.network, incoming.cursor)
+    state = OPEN if arrival.opens else STATES[Outcome.IGNORED]
+    told = (incoming.sender, incoming.text, now, state, incoming.kind.value, pack_envelope(envelope))
+    found = connection.execute(INSERT, (place.network, incoming.id, place.conversation, *told)).fetchone()
+    if found is None:
+        return Accepted(None, None), 0
+    row_id = int(found[0])
+    if not arrival.is_known_person and incoming.sender:
+        meet(connection, place.network, incoming.sender, envelope.sender_name, envelope.locale)
+    fence, first = arrival.fence, None
+    if not fence:
+        fence, is_disclosed = touch(connection, place, owner, Facts(envelope.room, envelope.title, incoming.kind is not Kind.LEFT))
+        if arrival.statement is not None and _is_first(incoming, is_disclosed):
+            disclosed(connection, place)
+            first = add_outgoing(connection, f"program-{row_id}", place, None, Reply(arrival.statement), state_of(place))
+    if not arrival.opens:
+        return Accepted(None, first), fence
+    row = InboxRow(row_id, place, incoming.id, incoming.sender, incoming.text, now, 0, incoming.kind, envelope, fence)
+    return Accepted(row, first), fence
+
+
+def _is_first(incoming: Incoming, is_disclosed: bool) -> bool:
+    if incoming.envelope.room is RoomKind.PRIVATE:
+        return not is_disclosed and incoming.kind is not Kind.LEFT
+    return incoming.kind is Kind.JOINED
+
+
+def claim(connection: sqlite3.Connection, limit: int, owner: Owner) -> list[InboxRow]:
+    """Claim conversations with open messages that nobody works on and return all of those, oldest first.
+
+    No conversation is taken in part, so there may be more than `limit`; whoever calls again gets the others, in the end none.
+    """
+    over = owner.over_before(clock.wall())
+    chosen: dict[Place, list[InboxRow]] = {}
+    count = 0
+    for *columns, lease_owner, lease_until in connection.execute(_OPEN_ROWS).fetchall():
+        row = inbox_row(columns)
+        if lease_owner is not None and (lease_owner == owner.name or lease_until >= over):
+            continue
+        if row.place not in chosen and count >= limit:
+            continue
+        chosen.setdefault(row.place, []).append(row)
+        count += 1
+    found: list[InboxRow] = []
+    for place, rows in chosen.items():
+        fence = touch(connection, place, owner, None).fence
+        found += (replace(row, fence=fence) for row in rows)
+    return sorted(found, key=lambda row: row.row_id)
+
+
+def complete(
+    connection: sqlite3.Connection, row: InboxRow, replies: Sequence[Reply], changes: Changes, ending: Ending, state_of: StateOf
+) -> list[Outgoing]:
+    """End a message and write everything that handling it caused; with an old fence, or for the second time, change nothing."""
+    fence, place = standing(connection, row.place)
+    if not fence or fence != row.fence or not _end(connection, row, ending.outcome):
+        return []
+    for other in ending.also:
+        _end(connection, other, ending.outcome)
+    if ending.outcome is Outcome.DEAD:
+        letters.write_letter(connection, row, ending.reason, ending.detail, row.attempts + ending.tries)
     drafted = connection.execute("DELETE FROM drafts WHERE id = ?", (row.reply_id,)).rowcount
+    _write_changes(connection, row, changes, place)
+    if drafted and not replies:
+        replies = (Reply(""),)  # what readers saw growing has to end
+    written = []
+    state = ending.state if ending.state is not None else state_of(place)
+    for number, reply in enumerate(replies, 1):
+        out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
+        written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
+    for number, (there, reply) in enumerate(changes.sends, 1):
+        there = standing(connection, there)[1]
+        written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
+    return [out for out in written if out is not None]
+
+
+def _end(connection: sqlite3.Connection, row: InboxRow, outcome: Outcome) -> bool:
+    return connection.execute("UPDATE inbox SET state = ? WHERE id = ? AND state = 0", (STATES[outcome], row.row_id)).rowcount > 0
+
+
+def _write_changes(connection: sqlite3.Connection, row: InboxRow, changes: Changes, place: Place) -> None:
+    old_scope, new_scope = (scope_of(row.place), scope_of(place)) if place != row.place else ("", "")
     for (scope, key), value in changes.values.items():
-        write_value(connection, scope, key, value)
+        write_value(connection, new_scope if scope == old_scope else scope, key, value)
     for due in changes.reminders:
         add_reminder(connection, due)
     if changes.consent is not None:
-        connection.execute(
-            "UPDATE conversations SET consent = ? WHERE network = ? AND conversation = ?", (changes.consent.value, *row.place)
-        )
-    if reply is None and not drafted:
-        return None
-    return add_outgoing(connection, row.reply_id, row.place, row.id, reply or "")
+        say_consent(connection, row.place, changes.consent, row.row_id)
+    for cancelled in changes.cancelled_timers:
+        timers.cancel_timer(connection, *cancelled)
+    for timer in changes.timers:
+        timers.set_timer(connection, timer)
+    if changes.ends_dialog:
+        dialogs.end_dialog(connection, row.place)
+    if changes.dialog is not None:
+        dialogs.save_dialog(connection, changes.dialog)
 
 
 def draft(connection: sqlite3.Connection, row: InboxRow) -> None:
     """Write down that pieces of the row's reply are about to be shown under its id."""
     connection.execute(
-        "INSERT INTO drafts (id, inbox_id, created_at) VALUES (?,?,?) ON CONFLICT DO NOTHING", (row.reply_id, row.row_id, time.time())
+        "INSERT INTO drafts (id, inbox_id, created_at) VALUES (?,?,?) ON CONFLICT (id) DO NOTHING", (row.reply_id, row.row_id, clock.wall())
     )
-
-
-def unfinished(connection: sqlite3.Connection) -> list[InboxRow]:
-    """Return every accepted message without an end, oldest first."""
-    return [
-        InboxRow(row_id, Place(network, conversation), network_id, sender, text, at, attempts)
-        for row_id, network, conversation, network_id, sender, text, at, attempts in connection.execute(_UNFINISHED)
-    ]
 
 
 def count_attempt(connection: sqlite3.Connection, row_id: int, by: int) -> None:
     """Add `by` to the lives that began this message after a crash."""
-    connection.execute("UPDATE inbox SET attempts = max(0, attempts + ?) WHERE id = ?", (by, row_id))
-
-
-def consent_of(connection: sqlite3.Connection, place: Place) -> str | None:
-    """Return what the contact said about messages sent first, None when nothing."""
-    found = connection.execute("SELECT consent FROM conversations WHERE network = ? AND conversation = ?", place).fetchone()
-    return found[0] if found else None
+    connection.execute("UPDATE inbox SET attempts = CASE WHEN attempts + ? < 0 THEN 0 ELSE attempts + ? END WHERE id = ?", (by, by, row_id))

@@ -1,37 +1,43 @@
 """The outbox's statements: one row for each thing a contact is to see, numbered for the life of the file.
 
-`seq` never repeats and only grows; `id` is unique, so that nothing can be written down twice. `state` 1 means that the
-network takes rows by itself (web, console); networks that must be sent to start at 0.
+`seq` never repeats and only grows; `id` is unique, so that nothing can be written down twice. Rows of networks that readers pull
+from (web, console) begin SHOWN; those of networks that must be sent to begin WAITING (sends.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
+from typing import Any
 
-from processsupervisor.storage.records import HistoryEntry, Outgoing, Place
+from processsupervisor.kernel import clock
+from processsupervisor.storage.encoding import pack_extras, unpack_extras
+from processsupervisor.storage.records import HistoryEntry, Outgoing, Place, Reply, SendState
 
+COLUMNS = "seq, id, reply_to, network, conversation, text, created_at, extras, state, attempts, uncertain"
 _INSERT = (
-    "INSERT INTO outbox (id, reply_to, network, conversation, text, created_at) VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+    "INSERT INTO outbox (id, reply_to, network, conversation, text, created_at, state, extras) VALUES (?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (id) DO NOTHING RETURNING seq"
 )
-_AFTER = (
-    "SELECT seq, id, reply_to, text, created_at FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
+_AFTER = f"SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
+_SAID = (
+    "SELECT network_id, text, received_at FROM inbox WHERE conversation = ? AND network = ? AND kind <> 'schedule' ORDER BY id DESC LIMIT ?"
 )
+_ANSWERED = "SELECT id, text, created_at, seq FROM outbox WHERE conversation = ? AND network = ? ORDER BY seq DESC LIMIT ?"
 
 
-def add_outgoing(connection: sqlite3.Connection, out_id: str, place: Place, reply_to: str | None, text: str) -> Outgoing | None:
+def add_outgoing(
+    connection: sqlite3.Connection, out_id: str, place: Place, reply_to: str | None, reply: Reply, state: SendState = SendState.SHOWN
+) -> Outgoing | None:
     """Append a row; None when the id was written before."""
-    now = time.time()
-    cursor = connection.execute(_INSERT, (out_id, reply_to, place.network, place.conversation, text, now))
-    if cursor.rowcount == 0:
-        return None
-    return Outgoing(cursor.lastrowid, out_id, place, reply_to, text, now)
+    now = clock.wall()
+    given = (out_id, reply_to, place.network, place.conversation, reply.text, now, int(state), pack_extras(reply.extras))
+    found = connection.execute(_INSERT, given).fetchone()
+    return None if found is None else Outgoing(found[0], out_id, place, reply_to, reply.text, now, extras=reply.extras, state=state)
 
 
 def after(connection: sqlite3.Connection, place: Place, seq: int, limit: int) -> list[Outgoing]:
     """Return up to `limit` rows of a place behind `seq`, in order."""
-    rows = connection.execute(_AFTER, (place.conversation, place.network, seq, limit))
-    return [Outgoing(number, out_id, place, reply_to, text, at) for number, out_id, reply_to, text, at in rows]
+    return [outgoing(found) for found in connection.execute(_AFTER, (place.conversation, place.network, seq, limit))]
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
@@ -42,20 +48,15 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 def history(connection: sqlite3.Connection, place: Place, limit: int) -> list[HistoryEntry]:
     """Return the last `limit` messages of both sides, oldest first."""
-    network, conversation = place
-    contact = [
-        HistoryEntry(network_id, "contact", text, at, None)
-        for network_id, text, at in connection.execute(
-            "SELECT network_id, text, received_at FROM inbox WHERE conversation = ? AND network = ? ORDER BY id DESC LIMIT ?",
-            (conversation, network, limit),
-        )
-    ]
-    bot = [
-        HistoryEntry(out_id, "bot", text, at, seq)
-        for out_id, text, at, seq in connection.execute(
-            "SELECT id, text, created_at, seq FROM outbox WHERE conversation = ? AND network = ? ORDER BY seq DESC LIMIT ?",
-            (conversation, network, limit),
-        )
-    ]
+    given = (place.conversation, place.network, limit)
+    contact = [HistoryEntry(network_id, "contact", text, at, None) for network_id, text, at in connection.execute(_SAID, given)]
+    bot = [HistoryEntry(out_id, "bot", text, at, seq) for out_id, text, at, seq in connection.execute(_ANSWERED, given)]
     # Each side is in its own order already and the sort is stable: a clock set back can mix sides, never reorder one.
     return sorted(contact[::-1] + bot[::-1], key=lambda entry: entry.at)[-limit:]
+
+
+def outgoing(found: tuple[Any, ...]) -> Outgoing:
+    """Return the row of the columns COLUMNS."""
+    seq, out_id, reply_to, network, conversation, text, at, extras, state, attempts, uncertain = found
+    place = Place(network, conversation)
+    return Outgoing(seq, out_id, place, reply_to, text, at, True, unpack_extras(extras), SendState(state), attempts, bool(uncertain))

@@ -12,33 +12,11 @@ import sqlite3
 from pathlib import Path
 
 from processsupervisor.kernel.errors import StorageError
+from processsupervisor.storage.ddl import SQLITE
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 _CACHE_KIB = 512  # pages kept per bot; counted in the budget of a bot's memory
-
-_TABLES = """
-CREATE TABLE inbox (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, network_id TEXT NOT NULL, conversation TEXT NOT NULL,
-  sender TEXT NOT NULL, text TEXT NOT NULL, received_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 0,
-  attempts INTEGER NOT NULL DEFAULT 0, UNIQUE (network, conversation, network_id));
-CREATE INDEX inbox_open ON inbox (id) WHERE state = 0;
-CREATE INDEX inbox_place ON inbox (conversation, network, id);
-CREATE TABLE outbox (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, reply_to TEXT, network TEXT NOT NULL,
-  conversation TEXT NOT NULL, text TEXT NOT NULL, created_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 1,
-  final INTEGER NOT NULL DEFAULT 1);
-CREATE INDEX outbox_place ON outbox (conversation, network, seq);
-CREATE TABLE drafts (id TEXT PRIMARY KEY, inbox_id INTEGER NOT NULL, created_at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE reminders (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, conversation TEXT NOT NULL, due_at REAL NOT NULL,
-  text TEXT NOT NULL, created_at REAL NOT NULL, state INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX reminders_open ON reminders (due_at) WHERE state = 0;
-CREATE TABLE kv (scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (scope, key)) WITHOUT ROWID;
-CREATE TABLE conversations (
-  network TEXT NOT NULL, conversation TEXT NOT NULL, first_at REAL NOT NULL, consent TEXT,
-  PRIMARY KEY (network, conversation)) WITHOUT ROWID;
-"""
 
 _HINTS = {
     "FULL": "free some disk space; the bot goes on by itself",
@@ -94,28 +72,38 @@ def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> Non
         raise StorageError(
             f"{path} was written by a newer version (schema {version}, this one reads {VERSION})", hint="upgrade psv; the file is unchanged"
         )
+    if 0 < version < VERSION:
+        raise StorageError(f"{path} was written by an older version (schema {version}, this one reads {VERSION})")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute("PRAGMA journal_size_limit=4194304")
     if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{_TABLES}\nPRAGMA user_version={VERSION};\nCOMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SQLITE}\nPRAGMA user_version={VERSION};\nCOMMIT;")
         path.chmod(0o600)
 
 
-def has_open_work(path: Path) -> bool:
-    """Tell whether the file holds unfinished messages or reminders to come, without keeping anything open.
+_OPEN_WORK = {
+    1: "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 0) OR EXISTS (SELECT 1 FROM reminders WHERE state = 0)",
+    2: "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 0) OR EXISTS (SELECT 1 FROM reminders WHERE state = 0) "
+    "OR EXISTS (SELECT 1 FROM outbox WHERE state IN (0, 2)) OR EXISTS (SELECT 1 FROM timers) "
+    "OR EXISTS (SELECT 1 FROM dialogs WHERE deadline_at IS NOT NULL)",
+}
+"""What asks each version of the file whether something is to be done in it."""
 
-    A missing file has none; an unreadable one is taken to have some, so that opening it tells why.
+
+def has_open_work(path: Path) -> bool:
+    """Tell whether the file holds messages to handle or to send, or something that comes due, without keeping anything open.
+
+    A missing file has none; an unreadable one, or a newer one, is taken to have some, so that opening it tells why.
     """
     if not path.exists():
         return False
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            found = connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 0) OR EXISTS (SELECT 1 FROM reminders WHERE state = 0)"
-            ).fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            found = connection.execute(_OPEN_WORK.get(version, "SELECT 1")).fetchone()
         finally:
             connection.close()
     except sqlite3.Error:

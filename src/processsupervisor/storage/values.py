@@ -28,7 +28,8 @@ def write_value(connection: sqlite3.Connection, scope: str, key: str, value: str
         connection.execute("DELETE FROM kv WHERE scope = ? AND key = ?", (scope, key))
     else:
         connection.execute(
-            "INSERT INTO kv (scope, key, value) VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value", (scope, key, value)
+            "INSERT INTO kv (scope, key, value) VALUES (?,?,?) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
+            (scope, key, value),
         )
 
 

@@ -1,0 +1,72 @@
+"""The database's methods for what comes later: reminders, timers, dialogs. The statements stand in files of those names."""
+
+from __future__ import annotations
+
+from processsupervisor.storage import dialogs, reminders, timers
+from processsupervisor.storage.jobs import Jobs
+from processsupervisor.storage.records import DialogState, Due, InboxRow, Outgoing, Place, Timer
+from processsupervisor.storage.timers import Following, every
+
+
+class PlanJobs(Jobs):
+    """Times are wall clock, epoch seconds."""
+
+    async def add_reminder(self, due: Due) -> None:
+        """Commit a reminder of its own, outside a message."""
+        await self.run(lambda db: reminders.add_reminder(db, due))
+
+    async def open_reminders(self, place: Place) -> int:
+        """Return how many reminders of a place are to come."""
+        return await self.run(lambda db: reminders.open_reminders(db, place))
+
+    async def next_due_at(self) -> float | None:
+        """Return when the next reminder is due, None when there is none."""
+        return await self.run(reminders.next_due_at)
+
+    async def fire_due(self, now: float) -> list[Outgoing]:
+        """Turn due reminders into outbox rows, at most 200; returns them."""
+        return await self.run(lambda db: reminders.fire_due(db, now, self.state_of))
+
+    async def set_timer(self, timer: Timer) -> None:
+        """Commit a timer outside a message, in place of one of the same name."""
+        await self.run(lambda db: timers.set_timer(db, timer))
+
+    async def cancel_timer(self, place: Place, name: str) -> bool:
+        """Forget a timer; False when there was none."""
+        return await self.run(lambda db: timers.cancel_timer(db, place, name))
+
+    async def timers(self, place: Place | None = None) -> list[Timer]:
+        """Return the timers of a place, or of the whole bot, in order of their times."""
+        return await self.run(lambda db: timers.timers(db, place))
+
+    async def next_timer_at(self) -> float | None:
+        """Return when the next timer is due, None when there is none."""
+        return await self.run(timers.next_timer_at)
+
+    async def fire_timers(self, now: float, following: Following = every) -> list[InboxRow]:
+        """Turn due timers into claimed inbox rows, at most 200; `following` says when one with a rule is due again, and must not raise."""
+        return await self.run(lambda db: timers.fire_timers(db, now, self.owner, following))
+
+    async def save_dialog(self, state: DialogState) -> None:
+        """Commit what a waiting handler needs to go on, outside a message."""
+        await self.run(lambda db: dialogs.save_dialog(db, state))
+
+    async def end_dialog(self, place: Place) -> bool:
+        """Forget the dialog of a conversation; False when there was none."""
+        return await self.run(lambda db: dialogs.end_dialog(db, place))
+
+    async def dialog(self, place: Place) -> DialogState | None:
+        """Return the dialog of a conversation."""
+        return await self.run(lambda db: dialogs.dialog(db, place))
+
+    async def due_dialogs(self, now: float) -> list[DialogState]:
+        """Return dialogs whose deadline has passed, at most 200."""
+        return await self.run(lambda db: dialogs.due_dialogs(db, now))
+
+    async def next_dialog_at(self) -> float | None:
+        """Return the next deadline of a dialog, None when there is none."""
+        return await self.run(dialogs.next_dialog_at)
+
+    async def oldest_dialogs(self, keep: int) -> list[DialogState]:
+        """Return those beyond the `keep` newest, oldest first, at most 200."""
+        return await self.run(lambda db: dialogs.oldest_dialogs(db, keep))

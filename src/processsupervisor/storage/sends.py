@@ -1,0 +1,85 @@
+"""The statements of sending: what is to be sent next, and how far each row is.
+
+Order is a conversation's: only its oldest row that is not at an end (WAITING, or SENDING) may be sent. SENDING is committed before
+the network is called, so that after a crash it is known whose outcome is not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from processsupervisor.storage.outbox import COLUMNS, outgoing
+from processsupervisor.storage.records import Outgoing, Place, SendState
+
+_HEADS = "SELECT min(seq) FROM outbox WHERE network = ? AND state IN (0, 2) GROUP BY conversation"
+_DUE = f"SELECT {COLUMNS} FROM outbox WHERE seq IN ({_HEADS}) AND state = 0 AND not_before <= ? ORDER BY seq LIMIT ?"
+
+
+def sends_due(connection: sqlite3.Connection, network: str, now: float, limit: int) -> list[Outgoing]:
+    """Return the heads of conversations that wait and may be sent now, oldest first."""
+    return [outgoing(found) for found in connection.execute(_DUE, (network, now, limit))]
+
+
+def next_send_at(connection: sqlite3.Connection, network: str) -> float | None:
+    """Return when the next head may be sent (epoch seconds; what may at once: 0), None when none waits."""
+    (found,) = connection.execute(f"SELECT min(not_before) FROM outbox WHERE seq IN ({_HEADS}) AND state = 0", (network,)).fetchone()
+    return None if found is None else float(found)
+
+
+def sending(connection: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
+    """Write down that these are about to be sent; returns those that still waited."""
+    return [
+        out_id
+        for out_id in ids
+        if connection.execute("UPDATE outbox SET state = 2, attempts = attempts + 1 WHERE id = ? AND state = 0", (out_id,)).rowcount
+    ]
+
+
+def sent(connection: sqlite3.Connection, out_id: str, network_id: str) -> None:
+    """Write down that the network took a row, under which id of its own ("" when it gives none)."""
+    connection.execute("UPDATE outbox SET state = 3, network_id = ? WHERE id = ? AND state IN (0, 2)", (network_id or None, out_id))
+
+
+def send_again(connection: sqlite3.Connection, out_id: str, not_before: float) -> None:
+    """Let a row wait until `not_before`: it was certainly not taken."""
+    connection.execute("UPDATE outbox SET state = 0, not_before = ? WHERE id = ? AND state IN (0, 2)", (not_before, out_id))
+
+
+def send_failed(connection: sqlite3.Connection, out_id: str, reason: str) -> None:
+    """Write down that the network refuses a row for good."""
+    connection.execute("UPDATE outbox SET state = 5, reason = ? WHERE id = ? AND state IN (0, 2)", (reason, out_id))
+
+
+def send_unknown(connection: sqlite3.Connection, out_id: str, resend: bool) -> None:
+    """Mark a row, for ever, as one whose outcome was unknown; it is sent again, or ends as UNCERTAIN."""
+    state, reason = (SendState.WAITING, "") if resend else (SendState.UNCERTAIN, "unknown, not resent")
+    connection.execute(
+        "UPDATE outbox SET state = ?, uncertain = 1, reason = ? WHERE id = ? AND state IN (0, 2)", (int(state), reason, out_id)
+    )
+
+
+def left_sending(connection: sqlite3.Connection, network: str) -> list[Outgoing]:
+    """Return the rows that an earlier life was sending when it ended, oldest first."""
+    rows = connection.execute(f"SELECT {COLUMNS} FROM outbox WHERE network = ? AND state IN (0, 2) AND state = 2 ORDER BY seq", (network,))
+    return [outgoing(found) for found in rows]
+
+
+def uncertain_count(connection: sqlite3.Connection, network: str) -> int:
+    """Return how many rows of a network are marked as uncertain, sent again or not."""
+    (count,) = connection.execute("SELECT count(*) FROM outbox WHERE network = ? AND uncertain = 1", (network,)).fetchone()
+    return int(count)
+
+
+def network_id(connection: sqlite3.Connection, out_id: str) -> str | None:
+    """Return the network's own id of a row that was sent."""
+    found = connection.execute("SELECT network_id FROM outbox WHERE id = ?", (out_id,)).fetchone()
+    return None if found is None else found[0]
+
+
+def find_out(connection: sqlite3.Connection, place: Place, sent_as: str) -> str | None:
+    """Return the id of our row that the network knows as `sent_as` in that place (networks count by place)."""
+    found = connection.execute(
+        "SELECT id FROM outbox WHERE network = ? AND conversation = ? AND network_id = ? ORDER BY seq DESC LIMIT 1", (*place, sent_as)
+    ).fetchone()
+    return None if found is None else str(found[0])
