@@ -78,7 +78,7 @@ class Buckets:
     def take(self, chat: str, now_mono: float, *, is_group: bool = False) -> float:
         """Return 0.0 and count a send to `chat`, or how many seconds it has to wait; then nothing is counted."""
         known = self._of(chat, is_group)
-        wait_s = max(self.held_s(now_mono), known.held_until - now_mono, self._token.wait_s(now_mono))
+        wait_s = max(self.token_wait_s(now_mono), known.held_until - now_mono)
         for bucket in known.buckets:
             wait_s = max(wait_s, bucket.wait_s(now_mono))
         if wait_s > 0:
@@ -87,6 +87,10 @@ class Buckets:
         for bucket in known.buckets:
             bucket.take(now_mono)
         return 0.0
+
+    def token_wait_s(self, now_mono: float) -> float:
+        """Return how long the token has to wait whatever the chat, 0.0 when it is only a chat that does."""
+        return max(self.held_s(now_mono), self._token.wait_s(now_mono))
 
     def held_s(self, now_mono: float) -> float:
         """Return for how long nothing may be sent to anybody, 0.0 when the token is not held."""

@@ -119,6 +119,9 @@ class Port(Protocol):
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a message of ours that was sent, for an edit of it. Raises StorageError."""
 
+    async def moved(self, old: Place, new: Place) -> None:
+        """Note that a conversation has another id now: all that is kept of it, and what waits, is of the new one. Raises StorageError."""
+
 
 class Connector(Protocol):
     """One network of one bot."""

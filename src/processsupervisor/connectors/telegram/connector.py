@@ -1,6 +1,6 @@
 """Telegram as a Connector: one token, received by polling or by a webhook.
 
-`make` is what the entry point "telegram" names. Nothing is asked before `identify`.
+Nothing is asked before `identify`; what it asks for is answered by polling.py or webhook.py on the way in, sending.py on the way out.
 """
 
 from __future__ import annotations

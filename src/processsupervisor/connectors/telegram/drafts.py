@@ -21,6 +21,7 @@ from processsupervisor.storage.records import Outgoing
 EVERY_S = 0.5
 MAX_CHARS = 4096
 _SETTLE_S = 2.0
+_MAX_REFUSALS = 5
 
 
 class Drafts:
@@ -31,13 +32,14 @@ class Drafts:
         self._buckets = buckets
         self._newest: dict[str, Outgoing] = {}
         self._showing: dict[str, asyncio.Task[None]] = {}
-        self._is_known = True
-        """Whether the server of the Bot API has drafts."""
+        self._refusals = 0
+        """In a row. A server of the Bot API that has no drafts is not asked for ever."""
+        self._is_closed = False
 
     def show(self, out: Outgoing) -> None:
         """Show a piece soon. Never waits, never raises."""
         conversation = out.place.conversation
-        if not self._is_known or conversation.startswith("-") or not out.text.strip():
+        if self._is_closed or self._refusals >= _MAX_REFUSALS or conversation.startswith("-") or not out.text.strip():
             return
         self._newest[conversation] = out
         if conversation not in self._showing:
@@ -54,7 +56,7 @@ class Drafts:
 
     def close(self) -> None:
         """Show nothing more."""
-        self._is_known = False
+        self._is_closed = True
         self._newest.clear()
         for task in tuple(self._showing.values()):
             task.cancel()
@@ -78,4 +80,6 @@ class Drafts:
             if err.kind == ErrorKind.RATE and err.retry_after_s is not None:
                 self._buckets.refused(out.place.conversation, err.retry_after_s, clock.mono())
             elif err.kind == ErrorKind.PERMANENT:
-                self._is_known = False
+                self._refusals += 1
+        else:
+            self._refusals = 0

@@ -84,13 +84,14 @@ class Sending:
             await self._step(edit_step(out, target, int(found)), target)
         except _Unchanged:
             pass
+        except NetworkError as err:
+            err.is_uncertain = False  # made twice it is still one message
+            raise
         return Receipt(found)
 
     async def _step(self, step: Step, target: Target) -> Any:
         """Make one call. Raises NetworkError; RATE without a call when the token's limits leave no room now."""
-        wait_s = self._buckets.take(str(target.chat_id), clock.mono(), is_group=target.is_group)
-        if wait_s > 0:
-            raise NetworkError(ErrorKind.RATE, f"telegram: the limits leave no room for {wait_s:.1f} s", retry_after_s=wait_s)
+        self._make_room(target)
         method = step.make(False)
         try:
             try:
@@ -105,8 +106,17 @@ class Sending:
                 raise _Unchanged from None
             error = network_error(err)
             if error.kind == ErrorKind.RATE and error.retry_after_s is not None:
-                self._buckets.refused(str(target.chat_id), error.retry_after_s, clock.mono(), is_group=target.is_group)
+                chat = str(target.chat_id)
+                error.is_for_bot = self._buckets.refused(chat, error.retry_after_s, clock.mono(), is_group=target.is_group)
             raise error from None
+
+    def _make_room(self, target: Target) -> None:
+        now_mono = clock.mono()
+        wait_s = self._buckets.take(str(target.chat_id), now_mono, is_group=target.is_group)
+        if wait_s > 0:
+            words = f"telegram: the limits leave no room for {wait_s:.1f} s"
+            is_for_bot = self._buckets.token_wait_s(now_mono) >= wait_s
+            raise NetworkError(ErrorKind.RATE, words, retry_after_s=wait_s, is_for_bot=is_for_bot)
 
 
 class _Unchanged(Exception):
