@@ -102,7 +102,7 @@ def _pairs(pieces: list[_Piece]) -> dict[int, int]:
         if piece.kind != "mark":
             continue
         opener = next((at for at in reversed(waiting) if pieces[at].text == piece.text), None)
-        if piece.can_close and opener is not None and index > opener + 1:
+        if piece.can_close and opener is not None and any(between.text for between in pieces[opener + 1 : index]):
             pairs[opener] = index
             del waiting[waiting.index(opener) :]
         elif piece.can_open:
