@@ -228,7 +228,7 @@ async def test_telegrams_own_limits_are_never_met(api: BotApi, bot, monkeypatch)
     group = api.bot(TOKEN).group("Team")
     sent: dict[int, list[float]] = {7: [], group.id: []}
     for number in range(60):
-        for chat in sent:
+        for chat, times in sent.items():
             message = out(f"text {number}", to=chat, id_=f"r{number}.{chat}")
             while True:
                 try:
@@ -237,7 +237,7 @@ async def test_telegrams_own_limits_are_never_met(api: BotApi, bot, monkeypatch)
                 except NetworkError as err:
                     assert err.kind == ErrorKind.RATE and err.retry_after_s
                     now[0] += err.retry_after_s
-            sent[chat].append(now[0])
+            times.append(now[0])
     assert all(later - earlier >= 60.0 - 1e-6 for earlier, later in zip(sent[group.id], sent[group.id][20:], strict=False))
     assert all(later - earlier >= 5.0 - 1e-6 for earlier, later in zip(sent[7], sent[7][5:], strict=False))
 
