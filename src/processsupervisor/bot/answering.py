@@ -71,30 +71,34 @@ class Answering:
         """Run the handler of a turn until it is through. Raises CancelledError when the bot ends meanwhile."""
         if turn.row.kind is Kind.UNREADABLE:
             return Settled([Reply(self._settings.sentence("unreadable"))])
-        failures, shown = 0, ""
+        failed: list[str] = []
+        """The places of the failures so far."""
         while True:
             try:
-                return await self._run(turn, failures)
+                return await self._run(turn, len(failed) + 1)
             except StorageError as err:
                 _log.warning("a message waits for the database: %s", err)
                 await asyncio.sleep(_STORAGE_RETRY_S)
-            except _Failed as failed:
-                failures += 1
-                err = failed.error
-                place = place_of_error(err)
-                stack = f"\n{stack_of_error(err)}" if self.show_error is None and place != shown else ""  # the tries of a message are one
-                shown = place
-                if self.show_error is not None:
-                    self.show_error(err)
-                is_wrong = isinstance(err, BadReply)
-                if failures > len(self.retry_after_s) or is_wrong:
-                    told = "" if turn.row.kind in _UNASKED else ", the contact got an apology"
-                    _log.error("handler failed%s: %s%s", told, place, stack)
-                    return self.dead(turn.row, "bad-reply" if is_wrong else "error", place, failures)
-                wait_s = self.retry_after_s[failures - 1]
-                _log.warning("handler failed, next try in %g s: %s%s", wait_s, place, stack)
-                if (ended := await self._wait(turn, wait_s)) is not None:
+            except _Failed as failure:
+                if (ended := self._given_up(turn.row, failure.error, failed)) is not None:
                     return ended
+                if (ended := await self._wait(turn, self.retry_after_s[len(failed) - 1])) is not None:
+                    return ended
+
+    def _given_up(self, row: InboxRow, err: BaseException, failed: list[str]) -> Settled | None:
+        """Log a failure and add it to those before; returns the end of a message that is not tried again."""
+        place = place_of_error(err)
+        is_news = not failed or failed[-1] != place  # the tries of a message are one
+        stack = f"\n{stack_of_error(err)}" if self.show_error is None and is_news else ""
+        if self.show_error is not None:
+            self.show_error(err)
+        failed.append(place)
+        if len(failed) <= len(self.retry_after_s) and not isinstance(err, BadReply):
+            _log.warning("handler failed, next try in %g s: %s%s", self.retry_after_s[len(failed) - 1], place, stack)
+            return None
+        told = "" if row.kind in _UNASKED else ", the contact got an apology"
+        _log.error("handler failed%s: %s%s", told, place, stack)
+        return self.dead(row, "bad-reply" if isinstance(err, BadReply) else "error", place, len(failed))
 
     def dead(self, row: InboxRow, reason: str, detail: str, tries: int = 1) -> Settled:
         """Return the end of a message that is given up, with the sentence that its contact gets."""
@@ -104,21 +108,24 @@ class Answering:
 
     # --- one run -------------------------------------------------------------------------------------------------------
 
-    async def _run(self, turn: Turn, failures: int) -> Settled:
+    async def _run(self, turn: Turn, tries: int) -> Settled:
         """Run the handler once. Raises _Failed with what it raised, StorageError, and CancelledError when the bot ends."""
         row = turn.row
         draft = Draft(row, self._database, self._networks)
         work = Work(row.place, turn=turn)
         self._points(Point.BEFORE_HANDLER)
         context = Context(row, work, self._database, self._bot.running, self._points)
-        typing = Typing(row.place, self._networks.typing) if self._settings.typing and self._networks.can(row.place.network).typing else None
+        is_shown = self._settings.typing and self._networks.can(row.place.network).typing
+        typing = Typing(row.place, self._networks.typing) if is_shown else None
         turn.open(self._settings.deadline_s, self._leave_behind)
         set_context(context)
         try:
             replies = await draft.collect(await answer(self._bot, self.statement, context, self.take))
-            return Settled(replies, work.changes, tries=failures + 1)
-        except BaseException as err:  # noqa: BLE001 - the author's code may raise anything, SystemExit too
-            if (ended := self._ended(turn, work, draft, failures + 1)) is not None:
+            return Settled(replies, work.changes, tries=tries)
+        except (SystemExit, KeyboardInterrupt):
+            raise  # the author ends the bot: the message is kept, and given up like one that kills it
+        except BaseException as err:
+            if (ended := self._ended(turn, work, draft, tries)) is not None:
                 return ended
             if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and _is_cancelled(turn)):
                 raise

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from processsupervisor.bot.networks import Networks
 from processsupervisor.chat.splitting import split_text
 from processsupervisor.connectors.base import Capabilities
 from processsupervisor.storage.records import NO_EXTRAS, ButtonRow, Extras, Markup, Reply
@@ -16,8 +17,9 @@ from processsupervisor.storage.records import NO_EXTRAS, ButtonRow, Extras, Mark
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
-def fit_replies(replies: Sequence[Reply], can: Capabilities, *, is_pulled: bool) -> list[Reply]:
+def fit_replies(replies: Sequence[Reply], networks: Networks, network: str) -> list[Reply]:
     """Return replies that the network can show; what holds nothing to be shown is left out where it would have to be sent."""
+    can, is_pulled = networks.can(network), networks.is_pulled(network)
     return [fitted for reply in replies for fitted in _fit(reply, can) if is_pulled or _is_something(fitted)]
 
 

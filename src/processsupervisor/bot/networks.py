@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from processsupervisor.connectors.base import Capabilities, Connector
 from processsupervisor.storage.records import Outgoing, Place
 
-_ANY = Capabilities(drafts=True)
+_ANY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
 
 
 class Networks:

@@ -24,7 +24,7 @@ from processsupervisor.chat.turns import Turn
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outgoing, Place, RoomKind
 
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20
@@ -187,6 +187,12 @@ class Pump:
             await self._settled.wait()
             await asyncio.sleep(0.01)
 
+    async def wait_committed(self, timeout_s: float) -> None:
+        """Wait until what handlers have done is on disk, at most `timeout_s`: a failing disk can take for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, give what runs `timeout_s`; what is left stays in the inbox."""
         self.refuse(Refused("the bot is ending", code="stopping"))
@@ -248,11 +254,10 @@ class Pump:
     def _commit(self, turn: Turn, settled: Settled) -> asyncio.Future[list[Outgoing]]:
         row, changes = turn.row, settled.changes
         self._points(Point.AFTER_HANDLER)
-        network = row.place.network
-        replies = fit_replies(settled.replies, self._networks.can(network), is_pulled=self._networks.is_pulled(network))
         future = self._database.complete(
-            row, replies, changes, outcome=settled.outcome, reason=settled.reason, detail=settled.detail, tries=settled.tries, also=turn.others
-        )
+            row, fit_replies(settled.replies, self._networks, row.place.network), changes, outcome=settled.outcome,
+            reason=settled.reason, detail=settled.detail, tries=settled.tries, also=turn.others,
+        )  # fmt: skip
         self._uncommitted += 1
         self._settled.clear()
         future.add_done_callback(lambda done: self._committed(done, changes))

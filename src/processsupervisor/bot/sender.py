@@ -7,6 +7,7 @@ that takes keys it is simply repeated, elsewhere `chat.replies` decides. What a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
 _LOOK_AGAIN_S = 30.0  # a change of the system's clock is seen within
 _STORAGE_RETRY_S = 1.0
+_ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -43,6 +45,8 @@ class Sender:
         self._end = end
         self._points = armed_points() if points is None else points
         self._changed = asyncio.Event()
+        self._quiet = asyncio.Event()
+        """Nothing is being sent, and nothing may be at once."""
         self._active: dict[Place, asyncio.Task[None]] = {}
         self._held_until = 0.0
         """Wall clock: the network wants nothing of this bot before."""
@@ -56,8 +60,10 @@ class Sender:
 
     async def run(self) -> None:
         """Send until the bot ends."""
-        if not self._database.is_used():
-            await self._changed.wait()  # the first message makes the file
+        while not self._database.is_used() and not self._is_closed:  # the first message makes the file
+            self._quiet.set()
+            await self._changed.wait()
+            self._changed.clear()
         is_taken_over = False
         while not self._is_closed:
             self._changed.clear()
@@ -69,14 +75,23 @@ class Sender:
             except StorageError as err:
                 _log.warning("messages to be sent wait for the database: %s", err)
                 wait_s = _STORAGE_RETRY_S
+            if not self._active and (wait_s is None or wait_s > 0):
+                self._quiet.set()
             await self._wait(wait_s)
+        self._quiet.set()
 
     async def drain(self, timeout_s: float) -> None:
-        """Begin no further send and wait for those under way; what is cut off counts as unknown at the next start."""
+        """Send what may be sent at once, then begin no further send; what is cut off at the end counts as unknown at the next start."""
+        ends = asyncio.get_running_loop().time() + max(timeout_s, 0.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends - timeout_s * _ENDING_SHARE):
+                self._changed.set()
+                self._quiet.clear()
+                await self._quiet.wait()
         self._is_closed = True
         self._changed.set()
         if self._active:
-            _, late = await asyncio.wait(tuple(self._active.values()), timeout=max(timeout_s, 0.0))
+            _, late = await asyncio.wait(tuple(self._active.values()), timeout=max(ends - asyncio.get_running_loop().time(), 0.0))
             for task in late:
                 task.cancel()
             if late:

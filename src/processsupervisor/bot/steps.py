@@ -10,7 +10,7 @@ from types import TracebackType
 from processsupervisor.bot.work import Work, open_work
 
 
-class step:  # noqa: N801 - a word of the author API, written like a function
+class step:
     """A step of the handler that runs here; steps may stand in each other. Outside of a handler it does nothing."""
 
     def __init__(self) -> None:
