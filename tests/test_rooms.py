@@ -32,6 +32,7 @@ OWNERS = {
     "aiogram": {"connectors"},
     "aiohttp": {"connectors", "testing"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
+    "pytest": {"testing"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")
 DAEMON_WING = {"process", "health", "supervisor", "web", "cluster", "verify"}

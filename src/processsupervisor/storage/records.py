@@ -268,8 +268,7 @@ class Outcome(StrEnum):
 class Changes:
     """What a handler changed besides its reply; committed with it or not at all.
 
-    `values` maps (scope, key) to JSON text, None deletes. `dialog` is the handler that waits now, `ends_dialog` says that the one
-    before has ended.
+    `values` maps (scope, key) to JSON text, None deletes. `dialog` is the handler that waits now; with `ends_dialog` and None it has ended.
     """
 
     values: dict[tuple[str, str], str | None] = field(default_factory=dict)
