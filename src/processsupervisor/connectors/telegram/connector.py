@@ -45,6 +45,7 @@ class TelegramConnector:
         self._client: Client | None = None
         self._buckets = Buckets()
         self._me: Me | None = None
+        self._port: Port | None = None
         self._sending: Sending | None = None
         self._drafts: Drafts | None = None
         self._webhook: Webhook | None = None
@@ -68,6 +69,7 @@ class TelegramConnector:
         if self._me is None:
             await self.identify()
         assert self._me is not None
+        self._port = port
         client, settings = self._calls(), self._settings
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
         self._drafts = Drafts(client, self._buckets)
@@ -97,10 +99,12 @@ class TelegramConnector:
 
     async def send(self, out: Outgoing) -> Receipt:
         """Send a committed row. Raises NetworkError."""
-        if self._sending is None or self._drafts is None:
+        if self._port is None or self._sending is None or self._drafts is None:
             raise NetworkError(ErrorKind.TRANSIENT, "telegram: the connector is not open")
         await self._drafts.settle(out.place.conversation)
-        return await self._sending.send(out)
+        receipt = await self._sending.send(out)
+        self._port.prove(NETWORK)
+        return receipt
 
     async def typing(self, place: Place) -> None:
         """Show that an answer is being made. Whatever goes wrong is not told."""
@@ -115,7 +119,7 @@ class TelegramConnector:
     async def close(self) -> None:
         """End receiving and sending; what was not confirmed to Telegram comes again at the next start."""
         receiving, self._receiving = self._receiving, None
-        self._webhook = None
+        self._port = self._webhook = None
         if receiving is not None:
             receiving.cancel()
             await asyncio.wait((receiving,))
