@@ -165,16 +165,38 @@ async def test_a_plain_lab_in_a_running_loop_says_the_way_out(bot):
         Lab(bot).say("hi")
 
 
-def test_a_bot_that_waits_for_ever_is_found_out():
-    """Where nothing can happen any more, the error names the place."""
+@pytest.fixture
+def deaf():
+    """Waits for what never comes."""
     bot = Bot()
 
     @bot.on_message
     async def wait(message):
         await asyncio.Event().wait()
 
-    with pytest.raises(NeverQuiet, match=r"test_lab\.py"), Lab(bot) as lab:
+    return bot
+
+
+def test_a_message_that_takes_too_long_is_a_dead_letter(deaf):
+    """After the deadline, which takes no time here; the settings are those of fleet.toml."""
+    with Lab(deaf, chat={"deadline": "5s", "late": "too late"}) as lab:
+        began_at = lab.clock.now
         lab.say("hi")
+        lab.sees("too late")
+        assert [(letter.text, letter.reason) for letter in lab.letters] == [("hi", "timeout")]
+        assert 5 <= (lab.clock.now - began_at).total_seconds() < 10
+
+
+def test_a_bot_that_waits_for_ever_is_found_out(deaf):
+    """Where nothing comes of a message within an hour, the error names the place."""
+    with pytest.raises(NeverQuiet, match=r"test_lab\.py"), Lab(deaf, chat={"deadline": "1d"}) as lab:
+        lab.say("hi")
+
+
+def test_settings_that_fleet_toml_would_not_take_are_refused(bot):
+    """With the key."""
+    with pytest.raises(UsageError, match="deadlin"):
+        Lab(bot, chat={"deadlin": "5s"})
 
 
 def test_a_start_hook_that_fails_fails_the_test():

@@ -11,13 +11,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from processsupervisor.bot.collecting import BadReply, acknowledged
 from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.dispatch import Take, answer
+from processsupervisor.bot.dialogs import Dialogs
+from processsupervisor.bot.dispatch import answer
 from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
-from processsupervisor.bot.reply import BadReply, acknowledged
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.points import Point, Points
@@ -60,8 +61,7 @@ class Answering:
         self.statement = statement
         """What says that a program answers."""
         self.retry_after_s: Sequence[float] = retry_waits(settings.retries)
-        self.take: Take = nobody_takes
-        """Finds the dialog that waits for a message."""
+        self.dialogs = Dialogs(database, bot.registry, networks.show)
         self.show_error: Callable[[BaseException], None] | None = None
         """Shows a handler's whole exception; only where the author is the one who reads it."""
         self.left_behind: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
@@ -114,13 +114,13 @@ class Answering:
         draft = Draft(row, self._database, self._networks)
         work = Work(row.place, turn=turn)
         self._points(Point.BEFORE_HANDLER)
-        context = Context(row, work, self._database, self._bot.running, self._points)
+        context = Context(row, work, self._database, self._bot.running, self._points, draft)
         is_shown = self._settings.typing and self._networks.can(row.place.network).typing
         typing = Typing(row.place, self._networks.typing) if is_shown else None
         turn.open(self._settings.deadline_s, self._leave_behind)
         set_context(context)
         try:
-            replies = await draft.collect(await answer(self._bot, self.statement, context, self.take))
+            replies = await answer(self._bot, self.dialogs, self.statement, context)
             return Settled(replies, work.changes, tries=tries)
         except (SystemExit, KeyboardInterrupt):
             raise  # the author ends the bot: the message is kept, and given up like one that kills it
@@ -195,6 +195,3 @@ def _forget_cancel(turn: Turn) -> None:
     if turn.task is not None and not turn.is_left_behind:
         turn.task.uncancel()
 
-
-async def nobody_takes(_row: InboxRow) -> None:
-    """No dialog waits."""

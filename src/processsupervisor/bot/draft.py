@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 from processsupervisor.bot.networks import Networks
-from processsupervisor.bot.reply import Answer, collect
 from processsupervisor.chat.splitting import units
 from processsupervisor.kernel import clock
 from processsupervisor.storage.database import BotDatabase
@@ -19,7 +18,7 @@ _SHOW_EVERY_S = 0.05
 
 
 class Draft:
-    """Collects the replies to one message and shows those that grow."""
+    """Shows those replies to one message that grow."""
 
     def __init__(self, row: InboxRow, database: BotDatabase, networks: Networks) -> None:
         self._row = row
@@ -32,10 +31,6 @@ class Draft:
         self._is_committed = False
         self._shown_mono = 0.0
         self._timer: asyncio.TimerHandle | None = None
-
-    async def collect(self, answer: Answer) -> list[Reply]:
-        """Return the replies of an answer. Closes an iterator whatever happens."""
-        return await collect(answer, self._row, self)
 
     async def grow(self, number: int, text: str) -> None:
         """Show the whole text so far of reply `number`, soon."""

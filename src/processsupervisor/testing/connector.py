@@ -24,6 +24,7 @@ class MemoryConnector:
     """Serves one bot at `network`; files that it sends lie below `folder`."""
 
     has_network = True
+    is_pulled = False
 
     def __init__(self, network: MemoryNetwork, folder: Path) -> None:
         self._network = network
@@ -34,10 +35,6 @@ class MemoryConnector:
     @property
     def network(self) -> str:
         return self._network.name
-
-    @property
-    def is_pulled(self) -> bool:
-        return self._network.is_pulled
 
     @property
     def capabilities(self) -> Capabilities:
@@ -87,13 +84,9 @@ class MemoryConnector:
         self._retries.add(asyncio.get_running_loop().call_later(RETRY_S, self.receive, incoming))
 
     def publish(self, out: Outgoing) -> None:
-        """Show a piece of a streamed reply (or, where readers pull, the whole)."""
-        if self._port is None:
-            return
-        if not out.final:
+        """Show a piece of a streamed reply."""
+        if self._port is not None and not out.final:
             self._network.drafts.append(out)
-        elif self.is_pulled:
-            self._network.take(out, self._files(out))
 
     async def send(self, out: Outgoing) -> Receipt:
         """Send a committed row. Raises NetworkError as the network was told to."""

@@ -13,12 +13,31 @@ from typing import Any, TypeVar
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.chat.points import Point
+from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.kernel.errors import UsageError
 from processsupervisor.kernel.units import parse_duration
+from processsupervisor.storage import letters
+from processsupervisor.storage.records import DeadLetter
 from processsupervisor.testing.network import Look, MemoryNetwork, Shown
 from processsupervisor.testing.people import Group, Person, make_group
 from processsupervisor.testing.stage import Stage, Step
 
 T = TypeVar("T")
+
+
+def _settings(chat: Mapping[str, Any] | None) -> ChatSettings:
+    """Return the settings of a table [bots.NAME.chat]. Raises UsageError for what fleet.toml would not take either."""
+    if not chat:
+        return ChatSettings()
+    from pydantic import ValidationError
+
+    from processsupervisor.config.chattables import ChatTable, chat_spec
+
+    try:
+        return ChatSettings.from_spec(chat_spec(ChatTable.model_validate(dict(chat))))
+    except ValidationError as err:
+        first = err.errors()[0]
+        raise UsageError(f"chat.{'.'.join(map(str, first['loc']))}: {first['msg']}") from err
 
 
 class LabClock:
@@ -55,7 +74,7 @@ class Lab:
     ) -> None:  # fmt: skip
         self.network = network if network is not None else MemoryNetwork()
         began = start.timestamp() if start is not None else None
-        self._stage = Stage(bot, name, dict(options or {}), dict(chat or {}), self.network, began)
+        self._stage = Stage(bot, name, dict(options or {}), _settings(chat), self.network, began)
         self.clock = LabClock(self._stage)
         self._people: dict[str, Person] = {}
         self._groups: dict[str, Group] = {}
@@ -123,6 +142,11 @@ class Lab:
     def sent(self) -> list[Look]:
         """Everything that appeared anywhere, in order."""
         return self.network.looks
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        """What the bot gave up, newest first."""
+        return self._stage.read(lambda db: letters.dead_letters(db, 100), [])
 
     @property
     def is_dead(self) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.service import Service
+from processsupervisor.chat.points import Points
+from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.testing.connector import MemoryConnector
 from processsupervisor.testing.network import MemoryNetwork
@@ -31,13 +33,12 @@ class Died(BaseException):
 class Life:
     """A bot from its start to its stop or death."""
 
-    def __init__(self, definition: Definition, folder: Path, network: MemoryNetwork) -> None:
+    def __init__(self, definition: Definition, folder: Path, network: MemoryNetwork, settings: ChatSettings, points: Points) -> None:
         path = folder / "bot.db"
         self.writer = InlineWriter(path)
-        self.database = BotDatabase(path)
-        self.database.writer = self.writer
+        self.database = BotDatabase(path, writer=self.writer)
         self.connector = MemoryConnector(network, folder)
-        self.service = Service(definition, self.database, [self.connector])
+        self.service = Service(definition, self.database, [self.connector], settings=settings, points=points)
         self.is_dead = False
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._context = contextvars.copy_context()
@@ -65,7 +66,7 @@ class Life:
 
     def is_quiet(self) -> bool:
         """Tell whether nothing is accepted, handled, committed or sent now."""
-        return self.is_dead or self.service.pump.unfinished == 0
+        return self.is_dead or (self.service.pump.unfinished == 0 and all(sender.is_idle for sender in self.service.senders.values()))
 
     def die(self) -> None:
         """End as by SIGKILL."""

@@ -100,12 +100,11 @@ class MemoryNetwork:
     """The other side of a bot: `chats` by conversation id, `looks` of all of them in order."""
 
     def __init__(
-        self, name: str = "memory", capabilities: Capabilities = ALL, *, identity: Identity = _IDENTITY, is_pulled: bool = True
+        self, name: str = "memory", capabilities: Capabilities = ALL, *, identity: Identity = _IDENTITY
     ) -> None:
         self.name = name
         self.capabilities = capabilities
         self.identity = identity
-        self.is_pulled = is_pulled
         self.chats: dict[str, Chat] = {}
         self.looks: list[Look] = []
         self.drafts: list[Outgoing] = []

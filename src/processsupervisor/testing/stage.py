@@ -7,16 +7,19 @@ loop, it is awaited. One loop and one bot a stage; nothing here knows what peopl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.loading import LoadFailed, load_bot
 from processsupervisor.chat.points import Point
+from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import Incoming
 from processsupervisor.testing.life import Died, Life, make_task
@@ -56,12 +59,12 @@ class Stage:
     """Runs steps; keeps one life of the bot going until it is stopped or dies."""
 
     def __init__(
-        self, bot: Bot | str, name: str, options: dict[str, Any], chat: dict[str, Any], network: MemoryNetwork, start: float | None
+        self, bot: Bot | str, name: str, options: dict[str, Any], settings: ChatSettings, network: MemoryNetwork, start: float | None
     ) -> None:
         self._source = bot
         self._name = name
         self._options = options
-        self._chat = chat
+        self._settings = settings
         self.network = network
         self.virtual = VirtualTime(start)
         self.pace = Pace(self.virtual, self._is_quiet, self.explain)
@@ -134,7 +137,7 @@ class Stage:
         """Begin a new life."""
         self.definition.name = self._name
         self.definition.options = self._options
-        life = self.life = Life(self.definition, self.folder, self.network)
+        life = self.life = Life(self.definition, self.folder, self.network, self._settings, self._pass_point)
         self._lives.append(life)
         await life.start()
         await self.pace.settle()
@@ -207,6 +210,14 @@ class Stage:
         """Say what the bot's tasks wait for."""
         tasks = self.life.tasks if self.life is not None else ()
         return "; ".join(sorted({_place_of(task) for task in tasks if not task.done()})) or "nothing runs"
+
+    def read(self, query: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        """Read the bot's data as it is committed; `nothing` when there is none yet."""
+        path = self.folder / "bot.db"
+        if not path.exists():
+            return nothing
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return query(connection)
 
     def trouble(self) -> str:
         """Say what is wrong with the bot, for the error of a test; "" when nothing is."""
