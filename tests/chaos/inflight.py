@@ -161,9 +161,15 @@ class Inflight:
             case _:
                 keeper.kill()
                 keeper.wait(10)
-                for pid in self._fleet.processes():
-                    _kill(pid)
+                while pids := self._everybody():  # until they are gone: one that was killed may not have been on a core since
+                    for pid in pids:
+                        _kill(pid)
                 self._fleet.bring_keeper()
+
+    def _everybody(self) -> set[int]:
+        """Return all of the fleet: some show by their locks alone whose they are, some by their environment."""
+        own = self._fleet.processes_named().values()
+        return {identity.pid for identity in own} | set(self._fleet.processes())
 
     # --- how it ends
 
