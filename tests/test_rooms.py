@@ -30,8 +30,9 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"testing"},
+    "aiohttp": {"connectors", "testing"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
+    "pytest": {"testing"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")
 DAEMON_WING = {"process", "health", "supervisor", "web", "cluster", "verify"}

@@ -113,7 +113,7 @@ async def collect(answer: Answer, row: InboxRow, growing: Growing) -> list[recor
             found.add(_record(part, row))
     else:
         await _collect_pieces(answer, found, growing)
-    return _acknowledged(found.replies, row)
+    return acknowledged(found.replies, row)
 
 
 async def _collect_pieces(pieces: Any, found: _Collected, growing: Growing) -> None:
@@ -159,7 +159,7 @@ def _record(part: object, row: InboxRow) -> records.Reply:
     raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
 
 
-def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
+def acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
     token = row.envelope.token
     if token is None:
         return replies

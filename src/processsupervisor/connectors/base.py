@@ -47,7 +47,7 @@ class NetworkError(PsvError):
     """A network refused, or cannot be reached. The message names no token and no text of a contact.
 
     `is_uncertain`: the call may have been carried out all the same (the connection was cut behind the request).
-    `moved_to`: GONE because the conversation has this id now.
+    `moved_to`: GONE because the conversation has this id now. `is_for_bot`: RATE of the whole bot, not of one conversation.
     """
 
     code = "network"
@@ -55,13 +55,14 @@ class NetworkError(PsvError):
 
     def __init__(
         self, kind: ErrorKind, message: str, *, retry_after_s: float | None = None, is_uncertain: bool = False, moved_to: str | None = None,
-        hint: str = "",
+        is_for_bot: bool = False, hint: str = "",
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retry_after_s = retry_after_s
         self.is_uncertain = is_uncertain
         self.moved_to = moved_to
+        self.is_for_bot = is_for_bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,9 @@ class Port(Protocol):
 
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a message of ours that was sent, for an edit of it. Raises StorageError."""
+
+    async def moved(self, old: Place, new: Place) -> None:
+        """Note that a conversation has another id now: all that is kept of it, and what waits, is of the new one. Raises StorageError."""
 
 
 class Connector(Protocol):
