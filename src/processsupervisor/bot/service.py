@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from processsupervisor.bot.collecting import cut_reply
@@ -31,8 +32,10 @@ from processsupervisor.connectors.base import Connector
 from processsupervisor.connectors.web import hook_up
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
+from processsupervisor.storage.attachments import DEFAULTS as DEFAULT_LIMITS
+from processsupervisor.storage.attachments import Attachments, Limits
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Attachment, Consent, Due, Place, Reply
+from processsupervisor.storage.records import Attachment, Consent, Due, FileOut, InboxRow, Place, Reply
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
@@ -41,6 +44,7 @@ _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
 _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
 _LEAST_SENDS_S = 0.5
 _DEFAULTS = ChatSettings()
+_SWEEP_EVERY_S = 3600.0
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -49,7 +53,7 @@ class Service:
 
     def __init__(
         self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, settings: ChatSettings = _DEFAULTS,
-        points: Points | None = None, retry_after_s: Sequence[float] | None = None,
+        points: Points | None = None, retry_after_s: Sequence[float] | None = None, limits: Limits = DEFAULT_LIMITS,
     ) -> None:  # fmt: skip
         points = armed_points() if points is None else points
         self._bot = bot
@@ -62,6 +66,7 @@ class Service:
         )
         if retry_after_s is not None:
             self.pump.answering.retry_after_s = tuple(retry_after_s)
+        self._files = Attachments(database, limits)
         self._schedules = Schedules(database, bot.registry.scheduled, self.pump.put)
         self.pump.committed = self._schedules.committed
         self._clocks = (self._clock, self._schedules.clock)
@@ -101,6 +106,7 @@ class Service:
                 self._tasks.append(loop.create_task(open_later(connector, self.pump)))
         self._tasks += (loop.create_task(sender.run()) for sender in self.senders.values())
         self._tasks += (loop.create_task(one.run(look_first=has_work)) for one in self._clocks)
+        self._tasks.append(loop.create_task(self._sweep()))
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""
@@ -127,6 +133,15 @@ class Service:
                 continue
             _log.info("the database can be read again")
             return
+
+    async def _sweep(self) -> None:
+        """Delete files that were sent, now and every hour; what fails is left to the next time."""
+        while True:
+            try:
+                await self._files.sweep()
+            except (StorageError, OSError) as err:
+                _log.warning("files that were sent are not deleted: %s", err)
+            await asyncio.sleep(_SWEEP_EVERY_S)
 
     def reword(self) -> None:
         """Take the wording of the statement from the options that hold now."""
@@ -184,6 +199,12 @@ class Service:
             if connector.network == network:
                 return connector.fetch(attachment)
         raise Refused(f"the network {network} is not served any more", code="no-network")
+
+    async def keep_file(
+        self, row: InboxRow, name: str, mime: str, kind: str, content: Path | bytes | AsyncIterator[bytes]
+    ) -> FileOut:  # fmt: skip
+        """Keep a file of a reply until it was sent. Raises Refused ("too-big", "quota"), UsageError, StorageError."""
+        return FileOut(await self._files.keep(row.place.network, row.sender, name, content), name, mime, kind)
 
     def schedule_of(self, place: Place | None) -> Schedule:
         """Return the schedules of a conversation, None for those of the bot as a whole."""
