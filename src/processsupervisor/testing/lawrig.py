@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from processsupervisor.bot.api import Bot
+from processsupervisor.bot.message import Message
 from processsupervisor.bot.service import Service
 from processsupervisor.connectors.base import Capabilities, Connector, ErrorKind, Identity, NetworkError, Port, Receipt
 from processsupervisor.kernel.errors import PsvError
@@ -283,7 +284,7 @@ def make_bot() -> Bot:
     bot.options = {"about": STATEMENT}
 
     @bot.on_message
-    async def echo(message: Any) -> Any:
+    async def echo(message: Message) -> Any:
         if message.text.startswith("slow"):
             await asyncio.sleep(0.3)
         if not message.text.startswith("stream"):
