@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "processsupervisor"
 
 # Library -> the rooms that may import it. A library that is not here may be imported nowhere.
 OWNERS = {
-    "msgspec": {"ipc", "commands"},
+    "msgspec": {"ipc", "commands", "bot"},
     "cryptography": {"config"}, "pydantic": {"config", "commands"}, "tomlkit": {"config"}, "watchfiles": {"config"},
     "uvloop": {"app", "bot"},
     "setproctitle": {"observe"},
@@ -30,7 +30,7 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"testing"},
+    "aiohttp": {"connectors", "testing"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
     "pytest": {"testing"},
 }
