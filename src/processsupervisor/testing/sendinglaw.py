@@ -175,7 +175,7 @@ class SendingLaw(LawBase):
         await begun(rig)
         await rig.say("hello", to=OTHER)
         await seen(rig, "echo hello", to=OTHER)
-        rows = [row(rig, f"to {to or 'me'} {number}", f"r{to}{number}", to=to) for number in range(5) for to in ("", OTHER)]
+        rows = [row(rig, f"to {to or 'me'} {number}", f"r95-{to}-{number}", to=to) for number in range(5) for to in ("", OTHER)]
         await asyncio.gather(*(engine.connector.send(out) for out in rows))
         assert sorted(rig.shown()[2:]) == [f"to me {number}" for number in range(5)]
         assert sorted(rig.shown(to=OTHER)[2:]) == [f"to {OTHER} {number}" for number in range(5)]
