@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from processsupervisor.bot.collecting import BadReply, acknowledged
 from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
@@ -18,7 +19,6 @@ from processsupervisor.bot.dispatch import answer
 from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
-from processsupervisor.bot.reply import BadReply, acknowledged
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.points import Point, Points

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processsupervisor.bot.answering import Settled
-from processsupervisor.bot.reply import acknowledged
+from processsupervisor.bot.collecting import acknowledged
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.chat.turns import Turn
 from processsupervisor.kernel import clock

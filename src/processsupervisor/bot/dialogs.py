@@ -60,6 +60,8 @@ class Dialogs:
         self._awake: OrderedDict[Place, Run] = OrderedDict()
         self._places: set[Place] | None = None
         """Conversations with a dialog on disk; read once."""
+        self._moved: dict[Place, Place] = {}
+        """Conversations that go on under another id: a handler may still run under the old one."""
 
     # --- a handler's first message ---------------------------------------------------------------------------------
 
@@ -146,6 +148,7 @@ class Dialogs:
 
     def moved(self, old: Place, new: Place) -> None:
         """A conversation is known by another id from now on."""
+        self._moved[old] = new
         if self._places is not None and old in self._places:
             self._places.discard(old)
             self._places.add(new)
@@ -179,7 +182,7 @@ class Dialogs:
 
     async def _keep(self, run: Run) -> None:
         """Keep a run that waits, and end what is too much: the oldest in memory sleep, the oldest on disk are forgotten."""
-        place = run.context.row.place
+        place = self._moved.get(run.context.row.place, run.context.row.place)
         before = self._awake.pop(place, None)
         if before is not None:
             before.abandon()
@@ -201,7 +204,7 @@ class Dialogs:
         changes.dialog, changes.ends_dialog = None, True
         changes.cancelled_timers.append((context.row.place, DIALOG_TIMER))
         if self._places is not None:
-            self._places.discard(context.row.place)
+            self._places.discard(self._moved.get(context.row.place, context.row.place))
 
 
 async def _closed(_context: Context) -> list[Reply]:

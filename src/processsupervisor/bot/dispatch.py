@@ -6,6 +6,7 @@ from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
 from processsupervisor.bot.reply import collect
+from processsupervisor.bot.schedules import is_held_back
 from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
 from processsupervisor.storage.records import Kind, Reply
 
@@ -19,6 +20,8 @@ async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Con
         context.work.changes.consent = consent_command(word)
         if word in RESERVED_COMMANDS:
             return await collect(statement if word == "about" else STOPPED, context.collected)
+    if row.kind is Kind.SCHEDULE and await is_held_back(row, context.database):
+        return []
     taken = await dialogs.take(row)
     if taken is not None:
         return await taken(context)

@@ -26,21 +26,21 @@ class AskTimeout(PsvError):
     code = "ask-timeout"
 
 
-class Answer(str):
+class Said(str):
     """What a contact answered: the text, or the choice. `message` is the whole message, with its files."""
 
     __slots__ = ("message",)
 
     message: Message
 
-    def __new__(cls, text: str, message: Message) -> Answer:
+    def __new__(cls, text: str, message: Message) -> Said:
         """Return the text with the message that it came in."""
         made = super().__new__(cls, text)
         made.message = message
         return made
 
 
-async def ask(question: Part, *, timeout: float | timedelta | str | None = None, choices: Sequence[str] = ()) -> Answer:
+async def ask(question: Part, *, timeout: float | timedelta | str | None = None, choices: Sequence[str] = ()) -> Said:
     """Ask who wrote the message that is being handled, and wait for the answer, whatever dies meanwhile.
 
     What the handler replied and changed so far is committed with the question. `timeout` (seconds, timedelta or "10m") counts from the
@@ -52,13 +52,13 @@ async def ask(question: Part, *, timeout: float | timedelta | str | None = None,
     deadline_at = None
     if timeout is not None:
         deadline_at = await run.journal.told("now", "", _now) + _seconds(timeout)
-    reply = record_of(question, context.row)
+    reply = await record_of(question, context.row)
     while True:
         given = await run.ask(_offered(reply, offered, run), offered, deadline_at)
         if given.row is None:
             raise AskTimeout("nobody answered in time")
         if given.text or not offered:
-            return Answer(given.text, message_of(given.row, context.database))
+            return Said(given.text, message_of(given.row, context.database, context.fetch))
         reply = Reply(f"Please choose: {', '.join(offered)}.")
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,8 @@ class Planned:
 class Schedule:
     """The schedules of one conversation, or of the bot. `handler` is the name of a handler that @bot.scheduled has defined.
 
-    A name is unique here: setting it again replaces what it was. Every method raises UsageError for what cannot be.
+    A name is unique here: setting it again replaces what it was, and the same again (in `@bot.on_start`) changes nothing. Every method
+    raises UsageError for what cannot be.
     """
 
     __slots__ = ("_clock", "_database", "_handlers", "_place")
@@ -106,20 +107,24 @@ class Schedule:
         if len(text) > MAX_PAYLOAD_CHARS:
             raise UsageError(f"a payload has at most {MAX_PAYLOAD_CHARS} characters as JSON", hint="keep it in a store")
         timer = Timer(self._place or Place(BOT_NETWORK, name), name, handler, due_at, text, rule)
-        await told("schedule", name, lambda: self._put(timer))
-        return _planned(timer)
+        return _planned(replace(timer, due_at=await told("schedule", name, lambda: self._put(timer))))
 
-    async def _put(self, timer: Timer) -> None:
-        others = [one for one in await self._timers() if one.name != timer.name]
-        if len(others) >= MAX_PER_CONVERSATION:
+    async def _put(self, timer: Timer) -> float:
+        """Set a timer and return when it is due: one that comes again and again and is the same already keeps its time."""
+        others = await self._timers()
+        same = next((one for one in others if one.place == timer.place and one.name == timer.name), None)
+        if same is not None and timer.rule and replace(same, due_at=timer.due_at) == timer:
+            return same.due_at
+        if same is None and len(others) >= MAX_PER_CONVERSATION:
             raise UsageError(f"there are at most {MAX_PER_CONVERSATION} schedules to come here")
         work = open_work()
         if work is None:
             await self._database.set_timer(timer)
             self._clock.expect(timer.due_at)
-            return
-        _drop(work.changes, timer.place, timer.name)
-        work.changes.timers.append(timer)
+        else:
+            _drop(work.changes, timer.place, timer.name)
+            work.changes.timers.append(timer)
+        return timer.due_at
 
     async def _cancel(self, name: str) -> bool:
         place = self._place or Place(BOT_NETWORK, name)

@@ -53,10 +53,17 @@ class Sender:
         self._is_closed = False
         self.failed: Callable[[Outgoing, str], None] = lambda _out, _why: None
         """Hears each message that the network refuses for good, and why."""
+        self.moved: Callable[[Place, Place], None] = lambda _old, _new: None
+        """Hears that a conversation goes on under another id."""
 
     def wake(self) -> None:
         """Look for what is to be sent: something was committed."""
         self._changed.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing is being sent now; something may wait for its time."""
+        return not self._active
 
     async def run(self) -> None:
         """Send until the bot ends."""
@@ -208,6 +215,7 @@ class Sender:
     async def _gone(self, out: Outgoing, err: NetworkError) -> None:
         if err.moved_to is not None:
             await self._database.move_place(out.place, Place(out.place.network, err.moved_to))
+            self.moved(out.place, Place(out.place.network, err.moved_to))
             await self._database.send_again(out.id, 0.0)
             _log.info("a conversation goes on under another id: %s", err.message)
             return

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from processsupervisor.bot.collecting import cut_reply
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.fitting import fit_replies
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
@@ -17,7 +19,7 @@ from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.opening import identify, open_later
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import Pump
-from processsupervisor.bot.reply import cut_reply
+from processsupervisor.bot.schedules import Schedule, Schedules
 from processsupervisor.bot.sender import senders_for
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
@@ -29,7 +31,7 @@ from processsupervisor.connectors.base import Connector
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Consent, Due, Place, Reply
+from processsupervisor.storage.records import Attachment, Consent, Due, Place, Reply
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
@@ -58,13 +60,18 @@ class Service:
         )
         if retry_after_s is not None:
             self.pump.answering.retry_after_s = tuple(retry_after_s)
+        self._schedules = Schedules(database, bot.registry.scheduled, self.pump.put)
+        self.pump.committed = self._schedules.committed
+        self._clocks = (self._clock, self._schedules.clock)
         self.proofs = Proofs()
         self.pump.proved = self.proofs.prove
         self.senders = senders_for(database, connectors, settings, self.pump.end, points)
+        for sender in self.senders.values():
+            sender.moved = self.pump.answering.dialogs.moved
         self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
         database.networks_to_send = self._networks.to_send()
         self._tasks: list[asyncio.Task[None]] = []
-        self.store = Store(database, BOT_SCOPE)
+        self.store: Store[Any] = Store(database, BOT_SCOPE)
         self._sent = 0
 
     async def start(self) -> None:
@@ -72,7 +79,7 @@ class Service:
 
         ConfigError for a handler that asks for what cannot be given.
         """
-        self._bot.registry.resolve()
+        self._bot.resolve()
         self._bot.running = self
         for hook in self._bot.start_hooks:
             await hook()
@@ -91,7 +98,7 @@ class Service:
             else:
                 self._tasks.append(loop.create_task(open_later(connector, self.pump)))
         self._tasks += (loop.create_task(sender.run()) for sender in self.senders.values())
-        self._tasks.append(loop.create_task(self._clock.run(look_first=has_work)))
+        self._tasks += (loop.create_task(one.run(look_first=has_work)) for one in self._clocks)
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""
@@ -124,8 +131,9 @@ class Service:
         self.pump.answering.statement = _wording(self._bot)
 
     async def pause(self) -> None:
-        """Take nothing new, finish what has begun, hold reminders back; connectors stay connected."""
-        self._clock.pause()
+        """Take nothing new, finish what has begun, hold reminders and schedules back; connectors stay connected."""
+        for one in self._clocks:
+            one.pause()
         await self.pump.pause()
         await run_hooks("pause", self._bot.pause_hooks, TURN_HOOKS_S)
 
@@ -133,13 +141,16 @@ class Service:
         """Go on after a pause."""
         await run_hooks("resume", self._bot.resume_hooks, TURN_HOOKS_S)
         self.pump.resume()
-        self._clock.resume()
+        for one in self._clocks:
+            one.resume()
 
     async def stop(self, timeout_s: float) -> None:
         """End within `timeout_s`: finish what runs, stop hooks, send what is due, close connectors and database."""
         ends_mono = clock.mono() + timeout_s
-        self._clock.pause()
+        for one in self._clocks:
+            one.pause()
         await self.pump.drain(timeout_s * (1 - _HOOKS_SHARE))
+        self.pump.answering.dialogs.close()
         await run_hooks("stop", self._bot.stop_hooks, ends_mono - clock.mono())
         if self.senders:
             left_s = max((ends_mono - clock.mono()) * _SENDS_SHARE, _LEAST_SENDS_S)
@@ -154,11 +165,27 @@ class Service:
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
-    # --- what a Bot asks for -----------------------------------------------------------------------------------------
+    # --- what a Bot and its handlers ask for -----------------------------------------------------------------------------------------
 
     def prove(self, network: str) -> None:
         """Note that a network which the author's own code talks to has answered just now."""
         self.proofs.prove(network)
+
+    @property
+    def bot(self) -> Definition:
+        """The Bot that runs."""
+        return self._bot
+
+    def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""
+        for connector in self._networks:
+            if connector.network == network:
+                return connector.fetch(attachment)
+        raise Refused(f"the network {network} is not served any more", code="no-network")
+
+    def schedule_of(self, place: Place | None) -> Schedule:
+        """Return the schedules of a conversation, None for those of the bot as a whole."""
+        return self._schedules.of(place)
 
     async def remind(self, due: Due) -> None:
         """Set a reminder, with the running message if there is one. Raises UsageError when there are too many."""
