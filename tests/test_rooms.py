@@ -30,7 +30,7 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"testing"},
+    "aiohttp": {"connectors", "testing"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
     "pytest": {"testing"},
 }

@@ -123,6 +123,10 @@ class Pump:
         """Return the network's id of a message of ours."""
         return await self._database.network_id(out_id)
 
+    async def moved(self, old: Place, new: Place) -> None:
+        """Take a conversation for another from now on."""
+        await self._database.move_place(old, new)
+
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""
         self.proved(network)

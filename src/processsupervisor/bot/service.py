@@ -28,6 +28,7 @@ from processsupervisor.chat.points import Points, armed_points
 from processsupervisor.chat.reminders import ReminderClock
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.connectors.base import Connector
+from processsupervisor.connectors.web import hook_up
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
 from processsupervisor.storage.database import BotDatabase
@@ -54,6 +55,7 @@ class Service:
         self._bot = bot
         self._database = database
         self._networks = Networks(connectors)
+        hook_up(connectors)
         self._clock = ReminderClock(database, self._networks.show)
         self.pump = Pump(
             bot, database, _wording(bot), self._networks, reminded=self._clock.expect, settings=settings, points=points

@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place
@@ -119,6 +119,9 @@ class Port(Protocol):
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a message of ours that was sent, for an edit of it. Raises StorageError."""
 
+    async def moved(self, old: Place, new: Place) -> None:
+        """Note that a conversation has another id now: all that is kept of it, and what waits, is of the new one. Raises StorageError."""
+
 
 class Connector(Protocol):
     """One network of one bot."""
@@ -159,6 +162,18 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """End serving; what readers have not seen stays in the outbox."""
+
+
+@runtime_checkable
+class Posted(Protocol):
+    """A connector whose network posts to the web process, which hands each post on (web.sock, op "update")."""
+
+    @property
+    def network(self) -> str:
+        """The network's name in Place."""
+
+    async def take(self, secret: str, update: Mapping[str, object]) -> None:
+        """Commit what was posted. Raises Refused ("forbidden" when `secret` is not the network's) and StorageError: it is posted again."""
 
 
 def clean_text(text: str) -> str:

@@ -3,9 +3,9 @@
     GET  /                       the page            GET  /chat/NAME/events     server-sent events
     GET  /static/FILE            its files           GET  /chat/NAME/history    messages so far
     GET  /api/bots               bots, now           POST /chat/NAME/messages   one message in
-    GET  /api/events             bots, live
+    GET  /api/events             bots, live          POST /hook/NAME            what a network posts for a bot
 
-Nothing but the one POST changes anything.
+Nothing but the two POSTs changes anything.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.web.chat import Chat
 from processsupervisor.web.fleet import FleetView
 from processsupervisor.web.guard import Guard
+from processsupervisor.web.hook import Hook
 from processsupervisor.web.page import Page
 from processsupervisor.web.problem import answer_error
 from processsupervisor.web.sse import Emit, EventStream, Streams, frame
@@ -49,7 +50,7 @@ class Api:
         return EventStream(self._streams, None, produce)
 
 
-def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: bool) -> Guard:
+def build(api: Api, chat: Chat, hook: Hook, page: Page, hosts: frozenset[str], any_address: bool) -> Guard:
     """Return the whole application; `hosts` are the names it answers to, see Guard."""
     routes = [
         Route("/", page.index, methods=["GET"]),
@@ -59,6 +60,7 @@ def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: 
         Route("/chat/{name}/messages", chat.post, methods=["POST"]),
         Route("/chat/{name}/events", chat.events, methods=["GET"]),
         Route("/chat/{name}/history", chat.history, methods=["GET"]),
+        Route("/hook/{name}", hook.post, methods=["POST"]),
     ]
     handlers = {PsvError: answer_error, HTTPException: answer_error, Exception: answer_error}
     starlette = Starlette(routes=routes, exception_handlers=handlers)
