@@ -114,6 +114,8 @@ def test_a_handler_keeps_the_table_that_it_has_and_sees_the_new_values_in_config
     bot = link()
     client = bot.bot.client()
     client.subscribe()
+    client.post("first", "quick")
+    client.reply_to("first")  # from now on a message that is accepted is begun
     client.post("slow", "slow")
     eventually(lambda: "began" in bot.bot.errors.read_text(), "the handler has the first table")
     bot.push("d2", options={"n": 2, "more": True})

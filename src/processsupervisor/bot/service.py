@@ -32,7 +32,6 @@ from processsupervisor.connectors.base import Connector
 from processsupervisor.connectors.web import hook_up
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
-from processsupervisor.storage.attachments import DEFAULTS as DEFAULT_LIMITS
 from processsupervisor.storage.attachments import Attachments, Limits
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Attachment, Consent, Due, FileOut, InboxRow, Place, Reply
@@ -43,8 +42,9 @@ _RECOVER_AGAIN_S = (1.0, 2.0, 5.0)
 _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
 _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
 _LEAST_SENDS_S = 0.5
+_SWEEP_EVERY_S = 3600.0  # what was sent is deleted when the next file is kept
 _DEFAULTS = ChatSettings()
-_SWEEP_EVERY_S = 3600.0
+_LIMITS = Limits()
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -53,7 +53,7 @@ class Service:
 
     def __init__(
         self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, settings: ChatSettings = _DEFAULTS,
-        points: Points | None = None, retry_after_s: Sequence[float] | None = None, limits: Limits = DEFAULT_LIMITS,
+        points: Points | None = None, retry_after_s: Sequence[float] | None = None, limits: Limits = _LIMITS,
     ) -> None:  # fmt: skip
         points = armed_points() if points is None else points
         self._bot = bot
@@ -66,7 +66,6 @@ class Service:
         )
         if retry_after_s is not None:
             self.pump.answering.retry_after_s = tuple(retry_after_s)
-        self._files = Attachments(database, limits)
         self._schedules = Schedules(database, bot.registry.scheduled, self.pump.put)
         self.pump.committed = self._schedules.committed
         self._clocks = (self._clock, self._schedules.clock)
@@ -79,6 +78,8 @@ class Service:
         database.networks_to_send = self._networks.to_send()
         self._tasks: list[asyncio.Task[None]] = []
         self.store: Store[Any] = Store(database, BOT_SCOPE)
+        self._files = Attachments(database, limits)
+        self._swept_mono = -_SWEEP_EVERY_S
         self._sent = 0
 
     async def start(self) -> None:
@@ -106,7 +107,6 @@ class Service:
                 self._tasks.append(loop.create_task(open_later(connector, self.pump)))
         self._tasks += (loop.create_task(sender.run()) for sender in self.senders.values())
         self._tasks += (loop.create_task(one.run(look_first=has_work)) for one in self._clocks)
-        self._tasks.append(loop.create_task(self._sweep()))
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""
@@ -133,15 +133,6 @@ class Service:
                 continue
             _log.info("the database can be read again")
             return
-
-    async def _sweep(self) -> None:
-        """Delete files that were sent, now and every hour; what fails is left to the next time."""
-        while True:
-            try:
-                await self._files.sweep()
-            except (StorageError, OSError) as err:
-                _log.warning("files that were sent are not deleted: %s", err)
-            await asyncio.sleep(_SWEEP_EVERY_S)
 
     def reword(self) -> None:
         """Take the wording of the statement from the options that hold now."""
@@ -193,18 +184,26 @@ class Service:
         """The Bot that runs."""
         return self._bot
 
+    @property
+    def folder(self) -> Path:
+        """Where the bot keeps its data."""
+        return self._database.path.parent
+
+    async def keep_file(
+        self, row: InboxRow, name: str, mime: str, kind: str, content: Path | bytes | AsyncIterator[bytes]
+    ) -> FileOut:
+        """Keep a file of a reply to `row` until it was sent. Raises Refused ("too-big", "quota"), UsageError, StorageError."""
+        if clock.mono() > self._swept_mono + _SWEEP_EVERY_S:
+            self._swept_mono = clock.mono()
+            await self._files.sweep()
+        return FileOut(await self._files.keep(row.place.network, row.sender, name, content), name, mime, kind)
+
     def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
         """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""
         for connector in self._networks:
             if connector.network == network:
                 return connector.fetch(attachment)
         raise Refused(f"the network {network} is not served any more", code="no-network")
-
-    async def keep_file(
-        self, row: InboxRow, name: str, mime: str, kind: str, content: Path | bytes | AsyncIterator[bytes]
-    ) -> FileOut:  # fmt: skip
-        """Keep a file of a reply until it was sent. Raises Refused ("too-big", "quota"), UsageError, StorageError."""
-        return FileOut(await self._files.keep(row.place.network, row.sender, name, content), name, mime, kind)
 
     def schedule_of(self, place: Place | None) -> Schedule:
         """Return the schedules of a conversation, None for those of the bot as a whole."""
