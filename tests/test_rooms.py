@@ -30,7 +30,7 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"testing"},
+    "aiohttp": {"testing", "web"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")

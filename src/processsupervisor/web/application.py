@@ -3,13 +3,14 @@
     GET  /                       the page            GET  /chat/NAME/events     server-sent events
     GET  /static/FILE            its files           GET  /chat/NAME/history    messages so far
     GET  /api/bots               bots, now           POST /chat/NAME/messages   one message in
-    GET  /api/events             bots, live
+    GET  /api/events             bots, live          /telegram/…                 the local Bot API (botapi/)
 
-Nothing but the one POST changes anything.
+Nothing but the one POST changes anything; a method of the Bot API does what it says, also by GET, for who knows a bot's stand-in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from starlette.applications import Starlette
@@ -49,8 +50,8 @@ class Api:
         return EventStream(self._streams, None, produce)
 
 
-def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: bool) -> Guard:
-    """Return the whole application; `hosts` are the names it answers to, see Guard."""
+def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: bool, more: Sequence[Route] = ()) -> Guard:
+    """Return the whole application; `hosts` are the names it answers to, see Guard; `more` are routes of other parts."""
     routes = [
         Route("/", page.index, methods=["GET"]),
         Route("/static/{file}", page.static, methods=["GET"]),
@@ -59,6 +60,7 @@ def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: 
         Route("/chat/{name}/messages", chat.post, methods=["POST"]),
         Route("/chat/{name}/events", chat.events, methods=["GET"]),
         Route("/chat/{name}/history", chat.history, methods=["GET"]),
+        *more,
     ]
     handlers = {PsvError: answer_error, HTTPException: answer_error, Exception: answer_error}
     starlette = Starlette(routes=routes, exception_handlers=handlers)
