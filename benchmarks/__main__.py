@@ -13,17 +13,18 @@ from benchmarks import machine
 from benchmarks.bench import SYSTEMS, Bench
 from benchmarks.botapi import BotApi
 from benchmarks.goals import Row
-from benchmarks.rows import adoption, hangs, idle, kills, starts
+from benchmarks.rows import adoption, chat, hangs, idle, kills, starts
 
 RESULTS = Path(__file__).parent / "results"
-ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-_OF_PSV_ALONE = (2, 3, 9, 10)
+PARTS = {"fleet": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "chat": (11, 12)}
+ROWS = tuple(number for numbers in PARTS.values() for number in numbers)
+_OF_PSV_ALONE = (2, 3, 9, 10, 11, 12)
 
 
 def measure_rows(bench: Bench, wanted: list[int]) -> list[Row]:
     rows: list[Row] = []
     singles = ((1, starts.scripts), (2, starts.natives), (3, starts.thousand), (4, kills.kills), (5, adoption.adoption),
-               (9, hangs.detection), (10, hangs.others))
+               (9, hangs.detection), (10, hangs.others), (11, chat.rates), (12, chat.memory))
     for number, measure in singles:
         if number in wanted and (number not in _OF_PSV_ALONE or not bench.only or "psv" in bench.only):
             print(f"row {number} ...", flush=True)

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.message import Message
+from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.pump import Pump
 from processsupervisor.ipc.client_async import open_unix
 from processsupervisor.kernel.paths import FleetPaths
@@ -47,7 +48,7 @@ async def in_process(folder: Path, messages: int, conversations: int, window: in
             latencies.append(time.perf_counter() - sent[out.reply_to])
             room.release()
 
-    pump = Pump(bot, database, "A program answers.", publish, reminded=lambda _: None)
+    pump = Pump(bot, database, "A program answers.", Networks(publish=publish), reminded=lambda _: None)
     pump.open()
     started = time.perf_counter()
     for number in range(messages):

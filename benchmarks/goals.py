@@ -7,18 +7,20 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Goal:
-    """`metric` of psv must be at most `limit`."""
+    """`metric` of psv must be at most `limit`, or at least, where more is better."""
 
     metric: str
     limit: float
+    more_is_better: bool = False
 
     def verdict(self, value: float | None) -> str:
         """Return "met", or by how much it was missed."""
         if value is None:
             return f"{self.metric}: not measured"
-        if value <= self.limit:
-            return f"{self.metric}: met ({value:.4g} <= {self.limit:g})"
-        return f"{self.metric}: MISSED by {value - self.limit:.3g} ({value:.4g} > {self.limit:g})"
+        is_met = value >= self.limit if self.more_is_better else value <= self.limit
+        if is_met:
+            return f"{self.metric}: met ({value:.4g} {'>=' if self.more_is_better else '<='} {self.limit:g})"
+        return f"{self.metric}: MISSED by {abs(value - self.limit):.3g} ({value:.4g} {'<' if self.more_is_better else '>'} {self.limit:g})"
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Row:
     goals: list[Goal]
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the figures do not say by themselves."""
 
     def verdicts(self) -> list[str]:
         return [goal.verdict(self.measured.get("psv", {}).get(goal.metric)) for goal in self.goals]
@@ -49,6 +53,7 @@ class Row:
             cells = "".join(f"  {_cell(values.get(m)):>{max(len(m), 9)}}" for m in metrics)
             lines.append(f"  {name:<{width}}{cells}")
         lines += [f"  {name}: failed: {why}" for name, why in self.failures.items()]
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines + [f"  goal {text}" for text in self.verdicts()])
 
 

@@ -50,6 +50,23 @@ def pss_bytes(pid: int) -> int:
     return 0
 
 
+def private_bytes(pid: int) -> int:
+    """Return the memory of `pid` that no other process shares; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
+def main_cpu_s(pid: int) -> float:
+    """Return the CPU seconds of the first thread of `pid` so far; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def pss_mb(pids: Iterable[int]) -> float:
     """Return the proportional memory of all `pids` together in MB (10^6 is not meant: 1 MB = 2^20)."""
     return sum(pss_bytes(pid) for pid in pids) / 2**20
@@ -75,6 +92,11 @@ def cpu_percent(pids: Sequence[int], seconds: float) -> float:
     time.sleep(seconds)
     used = sum(cpu_s(pid) - before[pid] for pid in pids)
     return 100 * used / (time.monotonic() - began)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def started_at(pid: int) -> float:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "processsupervisor"
 
 # Library -> the rooms that may import it. A library that is not here may be imported nowhere.
 OWNERS = {
-    "msgspec": {"ipc", "commands"},
+    "msgspec": {"ipc", "commands", "bot"},
     "cryptography": {"config"}, "pydantic": {"config", "commands"}, "tomlkit": {"config"}, "watchfiles": {"config"},
     "uvloop": {"app", "bot"},
     "setproctitle": {"observe"},
@@ -30,8 +30,9 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"testing", "web"},
+    "aiohttp": {"connectors", "testing", "web"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
+    "pytest": {"testing"},
 }
 STANDARD_LIBRARY_ONLY = ("kernel", "launch")
 DAEMON_WING = {"process", "health", "supervisor", "web", "cluster", "verify"}

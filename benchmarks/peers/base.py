@@ -27,7 +27,7 @@ INTERPRETER = sys.executable
 class Program:
     """One bot: a Python file and what it finds in its environment, or the `command` given instead of the file.
 
-    `native` names a bot of psv's own kind. `ready` is a line of fleet.toml; other supervisors have no such thing.
+    `native` names a bot of psv's own kind. `ready` is a line of fleet.toml, `settings` more of them; other supervisors have no such thing.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Program:
     python: str = ""
     cwd: Path | None = None
     ready: str = ""
+    settings: str = ""
     stop_signal: str = ""
 
     @property

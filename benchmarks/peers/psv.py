@@ -121,7 +121,8 @@ def _settings(program: Program) -> str:
     lines = {"python": program.python, "cwd": str(program.cwd or "")}
     text = "".join(f'{key} = "{value}"\n' for key, value in lines.items() if value)
     text += f"ready = {program.ready}\n" if program.ready else ""
-    return text + (f'stop = {{ signal = "{program.stop_signal}" }}\n' if program.stop_signal else "")
+    text += f'stop = {{ signal = "{program.stop_signal}" }}\n' if program.stop_signal else ""
+    return text + program.settings
 
 
 def native(name: str, number: int) -> Program:

@@ -69,15 +69,24 @@ async def post(paths: FleetPaths, name: str, number: str, text: str) -> None:
 
 
 async def _ask(paths: FleetPaths, name: str) -> bool:
+    return await _reply_to(paths, name, "bench-1", name) == f"you said {name}"
+
+
+def ask(paths: FleetPaths, name: str, text: str) -> str:
+    """Say something to a bot and return its reply; TimeoutError after a minute, "" when the bot closes the connection."""
+    return asyncio.run(asyncio.wait_for(_reply_to(paths, name, f"ask-{time.monotonic_ns()}", text), _TIMEOUT_S))
+
+
+async def _reply_to(paths: FleetPaths, name: str, number: str, text: str) -> str:
     reader, writer = await _connect(paths, name)
     try:
         _write(writer, "subscribe", after=None)
-        _write(writer, "post", id="bench-1", text=name)
+        _write(writer, "post", id=number, text=text)
         while line := await reader.readline():
             event = json.loads(line)
-            if event.get("op") == "event" and event.get("final") and event.get("reply_to") == "bench-1":
-                return bool(event["text"] == f"you said {name}")
-        return False
+            if event.get("op") == "event" and event.get("final") and event.get("reply_to") == number:
+                return str(event["text"])
+        return ""
     finally:
         writer.close()
 

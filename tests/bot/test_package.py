@@ -21,7 +21,8 @@ def test_a_bare_import_loads_nothing_but_the_version():
 
 def test_the_author_api_is_what_all_names_say():
     """Every promised name is there; an unknown one is an AttributeError."""
-    names = loaded_by("from processsupervisor import Bot, Duration, Message, Store, __version__\nassert Bot() and Duration(1.5) == 1.5")
+    names = loaded_by("from processsupervisor import *\nimport processsupervisor\nassert Bot() and Duration(1.5) == 1.5\n"
+                      "assert all(getattr(processsupervisor, name).__name__ == name for name in ('Reply', 'Store', 'Http', 'Router'))")
     assert "processsupervisor.bot.api" in names
     failed = subprocess.run([sys.executable, "-c", "from processsupervisor import Robot"], capture_output=True, text=True, timeout=30, check=False)
     assert "cannot import name 'Robot'" in failed.stderr

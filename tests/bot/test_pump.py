@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from processsupervisor.bot.api import Bot
-from processsupervisor.bot.pump import APOLOGY, MAX_LIVES
+from processsupervisor.bot.pump import MAX_LIVES
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.consent import STARTED, STOPPED
+from processsupervisor.chat.settings import FAILED as APOLOGY
+from processsupervisor.connectors.pulled import Pulled
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.process.logreader import LogLine
 from processsupervisor.process.tracebacks import find_all
@@ -25,11 +27,10 @@ HERE = Place("test", "a")
 DEADLINE_S = 15.0
 
 
-class Inlet:
+class Inlet(Pulled):
     """A connector of the network "test": the test posts, and reads what is published."""
 
     network = "test"
-    has_network = False
 
     def __init__(self) -> None:
         self.out: list[Outgoing] = []
@@ -460,7 +461,8 @@ async def test_a_message_that_kills_is_given_up_after_so_many_lives(run, tmp_pat
         begun.clear()
         await run(silent)
         await begun.wait()
-    await run(Bot())
+    quiet = await run(Bot())
+    await quiet.service.pump.wait_quiet()
     assert rows(tmp_path, "SELECT attempts FROM inbox")[0][0] <= 1
     with contextlib.closing(sqlite3.connect(tmp_path / "bot.db")) as other:
         other.execute("UPDATE inbox SET state = 0, attempts = ?", (MAX_LIVES,))

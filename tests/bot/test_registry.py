@@ -17,8 +17,8 @@ HERE = Place("test", "a")
 PHOTO = Envelope(attachments=(Attachment("photo", "cat.jpg", "image/jpeg", 3, "ref"),))
 
 
-def row(text: str = "hi", kind: Kind = Kind.MESSAGE, envelope: Envelope = Envelope()) -> InboxRow:
-    return InboxRow(1, HERE, "m1", "ada", text, 0.0, kind=kind, envelope=envelope)
+def row(text: str = "hi", kind: Kind = Kind.MESSAGE, envelope: Envelope = Envelope(), sender: str = "ada") -> InboxRow:
+    return InboxRow(1, HERE, "m1", sender, text, 0.0, kind=kind, envelope=envelope)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def full_bot() -> Bot:
         (row("", Kind.JOINED), "join"),
         (row("", Kind.LEFT), None),
         (row("voice", Kind.UNREADABLE), None),
-        (row("null", Kind.SCHEDULE, Envelope(about="tick")), "scheduled:tick"),
+        (row("null", Kind.SCHEDULE, sender="tick"), "scheduled:tick"),
     ],
 )
 def test_every_kind_of_message_has_its_handler(one, name):
@@ -205,5 +205,5 @@ async def test_a_scheduled_handler_gets_its_payload(call):
     async def bare(message):
         return "bare"
 
-    assert await call(bot, row('{"n": 1}', Kind.SCHEDULE, Envelope(about="tick"))) == "2 in a"
-    assert await call(bot, row("null", Kind.SCHEDULE, Envelope(about="bare"))) == "bare"
+    assert await call(bot, row('{"n": 1}', Kind.SCHEDULE, sender="tick")) == "2 in a"
+    assert await call(bot, row("null", Kind.SCHEDULE, sender="bare")) == "bare"

@@ -12,7 +12,7 @@ import time
 import pytest
 from tests.bot.running import Client, Supervisor, wait_for
 
-from processsupervisor.bot.pump import APOLOGY
+from processsupervisor.chat.settings import FAILED as APOLOGY
 
 ECHO = """
 from processsupervisor import Bot

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos chaos|changing|availability|soak`: the long runs, each with a result file in benchmarks/results/."""
+"""`python -m tests.chaos chaos|changing|availability|soak|inflight`: the long runs, each with a result file in benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from benchmarks import machine
 from tests.chaos.availability import Availability
 from tests.chaos.changing import Changing
 from tests.chaos.chaos import Chaos
+from tests.chaos.crew import HEAD, crew, names
 from tests.chaos.fleet import Shape, splits
+from tests.chaos.inflight import DEATHS, Inflight
 from tests.chaos.soak import Soak
+from tests.chaos.verdict import table
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -48,17 +51,28 @@ def _soak(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str
     return Soak(folder, chosen.bots, seed, warm_up_s=min(300.0, 10.0 * minutes), say=_say).run(minutes)
 
 
+def _inflight(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
+    deaths = [death for death in DEATHS if not chosen.death or death.name.lower() in chosen.death]
+    with crew(folder, chosen.lane or names()) as (fleet, lanes):
+        result, is_good = Inflight(fleet, lanes, seed, head=HEAD, say=_say).run(chosen.rounds, deaths, peer_rounds=chosen.peer_rounds)
+    _say(table(result))
+    return result, is_good
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("what", choices=["chaos", "changing", "availability", "soak"])
+    parser.add_argument("what", choices=["chaos", "changing", "availability", "soak", "inflight"])
     parser.add_argument("--bots", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--lane", action="append", choices=names(), help="inflight: only this bot (may be given again)")
+    parser.add_argument("--peer-rounds", type=int, help="inflight: peers are there in so many rounds alone")
+    parser.add_argument("--death", action="append", choices=[death.name.lower() for death in DEATHS], help="inflight: only this death")
     parser.add_argument("--no-save", action="store_true")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that no fleet is left running
@@ -69,11 +83,11 @@ def main() -> int:
     os.environ["PSV_RUNTIME_DIR"] = str(root / "fleet" / "runtime")
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 31)
     _say(f"seed {seed}")
-    run = {"chaos": _chaos, "changing": _changing, "availability": _availability, "soak": _soak}[chosen.what]
+    run = {"chaos": _chaos, "changing": _changing, "availability": _availability, "soak": _soak, "inflight": _inflight}[chosen.what]
     result, is_good = run(chosen, root / "fleet", seed)
     if not chosen.no_save:
         _keep(chosen.what, facts, result)
-    print(json.dumps({k: v for k, v in result.items() if k != "violations"}, indent=1))
+    print(json.dumps({k: v for k, v in result.items() if k not in ("violations", "lanes")}, indent=1))
     print("all held" if is_good else f"VIOLATED; see {root}")
     if is_good:
         shutil.rmtree(root, ignore_errors=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from processsupervisor.chat.conversation import Conversations
+from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.chat.turns import Turn
 from processsupervisor.storage.records import InboxRow, Place
 
 
@@ -22,7 +24,8 @@ class Handler:
         self.most = 0
         self.gate = asyncio.Event()
 
-    async def __call__(self, item: InboxRow) -> None:
+    async def __call__(self, turn: Turn) -> None:
+        item = turn.row
         self.begun.append(item.row_id)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -55,7 +58,7 @@ async def test_one_conversation_is_handled_in_order_and_one_at_a_time():
 async def test_conversations_run_beside_each_other_up_to_the_limit():
     """A slow conversation holds up no other one, and no more than the limit run at once."""
     handler = Handler()
-    conversations = Conversations(handler, limit=4)
+    conversations = Conversations(handler, ChatSettings(at_once=4))
     for number in range(40):
         conversations.put(row(number, f"c{number % 10}"))
     await settle()

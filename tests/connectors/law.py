@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from processsupervisor.bot.api import Bot
+from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.pump import Pump
 from processsupervisor.connectors.base import MAX_TEXT_BYTES, Connector
 from processsupervisor.kernel.errors import Refused
@@ -47,7 +48,8 @@ class Engine:
         self.database = BotDatabase(folder / "bot.db")
         self.connector = connector
         self.published: list[Outgoing] = []
-        self.pump = Pump(make_bot(), self.database, STATEMENT, self._publish, reminded=lambda _: None, retry_after_s=())
+        self.pump = Pump(make_bot(), self.database, STATEMENT, Networks(publish=self._publish), reminded=lambda _: None)
+        self.pump.answering.retry_after_s = ()
 
     def _publish(self, out: Outgoing) -> None:
         self.published.append(out)

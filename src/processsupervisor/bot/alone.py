@@ -53,7 +53,7 @@ async def _serve(bot: Definition, path: Path) -> None:
     try:
         await database.next_due_at()  # opens the file now: a second console, or a folder that cannot be written, ends here
         service = Service(bot, database, [console], retry_after_s=())  # an author wants to see an error once, now
-        service.pump.show_error = traceback.print_exception
+        service.pump.answering.show_error = traceback.print_exception
         await service.start()
         service.begin()
         try:

@@ -5,21 +5,25 @@ The same file runs in a fleet (psv imports it after the fork) and alone (`bot.ru
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from processsupervisor.bot.context import Running
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.handlers import check_config_hook, check_hook, place_of
+from processsupervisor.bot.lifespan import lifespan_hooks
 from processsupervisor.bot.message import Message
+from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
+from processsupervisor.bot.work import told
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import ConfigError, Refused, UsageError
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.records import Due, Place
 
 Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
+Life = TypeVar("Life", bound=Callable[[], AsyncIterator[None]])
 ConfigHook = TypeVar("ConfigHook", bound=Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]])
 
 imported_by_psv = False
@@ -65,6 +69,16 @@ class Bot(Definition):
         self.exit_hooks.append(function)
         return function
 
+    def lifespan(self, function: Life) -> Life:
+        """Run a generator around the bot's life: up to its yield with the start hooks, the rest with the stop hooks, the last one first.
+
+        An exception before the yield ends the start, one behind it is logged.
+        """
+        begin, end = lifespan_hooks(function)
+        self.start_hooks.append(begin)
+        self.stop_hooks.insert(0, end)
+        return function
+
     def on_config_change(self, function: ConfigHook) -> ConfigHook:
         """Call `function(old, new)` before other options hold while the bot runs; what it raises refuses them, Refused with its words.
 
@@ -77,9 +91,14 @@ class Bot(Definition):
         return function
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Store[Any]:
         """Values of the whole bot. Raises Refused while the bot does not run."""
         return self._runtime().store
+
+    @property
+    def schedule(self) -> Schedule:
+        """Schedules of the whole bot; those of a conversation are a parameter annotated Schedule. Raises Refused while it does not run."""
+        return self._runtime().schedule_of(None)
 
     async def remind(self, message: Message, after: float | timedelta | str, text: str) -> datetime:
         """Send `text` into the message's conversation after a while (seconds, timedelta or "10m"), whatever dies meanwhile.
@@ -93,13 +112,17 @@ class Bot(Definition):
             raise UsageError(str(err)) from err
         if seconds < 0:
             raise UsageError("a reminder cannot be due in the past")
-        due_at = clock.wall() + seconds
-        await self._runtime().remind(Due(message.place, due_at, text))
-        return datetime.fromtimestamp(due_at, UTC)
+
+        async def set_it() -> float:
+            due_at = clock.wall() + seconds
+            await self._runtime().remind(Due(message.place, due_at, text))
+            return due_at
+
+        return datetime.fromtimestamp(await told("remind", "", set_it), UTC)
 
     async def send(self, network: str, conversation: str, text: str) -> None:
         """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
-        await self._runtime().send(Place(network, conversation), text)
+        await told("send", "", lambda: self._runtime().send(Place(network, conversation), text))
 
     def prove(self, network: str) -> None:
         """Say that `network` has answered just now; for a bot that talks to one by code of its own. On its loop, as often as it likes.

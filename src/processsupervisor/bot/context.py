@@ -6,27 +6,47 @@ stores and schedules find the one that they run in by `running_context`, also in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from processsupervisor.bot.collecting import Collected, Growing
+from processsupervisor.bot.config import Config
+from processsupervisor.bot.http import Http
 from processsupervisor.bot.message import Message, message_of
+from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import Work, set_work
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Due, InboxRow, Place
+from processsupervisor.storage.records import Attachment, Due, FileOut, InboxRow, Place
+
+
+class Defined(Protocol):
+    """What handlers need of the Bot itself (bot/definition.py)."""
+
+    name: str
+    config: Config[Any]
+    http: Http
 
 
 class Running(Protocol):
     """What a Bot and its handlers need of the bot that runs; implemented by the service."""
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> Store[Any]: ...
+    @property
+    def bot(self) -> Defined: ...
     def prove(self, network: str) -> None: ...
     async def remind(self, due: Due) -> None: ...
     async def send(self, place: Place, text: str) -> None: ...
+    def schedule_of(self, place: Place | None) -> Schedule: ...
+    def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]: ...
+    async def keep_file(
+        self, row: InboxRow, name: str, mime: str, kind: str, content: Path | bytes | AsyncIterator[bytes]
+    ) -> FileOut: ...
 
 
 def no_points(_point: Any) -> None:
@@ -44,13 +64,20 @@ class Context:
     """None only where a pump runs without a service, in tests of it."""
     points: Callable[[Any], None] = no_points
     """Hears each named point that the run passes (chat/points.py)."""
+    growing: InitVar[Growing | None] = None
+    """Shows the replies that grow."""
+    collected: Collected = field(init=False)
+    """What the handler has answered so far."""
     _message: Message | None = None
+
+    def __post_init__(self, growing: Growing | None) -> None:
+        self.collected = Collected(self.row, growing)
 
     @property
     def message(self) -> Message:
         """The author's view of the message: of the row, or what a middleware passed on instead."""
         if self._message is None:
-            self._message = message_of(self.row, self.database)
+            self._message = message_of(self.row, self.database, self.fetch)
         return self._message
 
     @message.setter
@@ -63,6 +90,10 @@ class Context:
         if self.service is None:
             raise Refused("the bot does not run yet", hint="use it in a handler or in @bot.on_start")
         return self.service
+
+    def fetch(self, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Return the content of a file that came in. Raises NetworkError while it is read."""
+        return self.running.fetch(self.row.place.network, attachment)
 
 
 _current: ContextVar[Context | None] = ContextVar("psv_context", default=None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from processsupervisor.bot.config import Config, hold, table_of
+from processsupervisor.bot.config import Config, hold, read_options, table_of
 from processsupervisor.bot.context import Running
+from processsupervisor.bot.http import Http
 from processsupervisor.bot.routers import Router
 
 
@@ -17,8 +18,10 @@ class Definition(Router):
         super().__init__()
         self.name = "bot"
         """The name in fleet.toml, known once the bot runs."""
-        self.config = Config()
+        self.config: Config[Any] = Config()
         """The bot's own options table of fleet.toml, known once the bot runs: always the values that hold now."""
+        self.http = Http()
+        """What handlers ask the web by."""
         self.start_hooks: list[Callable[[], Awaitable[None]]] = []
         self.ready_hooks: list[Callable[[], Awaitable[None]]] = []
         self.pause_hooks: list[Callable[[], Awaitable[None]]] = []
@@ -37,3 +40,13 @@ class Definition(Router):
     def options(self, table: Mapping[str, Any]) -> None:
         """Give a bot that runs alone its options; in a fleet those of fleet.toml take their place."""
         hold(self.config, dict(table))
+
+    def resolve(self) -> None:
+        """Read what handlers ask for, and the options through their types. Raises ConfigError for the first that cannot be given."""
+        self.registry.resolve()
+        self.check_options(table_of(self.config))
+
+    def check_options(self, table: Mapping[str, Any]) -> None:
+        """Raise ConfigError unless a table of options fits every Config[T] of the handlers."""
+        for shape in self.registry.shapes_of_config():
+            read_options(shape, table)

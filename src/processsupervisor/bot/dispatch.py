@@ -1,25 +1,36 @@
-"""Which handler a message goes to: the core's own /about, /start and /stop, the author's commands, /help, on_message."""
+"""Which handler a message goes to: the core's own /about, /start and /stop, the dialog that waits, the author's handlers, /help."""
 
 from __future__ import annotations
 
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.reply import Answer
-from processsupervisor.chat.consent import STARTED, STOPPED, command_of, consent_command
+from processsupervisor.bot.dialogs import Dialogs
+from processsupervisor.bot.reply import collect
+from processsupervisor.bot.schedules import is_held_back
+from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
+from processsupervisor.storage.records import Kind, Reply
 
 
-async def answer(bot: Definition, statement: str, context: Context) -> Answer:
-    """Return the answer to a message. Raises whatever the author's handler raises."""
-    word = command_of(context.row.text)
-    if word == "about":
-        return statement
-    context.work.changes.consent = consent_command(word)
-    if word == "stop":
-        return STOPPED
-    if bot.registry.command(word) is None:
-        if word == "start":
-            return STARTED
-        if word == "help" and (known := bot.registry.help()):
-            return known
-    handler = bot.registry.find(context.row)
-    return await handler.call(context) if handler is not None else bot.registry.help() or None
+async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Context) -> list[Reply]:
+    """Return the replies to a message. Raises whatever the author's handler raises."""
+    row = context.row
+    is_text = row.kind is Kind.MESSAGE
+    word = command_of(row.text) if is_text else None
+    if word is not None:
+        context.work.changes.consent = consent_command(word)
+        if word in RESERVED_COMMANDS:
+            return await collect(statement if word == "about" else STOPPED, context.collected)
+    if row.kind is Kind.SCHEDULE and await is_held_back(row, context.database):
+        return []
+    taken = await dialogs.take(row)
+    if taken is not None:
+        return await taken(context)
+    said = None
+    if word is not None and bot.registry.command(word) is None:
+        said = STARTED if word == "start" else bot.registry.help() if word == "help" else None
+    if not said:
+        handler = bot.registry.find(row)
+        if handler is not None:
+            return await dialogs.run(handler, context)
+        said = bot.registry.help() if is_text else None
+    return await collect(said or None, context.collected)

@@ -14,10 +14,11 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, cast
 
 from processsupervisor.bot.arguments import BadArguments, BadSignature, UnreadAnnotation, parameter_names, parse_arguments, usage
+from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.injection import Plan, plan_of
 from processsupervisor.bot.message import Message
-from processsupervisor.bot.reply import Answer, BadReply, is_answer
+from processsupervisor.bot.reply import Answer, is_answer
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow
@@ -100,6 +101,10 @@ class Function:
             free = (PAYLOAD,) if self.event is Event.SCHEDULED else ()
             self._plan = _planned(self.function, self.shown, is_written=self.event in _WRITTEN, free=free)
         return self._plan
+
+    def plans(self) -> list[Plan]:
+        """Return how it and what stands around it are called."""
+        return [self.plan, *(middleware.plan for middleware in self.middlewares)]
 
     @property
     def usage(self) -> str:

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 from processsupervisor.bot.arguments import BadSignature, Parameter, annotation_of, parameter_names, read_signature
 from processsupervisor.bot.context import Context
-from processsupervisor.bot.message import Message
 
 Make: TypeAlias = Callable[[Context], object]
 Provider: TypeAlias = Callable[[object], Make]
@@ -26,9 +25,6 @@ _PROVIDERS: dict[object, Provider] = {}
 def provide(kind: type, provider: Provider) -> None:
     """Let parameters annotated `kind`, or `kind[T]`, be given what `provider` makes."""
     _PROVIDERS[kind] = provider
-
-
-provide(Message, lambda _inner: lambda context: context.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,10 @@ class Plan:
         named = {name: make(context) for name, make in self.named}
         named.update((parameter.name, word) for parameter, word in zip(self.written, words, strict=False))
         return function(*leading, **named)
+
+    def makes(self) -> list[Make]:
+        """Return everything that makes a value."""
+        return [*self.leading, *(make for _, make in self.named)]
 
 
 def plan_of(function: Callable[..., Any], *, is_written: bool, free: Sequence[str] = ()) -> Plan:

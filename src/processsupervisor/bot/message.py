@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+from processsupervisor.bot.files import Attachment, attachment_of
 from processsupervisor.bot.store import Store
+from processsupervisor.storage import records
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import InboxRow, Place
+from processsupervisor.storage.records import InboxRow, Kind, Place
 from processsupervisor.storage.values import scope_of
 
 
@@ -21,8 +25,13 @@ class Message:
     network: str
     sender: str
     at: datetime
-    store: Store = field(repr=False, compare=False)
+    store: Store[Any] = field(repr=False, compare=False)
     """Values of this conversation, committed together with the reply."""
+    kind: Kind = Kind.MESSAGE
+    about: str | None = None
+    """The network's id of the message that this one answers, edits or presses a button of."""
+    attachments: tuple[Attachment, ...] = ()
+    """The files that came with it."""
 
     @property
     def place(self) -> Place:
@@ -30,8 +39,8 @@ class Message:
         return Place(self.network, self.conversation)
 
 
-def message_of(row: InboxRow, database: BotDatabase) -> Message:
-    """Return the author's view of an inbox row."""
+def message_of(row: InboxRow, database: BotDatabase, fetch: Callable[[records.Attachment], AsyncIterator[bytes]]) -> Message:
+    """Return the author's view of an inbox row; `fetch` gets a file that came with it."""
     return Message(
         id=row.id,
         text=row.text,
@@ -40,4 +49,7 @@ def message_of(row: InboxRow, database: BotDatabase) -> Message:
         sender=row.sender,
         at=datetime.fromtimestamp(row.received_at, UTC),
         store=Store(database, scope_of(row.place)),
+        kind=row.kind,
+        about=row.envelope.about,
+        attachments=tuple(attachment_of(one, fetch) for one in row.envelope.attachments),
     )

@@ -1,7 +1,7 @@
-"""The message pump: accepts into the inbox, runs handlers in order, commits what they did, publishes it.
+"""The message pump: accepts into the inbox, has turns answered in order, commits what they did, brings it to the networks.
 
 The next message of a conversation begins when the one before has handed over its changes, not when they are on disk: the
-writer keeps their order, so a crash loses a tail, never the middle. Nothing is published before its commit. A handler
+writer keeps their order, so a crash loses a tail, never the middle. Nothing is shown before its commit. A handler
 runs at least once; its reply appears once.
 """
 
@@ -10,51 +10,54 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from processsupervisor.bot.context import Context, set_context
+from processsupervisor.bot.answering import Answering, Settled
+from processsupervisor.bot.backlog import Backlog
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.dispatch import answer
-from processsupervisor.bot.draft import Draft
-from processsupervisor.bot.failure import place_of_error, stack_of_error
-from processsupervisor.bot.reply import BadReply
-from processsupervisor.bot.work import Work
+from processsupervisor.bot.fitting import fit_replies
+from processsupervisor.bot.networks import Networks
 from processsupervisor.chat.conversation import Conversations
+from processsupervisor.chat.points import Point, Points, armed_points
+from processsupervisor.chat.settings import ChatSettings, Groups
+from processsupervisor.chat.turns import Turn
+from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Outgoing, Place, Reply
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outgoing, Place, RoomKind
 
-APOLOGY = "Sorry, something went wrong here and I could not answer this message."
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20
 MAX_UNCOMMITTED = 1024
 MAX_LIVES = 3  # so often a message may be running when the process dies before it is given up
-RETRY_AFTER_S = (0.5, 2.0)
-_STORAGE_RETRY_S = 1.0
+_DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
 
 
 class Pump:
-    """Runs the handlers of one bot on one database; `publish` shows committed rows and drafts."""
+    """Runs the handlers of one bot on one database; committed rows and drafts go to `networks`."""
 
     def __init__(
-        self, bot: Definition, database: BotDatabase, statement: str, publish: Callable[[Outgoing], None], *,
-        reminded: Callable[[float], None], retry_after_s: Sequence[float] = RETRY_AFTER_S,
+        self, bot: Definition, database: BotDatabase, statement: str, networks: Networks, *, reminded: Callable[[float], None],
+        settings: ChatSettings = _DEFAULTS, points: Points | None = None,
     ) -> None:  # fmt: skip
-        self._bot = bot
         self._database = database
-        self.statement = statement
-        """What says that a program answers."""
-        self._publish = publish
+        self._networks = networks
         self._reminded = reminded
-        self._retry_after_s = tuple(retry_after_s)
-        self._conversations = Conversations(self._handle)
-        self.show_error: Callable[[BaseException], None] | None = None
-        """Shows a handler's whole exception; only where the author is the one who reads it."""
+        self._settings = settings
+        self._points = armed_points() if points is None else points
+        self.answering = Answering(bot, database, networks, settings, statement, self._points)
+        self.answering.left_behind = self._leave_behind
+        self._conversations = Conversations(self._handle, settings)
+        self._backlog = Backlog(settings, self._conversations.following)
         self.proved: Callable[[str], None] = lambda _network: None
         """Hears each proof of a network."""
+        self.ended: Callable[[NetworkError], None] = lambda _error: None
+        """Hears that a network takes the bot no longer."""
         self.gave_up: Callable[[], None] = lambda: None
         """Hears each message that is given up because the bot died, or was killed, again and again while it ran."""
+        self.committed: Callable[[Changes], None] = lambda _changes: None
+        """Hears what each message changed, once that is on disk."""
         self._closed: Refused | None = Refused("the bot is starting", code="starting")
         """Why nothing is taken, apart from a pause: starting, storage, stopping."""
         self._is_paused = False
@@ -82,20 +85,47 @@ class Pump:
         if self._conversations.waiting >= MAX_QUEUED or self._conversations.waiting_chars + self._accepting_chars > MAX_QUEUED_CHARS:
             raise Refused("too many messages wait for this bot", code="busy")
         size = len(incoming.text)
-        future = self._database.accept(incoming, self.statement)
+        self._points(Point.BEFORE_ACCEPT)
+        future = self._database.accept(incoming, self.answering.statement, opens=self._concerns_us(incoming))
         self._accepting_chars += size
         future.add_done_callback(lambda done: self._accepted(done, size))
         return future
+
+    def _concerns_us(self, incoming: Incoming) -> bool:
+        """Tell whether anything is to be handled: not what people in a group say to each other, nor that the bot was sent away."""
+        kind, envelope = incoming.kind, incoming.envelope
+        if kind is Kind.LEFT:
+            return False
+        is_answered = envelope.is_addressed or envelope.room is RoomKind.PRIVATE or kind in (Kind.BUTTON, Kind.JOINED)
+        return is_answered or self._settings.groups is Groups.ALL
 
     def _accepted(self, done: asyncio.Future[Accepted], size: int) -> None:
         self._accepting_chars -= size
         if done.cancelled() or done.exception() is not None:
             return
+        self._points(Point.AFTER_ACCEPT)
         accepted = done.result()
         if accepted.first_contact is not None:
-            self._publish(accepted.first_contact)
-        if accepted.row is not None:
+            self._networks.show(accepted.first_contact)
+        if accepted.row is not None and accepted.row.fence:  # 0: another process has the conversation
             self._conversations.put(accepted.row)
+
+    def end(self, error: NetworkError) -> None:
+        """End the bot, for its network takes it no longer."""
+        self.refuse(Refused("the bot is ending", code="stopping"))
+        self.ended(error)
+
+    async def cursor(self, network: str) -> int | None:
+        """Return how far a network was read."""
+        return await self._database.cursor(network) if self._database.is_used() else None
+
+    async def network_id(self, out_id: str) -> str | None:
+        """Return the network's id of a message of ours."""
+        return await self._database.network_id(out_id)
+
+    async def moved(self, old: Place, new: Place) -> None:
+        """Take a conversation for another from now on."""
+        await self._database.move_place(old, new)
 
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""
@@ -113,10 +143,16 @@ class Pump:
 
     async def recover(self) -> None:
         """Queue what earlier lives left unfinished, then begin to accept. Raises StorageError; may be called again."""
-        for row in await self._database.claim():
-            self._recovered.add(row.row_id)
-            self._conversations.put(row)
+        while rows := await self._database.claim():
+            self._recovered.update(row.row_id for row in rows)
+            self._backlog.came_back()
+            self.put(rows)
         self.open()
+
+    def put(self, rows: Iterable[InboxRow]) -> None:
+        """Queue committed messages that no connector brought: of schedules, replayed ones."""
+        for row in rows:
+            self._conversations.put(row)
 
     def open(self) -> None:
         """Begin to accept; for a database without unfinished work."""
@@ -151,6 +187,12 @@ class Pump:
             await self._settled.wait()
             await asyncio.sleep(0.01)
 
+    async def wait_committed(self, timeout_s: float) -> None:
+        """Wait until what handlers have done is on disk, at most `timeout_s`: a failing disk can take for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, give what runs `timeout_s`; what is left stays in the inbox."""
         self.refuse(Refused("the bot is ending", code="stopping"))
@@ -159,11 +201,13 @@ class Pump:
 
     # --- handling --------------------------------------------------------------------------------------------------
 
-    async def _handle(self, row: InboxRow) -> None:
+    async def _handle(self, turn: Turn) -> None:
+        row = turn.row
         try:
             async with self._suspects if row.attempts else contextlib.nullcontext():
-                reply, changes = await self._run_until_settled(row)
-            await self._complete(row, reply, changes)
+                settled = await self._settle(turn)
+            if not turn.is_left_behind:
+                await self._complete(turn, settled)
         except asyncio.CancelledError:
             if row.row_id in self._counted:  # the bot is stopped in good order: that is not this message's fault
                 with contextlib.suppress(StorageError):
@@ -174,64 +218,55 @@ class Pump:
         finally:
             self._counted.discard(row.row_id)
 
-    async def _run_until_settled(self, row: InboxRow) -> tuple[str | None, Changes]:
-        """Return reply and changes of a message; waits as long as the database fails, which is not the message's fault."""
-        failures, shown = 0, ""
-        while True:
-            work = Work(row.place)
-            try:
-                if row.row_id in self._recovered:
-                    await self._begin_again(row)
-                if row.attempts >= MAX_LIVES - 1:  # and once in the life that accepted it
-                    _log.error("message given up: the bot died %d times while it ran", row.attempts + 1)
-                    self.gave_up()
-                    return APOLOGY, Changes()
-                return await self._run(row, work), work.changes
-            except StorageError as err:
-                _log.warning("a message waits for the database: %s", err)
-                await asyncio.sleep(_STORAGE_RETRY_S)
-            except (Exception, asyncio.CancelledError) as err:  # the author's code may raise anything
-                task = asyncio.current_task()
-                if isinstance(err, asyncio.CancelledError) and task is not None and task.cancelling():
-                    raise
-                failures += 1
-                if self.show_error is not None:
-                    self.show_error(err)
-                place = place_of_error(err)
-                stack = f"\n{stack_of_error(err)}" if self.show_error is None and place != shown else ""  # the tries of a message are one
-                shown = place
-                if failures > len(self._retry_after_s) or isinstance(err, BadReply):
-                    _log.error("handler failed, the contact got an apology: %s%s", place, stack)
-                    return APOLOGY, Changes()
-                wait_s = self._retry_after_s[failures - 1]
-                _log.warning("handler failed, next try in %g s: %s%s", wait_s, place, stack)
-                await asyncio.sleep(wait_s)
-            finally:
-                work.is_open = False
+    async def _settle(self, turn: Turn) -> Settled:
+        if (expired := self._backlog.expired(turn)) is not None:
+            return expired
+        if self._recovered:
+            row = turn.row
+            await self._begin_again((*turn.others, row))
+            if row.attempts >= MAX_LIVES - 1:  # and once in the life that accepted it
+                _log.error("message given up: the bot died %d times while it ran", row.attempts + 1)
+                self.gave_up()
+                return self.answering.dead(row, "crashed", f"the bot died {row.attempts + 1} times while it ran", 1)
+        return await self.answering.settle(turn)
 
-    async def _begin_again(self, row: InboxRow) -> None:
-        if row.attempts < MAX_LIVES - 1:
-            await self._database.count_attempt(row, 1)
-            self._counted.add(row.row_id)
-        self._recovered.discard(row.row_id)
+    async def _begin_again(self, rows: Sequence[InboxRow]) -> None:
+        """Write down that this life begins rows of an earlier one, so that one which always kills the bot is found out."""
+        for row in rows:
+            if row.row_id not in self._recovered:
+                continue
+            while row.attempts < MAX_LIVES - 1:
+                try:
+                    await self._database.count_attempt(row, 1)
+                except StorageError as err:
+                    _log.warning("a message waits for the database: %s", err)
+                    await asyncio.sleep(1.0)
+                    continue
+                self._counted.add(row.row_id)
+                break
+            self._recovered.discard(row.row_id)
 
-    async def _run(self, row: InboxRow, work: Work) -> str | None:
-        context = Context(row, work, self._database, self._bot.running)
-        set_context(context)
-        try:
-            result = await answer(self._bot, self.statement, context)
-            replies = await Draft(row, self._database, self._publish).collect(result)
-            return replies[0].text if replies else None
-        finally:
-            set_context(None)
+    async def _complete(self, turn: Turn, settled: Settled) -> None:
+        future = self._commit(turn, settled)
+        if self._uncommitted >= MAX_UNCOMMITTED:
+            await asyncio.wait((future,))
 
-    async def _complete(self, row: InboxRow, reply: str | None, changes: Changes) -> None:
-        future = self._database.complete(row, [] if reply is None else [Reply(reply)], changes)
+    def _commit(self, turn: Turn, settled: Settled) -> asyncio.Future[list[Outgoing]]:
+        row, changes = turn.row, settled.changes
+        self._points(Point.AFTER_HANDLER)
+        future = self._database.complete(
+            row, fit_replies(settled.replies, self._networks, row.place.network), changes, outcome=settled.outcome,
+            reason=settled.reason, detail=settled.detail, tries=settled.tries, also=turn.others,
+        )  # fmt: skip
         self._uncommitted += 1
         self._settled.clear()
         future.add_done_callback(lambda done: self._committed(done, changes))
-        if self._uncommitted >= MAX_UNCOMMITTED:
-            await asyncio.wait((future,))
+        return future
+
+    def _leave_behind(self, turn: Turn, settled: Settled) -> None:
+        with contextlib.suppress(StorageError):  # the file is closed: the next start handles it again
+            self._commit(turn, settled)
+        self._conversations.leave_behind(turn)
 
     def _committed(self, done: asyncio.Future[list[Outgoing]], changes: Changes) -> None:
         self._uncommitted -= 1
@@ -243,8 +278,10 @@ class Pump:
         if error is not None:
             _log.error("a handled message could not be committed; the next start handles it again: %s", type(error).__name__)
             return
+        self._points(Point.AFTER_COMPLETE)
         for due in changes.reminders:
             self._reminded(due.due_at)
+        self.committed(changes)
         self.handled += 1
         for out in done.result():
-            self._publish(out)
+            self._networks.show(out)

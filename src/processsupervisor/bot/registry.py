@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from processsupervisor.bot import providers
 from processsupervisor.bot.handlers import Event, Function, Middleware, make_function, make_middleware, name_of, place_of
+from processsupervisor.bot.shapes import Shape
 from processsupervisor.chat.consent import command_of
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow, Kind
@@ -68,6 +70,11 @@ class Registry:
             for middleware in handler.middlewares:
                 _ = middleware.plan
 
+    def shapes_of_config(self) -> list[Shape]:
+        """Return the types through which handlers read the options."""
+        makes = [make for handler in self._handlers().values() for plan in handler.plans() for make in plan.makes()]
+        return [make.shape for make in makes if isinstance(make, providers.ConfigMake)]
+
     def find(self, row: InboxRow) -> Function | None:
         """Return the author's handler for a message, None when there is none.
 
@@ -78,7 +85,7 @@ class Registry:
         if row.kind is Kind.BUTTON:
             return self.named(name_of(Event.BUTTON, row.text.partition(":")[0]))
         if row.kind is Kind.SCHEDULE:
-            return self.named(name_of(Event.SCHEDULED, row.envelope.about or ""))
+            return self.named(name_of(Event.SCHEDULED, row.sender))
         event = _BY_KIND.get(row.kind)
         return self.named(str(event)) if event is not None else None
 
@@ -93,6 +100,10 @@ class Registry:
     def commands(self) -> list[Function]:
         """Return all commands in the order of their definition."""
         return [handler for handler in self._handlers().values() if handler.event is Event.COMMAND]
+
+    def scheduled(self) -> list[str]:
+        """Return the names of all handlers that something can be scheduled for."""
+        return [handler.word for handler in self._handlers().values() if handler.event is Event.SCHEDULED]
 
     def help(self) -> str:
         """Return what /help says; empty when there is no command."""

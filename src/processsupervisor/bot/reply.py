@@ -7,24 +7,22 @@ the id of a message that grows.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
 
+from processsupervisor.bot.collecting import BadReply, Collected, cut_reply
+from processsupervisor.bot.context import running_context
+from processsupervisor.bot.files import Attachment, File
+from processsupervisor.bot.work import told
 from processsupervisor.connectors.base import clean_text
-from processsupervisor.kernel.errors import UsageError
+from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage import records
-from processsupervisor.storage.records import ButtonRow, Extras, InboxRow, Markup
+from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxRow, Markup
 
-MAX_REPLY_CHARS = 150_000  # whatever JSON makes of it, one reply fits one line of 1 MiB
-MAX_REPLIES = 100
 MAX_DATA_BYTES = 64  # Telegram's limit, the lowest of all networks
 MAX_LABEL_CHARS = 200
 
 MarkupName = Literal["plain", "markdown", "html"]
-
-
-class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help."""
 
 
 class Button:
@@ -43,18 +41,26 @@ class Button:
 
 
 Buttons: TypeAlias = Sequence[Sequence[Button]]
+Files: TypeAlias = Sequence[File | Attachment]
 
 
 class Reply:
-    """A message with more than a plain text: marked up, with rows of buttons, or shown as the answer to the message (`quote`)."""
+    """A message with more than a plain text: marked up, with rows of buttons, with files, or shown as an answer to the message (quote)."""
 
-    __slots__ = ("buttons", "markup", "quote", "text")
+    __slots__ = ("buttons", "files", "markup", "quote", "text")
 
-    def __init__(self, text: str = "", *, markup: MarkupName | Markup = "plain", buttons: Buttons = (), quote: bool = False) -> None:
+    def __init__(
+        self, text: str = "", *, markup: MarkupName | Markup = "plain", buttons: Buttons = (), files: Files = (), quote: bool = False
+    ) -> None:
         self.text = _checked(text, type(self).__name__)
         self.markup = Markup(markup)
         self.buttons = _rows_of(buttons)
+        self.files = tuple(files)
         self.quote = quote
+        if any(not isinstance(file, (File, Attachment)) for file in self.files):
+            raise UsageError("files are a list of File, or of the attachments of a message", hint='write files=[File("report.pdf")]')
+        if not self.text.strip() and not self.files:
+            raise UsageError("a Reply needs a text or files")
 
 
 class Edit:
@@ -73,68 +79,34 @@ Answer: TypeAlias = Part | Sequence[Part] | AsyncIterator[Part] | None
 """What a handler returns; a generator's iterator is one too."""
 
 
-class Growing(Protocol):
-    """Shows a message while it grows (bot/draft.py)."""
-
-    async def grow(self, number: int, text: str) -> None:
-        """Show the whole text so far of reply `number` (from 0). Its id is committed before the first time."""
-
-
-@dataclass(slots=True)
-class _Collected:
-    row: InboxRow
-    replies: list[records.Reply]
-    text: str | None = None
-    """The text that grows, None when none does."""
-
-    def end_text(self) -> None:
-        if self.text is not None:
-            self.add(records.Reply(self.text))
-        self.text = None
-
-    def add(self, reply: records.Reply) -> None:
-        if len(self.replies) >= MAX_REPLIES:
-            raise BadReply(f"a handler answered with more than {MAX_REPLIES} messages")
-        self.replies.append(reply)
-
-
-async def collect(answer: Answer, row: InboxRow, growing: Growing) -> list[records.Reply]:
+async def collect(answer: Answer, found: Collected) -> list[records.Reply]:
     """Return the replies that an answer consists of, in order; shows what grows. Closes an iterator whatever happens.
 
-    The first reply to a pressed button acknowledges it; without any, an empty one does. Raises BadReply, and what an iterator raises.
+    Raises BadReply, and what the iterator raises.
     """
-    found = _Collected(row, [])
     if answer is None:
         pass
     elif isinstance(answer, (str, Reply, Edit)):
-        found.add(_record(answer, row))
+        found.add(await record_of(answer, found.row))
     elif isinstance(answer, (list, tuple)):
         for part in answer:
-            found.add(_record(part, row))
+            found.add(await record_of(part, found.row))
     else:
-        await _collect_pieces(answer, found, growing)
-    return _acknowledged(found.replies, row)
+        await _collect_pieces(answer, found)
+    return found.take()
 
 
-async def _collect_pieces(pieces: Any, found: _Collected, growing: Growing) -> None:
+async def _collect_pieces(pieces: Any, found: Collected) -> None:
     try:
         async for piece in pieces:
-            if not isinstance(piece, str):
-                found.end_text()
-                found.add(_record(piece, found.row))
-            elif found.text is None or len(found.text) <= MAX_REPLY_CHARS:
-                found.text = cut_reply((found.text or "") + clean_text(piece))
-                await growing.grow(len(found.replies), found.text)
-        found.end_text()
+            if isinstance(piece, str):
+                await found.grow(piece)
+            else:
+                found.add(await record_of(piece, found.row))
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
-
-
-def cut_reply(text: str) -> str:
-    """Return at most MAX_REPLY_CHARS of a reply."""
-    return text if len(text) <= MAX_REPLY_CHARS else text[: MAX_REPLY_CHARS - 1] + "…"
 
 
 def is_answer(result: object) -> bool:
@@ -144,29 +116,32 @@ def is_answer(result: object) -> bool:
     return isinstance(result, (list, tuple)) and all(isinstance(part, (str, Reply, Edit)) for part in result)
 
 
-def _record(part: object, row: InboxRow) -> records.Reply:
+async def record_of(part: object, row: InboxRow) -> records.Reply:
+    """Return one part of an answer to `row` as it is stored; keeps its files. Raises BadReply, Refused (files too large), OSError."""
     if isinstance(part, str):
         return records.Reply(cut_reply(clean_text(part)))
     if isinstance(part, Reply):
-        extras = Extras(markup=part.markup, buttons=part.buttons, quotes=row.id if part.quote else None)
-        return records.Reply(cut_reply(clean_text(part.text)), extras)
-    if isinstance(part, Edit):
+        files = tuple([await _kept(file) for file in part.files])
+        extras = Extras(markup=part.markup, buttons=part.buttons, files=files, quotes=row.id if part.quote else None)
+    elif isinstance(part, Edit):
         if row.envelope.about is None:
             raise BadReply("an Edit changes the message whose button was pressed; this handler answers no button")
-        return records.Reply(
-            cut_reply(clean_text(part.text)), Extras(markup=part.markup, buttons=part.buttons, edits=f"net:{row.envelope.about}")
-        )
-    raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
+        extras = Extras(markup=part.markup, buttons=part.buttons, edits=f"net:{row.envelope.about}")
+    else:
+        raise BadReply(f"a handler answered with {type(part).__name__}, expected str, Reply or Edit")
+    return records.Reply(cut_reply(clean_text(part.text)), extras)
 
 
-def _acknowledged(replies: list[records.Reply], row: InboxRow) -> list[records.Reply]:
-    token = row.envelope.token
-    if token is None:
-        return replies
-    if not replies:
-        return [records.Reply("", Extras(acknowledges=token))]
-    first = replies[0]
-    return [replace(first, extras=replace(first.extras, acknowledges=token)), *replies[1:]]
+async def _kept(file: File | Attachment) -> FileOut:
+    context = running_context()
+    if context is None:
+        raise Refused("files can be sent by a handler that runs", code="ended")
+    content = file.chunks() if isinstance(file, Attachment) else file.content
+
+    async def keep() -> dict[str, str]:
+        return asdict(await context.running.keep_file(context.row, file.name, file.mime, file.kind, content))
+
+    return FileOut(**await told("file", file.name, keep))
 
 
 def _checked(text: object, kind: str) -> str:

@@ -8,27 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from processsupervisor.bot.collecting import cut_reply
 from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.fitting import fit_replies
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
+from processsupervisor.bot.networks import Networks
+from processsupervisor.bot.opening import identify, open_later
 from processsupervisor.bot.proofs import Proofs
-from processsupervisor.bot.pump import RETRY_AFTER_S, Pump
-from processsupervisor.bot.reply import cut_reply
+from processsupervisor.bot.pump import Pump
+from processsupervisor.bot.schedules import Schedule, Schedules
+from processsupervisor.bot.sender import senders_for
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import open_work
 from processsupervisor.chat.consent import statement
+from processsupervisor.chat.points import Points, armed_points
 from processsupervisor.chat.reminders import ReminderClock
+from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.connectors.base import Connector
+from processsupervisor.connectors.web import hook_up
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Consent, Due, Outgoing, Place
+from processsupervisor.storage.records import Attachment, Consent, Due, Place, Reply
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
 _RECOVER_AGAIN_S = (1.0, 2.0, 5.0)
 _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
+_SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
+_LEAST_SENDS_S = 0.5
+_DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -36,17 +48,32 @@ class Service:
     """A bot on its connectors. start() once, then pause/resume, then stop() once."""
 
     def __init__(
-        self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, retry_after_s: Sequence[float] = RETRY_AFTER_S
-    ) -> None:
+        self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, settings: ChatSettings = _DEFAULTS,
+        points: Points | None = None, retry_after_s: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
+        points = armed_points() if points is None else points
         self._bot = bot
         self._database = database
-        self._connectors = tuple(connectors)
-        self._clock = ReminderClock(database, self._publish)
-        self.pump = Pump(bot, database, _wording(bot), self._publish, reminded=self._clock.expect, retry_after_s=retry_after_s)
+        self._networks = Networks(connectors)
+        hook_up(connectors)
+        self._clock = ReminderClock(database, self._networks.show)
+        self.pump = Pump(
+            bot, database, _wording(bot), self._networks, reminded=self._clock.expect, settings=settings, points=points
+        )
+        if retry_after_s is not None:
+            self.pump.answering.retry_after_s = tuple(retry_after_s)
+        self._schedules = Schedules(database, bot.registry.scheduled, self.pump.put)
+        self.pump.committed = self._schedules.committed
+        self._clocks = (self._clock, self._schedules.clock)
         self.proofs = Proofs()
         self.pump.proved = self.proofs.prove
+        self.senders = senders_for(database, connectors, settings, self.pump.end, points)
+        for sender in self.senders.values():
+            sender.moved = self.pump.answering.dialogs.moved
+        self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
+        database.networks_to_send = self._networks.to_send()
         self._tasks: list[asyncio.Task[None]] = []
-        self.store = Store(database, BOT_SCOPE)
+        self.store: Store[Any] = Store(database, BOT_SCOPE)
         self._sent = 0
 
     async def start(self) -> None:
@@ -54,20 +81,26 @@ class Service:
 
         ConfigError for a handler that asks for what cannot be given.
         """
-        self._bot.registry.resolve()
+        self._bot.resolve()
         self._bot.running = self
         for hook in self._bot.start_hooks:
             await hook()
+        loop = asyncio.get_running_loop()
+        openings = [(connector, await identify(connector)) for connector in self._networks]
         has_work = self._database.has_open_work()
         if has_work:
             await self._recover()
         else:
             self.pump.open()
-        for connector in self._connectors:
+        for connector, is_known in openings:
             if connector.has_network:
                 self.proofs.expect(connector.network)
-            await connector.open(self.pump)
-        self._tasks.append(asyncio.get_running_loop().create_task(self._clock.run(look_first=has_work)))
+            if is_known:
+                await connector.open(self.pump)
+            else:
+                self._tasks.append(loop.create_task(open_later(connector, self.pump)))
+        self._tasks += (loop.create_task(sender.run()) for sender in self.senders.values())
+        self._tasks += (loop.create_task(one.run(look_first=has_work)) for one in self._clocks)
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""
@@ -97,16 +130,12 @@ class Service:
 
     def reword(self) -> None:
         """Take the wording of the statement from the options that hold now."""
-        self.pump.statement = _wording(self._bot)
-
-    def _publish(self, out: Outgoing) -> None:
-        for connector in self._connectors:
-            if connector.network == out.place.network:
-                connector.publish(out)
+        self.pump.answering.statement = _wording(self._bot)
 
     async def pause(self) -> None:
-        """Take nothing new, finish what has begun, hold reminders back; connectors stay connected."""
-        self._clock.pause()
+        """Take nothing new, finish what has begun, hold reminders and schedules back; connectors stay connected."""
+        for one in self._clocks:
+            one.pause()
         await self.pump.pause()
         await run_hooks("pause", self._bot.pause_hooks, TURN_HOOKS_S)
 
@@ -114,27 +143,51 @@ class Service:
         """Go on after a pause."""
         await run_hooks("resume", self._bot.resume_hooks, TURN_HOOKS_S)
         self.pump.resume()
-        self._clock.resume()
+        for one in self._clocks:
+            one.resume()
 
     async def stop(self, timeout_s: float) -> None:
-        """End within `timeout_s`: finish what runs, stop hooks, close connectors and database."""
+        """End within `timeout_s`: finish what runs, stop hooks, send what is due, close connectors and database."""
         ends_mono = clock.mono() + timeout_s
+        for one in self._clocks:
+            one.pause()
+        await self.pump.drain(timeout_s * (1 - _HOOKS_SHARE))
+        self.pump.answering.dialogs.close()
+        await run_hooks("stop", self._bot.stop_hooks, ends_mono - clock.mono())
+        if self.senders:
+            left_s = max((ends_mono - clock.mono()) * _SENDS_SHARE, _LEAST_SENDS_S)
+            await self.pump.wait_committed(left_s)
+            await asyncio.gather(*(sender.drain(left_s) for sender in self.senders.values()))
         for task in self._tasks:
             task.cancel()
-        await self.pump.drain(timeout_s * (1 - _HOOKS_SHARE))
-        await run_hooks("stop", self._bot.stop_hooks, ends_mono - clock.mono())
         await self._database.close(max(ends_mono - clock.mono(), 0.5))
         await asyncio.sleep(0)  # what the last commit published reaches the connectors
-        for connector in self._connectors:
+        for connector in self._networks:
             await connector.close()
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
-    # --- what a Bot asks for -----------------------------------------------------------------------------------------
+    # --- what a Bot and its handlers ask for -----------------------------------------------------------------------------------------
 
     def prove(self, network: str) -> None:
         """Note that a network which the author's own code talks to has answered just now."""
         self.proofs.prove(network)
+
+    @property
+    def bot(self) -> Definition:
+        """The Bot that runs."""
+        return self._bot
+
+    def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""
+        for connector in self._networks:
+            if connector.network == network:
+                return connector.fetch(attachment)
+        raise Refused(f"the network {network} is not served any more", code="no-network")
+
+    def schedule_of(self, place: Place | None) -> Schedule:
+        """Return the schedules of a conversation, None for those of the bot as a whole."""
+        return self._schedules.of(place)
 
     async def remind(self, due: Due) -> None:
         """Set a reminder, with the running message if there is one. Raises UsageError when there are too many."""
@@ -150,13 +203,22 @@ class Service:
             self._clock.expect(due.due_at)
 
     async def send(self, place: Place, text: str) -> None:
-        """Send first, to a contact who opted in. Raises Refused otherwise."""
-        if await self._database.consent(place) != Consent.OPTED_IN:
+        """Send first, to a contact who opted in; with the running message if there is one. Raises Refused otherwise."""
+        known = await self._database.conversation(place)
+        if known is None or known.consent is not Consent.OPTED_IN:
             raise Refused("this contact has not agreed to messages sent first", hint="the contact agrees by /start", code="no-opt-in")
-        self._sent += 1
-        out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, cut_reply(text))
-        if out is not None:
-            self._publish(out)
+        if not known.is_reachable:
+            raise Refused("this contact cannot be reached", hint="the bot was blocked or sent away there", code="unreachable")
+        replies = fit_replies([Reply(cut_reply(text))], self._networks, place.network)
+        work = open_work()
+        for reply in replies:
+            if work is not None:
+                work.changes.sends.append((place, reply))
+                continue
+            self._sent += 1
+            out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, reply.text)
+            if out is not None:
+                self._networks.show(out)
 
 
 def _wording(bot: Definition) -> str:

@@ -1,4 +1,4 @@
-"""`message.store` and `bot.store`: small JSON values that last, for one conversation or for the whole bot.
+"""`message.store`, `bot.store`, `Store[T]` and `BotStore[T]`: small JSON values that last, for one conversation or for the whole bot.
 
 Inside a handler changes are seen by it at once and committed together with its reply, or not at all; outside they are
 committed when the call returns. Handlers of one conversation never overlap; those of several do, so of two that change
@@ -8,39 +8,66 @@ the same key of `bot.store` at the same time the last one wins.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Generic, TypeVar, cast, overload
 
-from processsupervisor.bot.work import open_work
+from processsupervisor.bot.shapes import Misfit, Shape
+from processsupervisor.bot.work import open_work, told
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
 from processsupervisor.storage.values import MAX_KEY_CHARS, MAX_VALUE_CHARS
 
+T = TypeVar("T")
+D = TypeVar("D")
 
-class Store:
-    """Values by key. A value is anything JSON can hold, at most 1 MiB of it; a key has at most 200 characters."""
 
-    __slots__ = ("_database", "_scope")
+class Store(Generic[T]):
+    """Values of one conversation by key: of the type T, or without one anything JSON can hold. A value has at most 1 MiB as JSON."""
 
-    def __init__(self, database: BotDatabase, scope: str) -> None:
+    __slots__ = ("_database", "_scope", "_shape")
+
+    def __init__(self, database: BotDatabase, scope: str, shape: Shape | None = None) -> None:
         self._database = database
         self._scope = scope
+        self._shape = shape
+
+    @overload
+    async def get(self, key: str) -> T | None: ...
+
+    @overload
+    async def get(self, key: str, default: D) -> T | D: ...
 
     async def get(self, key: str, default: Any = None) -> Any:
-        """Return the value under `key`, or `default`."""
+        """Return the value under `key`, or `default`. Raises Misfit when it is not of the type T."""
+        found = await told("get", f"{self._scope} {key}", lambda: self._read(key))
+        if found is None:
+            return default
+        value = json.loads(found)
+        if self._shape is None:
+            return value
+        try:
+            return self._shape.load(value)
+        except Misfit as err:
+            raise Misfit(f'the value under "{key}" cannot be read: {err.message}', hint="give new fields a default") from err
+
+    async def _read(self, key: str) -> str | None:
         work = open_work()
         place = (self._scope, key)
         if work is not None and place in work.changes.values:
-            found = work.changes.values[place]
-        else:
-            found = await self._database.read_value(self._scope, key)
-        return default if found is None else json.loads(found)
+            return work.changes.values[place]
+        return await self._database.read_value(self._scope, key)
 
-    async def set(self, key: str, value: Any) -> None:
-        """Put a value under `key`. Raises UsageError when it is too big, TypeError when it is not JSON."""
+    async def set(self, key: str, value: T) -> None:
+        """Put a value under `key`. Raises UsageError when it is too big, Misfit when it is no T, TypeError when it is not JSON."""
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARS:
             raise UsageError(f"a key is a text of 1 to {MAX_KEY_CHARS} characters")
-        text = json.dumps(value)
+        plain: object = value
+        if self._shape is not None:
+            try:
+                plain = self._shape.dump(value)
+            except Misfit as err:
+                raise Misfit(f'the value for "{key}" is not kept: {err.message}') from err
+        text = json.dumps(plain)
         if len(text) > MAX_VALUE_CHARS:
             raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
         await self._write(key, text)
@@ -51,15 +78,18 @@ class Store:
 
     async def append(self, key: str, value: Any) -> int:
         """Add a value to the list under `key` (made when missing) and return its new length."""
-        values = await self.get(key, [])
+        values: Any = await self.get(key, [])
         if not isinstance(values, list):
             raise UsageError(f'the value under "{key}" is not a list')
         values.append(value)
-        await self.set(key, values)
+        await self.set(key, cast(T, values))
         return len(values)
 
     async def keys(self) -> list[str]:
         """Return all keys, sorted."""
+        return await told("keys", self._scope, self._read_keys)
+
+    async def _read_keys(self) -> list[str]:
         found = set(await self._database.read_keys(self._scope))
         work = open_work()
         if work is not None:
@@ -69,8 +99,17 @@ class Store:
         return sorted(found)
 
     async def _write(self, key: str, text: str | None) -> None:
+        await told("set", f"{self._scope} {key}", lambda: self._put(key, text))
+
+    async def _put(self, key: str, text: str | None) -> None:
         work = open_work()
         if work is not None:
             work.changes.values[(self._scope, key)] = text
         else:
             await self._database.write_values(Changes(values={(self._scope, key): text}))
+
+
+class BotStore(Store[T]):
+    """Values of the whole bot by key; see Store."""
+
+    __slots__ = ()

@@ -10,22 +10,41 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from processsupervisor.storage.records import InboxRow, Place
+from processsupervisor.chat.debounce import MOST_WINDOWS, can_join, join_rows, take_joined
+from processsupervisor.chat.settings import ChatSettings, Mode
+from processsupervisor.chat.turns import Turn
+from processsupervisor.storage.records import InboxRow, Kind, Place
 
-MAX_AT_ONCE = 32
 _TURN = 16  # messages of one conversation before the loop and the other conversations get their turn
+_DEFAULTS = ChatSettings()
+
+
+class _Lane:
+    """One conversation with work. `quiet_at` and `first_at` are times of the loop, for debounce."""
+
+    __slots__ = ("first_at", "is_ready", "queue", "quiet_at", "timer", "turn")
+
+    def __init__(self) -> None:
+        self.queue: deque[InboxRow] = deque()
+        self.turn: Turn | None = None
+        """What runs."""
+        self.is_ready = False
+        """Its place stands in the line for a worker."""
+        self.timer: asyncio.TimerHandle | None = None
+        self.quiet_at = 0.0
+        self.first_at = 0.0
 
 
 class Conversations:
-    """Queues accepted messages by place and runs `handle` on them; `handle` must not raise."""
+    """Queues accepted messages by place and runs `handle` on their turns; `handle` must not raise."""
 
-    def __init__(self, handle: Callable[[InboxRow], Awaitable[None]], limit: int = MAX_AT_ONCE) -> None:
+    def __init__(self, handle: Callable[[Turn], Awaitable[None]], settings: ChatSettings = _DEFAULTS) -> None:
         self._handle = handle
-        self._limit = limit
-        self._queues: dict[Place, deque[InboxRow]] = {}
+        self._settings = settings
+        self._lanes: dict[Place, _Lane] = {}
         """A place is here while it has work queued or running."""
         self._ready: deque[Place] = deque()
-        """Places with work queued and nothing running."""
+        """Places with work queued, due, and nothing running."""
         self._workers: set[asyncio.Task[None]] = set()
         self._is_open = True
         self._idle = asyncio.Event()
@@ -38,13 +57,23 @@ class Conversations:
         """Queue a message behind those of its conversation."""
         self.waiting += 1
         self.waiting_chars += len(row.text)
-        queue = self._queues.get(row.place)
-        if queue is None:
-            self._queues[row.place] = deque((row,))
-            self._ready.append(row.place)
+        lane = self._lanes.get(row.place)
+        if lane is None:
+            lane = self._lanes[row.place] = _Lane()
+        lane.queue.append(row)
+        mode = self._settings.mode
+        if mode is Mode.DEBOUNCE:
+            self._expect_quiet(lane, row)
+        elif mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row):
+            lane.turn.interrupt()
+        if lane.turn is None:
+            self._line_up(row.place, lane)
             self._staff()
-        else:
-            queue.append(row)
+
+    def following(self, place: Place) -> InboxRow | None:
+        """Return the message that is queued next in a conversation."""
+        lane = self._lanes.get(place)
+        return lane.queue[0] if lane is not None and lane.queue else None
 
     @property
     def is_idle(self) -> bool:
@@ -81,8 +110,53 @@ class Conversations:
             await asyncio.wait(late, timeout=1.0)  # a handler that swallows the cancellation is left behind
         return not late
 
+    def leave_behind(self, turn: Turn) -> None:
+        """Go on without a turn whose task does not end: its conversation gets another worker, the task is left to itself."""
+        if turn.task is not None:
+            self._workers.discard(turn.task)
+        lane = self._lanes.get(turn.row.place)
+        if lane is not None and lane.turn is turn:
+            lane.turn = None
+            self._line_up(turn.row.place, lane)
+        self._staff()
+        if not self._workers:
+            self._idle.set()
+
+    def _expect_quiet(self, lane: _Lane, row: InboxRow) -> None:
+        """Count the quiet time of debounce anew from this message on; nothing waits behind one that stands alone."""
+        now, window_s = asyncio.get_running_loop().time(), self._settings.debounce_s
+        if len(lane.queue) == 1:
+            lane.first_at = now
+        lane.quiet_at = min(now + window_s, lane.first_at + MOST_WINDOWS * window_s) if can_join(row) else now
+
+    def _line_up(self, place: Place, lane: _Lane) -> None:
+        """Put a conversation in which nothing runs where it belongs: ready, waiting for quiet, or done."""
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+        if lane.is_ready:
+            return
+        if not lane.queue:
+            del self._lanes[place]
+            return
+        if self._settings.mode is Mode.DEBOUNCE and can_join(lane.queue[0]):
+            loop = asyncio.get_running_loop()
+            if lane.quiet_at > loop.time():
+                lane.timer = loop.call_at(lane.quiet_at, self._quiet, place, lane)
+                return
+        lane.is_ready = True
+        self._ready.append(place)
+
+    def _quiet(self, place: Place, lane: _Lane) -> None:
+        lane.quiet_at = 0.0  # a timer may fire a trifle early
+        if lane.turn is None:
+            self._line_up(place, lane)
+            self._staff()
+
+    # --- workers -------------------------------------------------------------------------------------------------------
+
     def _staff(self) -> None:
-        while self._is_open and self._ready and len(self._workers) < self._limit:
+        while self._is_open and self._ready and len(self._workers) < self._settings.at_once:
             task = asyncio.get_running_loop().create_task(self._work(self._ready.popleft()))
             self._workers.add(task)
             self._idle.clear()
@@ -95,22 +169,46 @@ class Conversations:
             self._idle.set()
 
     async def _work(self, place: Place) -> None:
+        task = asyncio.current_task()
         while True:
-            queue = self._queues[place]
-            for _ in range(min(_TURN, len(queue))):
-                if not self._is_open:
+            lane = self._lanes[place]
+            lane.is_ready = False
+            for _ in range(min(_TURN, len(lane.queue))):
+                if not self._is_open or not lane.queue:
                     break
-                row = queue.popleft()
-                self.waiting -= 1
-                self.waiting_chars -= len(row.text)
-                await self._handle(row)
-            if queue:
-                self._ready.append(place)
-            else:
-                del self._queues[place]
+                turn = self._begin(lane)
+                turn.task = task
+                lane.turn = turn
+                await self._handle(turn)
+                if turn.is_left_behind:
+                    return  # somebody else works here already
+                lane.turn = None
+                if self._settings.mode is Mode.DEBOUNCE:
+                    break  # what has come meanwhile may have to wait for more
+            self._line_up(place, lane)
             if not self._is_open or not self._ready:
                 return
             await asyncio.sleep(0)
             if not self._is_open or not self._ready:
                 return
             place = self._ready.popleft()
+
+    def _begin(self, lane: _Lane) -> Turn:
+        queue, mode = lane.queue, self._settings.mode
+        if mode is Mode.DEBOUNCE:
+            rows = take_joined(queue)
+            turn = Turn(join_rows(rows), tuple(rows[:-1]))
+        else:
+            rows = [queue.popleft()]
+            turn = Turn(rows[0])
+            if mode is Mode.INTERRUPT and any(interrupts(row) for row in queue):
+                turn.wants_interrupt = True
+        self.waiting -= len(rows)
+        for row in rows:
+            self.waiting_chars -= len(row.text)
+        return turn
+
+
+def interrupts(row: InboxRow) -> bool:
+    """Tell whether a message ends the handler of an older one in mode interrupt."""
+    return row.kind is Kind.MESSAGE and row.envelope.is_addressed

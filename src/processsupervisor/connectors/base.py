@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place
@@ -47,7 +47,7 @@ class NetworkError(PsvError):
     """A network refused, or cannot be reached. The message names no token and no text of a contact.
 
     `is_uncertain`: the call may have been carried out all the same (the connection was cut behind the request).
-    `moved_to`: GONE because the conversation has this id now.
+    `moved_to`: GONE because the conversation has this id now. `is_for_bot`: RATE of the whole bot, not of one conversation.
     """
 
     code = "network"
@@ -55,13 +55,14 @@ class NetworkError(PsvError):
 
     def __init__(
         self, kind: ErrorKind, message: str, *, retry_after_s: float | None = None, is_uncertain: bool = False, moved_to: str | None = None,
-        hint: str = "",
+        is_for_bot: bool = False, hint: str = "",
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retry_after_s = retry_after_s
         self.is_uncertain = is_uncertain
         self.moved_to = moved_to
+        self.is_for_bot = is_for_bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,9 @@ class Port(Protocol):
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a message of ours that was sent, for an edit of it. Raises StorageError."""
 
+    async def moved(self, old: Place, new: Place) -> None:
+        """Note that a conversation has another id now: all that is kept of it, and what waits, is of the new one. Raises StorageError."""
+
 
 class Connector(Protocol):
     """One network of one bot."""
@@ -158,6 +162,18 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """End serving; what readers have not seen stays in the outbox."""
+
+
+@runtime_checkable
+class Posted(Protocol):
+    """A connector whose network posts to the web process, which hands each post on (web.sock, op "update")."""
+
+    @property
+    def network(self) -> str:
+        """The network's name in Place."""
+
+    async def take(self, secret: str, update: Mapping[str, object]) -> None:
+        """Commit what was posted. Raises Refused ("forbidden" when `secret` is not the network's) and StorageError: it is posted again."""
 
 
 def clean_text(text: str) -> str:

@@ -11,9 +11,10 @@ import contextlib
 import os
 import socket
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from processsupervisor.connectors.base import Port
+from processsupervisor.connectors.base import Connector, Port, Posted
 from processsupervisor.connectors.pulled import Pulled
 from processsupervisor.connectors.websession import NETWORK, WebSession
 from processsupervisor.kernel.errors import SystemRefused
@@ -34,6 +35,8 @@ class WebConnector(Pulled):
         self._server: asyncio.AbstractServer | None = None
         self._port: Port | None = None
         self._inode = 0
+        self.posted: dict[str, Posted] = {}
+        """The bot's other connectors whose networks post to the web process, by network."""
         self.sessions: set[WebSession] = set()
         self._readers: defaultdict[str, set[WebSession]] = defaultdict(set)
 
@@ -115,3 +118,11 @@ class WebConnector(Pulled):
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+
+
+def hook_up(connectors: Sequence[Connector]) -> None:
+    """Let the web connector of a bot hand what the web process was posted to the connectors whose networks do so."""
+    posted: dict[str, Posted] = {connector.network: connector for connector in connectors if isinstance(connector, Posted)}
+    for connector in connectors:
+        if isinstance(connector, WebConnector):
+            connector.posted = posted

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
-from processsupervisor.connectors.base import MAX_HISTORY, Port, check_incoming, clean_text
+from processsupervisor.connectors.base import MAX_HISTORY, Port, Posted, check_incoming, clean_text
 from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused
 from processsupervisor.storage.records import Accepted, Incoming, Outgoing, Place
 
@@ -26,6 +26,9 @@ _PAGE = 100
 
 class Hub(Protocol):
     """What a session needs of the connector that made it."""
+
+    @property
+    def posted(self) -> Mapping[str, Posted]: ...
 
     def admit(self, session: WebSession) -> bool: ...
     def subscribe(self, session: WebSession, conversation: str) -> None: ...
@@ -125,7 +128,7 @@ class WebSession(asyncio.Protocol):
             return
         handle = self._requests.get(request.get("op")) if isinstance(request, dict) else None
         if handle is None:
-            self._fail("a request needs an op out of post, subscribe, history")
+            self._fail("a request needs an op out of post, subscribe, history, update")
             return
         try:
             handle(self, request)
@@ -143,17 +146,23 @@ class WebSession(asyncio.Protocol):
         except PsvError as err:
             self._refuse(message_id, err)
             return
+        self._begin_post()
+        future.add_done_callback(lambda done: self._answer_post(message_id, done))
+
+    def _begin_post(self) -> None:
         self._posts += 1
         if self._posts >= MAX_POSTS and self._is_reading and self._transport is not None:
             self._is_reading = False
             self._transport.pause_reading()
-        future.add_done_callback(lambda done: self._answer_post(message_id, done))
 
-    def _answer_post(self, message_id: str, done: asyncio.Future[Accepted]) -> None:
+    def _end_post(self) -> None:
         self._posts -= 1
         if not self._is_reading and self._posts < MAX_POSTS // 2 and self._transport is not None:
             self._is_reading = True
             self._transport.resume_reading()
+
+    def _answer_post(self, message_id: str, done: asyncio.Future[Accepted]) -> None:
+        self._end_post()
         error = None if done.cancelled() else done.exception()
         if error is None and not done.cancelled():
             self._send({"op": "accepted", "id": message_id})
@@ -162,6 +171,28 @@ class WebSession(asyncio.Protocol):
 
     def _refuse(self, message_id: str, err: PsvError) -> None:
         self._send({"op": "refused", "id": message_id, "code": err.code, "message": str(err)})
+
+    def _update(self, request: dict[str, Any]) -> None:
+        update_id, network, secret = _text(request, "id"), _text(request, "network"), _text(request, "secret")
+        update = request.get("update")
+        if not isinstance(update, dict):
+            raise ProtocolError("update must be an object")
+        posted = self._hub.posted.get(network)
+        if posted is None:
+            self._refuse(update_id, Refused(f"this bot is not posted to by {network[:40]!r}", code="forbidden"))
+            return
+        self._begin_post()
+        self._start(self._hand_on(posted, update_id, secret, update))
+
+    async def _hand_on(self, posted: Posted, update_id: str, secret: str, update: dict[str, Any]) -> None:
+        try:
+            await posted.take(secret, update)
+        except PsvError as err:
+            self._refuse(update_id, err)
+        else:
+            self._send({"op": "accepted", "id": update_id})
+        finally:
+            self._end_post()
 
     def _history(self, request: dict[str, Any]) -> None:
         limit = request.get("limit", 50)
@@ -237,6 +268,7 @@ class WebSession(asyncio.Protocol):
         "post": _post,
         "subscribe": _subscribe,
         "history": _history,
+        "update": _update,
     }
 
 

@@ -84,6 +84,8 @@ class BotDatabase(SendJobs, PlanJobs):
         """
         place, envelope = incoming.place, incoming.envelope
         facts = Facts(envelope.room, envelope.title, incoming.kind is not Kind.LEFT)
+        if incoming.kind is Kind.LEFT:
+            self._forget(place)  # whatever comes behind it makes the place reachable again, and has to say so
         held = self._held.get(place)
         fence = 0
         if held is not None and held.facts == facts and clock.mono() < held.renew_mono and incoming.kind is not Kind.JOINED:

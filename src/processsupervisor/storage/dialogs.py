@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from processsupervisor.kernel import clock
 from processsupervisor.storage.conversations import place_now
-from processsupervisor.storage.records import DialogState, Place
+from processsupervisor.storage.outbox import add_outgoing
+from processsupervisor.storage.records import DialogState, Outgoing, Place, Reply, SendState
 
 _MAX_AT_ONCE = 200
 _COLUMNS = "network, conversation, handler, row_id, journal, deadline_at"
@@ -36,23 +38,23 @@ def dialog(connection: sqlite3.Connection, place: Place) -> DialogState | None:
     return None if found is None else _state(found)
 
 
-def due_dialogs(connection: sqlite3.Connection, now: float) -> list[DialogState]:
-    """Return dialogs whose deadline has passed, earliest first, at most 200."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM dialogs WHERE deadline_at <= ? ORDER BY deadline_at LIMIT ?", (now, _MAX_AT_ONCE))
-    return [_state(found) for found in rows]
+def dialog_places(connection: sqlite3.Connection) -> list[Place]:
+    """Return every conversation that has a dialog."""
+    return [Place(*found) for found in connection.execute("SELECT network, conversation FROM dialogs")]
 
 
-def next_dialog_at(connection: sqlite3.Connection) -> float | None:
-    """Return the next deadline of a dialog, epoch seconds, or None."""
-    (found,) = connection.execute("SELECT min(deadline_at) FROM dialogs").fetchone()
-    return None if found is None else float(found)
-
-
-def oldest_dialogs(connection: sqlite3.Connection, keep: int) -> list[DialogState]:
-    """Return those beyond the `keep` newest, oldest first, at most 200."""
+def forget_dialogs(connection: sqlite3.Connection, keep: int, reply: Reply, state_of: Callable[[Place], SendState]) -> list[Outgoing]:
+    """End those beyond the `keep` newest, at most 200 a call; returns the rows that say so in their conversations."""
     (count,) = connection.execute("SELECT count(*) FROM dialogs").fetchone()
     beyond = min(max(count - keep, 0), _MAX_AT_ONCE)
-    return [_state(found) for found in connection.execute(f"SELECT {_COLUMNS} FROM dialogs ORDER BY updated_at LIMIT ?", (beyond,))]
+    told = []
+    for found in connection.execute(f"SELECT {_COLUMNS} FROM dialogs ORDER BY updated_at LIMIT ?", (beyond,)).fetchall():
+        state = _state(found)
+        end_dialog(connection, state.place)
+        out = add_outgoing(connection, f"dialog-{state.row_id}", state.place, None, reply, state_of(state.place))
+        if out is not None:
+            told.append(out)
+    return told
 
 
 def _state(found: tuple[str, str, str, int, str, float | None]) -> DialogState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processsupervisor.storage import dialogs, reminders, timers
 from processsupervisor.storage.jobs import Jobs
-from processsupervisor.storage.records import DialogState, Due, InboxRow, Outgoing, Place, Timer
+from processsupervisor.storage.records import DialogState, Due, InboxRow, Outgoing, Place, Reply, Timer
 from processsupervisor.storage.timers import Following, every
 
 
@@ -59,14 +59,10 @@ class PlanJobs(Jobs):
         """Return the dialog of a conversation."""
         return await self.run(lambda db: dialogs.dialog(db, place))
 
-    async def due_dialogs(self, now: float) -> list[DialogState]:
-        """Return dialogs whose deadline has passed, at most 200."""
-        return await self.run(lambda db: dialogs.due_dialogs(db, now))
+    async def dialog_places(self) -> list[Place]:
+        """Return every conversation that has a dialog."""
+        return await self.run(dialogs.dialog_places)
 
-    async def next_dialog_at(self) -> float | None:
-        """Return the next deadline of a dialog, None when there is none."""
-        return await self.run(dialogs.next_dialog_at)
-
-    async def oldest_dialogs(self, keep: int) -> list[DialogState]:
-        """Return those beyond the `keep` newest, oldest first, at most 200."""
-        return await self.run(lambda db: dialogs.oldest_dialogs(db, keep))
+    async def forget_dialogs(self, keep: int, sentence: str) -> list[Outgoing]:
+        """End dialogs beyond the `keep` newest, at most 200, each with the sentence to its conversation; returns those rows."""
+        return await self.run(lambda db: dialogs.forget_dialogs(db, keep, Reply(sentence), self.state_of))

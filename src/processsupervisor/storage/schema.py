@@ -6,9 +6,13 @@ names the file, the cause and the way out. synchronous=FULL: a commit that retur
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 from processsupervisor.kernel.errors import StorageError
@@ -16,8 +20,10 @@ from processsupervisor.storage.ddl import SQLITE
 
 VERSION = 2
 BUSY_TIMEOUT_S = 5.0
+_MIGRATION_S = 600.0
 _CACHE_KIB = 512  # pages kept per bot; counted in the budget of a bot's memory
 
+_log = logging.getLogger("processsupervisor.storage")
 _HINTS = {
     "FULL": "free some disk space; the bot goes on by itself",
     "READONLY": "check owner and permissions of the file and its folder",
@@ -40,7 +46,7 @@ def storage_error(path: Path, err: sqlite3.Error | OSError) -> StorageError:
 
 
 def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
-    """Open or create the file, bring it to VERSION, and return the connection in autocommit mode.
+    """Open or create the file, bring it to VERSION by a child process, and return the connection in autocommit mode.
 
     `exclusive` keeps every other process out for the life of the connection. Raises StorageError.
     """
@@ -49,6 +55,8 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it all the same, and leave files beside it that cannot be written either.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        if _version_of(path) in range(1, VERSION):
+            _bring_up(path)
         timeout_s = BUSY_TIMEOUT_S / 10 if exclusive else BUSY_TIMEOUT_S  # whoever else has it exclusively keeps it
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as err:
@@ -64,6 +72,28 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def _version_of(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _bring_up(path: Path) -> None:
+    """Have a process of its own migrate an older file: what that needs would cost this one several MB for good."""
+    boot = Path(__file__).parents[1] / "boot.py"  # the very copy of the package that runs here
+    argv = [sys.executable, "-P", str(boot), "processsupervisor.storage.migrate", str(path)]
+    _log.info("the database is brought to schema %d; a copy of it as it was stays beside it", VERSION)
+    try:
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=_MIGRATION_S, stdin=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired as err:
+        raise StorageError(f"{path} was not migrated within {_MIGRATION_S:g} s", hint="the file is unchanged; the bot tries again") from err
+    if ended.returncode:
+        said = (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1]
+        raise StorageError(f"cannot migrate {path}: {said}", hint="the file is unchanged")
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> None:
     if exclusive:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -72,8 +102,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> Non
         raise StorageError(
             f"{path} was written by a newer version (schema {version}, this one reads {VERSION})", hint="upgrade psv; the file is unchanged"
         )
-    if 0 < version < VERSION:
-        raise StorageError(f"{path} was written by an older version (schema {version}, this one reads {VERSION})")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")

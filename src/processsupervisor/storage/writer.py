@@ -153,7 +153,7 @@ class Writer:
         try:
             connection = self._connection
             if connection is None:
-                connection = self._connection = open_database(self._path, exclusive=self._exclusive)
+                connection = self._connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for job in batch:
@@ -171,6 +171,9 @@ class Writer:
             self._close_connection()
             raise storage_error(self._path, err) from err
         return None
+
+    def _open(self) -> sqlite3.Connection:
+        return open_database(self._path, exclusive=self._exclusive)
 
     def _file_failed(self, batch: list[_Job], err: StorageError) -> None:
         if self._retry_s == _RETRY_FIRST_S:

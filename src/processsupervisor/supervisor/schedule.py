@@ -1,8 +1,6 @@
-"""When a task is due: cron, interval or fixed times to instants, over changes of the clock's offset. Pure: no clock is asked.
+"""When a task is due: cron, interval or fixed times, with jitter and what was missed. Pure: no clock is asked.
 
-An instant is epoch seconds. A local time that does not exist (the clock is put forward) is taken at the end of the gap; one that
-comes twice counts once, the first time, unless the hour of a cron expression begins with `*`: such a task goes by the minute,
-and a whole hour without it would be a surprise.
+An instant is epoch seconds; how local times become instants stands in config/occurrences.py.
 """
 
 from __future__ import annotations
@@ -10,17 +8,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from processsupervisor.config.occurrences import cron_after, instant_of, interval_after, zone_named
 from processsupervisor.config.spec import ScheduleSpec
-from processsupervisor.kernel.zone import goes_by_local_time, local_zone, local_zone_problem
+from processsupervisor.kernel.zone import goes_by_local_time, local_zone_problem
 
 _FIRST_LOOK_S = 3600.0
 _WIDEN = 8.0
-_SHIFT = datetime.timedelta(hours=3)
-"""No clock is put back by more than this at once (Antarctica/Troll: two hours)."""
 
 
 def spread(seed: str) -> float:
@@ -92,73 +88,9 @@ Following = Callable[[float], float | None]
 def _following(spec: ScheduleSpec, anchor_at: float) -> Following:
     """Return a function from an instant to the first occurrence after it."""
     if (every_s := spec["every_s"]) is not None:
-        return lambda at: _interval_after(anchor_at, every_s, at)
-    zone = _zone(spec["tz"])
+        return lambda at: interval_after(anchor_at, every_s, at)
+    zone = zone_named(spec["tz"])
     if (cron := spec["cron"]) is not None:
-        return lambda at: _cron_after(cron, zone, at)
-    moments = sorted({_instant_of(datetime.datetime.fromisoformat(text), zone) for text in spec["at"] or []})
+        return lambda at: cron_after(cron, zone, at)
+    moments = sorted({instant_of(datetime.datetime.fromisoformat(text), zone) for text in spec["at"] or []})
     return lambda at: next((moment for moment in moments if moment > at), None)
-
-
-def _zone(name: str | None) -> datetime.tzinfo:
-    import zoneinfo  # here, as below: psvd pays for it when a fleet has a task
-
-    return zoneinfo.ZoneInfo(name) if name is not None else local_zone()
-
-
-def _interval_after(anchor_at: float, every_s: float, at: float) -> float | None:
-    """Return the next time; before the anchor too, which lies in the future when the clock was set back since."""
-    number = math.floor((at - anchor_at) / every_s)  # off by one at most, by rounding
-    return next((due for n in range(4) if (due := anchor_at + every_s * (number + n)) > at), None)
-
-
-def _instant_of(moment: datetime.datetime, zone: datetime.tzinfo) -> float:
-    return moment.timestamp() if moment.tzinfo is not None else _instants(moment, zone)[0]
-
-
-def _instants(local: datetime.datetime, zone: datetime.tzinfo) -> list[float]:
-    """Return when clocks in `zone` show `local`: once, twice, or never, which is the end of the gap that it lies in."""
-    first, second = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    before, after = first.utcoffset() or datetime.timedelta(), second.utcoffset() or datetime.timedelta()
-    if before > after:
-        return [first.timestamp(), second.timestamp()]
-    return [_end_of_gap(local, zone)] if before < after else [first.timestamp()]
-
-
-def _end_of_gap(local: datetime.datetime, zone: datetime.tzinfo) -> float:
-    """Return the instant at which the gap around `local` ends: that of the change itself, found by halving."""
-    early, late = (local.replace(tzinfo=zone, fold=fold).timestamp() for fold in (1, 0))
-    low, high = math.floor(early), math.ceil(late)
-    before = _offset(low, zone)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _offset(middle, zone) == before else (low, middle)
-    return float(high)
-
-
-def _offset(at: float, zone: datetime.tzinfo) -> datetime.timedelta | None:
-    return datetime.datetime.fromtimestamp(at, zone).utcoffset()
-
-
-def _cron_after(cron: str, zone: datetime.tzinfo, at: float) -> float | None:
-    """Walk the local times of `cron`, as if no clock were ever changed, to the first whose instant is after `at`."""
-    from croniter import CroniterBadDateError, croniter  # here: psvd loads it when a fleet has such a task
-
-    start = datetime.datetime.fromtimestamp(at, zone).replace(tzinfo=None, fold=0)
-    is_by_minute = cron == "@hourly" or cron.partition(" ")[2].startswith("*")
-    if is_by_minute and len(_instants(start, zone)) > 1:
-        start -= _SHIFT  # what the clocks have shown once they may be about to show again
-    walk = croniter(cron, start)
-    best: float | None = None
-    try:
-        while True:
-            instants = _instants(walk.get_next(datetime.datetime), zone)
-            if best is not None and instants[0] >= best:
-                return best
-            for instant in instants if is_by_minute else instants[:1]:
-                if instant > at and (best is None or instant < best):
-                    best = instant
-            if best is not None and not (is_by_minute and len(instants) > 1):
-                return best
-    except (CroniterBadDateError, OverflowError):
-        return best

@@ -6,13 +6,13 @@ and no address.
 
 from __future__ import annotations
 
-import asyncio
 import json
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from processsupervisor.web.link import DEADLINE_S, BotLink, ChatEvent
+from processsupervisor.web.body import read_body
+from processsupervisor.web.link import BotLink, ChatEvent
 from processsupervisor.web.markdown import render
 from processsupervisor.web.problem import Problem
 from processsupervisor.web.relay import Relay
@@ -40,7 +40,7 @@ class Chat:
         bot = self._applied.chat_bot(request.path_params["name"]).name
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, "not-json", "the message must be sent as application/json", hint=_SHAPE)
-        message_id, text, conversation = _parse_message(await _read_body(request))
+        message_id, text, conversation = _parse_message(await read_body(request, MAX_BODY_BYTES))
         await self._link.post(bot, message_id, text, conversation)
         return JSONResponse({"id": message_id}, 202, {"Cache-Control": "no-store"})
 
@@ -82,21 +82,6 @@ class Chat:
         if query.get("render") == "1":
             messages = [m | {"html": render(str(m.get("text", "")))} if m.get("from") == "bot" else m for m in messages]
         return JSONResponse({"messages": messages}, headers={"Cache-Control": "no-store"})
-
-
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise Problem(413, "too-long", f"a message may have {MAX_BODY_BYTES} bytes as JSON", hint="send it in parts")
-    except TimeoutError as err:
-        raise Problem(408, "timeout", f"the message did not arrive within {DEADLINE_S:g} s") from err
-    except ClientDisconnect as err:
-        raise Problem(400, "disconnected", "the client went away while it sent") from err
-    return bytes(body)
 
 
 def _parse_message(body: bytes) -> tuple[str, str, str]:

@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 16 << 20
 CALLS_PER_BOT = 16
 """Connections at once for messages and histories; the others wait their turn within the deadline."""
 
-_REFUSED_AS = {"too-long": 413, "empty": 400, "bad-message": 400, "protocol": 400}
+_REFUSED_AS = {"too-long": 413, "empty": 400, "bad-message": 400, "protocol": 400, "forbidden": 403}
 """What a repetition cannot cure; every other refusal (paused, stopping, busy, storage) is 503 with Retry-After."""
 
 Line = dict[str, object]
@@ -59,6 +59,12 @@ class BotLink:
                 raise _refusal(bot, answer)
             case other:
                 raise ProtocolError(f"{bot} answered a message with {str(other)[:40]!r}")
+
+    async def update(self, bot: str, network: str, secret: str, update: Line) -> None:
+        """Return when the bot has committed what a network posted. Raises Problem: 403 when the secret is not the bot's, else 503."""
+        answer = await self._ask(bot, {"op": "update", "id": "update", "network": network, "secret": secret, "update": update})
+        if answer.get("op") != "accepted":
+            raise _refusal(bot, answer)
 
     async def history(self, bot: str, conversation: str, limit: int) -> list[Line]:
         """Return the newest `limit` messages, oldest first: `{id, from, text, at, seq}`."""

@@ -31,6 +31,7 @@ from processsupervisor.web.botapi.routes import BotApiRoutes
 from processsupervisor.web.chat import Chat
 from processsupervisor.web.fleet import Control, FleetView
 from processsupervisor.web.guard import Guard
+from processsupervisor.web.hook import Hook
 from processsupervisor.web.lastwords import LastWords
 from processsupervisor.web.link import BotLink
 from processsupervisor.web.listener import allowed_hosts, announce, is_wildcard, open_listener, previous_port, url_of
@@ -111,8 +112,9 @@ def compose(paths: FleetPaths, wanted: Listen, streams: Streams, more: Sequence[
     # The client answers JSON as Any; the view looks at each value before it trusts it.
     control = cast(Control, AsyncControlClient(paths))
     view = FleetView(control, applied, LastWords(paths, tail_lines))
-    chat = Chat(applied, BotLink(paths), streams)
-    return build(Api(view, streams), chat, Page(), allowed_hosts(wanted), is_wildcard(wanted), more)
+    link = BotLink(paths)
+    routes = [Route("/hook/{name}", Hook(applied, link).post, methods=["POST"]), *more]
+    return build(Api(view, streams), Chat(applied, link, streams), Page(), allowed_hosts(wanted), is_wildcard(wanted), routes)
 
 
 if __name__ == "__main__":

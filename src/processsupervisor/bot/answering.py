@@ -1,0 +1,197 @@
+"""What becomes of one turn: answered, expired, not readable, tried again, given up as a dead letter, or interrupted.
+
+Runs the author's code and nothing else here does: whatever it raises, returns or never ends with comes out as a `Settled`, which
+the pump commits. Waits as long as the database fails, for that is no fault of the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from processsupervisor.bot.collecting import BadReply, acknowledged
+from processsupervisor.bot.context import Context, set_context
+from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.dialogs import Dialogs
+from processsupervisor.bot.dispatch import answer
+from processsupervisor.bot.draft import Draft
+from processsupervisor.bot.failure import place_of_error, stack_of_error
+from processsupervisor.bot.networks import Networks
+from processsupervisor.bot.typing import Typing
+from processsupervisor.bot.work import Work
+from processsupervisor.chat.points import Point, Points
+from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.chat.turns import End, Turn
+from processsupervisor.kernel.errors import StorageError
+from processsupervisor.storage.database import BotDatabase
+from processsupervisor.storage.records import Changes, InboxRow, Kind, Outcome, Reply
+
+_STORAGE_RETRY_S = 1.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 60.0
+_UNASKED = (Kind.SCHEDULE, Kind.JOINED, Kind.LEFT)
+"""Nobody asked for anything: nobody is told that it failed."""
+_log = logging.getLogger("processsupervisor.bot")
+
+
+@dataclass(slots=True)
+class Settled:
+    """How a turn ended, to be committed. `tries` is how often the handler was run for it."""
+
+    replies: Sequence[Reply] = ()
+    changes: Changes = field(default_factory=Changes)
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+    detail: str = ""
+    tries: int = 1
+
+
+class Answering:
+    """Answers the turns of one bot."""
+
+    def __init__(
+        self, bot: Definition, database: BotDatabase, networks: Networks, settings: ChatSettings, statement: str, points: Points,
+    ) -> None:  # fmt: skip
+        self._bot = bot
+        self._database = database
+        self._networks = networks
+        self._settings = settings
+        self._points = points
+        self.statement = statement
+        """What says that a program answers."""
+        self.retry_after_s: Sequence[float] = retry_waits(settings.retries)
+        self.dialogs = Dialogs(database, bot.registry, networks.show)
+        self.show_error: Callable[[BaseException], None] | None = None
+        """Shows a handler's whole exception; only where the author is the one who reads it."""
+        self.left_behind: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
+        """Called for a turn whose handler takes no notice of its deadline."""
+
+    async def settle(self, turn: Turn) -> Settled:
+        """Run the handler of a turn until it is through. Raises CancelledError when the bot ends meanwhile."""
+        if turn.row.kind is Kind.UNREADABLE:
+            return Settled([Reply(self._settings.sentence("unreadable"))])
+        failed: list[str] = []
+        """The places of the failures so far."""
+        while True:
+            try:
+                return await self._run(turn, len(failed) + 1)
+            except StorageError as err:
+                _log.warning("a message waits for the database: %s", err)
+                await asyncio.sleep(_STORAGE_RETRY_S)
+            except _Failed as failure:
+                if (ended := self._given_up(turn.row, failure.error, failed)) is not None:
+                    return ended
+                if (ended := await self._wait(turn, self.retry_after_s[len(failed) - 1])) is not None:
+                    return ended
+
+    def _given_up(self, row: InboxRow, err: BaseException, failed: list[str]) -> Settled | None:
+        """Log a failure and add it to those before; returns the end of a message that is not tried again."""
+        place = place_of_error(err)
+        is_news = not failed or failed[-1] != place  # the tries of a message are one
+        stack = f"\n{stack_of_error(err)}" if self.show_error is None and is_news else ""
+        if self.show_error is not None:
+            self.show_error(err)
+        failed.append(place)
+        if len(failed) <= len(self.retry_after_s) and not isinstance(err, BadReply):
+            _log.warning("handler failed, next try in %g s: %s%s", self.retry_after_s[len(failed) - 1], place, stack)
+            return None
+        told = "" if row.kind in _UNASKED else ", the contact got an apology"
+        _log.error("handler failed%s: %s%s", told, place, stack)
+        return self.dead(row, "bad-reply" if isinstance(err, BadReply) else "error", place, len(failed))
+
+    def dead(self, row: InboxRow, reason: str, detail: str, tries: int = 1) -> Settled:
+        """Return the end of a message that is given up, with the sentence that its contact gets."""
+        sentence = self._settings.sentence("late" if reason == "timeout" else "failed")
+        told = [] if row.kind in _UNASKED else acknowledged([Reply(sentence)], row)
+        return Settled(told, Changes(), Outcome.DEAD, reason, detail, tries)
+
+    # --- one run -------------------------------------------------------------------------------------------------------
+
+    async def _run(self, turn: Turn, tries: int) -> Settled:
+        """Run the handler once. Raises _Failed with what it raised, StorageError, and CancelledError when the bot ends."""
+        row = turn.row
+        draft = Draft(row, self._database, self._networks)
+        work = Work(row.place, turn=turn)
+        self._points(Point.BEFORE_HANDLER)
+        context = Context(row, work, self._database, self._bot.running, self._points, draft)
+        is_shown = self._settings.typing and self._networks.can(row.place.network).typing
+        typing = Typing(row.place, self._networks.typing) if is_shown else None
+        turn.open(self._settings.deadline_s, self._leave_behind)
+        set_context(context)
+        try:
+            replies = await answer(self._bot, self.dialogs, self.statement, context)
+            return Settled(replies, work.changes, tries=tries)
+        except (SystemExit, KeyboardInterrupt):
+            raise  # the author ends the bot: the message is kept, and given up like one that kills it
+        except BaseException as err:
+            if (ended := self._ended(turn, work, draft, tries)) is not None:
+                return ended
+            if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and _is_cancelled(turn)):
+                raise
+            raise _Failed(err) from None
+        finally:
+            turn.close()
+            work.is_open = False
+            set_context(None)
+            draft.close()
+            if typing is not None:
+                typing.end()
+            if turn.ended_by is not None:
+                _forget_cancel(turn)
+
+    def _ended(self, turn: Turn, work: Work, draft: Draft, tries: int) -> Settled | None:
+        """Return how a turn ends that was ended early; None for one that was not, or whose bot ends."""
+        if turn.ended_by is End.DEADLINE:
+            return self._late(turn, tries)
+        if turn.ended_by is End.INTERRUPT:
+            return Settled(draft.shown(), work.kept or Changes(), tries=tries)
+        return None
+
+    def _late(self, turn: Turn, tries: int) -> Settled:
+        _log.error("handler took longer than %g s and was ended, the contact was told", self._settings.deadline_s)
+        return self.dead(turn.row, "timeout", f"longer than {self._settings.deadline_s:g} s", tries)
+
+    def _leave_behind(self, turn: Turn) -> None:
+        _log.error("handler takes no notice of its end and is left behind; it uses the bot's time as long as it runs")
+        self.left_behind(turn, self._late(turn, 1))
+
+    async def _wait(self, turn: Turn, wait_s: float) -> Settled | None:
+        """Wait until the next try; how the turn ends when a newer message interrupts the wait."""
+        turn.open(wait_s + self._settings.deadline_s, self._leave_behind)
+        try:
+            await asyncio.sleep(wait_s)
+        except asyncio.CancelledError:
+            if turn.ended_by is None:
+                raise
+            return Settled()
+        finally:
+            turn.close()
+            if turn.ended_by is not None:
+                _forget_cancel(turn)
+        return None
+
+
+class _Failed(Exception):
+    """The author's code raised `error`."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def retry_waits(retries: int) -> tuple[float, ...]:
+    """Return how long to wait before each further try."""
+    return tuple(min(_FIRST_RETRY_S * 4.0**number, _LAST_RETRY_S) for number in range(min(retries, 100)))
+
+
+def _is_cancelled(turn: Turn) -> bool:
+    """Tell whether the bot ends, and it was not the author's code that raised a CancelledError."""
+    return turn.task is not None and turn.task.cancelling() > 0
+
+
+def _forget_cancel(turn: Turn) -> None:
+    """Take back the cancellation by which the turn was ended: its worker goes on."""
+    if turn.task is not None and not turn.is_left_behind:
+        turn.task.uncancel()
+

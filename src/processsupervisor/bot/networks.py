@@ -1,0 +1,57 @@
+"""The networks of one bot by their names: what each can do, and how committed rows and drafts get to it.
+
+Rows of a network that readers pull from are published; those of one that must be sent to are left to its sender, who is woken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from processsupervisor.connectors.base import Capabilities, Connector
+from processsupervisor.storage.records import Outgoing, Place
+
+_ANY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
+
+
+class Networks:
+    """Routes what goes out. `publish` takes what belongs to no connector here (tests, benchmarks)."""
+
+    def __init__(self, connectors: Sequence[Connector] = (), publish: Callable[[Outgoing], None] | None = None) -> None:
+        self._connectors = {connector.network: connector for connector in connectors}
+        self._publish = publish
+        self.wake: Mapping[str, Callable[[], None]] = {}
+        """Wakes the sender of a network; only those that must be sent to have one."""
+
+    def __iter__(self) -> Iterator[Connector]:
+        return iter(self._connectors.values())
+
+    def can(self, network: str) -> Capabilities:
+        """Return what a network can do."""
+        connector = self._connectors.get(network)
+        return _ANY if connector is None else connector.capabilities
+
+    def is_pulled(self, network: str) -> bool:
+        """Tell whether readers take what goes out by themselves."""
+        connector = self._connectors.get(network)
+        return connector is None or connector.is_pulled
+
+    def to_send(self) -> frozenset[str]:
+        """Return the networks whose rows must be sent."""
+        return frozenset(name for name, connector in self._connectors.items() if not connector.is_pulled)
+
+    def show(self, out: Outgoing) -> None:
+        """Bring a committed row, or a draft, to its network."""
+        connector = self._connectors.get(out.place.network)
+        if connector is None:
+            if self._publish is not None:
+                self._publish(out)
+        elif connector.is_pulled or (not out.final and connector.capabilities.drafts):
+            connector.publish(out)
+        elif out.final and (wake := self.wake.get(out.place.network)) is not None:
+            wake()
+
+    async def typing(self, place: Place) -> None:
+        """Show that an answer is being made."""
+        connector = self._connectors.get(place.network)
+        if connector is not None:
+            await connector.typing(place)

@@ -1,0 +1,56 @@
+"""How a connector comes up: the network is asked who the bot is, and only then anything is received.
+
+A network that refuses the token ends the bot; one that cannot be reached does not: the bot is ready, not connected, and asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from processsupervisor.connectors.base import Connector, ErrorKind, NetworkError, Port
+from processsupervisor.kernel.errors import PsvError
+
+IDENTIFY_S = 20.0
+_FIRST_S, _LAST_S = 1.0, 60.0
+_FATAL = (ErrorKind.AUTH, ErrorKind.CONFLICT)
+_log = logging.getLogger("processsupervisor.bot")
+
+
+async def identify(connector: Connector) -> bool:
+    """Ask a network who the bot is; False when it cannot be reached now. Raises NetworkError when it refuses the bot for good."""
+    try:
+        async with asyncio.timeout(IDENTIFY_S):
+            known = await connector.identify()
+    except TimeoutError:
+        _log.warning("%s: no answer within %g s", connector.network, IDENTIFY_S)
+        return False
+    except NetworkError as err:
+        if err.kind in (ErrorKind.RATE, ErrorKind.TRANSIENT):
+            _log.warning("%s", err)
+            return False
+        raise
+    if known is not None:
+        _log.info("%s: this bot is %s", connector.network, known.name)
+    return True
+
+
+async def open_later(connector: Connector, port: Port) -> None:
+    """Ask again until the network answers, then open the connector; a refusal ends the bot."""
+    wait_s = _FIRST_S
+    while True:
+        await asyncio.sleep(wait_s * random.uniform(0.75, 1.0))
+        wait_s = min(wait_s * 2, _LAST_S)
+        try:
+            if await identify(connector):
+                await connector.open(port)
+                return
+        except NetworkError as err:
+            if err.kind not in _FATAL:
+                _log.error("%s", err)
+                continue
+            port.end(err)
+            return
+        except PsvError as err:
+            _log.error("%s cannot be served, tried again: %s", connector.network, err)

@@ -1,0 +1,88 @@
+"""A turn: one message being handled (or several that debounce made one), and everything that may end it early.
+
+A turn can be ended by its deadline, by a newer message (interrupt) or by the bot's stop. The first two are told apart from
+the third by `ended_by`; both cancel the task at its next await, but never inside of a step (bot/steps.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+from processsupervisor.storage.records import InboxRow
+
+GRACE_S = 1.0
+"""What a handler may take to end once its deadline has cancelled it; then it is left behind."""
+
+
+class End(StrEnum):
+    """What ended a turn before its handler did."""
+
+    DEADLINE = "deadline"
+    INTERRUPT = "interrupt"
+
+
+class Turn:
+    """One run of work in a conversation. Everything happens on the loop's thread."""
+
+    __slots__ = ("_timer", "ended_by", "is_left_behind", "is_open", "others", "row", "steps", "task", "wants_interrupt")
+
+    def __init__(self, row: InboxRow, others: tuple[InboxRow, ...] = ()) -> None:
+        self.row = row
+        """What the handler gets: the text of all messages, under the number of the last."""
+        self.others = others
+        """The messages before, which end when `row` does."""
+        self.task: asyncio.Task[None] | None = None
+        self.is_open = False
+        """The author's code runs, or waits to be tried again: the turn can be ended."""
+        self.steps = 0
+        """How many steps the handler stands in; it is not interrupted then."""
+        self.wants_interrupt = False
+        self.ended_by: End | None = None
+        self.is_left_behind = False
+        """The handler took no notice of its end. What it still does counts for nothing."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self, deadline_s: float, left_behind: Callable[[Turn], None]) -> None:
+        """Let the turn be ended from now on; `left_behind` is called when its handler does not end GRACE_S behind the deadline."""
+        self.is_open = True
+        self._timer = asyncio.get_running_loop().call_later(deadline_s, self._late, left_behind)
+        if self.wants_interrupt:
+            self.interrupt()
+
+    def close(self) -> None:
+        """The handler has ended: nothing ends the turn any more."""
+        self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def interrupt(self) -> None:
+        """End the turn for a newer message: now, or as soon as it is open and in no step."""
+        self.wants_interrupt = True
+        if self.is_open and not self.steps and self.ended_by is None and self.task is not None:
+            self.ended_by = End.INTERRUPT
+            self.task.cancel()
+
+    def enter_step(self) -> None:
+        """Keep newer messages from ending the turn."""
+        self.steps += 1
+
+    def leave_step(self) -> None:
+        """End what enter_step began; an interrupt that waited for it takes hold at the next await."""
+        self.steps -= 1
+        if self.wants_interrupt:
+            self.interrupt()
+
+    def _late(self, left_behind: Callable[[Turn], None]) -> None:
+        self.ended_by = End.DEADLINE
+        if self.task is not None:
+            self.task.cancel()
+        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self._leave_behind, left_behind)
+
+    def _leave_behind(self, left_behind: Callable[[Turn], None]) -> None:
+        self._timer = None
+        self.is_open = False
+        self.is_left_behind = True
+        left_behind(self)

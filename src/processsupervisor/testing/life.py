@@ -1,0 +1,93 @@
+"""One life of a bot in a Lab: the real service, pump and storage on an inline writer and a network in memory.
+
+Dying (`die`) is SIGKILL as far as one process can play it: from that moment nothing of this life is committed, sent or received,
+whatever its tasks still do while they are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import weakref
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.service import Service
+from processsupervisor.chat.points import Points
+from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.storage.database import BotDatabase
+from processsupervisor.testing.connector import MemoryConnector
+from processsupervisor.testing.network import MemoryNetwork
+from processsupervisor.testing.writer import InlineWriter
+
+STOP_S = 10.0
+_owner: contextvars.ContextVar[Life | None] = contextvars.ContextVar("psv_lab_life", default=None)
+
+
+class Died(BaseException):
+    """The process has just died at a point: ends what runs there. No `except Exception` of an author's code holds it up."""
+
+
+class Life:
+    """A bot from its start to its stop or death."""
+
+    def __init__(self, definition: Definition, folder: Path, network: MemoryNetwork, settings: ChatSettings, points: Points) -> None:
+        path = folder / "bot.db"
+        self.writer = InlineWriter(path)
+        self.database = BotDatabase(path, writer=self.writer)
+        self.connector = MemoryConnector(network, folder)
+        self.service = Service(definition, self.database, [self.connector], settings=settings, points=points)
+        self.is_dead = False
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._context = contextvars.copy_context()
+        self._context.run(_owner.set, self)
+
+    def context(self) -> contextvars.Context:
+        """Return a context in which everything that is started belongs to this life."""
+        return self._context.copy()
+
+    async def start(self) -> None:
+        """Start the bot; returns, too, when it died meanwhile. Raises what keeps it from starting."""
+        await self._do(self.service.start())
+        if not self.is_dead:
+            self.context().run(self.service.begin)
+
+    async def stop(self) -> None:
+        """Stop it in good order, as SIGTERM does; returns, too, when it died meanwhile."""
+        await self._do(self.service.stop(STOP_S))
+
+    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=self.context())
+        await asyncio.wait({task})
+        if not self.is_dead:
+            task.result()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing is accepted, handled, committed or sent now."""
+        return self.is_dead or (self.service.pump.unfinished == 0 and all(sender.is_idle for sender in self.service.senders.values()))
+
+    def die(self) -> None:
+        """End as by SIGKILL."""
+        self.is_dead = True
+        self.writer.die()
+        self.connector.cut()
+
+    def bury(self) -> None:
+        """Cancel what is left of the tasks of a life that ended."""
+        for task in list(self.tasks):
+            if task.done():
+                _ = task.cancelled() or task.exception()  # it was seen: asyncio need not report it
+            else:
+                task.cancel()
+
+
+def make_task(loop: asyncio.AbstractEventLoop, work: Any, **keys: Any) -> asyncio.Task[Any]:
+    """Make a task that its life knows (a task factory)."""
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **keys)
+    context = keys.get("context")
+    owner = _owner.get() if context is None else context.get(_owner)
+    if owner is not None:
+        owner.tasks.add(task)
+    return task

@@ -1,0 +1,167 @@
+"""The law of connectors, their life: who the bot is, proofs of the network, a good end, what can be shown while it lasts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from processsupervisor.connectors.base import MAX_TEXT_BYTES, Capabilities, ErrorKind, NetworkError
+from processsupervisor.storage.records import Outgoing, Place
+from processsupervisor.testing.lawcase import LawBase, case
+from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, Rig, until
+from processsupervisor.testing.receivinglaw import seen
+
+
+class LifeLaw(LawBase):
+    """What holds from the identity check to the close."""
+
+    @case()
+    async def test_who_the_bot_is_does_not_change(self, rig: Rig, engine: Engine) -> None:
+        """The same name each time it is asked; none where there is nobody to ask."""
+        first, second = await engine.connector.identify(), await engine.connector.identify()
+        assert first == second and (first is not None) == engine.connector.has_network
+        assert first is None or (first.id and first.name)
+
+    @case()
+    async def test_asking_who_it_is_receives_nothing(self, rig: Rig, engine: Engine) -> None:
+        """What people said while the bot was away stays with the network until `open`."""
+        await engine.stop()
+        fresh = rig.connect(engine.folder)
+        await fresh.identify()
+        before = len(engine.witness.accepted)
+        await asyncio.sleep(0.05)
+        assert len(engine.witness.accepted) == before
+        await fresh.close()
+
+    @case()
+    async def test_what_it_can_do_stays_the_same(self, rig: Rig, engine: Engine) -> None:
+        """And is what its law was told: the engine decides by it before a reply is committed."""
+        can = engine.connector.capabilities
+        assert isinstance(can, Capabilities) and 0 < can.max_text_chars <= MAX_TEXT_BYTES
+        for ability, value in (
+            (Ability.EDITS, can.edits), (Ability.BUTTONS, can.buttons), (Ability.FILES, can.files),
+        ):  # fmt: skip
+            assert (ability in self.abilities) == value, ability
+        assert (Ability.SENDS in self.abilities) == (not engine.connector.is_pulled)
+        assert Ability.SENDS not in self.abilities or (Ability.KEYS in self.abilities) == can.takes_key
+        await rig.say("hello")
+        await seen(rig, "echo hello")
+        assert engine.connector.capabilities == can
+
+    @case()
+    async def test_a_network_is_proved_and_nothing_else_is(self, rig: Rig, engine: Engine) -> None:
+        """With a network each message is a proof of it under its own name; without one none is said, so the bot is never offline."""
+        if engine.connector.has_network:
+            await until(lambda: engine.witness.proofs, "a proof without any message")
+            before = len(engine.witness.proofs)
+            await rig.say("hello")
+            await until(lambda: len(engine.witness.proofs) > before, "a proof by a message")
+            assert set(engine.witness.proofs) == {engine.connector.network}
+        else:
+            await rig.say("hello")
+            await seen(rig, "echo hello")
+            assert engine.witness.proofs == []
+
+    @case()
+    async def test_a_streamed_reply_ends_as_one_final_text(self, rig: Rig, engine: Engine) -> None:
+        """Pieces may be shown under the id that the whole has; in the end the whole stands there once."""
+        await rig.say("stream me")
+        await seen(rig, "echo stream me")
+        assert rig.shown().count("echo stream me") == 1
+        pieces = [out for out in engine.watched.published if not out.final]
+        assert not engine.connector.capabilities.drafts or pieces
+        assert all("echo stream me".startswith(out.text) and out.seq is None for out in pieces)
+
+    @case()
+    async def test_a_stop_lets_the_answer_out(self, rig: Rig, engine: Engine) -> None:
+        """A message that is being handled when the bot stops is answered, and the answer shown, before the connector closes."""
+        await rig.say("slow goodbye")
+        await until(lambda: engine.stored() == ["slow goodbye"], "the commit")
+        await engine.stop()
+        await seen(rig, "echo slow goodbye")
+
+    @case(Ability.REOPENS)
+    async def test_the_next_life_goes_on(self, rig: Rig, engine: Engine) -> None:
+        """Another connector on the same data: new messages are answered, old ones not again, the statement is not repeated."""
+        await rig.say("before")
+        await seen(rig, "echo before")
+        await engine.stop()
+        later = Engine(rig, engine.folder)
+        await later.start()
+        try:
+            await rig.say("after")
+            await until(lambda: later.stored() == ["before", "after"], "the commit")
+            await later.stop()
+            answers = [entry.text for entry in await Engine(rig, engine.folder).history(rig.place) if entry.sender == "bot"]
+            assert answers == [STATEMENT, "echo before", "echo after"]
+        finally:
+            await later.stop()
+
+    @case(Ability.KEEPS, Ability.REOPENS)
+    async def test_what_was_said_while_the_bot_was_away_is_answered(self, rig: Rig, engine: Engine) -> None:
+        """In its order, by the next life."""
+        await rig.say("before")
+        await seen(rig, "echo before")
+        await engine.stop()
+        for text in ("one", "two"):
+            await rig.say(text)
+        later = Engine(rig, engine.folder)
+        await later.start()
+        try:
+            await seen(rig, "echo two")
+            assert rig.shown() == [STATEMENT, "echo before", "echo one", "echo two"]
+        finally:
+            await later.stop()
+
+    @case()
+    async def test_closing_again_and_unopened_is_harmless(self, rig: Rig, engine: Engine) -> None:
+        """A bot that fails in its start closes what it has."""
+        await engine.connector.close()
+        await engine.connector.close()
+        await rig.connect(Path(engine.folder)).close()
+
+    @case()
+    async def test_typing_never_fails(self, rig: Rig, engine: Engine) -> None:
+        """Neither to nobody nor when the connector is closed."""
+        await engine.connector.typing(rig.place)
+        await engine.connector.typing(Place(rig.place.network, "404"))
+        await engine.connector.close()
+        await engine.connector.typing(rig.place)
+
+    @case()
+    async def test_pieces_for_nobody_are_harmless(self, rig: Rig, engine: Engine) -> None:
+        """A draft of a conversation that nobody reads raises nothing, and none does after the close."""
+        draft = Outgoing(None, "r99", Place(rig.place.network, "404"), None, "text", 0.0, final=False)
+        engine.connector.publish(draft)
+        await engine.connector.close()
+        engine.connector.publish(draft)
+
+    @case(Ability.PULLS)
+    async def test_rows_for_nobody_are_harmless(self, rig: Rig, engine: Engine) -> None:
+        """They stay in the outbox, where a reader finds them."""
+        engine.connector.publish(Outgoing(99, "x", Place(rig.place.network, "nobody"), None, "text", 0.0))
+        await rig.say("still there?")
+        await seen(rig, "echo still there?")
+
+    @case(Ability.PULLS)
+    async def test_nothing_is_sent_where_readers_pull(self, rig: Rig, engine: Engine) -> None:
+        """`send` and `fetch` say so instead of losing something."""
+        out = Outgoing(1, "x", rig.place, None, "text", 0.0)
+        try:
+            await engine.connector.send(out)
+        except NetworkError as err:
+            assert err.kind is ErrorKind.PERMANENT
+        else:
+            raise AssertionError("send did not refuse")
+        assert "text" not in rig.shown()
+
+    @case(Ability.RESUMES)
+    async def test_a_reader_goes_on_behind_what_it_saw(self, rig: Rig, engine: Engine) -> None:
+        """Every final text behind that row once and in order, those of before and those that come now."""
+        for number in range(5):
+            await rig.say(f"m{number}")
+        await seen(rig, "echo m4")
+        texts = await rig.resume(2)
+        await rig.say("m5")
+        await until(lambda: "echo m5" in texts(), "the last one")
+        assert list(texts()) == ["echo m1", "echo m2", "echo m3", "echo m4", "echo m5"]
