@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.link import Link
 from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
+from processsupervisor.bot.plugins import make_connectors
 from processsupervisor.bot.service import Service
 from processsupervisor.bot.settings import Settings
 from processsupervisor.chat.settings import ChatSettings
@@ -28,6 +29,7 @@ from processsupervisor.kernel.errors import ConfigError, PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLICT
 from processsupervisor.launch.heartbeat import count_messages
+from processsupervisor.storage.attachments import Limits
 from processsupervisor.storage.database import BotDatabase
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -69,6 +71,9 @@ def main(context: Context) -> int:
     bot.name = str(spec["name"])
     try:
         return _run(_Life(bot, context, secret).run())
+    except PsvError as err:  # settings that nothing can be made of
+        print(f"bot {bot.name} cannot start: {err}", file=sys.stderr, flush=True)
+        return status_of(err)
     except SystemExit as err:
         return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
     except KeyboardInterrupt:
@@ -110,10 +115,11 @@ class _Life:
         name, paths = bot.name, context.paths
         self._bot = bot
         self._settings = Settings(bot, context.spec)
+        chat, data = context.spec.get("chat") or {}, paths.bot_data(name)
+        connectors = [WebConnector(paths.bot_run(name) / "web.sock"), *make_connectors(context.spec.get("networks") or {}, name, data)]
         self._service = Service(
-            bot, BotDatabase(paths.bot_data(name) / "bot.db"), [WebConnector(paths.bot_run(name) / "web.sock")],
-            settings=ChatSettings.from_spec(context.spec.get("chat") or {}),
-        )  # fmt: skip
+            bot, BotDatabase(data / "bot.db"), connectors, settings=ChatSettings.from_spec(chat), limits=Limits.from_spec(chat)
+        )
         commands: dict[str, Callable[[Mapping[str, object]], None]] = {
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),
