@@ -54,7 +54,7 @@ def test_a_reply_has_markup_buttons_files_and_may_quote(tmp_path):
 
     with Lab(bot_that(answer)) as lab:
         lab.say("hi")
-        shown = lab.sees("*look*")
+        shown = lab.sees("*look*").value
     assert shown.buttons == [["Yes", "No"], ["More"]] and shown.extras.markup is Markup.MARKDOWN and shown.extras.quotes
     assert [(file.name, file.mime, file.content) for file in shown.files] == [
         ("chart.png", "image/png", b"\x89PNG picture"), ("data.csv", "text/csv", b"1;2")
@@ -81,11 +81,11 @@ def test_a_pressed_button_is_answered_by_an_edit_and_acknowledged():
 
     with Lab(bot) as lab:
         lab.say("hi")
-        asked = lab.sees("Well?")
+        asked = lab.sees("Well?").value
         lab.press("Quiet")
         assert len(lab.network.acknowledged) == 1
         lab.press("Yes")
-        edited = lab.sees("You chose yes:1")
+        edited = lab.sees("You chose yes:1").value
         assert edited is asked and edited.is_edited and edited.buttons == [["Again"]]
         lab.press("Again")
         lab.sees("You chose again")
