@@ -18,6 +18,7 @@ from typing import Any
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.files import is_flocked, try_flock
 from processsupervisor.kernel.identity import Identity, boot_id, runtime_folder
+from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed
 
@@ -137,19 +138,32 @@ def lock_resources(context: LaunchContext, environment: dict[str, str]) -> None:
         else:
             kind, what = "file", f"the file {entry['file']}"
             secret = os.path.realpath(os.path.join(context.paths.folder, str(entry["file"])))
-        lock_name = _lock_name(_lock_key(runtime_folder() / "lock.key"), kind, secret)
-        path = runtime_folder() / "locks" / lock_name
-        descriptor = acquire_high(path, _note(context))
-        if descriptor is None:
-            raise LaunchFailed(
-                Reason.LOCK_HELD,
-                f"{what} is in use by {_describe(read_holder(path))}",
-                hint="a token or session file must not be used twice; stop the other bot first",
-            )
+        descriptor, lock_name = _hold(kind, what, secret, _note(context))
         context.kept_fds.add(descriptor)
         if context.spec.get("login_budget"):
             with contextlib.suppress(OSError):  # a full disk costs the entry, not the start
                 context.ledgers.append((_ledger_name(context, kind, secret), lock_name))
+
+
+def hold_token(paths: FleetPaths, bot: str, token: str) -> int:
+    """Take the lock of a network token for a process of psv's own that acts for `bot`; return its descriptor. Raises LaunchFailed."""
+    identity = Identity.of(os.getpid())
+    note = {"bot": bot, "folder": str(paths.folder), "generation": 0, **(identity.to_json() if identity else {})}
+    return _hold("token", f"the token of {bot}", token, note)[0]
+
+
+def _hold(kind: str, what: str, secret: str, note: dict[str, Any]) -> tuple[int, str]:
+    """Return the descriptor and the name of a lock that was taken; raises LaunchFailed(lock-held) with the holder."""
+    lock_name = _lock_name(_lock_key(runtime_folder() / "lock.key"), kind, secret)
+    path = runtime_folder() / "locks" / lock_name
+    descriptor = acquire_high(path, note)
+    if descriptor is None:
+        raise LaunchFailed(
+            Reason.LOCK_HELD,
+            f"{what} is in use by {_describe(read_holder(path))}",
+            hint="a token or session file must not be used twice; stop the other bot first",
+        )
+    return descriptor, lock_name
 
 
 def _ledger_name(context: LaunchContext, kind: str, secret: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.reasons import Reason
+from processsupervisor.launch.botapi import proxy_variables
 from processsupervisor.launch.context import FIRST_HIGH_FD, LaunchContext, LaunchFailed, reading_path
 from processsupervisor.launch.environment import compose, values_of
 from processsupervisor.launch.locks import lock_bot, lock_resources
@@ -38,7 +39,7 @@ def prepare(context: LaunchContext) -> dict[str, str]:
     values = values_of(context.spec)
     with contextlib.suppress(OSError):
         reading_path(context.paths, context.bot).unlink(missing_ok=True)
-    environment = compose(context.spec, values)
+    environment = compose(context.spec, values) | proxy_variables(context.spec)
     if values:
         context.spec["options_written"] = context.spec.get("options") or {}
         context.spec["options"] = substitute(context.spec["options_written"], values)

@@ -58,6 +58,14 @@ def resolve_all(spec: Mapping[str, Any]) -> dict[str, str]:
     return _resolve(spec, texts_of(spec))
 
 
+def resolve_text(spec: Mapping[str, Any], place: Place, text: str) -> str:
+    """Return what one text of a bot stands for, itself when it is no reference; raises LaunchFailed.
+
+    For a process of psv's own that stands in for the bot, with psv's own environment. It may take as long as a command does.
+    """
+    return _resolve(spec, [(place, text)]).get(text, text)
+
+
 def resolve_options(spec: Mapping[str, Any], options: Mapping[str, object]) -> dict[str, object]:
     """Return `options` with values in the place of references; raises LaunchFailed, then nothing of them may be used.
 

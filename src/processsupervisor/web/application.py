@@ -4,12 +4,14 @@
     GET  /static/FILE            its files           GET  /chat/NAME/history    messages so far
     GET  /api/bots               bots, now           POST /chat/NAME/messages   one message in
     GET  /api/events             bots, live          POST /hook/NAME            what a network posts for a bot
+                                                     /telegram/…                the local Bot API (botapi/)
 
-Nothing but the two POSTs changes anything.
+Nothing but the two POSTs changes anything; a method of the Bot API does what it says, also by GET, for who knows a bot's stand-in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from starlette.applications import Starlette
@@ -22,7 +24,6 @@ from processsupervisor.kernel.errors import PsvError
 from processsupervisor.web.chat import Chat
 from processsupervisor.web.fleet import FleetView
 from processsupervisor.web.guard import Guard
-from processsupervisor.web.hook import Hook
 from processsupervisor.web.page import Page
 from processsupervisor.web.problem import answer_error
 from processsupervisor.web.sse import Emit, EventStream, Streams, frame
@@ -50,8 +51,8 @@ class Api:
         return EventStream(self._streams, None, produce)
 
 
-def build(api: Api, chat: Chat, hook: Hook, page: Page, hosts: frozenset[str], any_address: bool) -> Guard:
-    """Return the whole application; `hosts` are the names it answers to, see Guard."""
+def build(api: Api, chat: Chat, page: Page, hosts: frozenset[str], any_address: bool, more: Sequence[Route] = ()) -> Guard:
+    """Return the whole application; `hosts` are the names it answers to, see Guard; `more` are routes of other parts."""
     routes = [
         Route("/", page.index, methods=["GET"]),
         Route("/static/{file}", page.static, methods=["GET"]),
@@ -60,7 +61,7 @@ def build(api: Api, chat: Chat, hook: Hook, page: Page, hosts: frozenset[str], a
         Route("/chat/{name}/messages", chat.post, methods=["POST"]),
         Route("/chat/{name}/events", chat.events, methods=["GET"]),
         Route("/chat/{name}/history", chat.history, methods=["GET"]),
-        Route("/hook/{name}", hook.post, methods=["POST"]),
+        *more,
     ]
     handlers = {PsvError: answer_error, HTTPException: answer_error, Exception: answer_error}
     starlette = Starlette(routes=routes, exception_handlers=handlers)

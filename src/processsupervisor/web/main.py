@@ -15,7 +15,10 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import cast
+
+from starlette.routing import Route
 
 from processsupervisor.ipc.client_async import AsyncControlClient
 from processsupervisor.ipc.presence import Presence, take_role_lock
@@ -23,6 +26,8 @@ from processsupervisor.kernel.errors import ConfigError, LockHeld, PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.process.logview import tail_lines
 from processsupervisor.web.application import Api, build
+from processsupervisor.web.botapi.proxies import Proxies
+from processsupervisor.web.botapi.routes import BotApiRoutes
 from processsupervisor.web.chat import Chat
 from processsupervisor.web.fleet import Control, FleetView
 from processsupervisor.web.guard import Guard
@@ -71,24 +76,27 @@ def _fail(error: PsvError, status: int) -> int:
 
 async def _serve(paths: FleetPaths, wanted: Listen, listener: socket.socket) -> None:
     streams = Streams()
-    server = WebServer(compose(paths, wanted, streams), streams.stopping.set)
+    port = listener.getsockname()[1]
+    proxies = Proxies(paths, Applied(paths).specs(), url_of(wanted, port))
+    server = WebServer(compose(paths, wanted, streams, BotApiRoutes(proxies).routes()), streams.stopping.set)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    port = listener.getsockname()[1]
     # The socket listens already, so whoever reads the note is served, at the latest when the loop turns.
     announce(paths, url_of(wanted, port), port)
     presence = Presence(paths, "web")
     if presence.fileno() >= 0:
         loop.add_reader(presence.fileno(), _answer, loop, presence)
+    proxies.start()
     gc.collect()
     gc.freeze()
     try:
         await server.run_on(listener)
     finally:
         presence.close()
+        await proxies.close()
 
 
 def _answer(loop: asyncio.AbstractEventLoop, presence: Presence) -> None:
@@ -98,14 +106,15 @@ def _answer(loop: asyncio.AbstractEventLoop, presence: Presence) -> None:
         presence.close()
 
 
-def compose(paths: FleetPaths, wanted: Listen, streams: Streams) -> Guard:
-    """Put the parts of the process together."""
+def compose(paths: FleetPaths, wanted: Listen, streams: Streams, more: Sequence[Route] = ()) -> Guard:
+    """Put the parts of the process together; `more` are routes of parts that live longer than the application."""
     applied = Applied(paths)
     # The client answers JSON as Any; the view looks at each value before it trusts it.
     control = cast(Control, AsyncControlClient(paths))
     view = FleetView(control, applied, LastWords(paths, tail_lines))
     link = BotLink(paths)
-    return build(Api(view, streams), Chat(applied, link, streams), Hook(applied, link), Page(), allowed_hosts(wanted), is_wildcard(wanted))
+    routes = [Route("/hook/{name}", Hook(applied, link).post, methods=["POST"]), *more]
+    return build(Api(view, streams), Chat(applied, link, streams), Page(), allowed_hosts(wanted), is_wildcard(wanted), routes)
 
 
 if __name__ == "__main__":

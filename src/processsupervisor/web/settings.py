@@ -71,6 +71,12 @@ class Applied:
         self._refresh()
         return self._bots
 
+    def specs(self) -> list[dict[str, object]]:
+        """Return the specs of all bots as psvd applied them."""
+        self._refresh()
+        listed = self._content.get("bots")
+        return [spec for spec in listed if isinstance(spec, dict)] if isinstance(listed, list) else []
+
     def chat_bot(self, name: str) -> KnownBot:
         """Return the bot if it can be chatted with; raises Problem 404 or 409."""
         bot = self.bots().get(name)
@@ -93,6 +99,6 @@ class Applied:
         if not isinstance(content, dict):
             return
         self._seen, self._content = mark, content
-        listed = content.get("bots")
-        specs = [spec for spec in listed if isinstance(spec, dict)] if isinstance(listed, list) else []
-        self._bots = {str(spec.get("name")): KnownBot(str(spec.get("name")), str(spec.get("kind")), spec.get("type")) for spec in specs}
+        specs = content.get("bots")
+        listed = [spec for spec in specs if isinstance(spec, dict)] if isinstance(specs, list) else []
+        self._bots = {str(spec.get("name")): KnownBot(str(spec.get("name")), str(spec.get("kind")), spec.get("type")) for spec in listed}

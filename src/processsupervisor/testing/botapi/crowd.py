@@ -24,6 +24,11 @@ class Crowd:
         self._account = account
         self._heard = heard
 
+    @property
+    def token(self) -> str:
+        """Return the token of the bot."""
+        return self._account.token
+
     # What people do.
 
     def says(self, text: str, person: Person = ADA, *, chat: Chat | None = None, topic: int = 0, answers: int = 0) -> int:

@@ -1,0 +1,151 @@
+"""The proxy of one bot: its backlog, its way to Telegram, and what becomes of each method.
+
+getUpdates is answered from the backlog; what concerns webhooks is passed on and noted; everything else is passed on as it is, at a
+pace that Telegram allows. The bot's own errors are Telegram's, word for word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+
+from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.errors import PsvError, StorageError
+from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.web.botapi.backlog import Backlog
+from processsupervisor.web.botapi.intake import Intake
+from processsupervisor.web.botapi.owner import Owner
+from processsupervisor.web.botapi.pace import Pace
+from processsupervisor.web.botapi.polls import Polls
+from processsupervisor.web.botapi.request import BotRequest
+from processsupervisor.web.botapi.upstream import Upstream
+from processsupervisor.web.botapi.values import Answer, Json, Told
+
+AT_ONCE = 64
+"""Calls of one bot that are under way; the others wait their turn."""
+_REREAD_S = 10.0
+
+
+class Proxy:
+    """Stands between one bot and Telegram from `open` on. `stand_in` is the token that the bot has."""
+
+    def __init__(self, paths: FleetPaths, bot: Mapping[str, object], settings: Mapping[str, object]) -> None:
+        self.name = str(bot["name"])
+        self.stand_in = ""
+        self._settings = settings
+        self._path = paths.bot_data(self.name) / "updates.db"
+        self._owner = Owner(paths, bot)
+        self._pace = Pace()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._reread_at = 0.0
+        self._token = ""
+        self._upstream: Upstream
+        self._intake: Intake
+        self._polls: Polls
+        self._backlog: Backlog
+
+    @property
+    def secret(self) -> str:
+        """Return the half of the stand-in that has to be known."""
+        return self.stand_in.partition(":")[2]
+
+    async def open(self) -> None:
+        """Read the token, take its lock and go on reading updates. Raises PsvError; then nothing is held."""
+        self._token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]))
+        try:
+            self._backlog = await asyncio.to_thread(Backlog, self._path)
+            self.stand_in = f"{self._token.partition(':')[0]}:{await asyncio.to_thread(self._backlog.stand_in)}"
+        except PsvError:
+            self._owner.release()
+            raise
+        self._upstream = Upstream(str(self._settings["url"]), self._token)
+        keep_s = float(str(self._settings["keep_s"]))
+        self._polls = Polls(self._take, lambda: self._intake.problem)
+        self._intake = Intake(self.name, self._backlog, self._upstream, keep_s, self._polls.wake)
+        await self._intake.resume()
+
+    async def close(self) -> None:
+        """End the poll, the connections and the lock; the backlog keeps what it has."""
+        await self._intake.stop()
+        await self._upstream.close()
+        await self._intake.call(self._backlog.close)
+        self._owner.release()
+
+    async def answer(self, request: BotRequest) -> Answer:
+        """Carry a method out. Raises Told with what the bot is to hear."""
+        try:
+            match request.method.lower():
+                case "getupdates":
+                    return await self._get_updates(request)
+                case "setwebhook" | "deletewebhook":
+                    return await self._change_webhook(request)
+                case "getwebhookinfo":
+                    return await self._webhook_info(request)
+                case _:
+                    return await self._forward(request)
+        except StorageError as err:
+            raise Told(500, f"Internal Server Error: {err.message}") from err
+
+    @contextlib.asynccontextmanager
+    async def download(self, path: str) -> AsyncIterator[tuple[int, str, AsyncIterator[bytes]]]:
+        """Give status, content type and content of a file. Raises Told."""
+        async with self._upstream.download(path.replace(self.stand_in, self._token)) as found:
+            yield found
+
+    async def _get_updates(self, request: BotRequest) -> Answer:
+        await self._intake.want(request.parameter("allowed_updates"))
+        updates = await self._polls.get_updates(
+            request.number("offset", 0), request.number("limit", 100), max(request.number("timeout", 0), 0)
+        )
+        return _result(updates)
+
+    async def _take(self, offset: int, limit: int) -> list[Json]:
+        updates = await self._intake.call(self._backlog.take, offset, limit)
+        self._intake.hasten()
+        return updates
+
+    async def _change_webhook(self, request: BotRequest) -> Answer:
+        answer = await self._forward(request)
+        if not answer.is_ok:
+            return answer
+        if request.flag("drop_pending_updates"):
+            await self._intake.call(self._backlog.drop)
+        if request.method.lower() == "setwebhook" and request.parameter("url"):
+            await self._intake.give_up()
+        self._intake.forgive()
+        return answer
+
+    async def _webhook_info(self, request: BotRequest) -> Answer:
+        answer = await self._forward(request)
+        content = answer.json
+        info = content.get("result")
+        if not isinstance(info, dict):
+            return answer
+        waiting = await self._intake.call(self._backlog.waiting)
+        return _result(info | {"pending_update_count": int(info.get("pending_update_count", 0)) + waiting})
+
+    async def _forward(self, request: BotRequest) -> Answer:
+        chat = await self._pace.enter(request)
+        async with self._turns:
+            answer = await self._upstream.forward(request.verb, request.method, request.query, request.body, request.content_type)
+        self._pace.heed(chat, answer)
+        if answer.status == 401:
+            await self._reread()
+        return Answer(answer.status, answer.body.replace(self._token.encode(), self.stand_in.encode()), answer.content_type)
+
+    async def _reread(self) -> None:
+        """Look whether there is another token by now: a refused one may have been replaced in the secret store."""
+        if mono() < self._reread_at:
+            return
+        self._reread_at = mono() + _REREAD_S
+        with contextlib.suppress(PsvError):
+            token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]))
+            self._token = token
+            self._upstream.use(token)
+            self._intake.forgive()
+
+
+def _result(result: object) -> Answer:
+    return Answer(200, json.dumps({"ok": True, "result": result}, ensure_ascii=False).encode())
