@@ -81,7 +81,10 @@ def plan_of(function: Callable[..., Any], *, is_written: bool, free: Sequence[st
 def _make_for(function: Callable[..., Any], name: str, *, is_first: bool) -> Make | None:
     if is_first and name not in function.__annotations__:
         return _message
-    return make_of(annotation_of(function, name))
+    hint = annotation_of(function, name)
+    if is_first and (hint in (Any, object) or getattr(hint, "_is_protocol", False)):
+        return _message  # a function that takes whatever has what it needs of a message
+    return make_of(hint)
 
 
 def make_of(hint: object) -> Make | None:
