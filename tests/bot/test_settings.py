@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from tests.bot.running import BotProcess, Supervisor, wait_for
+from tests.supervisor.live import eventually
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.kernel.errors import ConfigError
 
 ASKED = """
-import asyncio, logging, pathlib
+import asyncio, logging, pathlib, sys
 from processsupervisor import Bot, Refused
 bot = Bot()
 
@@ -35,6 +36,7 @@ async def handle(message):
     logging.getLogger("mine").debug("debug of mine")
     logging.getLogger("other").debug("debug of other")
     table, seen = bot.options, dict(bot.config)
+    print("began", file=sys.stderr, flush=True)
     while message.text == "slow" and bot.config["n"] == seen["n"]:
         await asyncio.sleep(0.01)
     return f"{table} {bot.config['n']}"
@@ -112,7 +114,10 @@ def test_a_handler_keeps_the_table_that_it_has_and_sees_the_new_values_in_config
     bot = link()
     client = bot.bot.client()
     client.subscribe()
+    client.post("first", "quick")
+    client.reply_to("first")  # from now on a message that is accepted is begun
     client.post("slow", "slow")
+    eventually(lambda: "began" in bot.bot.errors.read_text(), "the handler has the first table")
     bot.push("d2", options={"n": 2, "more": True})
     bot.taken("d2")
     assert client.reply_to("slow")["text"] == "{'n': 1} 2"

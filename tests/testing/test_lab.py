@@ -233,24 +233,6 @@ def test_hooks_and_options_are_the_bots():
     assert steps == ["blue", "stop", "exit", "blue", "stop", "exit"]
 
 
-def test_a_test_takes_less_than_a_tenth_of_a_second(bot):
-    """Two words, a restart and an hour: measured as the least of three, for the machine may be busy."""
-
-    def once() -> float:
-        began = time.perf_counter()
-        with Lab(bot) as lab:
-            lab.say("hi")
-            lab.sees("echo hi")
-            lab.restart()
-            lab.clock.advance("1h")
-            lab.say("bye")
-            lab.sees("echo bye")
-        return time.perf_counter() - began
-
-    once()  # what is imported and made once in a test run
-    assert min(once() for _ in range(3)) < 0.1
-
-
 def test_points_are_words():
     """They are what a test report shows."""
     assert Point.AFTER_ACCEPT == "after the inbox commit" and Point.BEFORE_SEND == "before send"

@@ -26,7 +26,7 @@ from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.chat.turns import End, Turn
 from processsupervisor.kernel.errors import StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Changes, InboxRow, Kind, Outcome, Reply
+from processsupervisor.storage.records import Changes, InboxRow, Kind, Outcome, Reply, RoomKind
 
 _STORAGE_RETRY_S = 1.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 60.0
@@ -70,7 +70,8 @@ class Answering:
     async def settle(self, turn: Turn) -> Settled:
         """Run the handler of a turn until it is through. Raises CancelledError when the bot ends meanwhile."""
         if turn.row.kind is Kind.UNREADABLE:
-            return Settled([Reply(self._settings.sentence("unreadable"))])
+            is_meant = turn.row.envelope.is_addressed or turn.row.envelope.room is RoomKind.PRIVATE
+            return Settled([Reply(self._settings.sentence("unreadable"))]) if is_meant else Settled(outcome=Outcome.IGNORED)
         failed: list[str] = []
         """The places of the failures so far."""
         while True:

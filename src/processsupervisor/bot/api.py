@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from processsupervisor.bot.context import Running
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.handlers import check_config_hook, check_hook, place_of
+from processsupervisor.bot.handlers import Event, check_config_hook, check_hook, place_of
 from processsupervisor.bot.lifespan import lifespan_hooks
 from processsupervisor.bot.message import Message
+from processsupervisor.bot.outside import OutsideResponder, OutsideStore
 from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import told
@@ -79,6 +80,27 @@ class Bot(Definition):
         self.stop_hooks.insert(0, end)
         return function
 
+    def use_responder(self, name: str, **settings: object) -> None:
+        """Let a responder of an installed package answer every message that is no command, in place of on_message."""
+        outside = OutsideResponder(name, settings)
+        self.registry.define(Event.MESSAGE, "", outside.answer)
+
+        async def use_responder() -> None:
+            outside.make(self.name, self._runtime().folder)
+
+        self.start_hooks.append(use_responder)
+
+    def use_store(self, name: str, **settings: object) -> OutsideStore:
+        """Return values that a store of an installed package keeps; open from the start hooks on, closed behind the stop hooks."""
+        outside = OutsideStore(name, settings)
+
+        async def use_store() -> None:
+            await outside.begin(self.name, self._runtime().folder)
+
+        self.start_hooks.insert(0, use_store)
+        self.exit_hooks.append(outside.end)
+        return outside
+
     def on_config_change(self, function: ConfigHook) -> ConfigHook:
         """Call `function(old, new)` before other options hold while the bot runs; what it raises refuses them, Refused with its words.
 
@@ -131,16 +153,17 @@ class Bot(Definition):
         """
         self._runtime().prove(network)
 
-    def run(self) -> None:
+    def run(self, name: str | None = None) -> None:
         """Run this bot alone on the console until end of input or Ctrl-C; does nothing when psv runs the file.
 
-        Its state lies in `.psv-console/FILE/bot.db` beside the file.
+        A fleet.toml beside the file or above it gives it options, chat and networks, when a bot there runs this object (`name` says which,
+        where several do). Its state lies in `.psv-console/FILE/bot.db` beside the file, or in that of the bot's name.
         """
         if imported_by_psv:
             return
         from processsupervisor.bot.alone import run_alone
 
-        run_alone(self)
+        run_alone(self, name)
 
     def _runtime(self) -> Running:
         if self.running is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
 from processsupervisor.bot.reply import collect
-from processsupervisor.bot.schedules import is_held_back
+from processsupervisor.bot.schedules import BOT_NETWORK, is_held_back
 from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
-from processsupervisor.storage.records import Kind, Reply
+from processsupervisor.storage.records import InboxRow, Kind, Reply
+
+_log = logging.getLogger("processsupervisor.bot")
 
 
 async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Context) -> list[Reply]:
@@ -31,6 +35,14 @@ async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Con
     if not said:
         handler = bot.registry.find(row)
         if handler is not None:
-            return await dialogs.run(handler, context)
+            return _heard(handler.name, row, await dialogs.run(handler, context))
         said = bot.registry.help() if is_text else None
     return await collect(said or None, context.collected)
+
+
+def _heard(name: str, row: InboxRow, replies: list[Reply]) -> list[Reply]:
+    """Return the replies of a handler, none where nobody can hear them."""
+    if replies and row.place.network == BOT_NETWORK:
+        _log.warning("%s answered, but a schedule of the whole bot is in no conversation: use bot.send", name)
+        return []
+    return replies

@@ -45,6 +45,10 @@ def load_bot(run: str) -> Bot:
             raise LoadFailed(f'run = "{run}": module {module_name} has no "{attribute}"{known}', EXIT_CONFIG) from err
     if not isinstance(found, Bot):
         raise LoadFailed(f'run = "{run}": {attribute} is {type(found).__name__}, expected a processsupervisor.Bot', EXIT_CONFIG)
+    try:
+        found.registry.resolve()
+    except ConfigError as err:
+        raise LoadFailed(str(err), EXIT_CONFIG) from err
     return found
 
 

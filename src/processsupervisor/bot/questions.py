@@ -14,6 +14,7 @@ from processsupervisor.bot.choices import buttons, check_choices
 from processsupervisor.bot.context import Context, running_context
 from processsupervisor.bot.message import Message, message_of
 from processsupervisor.bot.reply import Part, record_of
+from processsupervisor.bot.schedules import BOT_NETWORK
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.kernel.units import parse_duration
@@ -86,6 +87,8 @@ def _asked_in() -> tuple[Context, Run]:
     context, run = running_context(), running_run()
     if context is None or run is None:
         raise UsageError("questions are asked in a handler", hint="await ask(...) in a function that a decorator of the bot has defined")
+    if context.row.place.network == BOT_NETWORK:
+        raise UsageError("nobody can be asked by a schedule of the whole bot", hint="schedule it in the conversation")
     return context, run
 
 

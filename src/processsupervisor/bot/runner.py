@@ -19,12 +19,17 @@ from typing import Any, Protocol
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.link import Link
 from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
+from processsupervisor.bot.plugins import make_connectors
 from processsupervisor.bot.service import Service
 from processsupervisor.bot.settings import Settings
+from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.connectors.web import WebConnector
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import ConfigError, PsvError
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLICT
 from processsupervisor.launch.heartbeat import count_messages
+from processsupervisor.storage.attachments import Limits
 from processsupervisor.storage.database import BotDatabase
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -37,6 +42,7 @@ else:
 
 _STOP_SHARE = 0.8  # of the stop timeout: the rest is for the last commit and the way out
 _DEFAULT_STOP_S = 10.0
+_STATUSES = {ErrorKind.AUTH: EXIT_AUTH, ErrorKind.CONFLICT: EXIT_CONFLICT}
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -65,10 +71,20 @@ def main(context: Context) -> int:
     bot.name = str(spec["name"])
     try:
         return _run(_Life(bot, context, secret).run())
+    except PsvError as err:  # settings that nothing can be made of
+        print(f"bot {bot.name} cannot start: {err}", file=sys.stderr, flush=True)
+        return status_of(err)
     except SystemExit as err:
         return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def status_of(err: PsvError) -> int:
+    """Return the exit status for an error that ends a bot."""
+    if isinstance(err, NetworkError) and err.kind in _STATUSES:
+        return _STATUSES[err.kind]
+    return EXIT_CONFIG if isinstance(err, ConfigError) else EXIT_CRASHED
 
 
 def _read_secret(descriptor: int) -> str:
@@ -99,7 +115,11 @@ class _Life:
         name, paths = bot.name, context.paths
         self._bot = bot
         self._settings = Settings(bot, context.spec)
-        self._service = Service(bot, BotDatabase(paths.bot_data(name) / "bot.db"), [WebConnector(paths.bot_run(name) / "web.sock")])
+        chat, data = context.spec.get("chat") or {}, paths.bot_data(name)
+        connectors = [WebConnector(paths.bot_run(name) / "web.sock"), *make_connectors(context.spec.get("networks") or {}, name, data)]
+        self._service = Service(
+            bot, BotDatabase(data / "bot.db"), connectors, settings=ChatSettings.from_spec(chat), limits=Limits.from_spec(chat)
+        )
         commands: dict[str, Callable[[Mapping[str, object]], None]] = {
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),
@@ -111,10 +131,12 @@ class _Life:
         self._link.facts = self._settings.facts
         self._settings.took, self._settings.refused, self._settings.changed = self._link.took, self._link.refuse, self._service.reword
         self._service.pump.gave_up = self._link.give_up
+        self._service.pump.ended = self._network_ended
         count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
         self._ending = asyncio.Event()
+        self._status = 0
         self._starting: asyncio.Task[int] | None = None
         """The task that runs the start hooks, until they are through."""
         self._turns: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
@@ -131,7 +153,7 @@ class _Life:
             return 0  # told to end before it was ready
         except PsvError as err:
             print(f"bot {self._bot.name} cannot start: {err}", file=sys.stderr, flush=True)
-            return EXIT_CRASHED
+            return status_of(err)
         except Exception:  # noqa: BLE001 - a start hook of the author
             traceback.print_exc()
             return EXIT_CRASHED
@@ -148,7 +170,14 @@ class _Life:
             self._settings.close()
             for task in tasks:
                 task.cancel()
-        return 0
+        return self._status
+
+    def _network_ended(self, err: NetworkError) -> None:
+        """End, for a network takes the bot no longer: with the status that says why, which psv does not answer by a new start."""
+        if not self._status:
+            print(f"{self._bot.name}: {err}", file=sys.stderr, flush=True)
+            self._status = status_of(err)
+        self._end()
 
     def _end(self) -> None:
         self._ending.set()

@@ -82,7 +82,7 @@ class Sender:
             except StorageError as err:
                 _log.warning("messages to be sent wait for the database: %s", err)
                 wait_s = _STORAGE_RETRY_S
-            if not self._active and (wait_s is None or wait_s > 0):
+            if not self._active and not self._changed.is_set() and (wait_s is None or wait_s > 0):
                 self._quiet.set()
             await self._wait(wait_s)
         self._quiet.set()

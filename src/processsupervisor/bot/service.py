@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from processsupervisor.bot.collecting import cut_reply
@@ -31,8 +32,9 @@ from processsupervisor.connectors.base import Connector
 from processsupervisor.connectors.web import hook_up
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
+from processsupervisor.storage.attachments import Attachments, Limits
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Attachment, Consent, Due, Place, Reply
+from processsupervisor.storage.records import Attachment, Consent, Due, FileOut, InboxRow, Place, Reply
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
@@ -40,7 +42,9 @@ _RECOVER_AGAIN_S = (1.0, 2.0, 5.0)
 _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
 _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
 _LEAST_SENDS_S = 0.5
+_SWEEP_EVERY_S = 3600.0  # what was sent is deleted when the next file is kept
 _DEFAULTS = ChatSettings()
+_LIMITS = Limits()
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -49,7 +53,7 @@ class Service:
 
     def __init__(
         self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, settings: ChatSettings = _DEFAULTS,
-        points: Points | None = None, retry_after_s: Sequence[float] | None = None,
+        points: Points | None = None, retry_after_s: Sequence[float] | None = None, limits: Limits = _LIMITS,
     ) -> None:  # fmt: skip
         points = armed_points() if points is None else points
         self._bot = bot
@@ -74,6 +78,8 @@ class Service:
         database.networks_to_send = self._networks.to_send()
         self._tasks: list[asyncio.Task[None]] = []
         self.store: Store[Any] = Store(database, BOT_SCOPE)
+        self._files = Attachments(database, limits)
+        self._swept_mono = -_SWEEP_EVERY_S
         self._sent = 0
 
     async def start(self) -> None:
@@ -177,6 +183,20 @@ class Service:
     def bot(self) -> Definition:
         """The Bot that runs."""
         return self._bot
+
+    @property
+    def folder(self) -> Path:
+        """Where the bot keeps its data."""
+        return self._database.path.parent
+
+    async def keep_file(
+        self, row: InboxRow, name: str, mime: str, kind: str, content: Path | bytes | AsyncIterator[bytes]
+    ) -> FileOut:
+        """Keep a file of a reply to `row` until it was sent. Raises Refused ("too-big", "quota"), UsageError, StorageError."""
+        if clock.mono() > self._swept_mono + _SWEEP_EVERY_S:
+            self._swept_mono = clock.mono()
+            await self._files.sweep()
+        return FileOut(await self._files.keep(row.place.network, row.sender, name, content), name, mime, kind)
 
     def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
         """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""

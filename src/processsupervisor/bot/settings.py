@@ -122,6 +122,10 @@ class Settings:
         except PsvError as err:
             return err.message
         most_s = min(CHANGE_S, float(timeout_s)) if isinstance(timeout_s, (int, float)) and timeout_s > 0 else CHANGE_S
+        try:
+            self._bot.check_options(values)
+        except PsvError as err:
+            return err.message
         before = copy.deepcopy(table_of(self._bot.config))
         if why := await ask_hook("on_config_change", hook(before, copy.deepcopy(values)), most_s):
             return self._hidden(why)

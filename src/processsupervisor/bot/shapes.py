@@ -94,6 +94,8 @@ def _from_json(hint: Any, value: object) -> Any:
 
 
 def _to_json(value: Any) -> object:
+    if isinstance(value, str):
+        return str(value)  # what a question was answered with
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")

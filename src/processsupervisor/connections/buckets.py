@@ -28,8 +28,8 @@ class Limits:
     """What a network allows one token. The defaults are Telegram's (core.telegram.org/bots/faq, "My bot is hitting limits")."""
 
     token: Limit = Limit(30, 1.0)
-    chat: Limit = Limit(5, 5.0)
-    """One a second; short bursts are allowed there."""
+    chat: Limit = Limit(20, 20.0)
+    """One a second in the mean; short bursts are allowed there."""
     group: Limit = Limit(20, 60.0)
     """Besides `chat`, for groups and channels."""
 

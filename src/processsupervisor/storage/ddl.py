@@ -40,7 +40,7 @@ CREATE TABLE dead_letters (inbox_id INTEGER NOT NULL, died_at REAL NOT NULL, rea
   INTEGER DEFAULT 0 NOT NULL, PRIMARY KEY (inbox_id));
 CREATE TABLE cursors (network TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (network)) WITHOUT ROWID;
 CREATE TABLE attachments (path TEXT NOT NULL, network TEXT NOT NULL, identity TEXT NOT NULL, size_bytes INTEGER NOT NULL,
-  created_at REAL NOT NULL, PRIMARY KEY (path)) WITHOUT ROWID;
+  created_at REAL NOT NULL, out_id TEXT, PRIMARY KEY (path)) WITHOUT ROWID;
 CREATE INDEX attachments_identity ON attachments (network, identity);
 CREATE VIEW messages AS SELECT network, conversation, 'contact' AS side, network_id AS id, sender, kind, text, received_at AS at,
   state FROM inbox UNION ALL SELECT network, conversation, 'bot', id, '', 'reply', text, created_at, state FROM outbox;

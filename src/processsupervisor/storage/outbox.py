@@ -32,6 +32,8 @@ def add_outgoing(
     now = clock.wall()
     given = (out_id, reply_to, place.network, place.conversation, reply.text, now, int(state), pack_extras(reply.extras))
     found = connection.execute(_INSERT, given).fetchone()
+    if found is not None and reply.extras.files:
+        connection.executemany("UPDATE attachments SET out_id = ? WHERE path = ?", [(out_id, file.path) for file in reply.extras.files])
     return None if found is None else Outgoing(found[0], out_id, place, reply_to, reply.text, now, extras=reply.extras, state=state)
 
 

@@ -223,10 +223,11 @@ ATTACHMENTS = Table(
     _text("identity"),
     Column("size_bytes", _NUMBER, nullable=False),
     _at("created_at"),
+    Column("out_id", Text),
     PrimaryKeyConstraint("path"),
     sqlite_with_rowid=False,
 )
-"""Files that came in and are kept, by whom: what the limits count."""
+"""Files below data/, and who caused them: what the limits count. `out_id` is the newest outbox row that carries one."""
 Index("attachments_identity", ATTACHMENTS.c.network, ATTACHMENTS.c.identity)
 
 MESSAGES_VIEW = (

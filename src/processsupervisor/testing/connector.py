@@ -83,6 +83,11 @@ class MemoryConnector:
         self._retries = {timer for timer in self._retries if timer.when() > asyncio.get_running_loop().time()}
         self._retries.add(asyncio.get_running_loop().call_later(RETRY_S, self.receive, incoming))
 
+    def denied(self, error: NetworkError) -> None:
+        """Hear that the network does not serve the bot any more."""
+        if self._port is not None:
+            self._port.end(error)
+
     def publish(self, out: Outgoing) -> None:
         """Show a piece of a streamed reply."""
         if self._port is not None and not out.final:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -137,6 +138,11 @@ class Lab:
     def bot(self) -> Bot:
         """The bot as it runs now."""
         return self._stage.definition
+
+    @property
+    def folder(self) -> Path:
+        """The bot's data folder (bot.db, files/), as long as the Lab lasts."""
+        return self._stage.folder
 
     @property
     def sent(self) -> list[Look]:

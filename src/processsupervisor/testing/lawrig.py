@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from processsupervisor.bot.api import Bot
+from processsupervisor.bot.message import Message
 from processsupervisor.bot.service import Service
 from processsupervisor.connectors.base import Capabilities, Connector, ErrorKind, Identity, NetworkError, Port, Receipt
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place
+from processsupervisor.storage.records import Accepted, Attachment, Incoming, Outgoing, Place
 
 STATEMENT = "A program answers here."
 DEADLINE_S = 30.0
@@ -241,14 +242,16 @@ class Watched:
 
 
 class Engine:
-    """A real bot behind one connector of a rig, on the data in `folder`."""
+    """A real bot behind one connector, on the data in `folder`."""
 
-    def __init__(self, rig: Rig, folder: Path) -> None:
+    def __init__(self, connector: Connector, folder: Path) -> None:
         self.folder = folder
-        self.watched = Watched(rig.connect(folder))
-        self.connector = self.watched.connector
+        self.connector = connector
+        self.watched = Watched(connector)
         self.database = BotDatabase(folder / "bot.db")
-        self.service = Service(make_bot(), self.database, [self.watched])
+        self.begun: list[str] = []
+        """The messages whose handler began."""
+        self.service = Service(make_bot(self.begun), self.database, [self.watched])
         self._is_stopped = False
 
     @property
@@ -268,22 +271,37 @@ class Engine:
 
     def stored(self) -> list[str]:
         """Return the texts in the inbox, read by another connection."""
+        return self._texts("SELECT text FROM inbox ORDER BY id")
+
+    def answers(self) -> list[str]:
+        """Return what the bot has to say, as it is committed, shown or not."""
+        return self._texts("SELECT text FROM outbox ORDER BY seq")
+
+    def _texts(self, query: str) -> list[str]:
         if not self.database.path.exists():
             return []
         with contextlib.closing(sqlite3.connect(self.database.path)) as other:
-            return [text for (text,) in other.execute("SELECT text FROM inbox ORDER BY id")]
+            try:
+                return [text for (text,) in other.execute(query)]
+            except sqlite3.OperationalError:  # the file is being made
+                return []
 
-    async def history(self, place: Place) -> list[HistoryEntry]:
-        return await self.database.history(place, 100)
+    async def quiet(self) -> None:
+        """Wait until nothing is handled or sent."""
+        await until(self._is_quiet, "rest")
+
+    def _is_quiet(self) -> bool:
+        return not self.service.pump.unfinished and all(sender.is_idle for sender in self.service.senders.values())
 
 
-def make_bot() -> Bot:
-    """Return an echo that streams when asked, and takes its time when asked."""
+def make_bot(begun: list[str]) -> Bot:
+    """Return an echo that streams when asked, and takes its time when asked; it notes in `begun` what it handles."""
     bot = Bot()
     bot.options = {"about": STATEMENT}
 
     @bot.on_message
-    async def echo(message: Any) -> Any:
+    async def echo(message: Message) -> Any:
+        begun.append(message.text)
         if message.text.startswith("slow"):
             await asyncio.sleep(0.3)
         if not message.text.startswith("stream"):

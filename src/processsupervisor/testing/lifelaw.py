@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processsupervisor.connectors.base import MAX_TEXT_BYTES, Capabilities, ErrorKind, NetworkError
 from processsupervisor.storage.records import Outgoing, Place
-from processsupervisor.testing.lawcase import LawBase, case
+from processsupervisor.testing.lawcase import LawBase, case, successor
 from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, Rig, until
 from processsupervisor.testing.receivinglaw import seen
 
@@ -76,7 +76,7 @@ class LifeLaw(LawBase):
     async def test_a_stop_lets_the_answer_out(self, rig: Rig, engine: Engine) -> None:
         """A message that is being handled when the bot stops is answered, and the answer shown, before the connector closes."""
         await rig.say("slow goodbye")
-        await until(lambda: engine.stored() == ["slow goodbye"], "the commit")
+        await until(lambda: engine.begun, "the handler's begin")
         await engine.stop()
         await seen(rig, "echo slow goodbye")
 
@@ -86,14 +86,12 @@ class LifeLaw(LawBase):
         await rig.say("before")
         await seen(rig, "echo before")
         await engine.stop()
-        later = Engine(rig, engine.folder)
+        later = successor(rig, engine)
         await later.start()
         try:
             await rig.say("after")
-            await until(lambda: later.stored() == ["before", "after"], "the commit")
-            await later.stop()
-            answers = [entry.text for entry in await Engine(rig, engine.folder).history(rig.place) if entry.sender == "bot"]
-            assert answers == [STATEMENT, "echo before", "echo after"]
+            await until(lambda: "echo after" in later.answers(), "the answer")
+            assert later.answers() == [STATEMENT, "echo before", "echo after"]
         finally:
             await later.stop()
 
@@ -105,7 +103,7 @@ class LifeLaw(LawBase):
         await engine.stop()
         for text in ("one", "two"):
             await rig.say(text)
-        later = Engine(rig, engine.folder)
+        later = successor(rig, engine)
         await later.start()
         try:
             await seen(rig, "echo two")

@@ -92,6 +92,9 @@ class Fault:
 class Receiver(Protocol):
     """A bot that is connected."""
 
+    def denied(self, error: NetworkError) -> None:
+        """Hear that the network does not serve the bot any more."""
+
     def receive(self, incoming: Incoming) -> None:
         """Take a message; it is acknowledged by `MemoryNetwork.acknowledge`."""
 
@@ -117,8 +120,12 @@ class MemoryNetwork:
         """What stands behind `Attachment.ref`."""
         self.faults: deque[Fault] = deque()
         self.unknown: NetworkError | None = None
-        """What `identify` raises, and ends a bot that is connected."""
+        """What `identify` raises."""
         self.receiver: Receiver | None = None
+        self.calls = 0
+        """Sends that came here, failed ones included."""
+        self.taken = 0
+        """Messages that bots have acknowledged, repeats included."""
         self._waiting: dict[int, Incoming] = {}
         self._keys: dict[str, Shown] = {}
         self._numbers = 0
@@ -173,6 +180,7 @@ class MemoryNetwork:
 
     def acknowledge(self, incoming: Incoming) -> None:
         """Forget a message that the bot has."""
+        self.taken += 1
         if incoming.cursor is not None:
             self._waiting.pop(incoming.cursor, None)
 
@@ -183,6 +191,7 @@ class MemoryNetwork:
 
     def take(self, out: Outgoing, files: list[ShownFile]) -> str:
         """Show a message of the bot; returns its id. Raises NetworkError as `fail` was told."""
+        self.calls += 1
         if self.chat(out.place.conversation).is_closed:
             raise NetworkError(ErrorKind.GONE, f"{self.name}: the bot is blocked or was removed there")
         fault = self._next_fault(out.place.conversation)
@@ -201,6 +210,12 @@ class MemoryNetwork:
         uncertain = is_taken if is_uncertain is None else is_uncertain
         error = NetworkError(kind, f"{self.name}: {kind.value}", retry_after_s=retry_after_s, is_uncertain=uncertain, moved_to=moved_to)
         self.faults.extend(Fault(error, is_taken, at.conversation if at is not None else None) for _ in range(times))
+
+    def deny(self, error: NetworkError) -> None:
+        """Serve the bot no longer (AUTH, CONFLICT), now and at the next start."""
+        self.unknown = error
+        if self.receiver is not None:
+            self.receiver.denied(error)
 
     def _next_fault(self, conversation: str) -> Fault | None:
         for fault in self.faults:

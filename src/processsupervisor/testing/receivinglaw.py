@@ -8,7 +8,7 @@ import contextlib
 from processsupervisor.connectors.base import MAX_TEXT_BYTES
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.records import PLAIN, Kind
-from processsupervisor.testing.lawcase import LawBase, case
+from processsupervisor.testing.lawcase import LawBase, case, successor
 from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, Rig, until
 
 PAUSED = Refused("the bot is paused", code="paused")
@@ -110,18 +110,16 @@ class ReceivingLaw(LawBase):
         await until(lambda: engine.stored() == ["once"], "the commit")
         assert rig.acknowledged() == 0
         await engine.stop()
-        later = Engine(rig, engine.folder)
+        later = successor(rig, engine)
         await later.start()
         try:
             if Ability.KEEPS not in self.abilities:
                 await rig.repeat()
             await until(lambda: rig.acknowledged() == 1, "the acknowledgement")
             await rig.say("end")
-            if Ability.SENDS in self.abilities:
-                await seen(rig, "echo end")
             await until(lambda: later.stored() == ["once", "end"], "both in the inbox")
-            answers = [entry.text for entry in await later.history(rig.place) if entry.sender == "bot"]
-            assert answers.count("echo once") == 1
+            await until(lambda: "echo end" in later.answers(), "the answer")
+            assert later.answers().count("echo once") == 1
         finally:
             await later.stop()
 

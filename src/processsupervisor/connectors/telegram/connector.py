@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from aiogram.methods import GetMe
 
-from processsupervisor.connections.buckets import Buckets
+from processsupervisor.connections.buckets import Buckets, Limits
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Port, Receipt
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me
@@ -31,19 +31,19 @@ CAPABILITIES = Capabilities(max_text_chars=4096, markup=True, edits=True, button
 
 
 class TelegramConnector:
-    """Serves bot `name` with the token of `settings`; files to be sent lie below `folder`."""
+    """Serves bot `name` with the token of `settings`; files to be sent lie below `folder`. `limits` are Telegram's if none are given."""
 
     network = NETWORK
     has_network = True
     is_pulled = False
     capabilities = CAPABILITIES
 
-    def __init__(self, settings: TelegramSettings, name: str, folder: Path) -> None:
+    def __init__(self, settings: TelegramSettings, name: str, folder: Path, limits: Limits | None = None) -> None:
         self._settings = settings
         self._folder = folder
         self._url = f"{settings.url}/hook/{quote(name)}"
         self._client: Client | None = None
-        self._buckets = Buckets()
+        self._buckets = Buckets(limits)
         self._me: Me | None = None
         self._port: Port | None = None
         self._sending: Sending | None = None
@@ -70,6 +70,7 @@ class TelegramConnector:
             await self.identify()
         assert self._me is not None
         self._port = port
+        port.prove(NETWORK)  # it has just said who the bot is
         client, settings = self._calls(), self._settings
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
         self._drafts = Drafts(client, self._buckets)

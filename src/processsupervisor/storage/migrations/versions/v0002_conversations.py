@@ -96,7 +96,8 @@ def _make_tables() -> None:
     )  # fmt: skip
     op.create_table(
         "attachments", _text("path"), _text("network"), _text("identity"), sa.Column("size_bytes", _NUMBER, nullable=False),
-        sa.Column("created_at", _AT, nullable=False), sa.PrimaryKeyConstraint("path"), sqlite_with_rowid=False,
+        sa.Column("created_at", _AT, nullable=False), sa.Column("out_id", sa.Text), sa.PrimaryKeyConstraint("path"),
+        sqlite_with_rowid=False,
     )  # fmt: skip
     op.create_index("attachments_identity", "attachments", ["network", "identity"])
 
