@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "bot.db": "data:show",
     "bot.backup": "data:backup",
     "bot.restore": "data:put_back",
+    "bot.migrate": "data:migrate",
     "bot.add": "edits:add",
     "bot.rename": "edits:rename",
     "bot.rm": "edits:rm",
