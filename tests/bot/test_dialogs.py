@@ -119,6 +119,7 @@ async def test_a_command_stands_beside_the_question_and_the_core_answers_itself(
     assert await talk.says("/list") == ["[]"]
     assert await talk.says("/about") == ["A program."]
     assert (await talk.says("/help"))[0].startswith("I know")
+    assert (await talk.says("/start"))[0].startswith("You agreed")
     assert await talk.says("/order") == ["Order 2. ", "What do you want?"]
     assert await talk.says("/unknown") == ["How many /unknown?"]
 

@@ -24,6 +24,7 @@ from processsupervisor.kernel.identity import send_signal
 SETTLE_S = 90.0
 QUIET_ROUNDS = 2
 MOST_VIOLATIONS = 25
+_SHOWN = 5
 
 
 class Death(StrEnum):
@@ -76,9 +77,8 @@ class Inflight:
                 self._round(0, Death.NOTHING)
             for number in range(1, rounds + 1):
                 for death in deaths:
-                    self._round(number, death, with_peers=peer_rounds is None or number <= peer_rounds)
-                    if len(self._violations) >= MOST_VIOLATIONS:
-                        break
+                    if len(self._violations) < MOST_VIOLATIONS:
+                        self._round(number, death, with_peers=peer_rounds is None or number <= peer_rounds)
         finally:
             for lane in self._lanes:
                 lane.close()
@@ -111,8 +111,8 @@ class Inflight:
         self._violations += fresh
         self._rounds += 1
         self._say(f"{number:4} {death:<22} {time.monotonic() - began:6.2f} s  {self._line(lanes, death)}")
-        for text in fresh:
-            self._say(f"     VIOLATION: {text}")
+        for text in fresh[:_SHOWN]:
+            self._say(f"     VIOLATION: {text}" + (f" and {len(fresh) - _SHOWN} more" if len(fresh) > _SHOWN and text == fresh[_SHOWN - 1] else ""))
 
     def _line(self, lanes: Sequence[Lane], death: Death) -> str:
         watches = [(lane, self._watches[lane.name]) for lane in lanes]

@@ -32,6 +32,8 @@ CANCELLED = "Cancelled."
 CLOSED = "This question is not open any more."
 CHANGED = "Sorry, I was changed since I asked you, and cannot go on from there. Please begin again."
 FORGOTTEN = "I have waited very long for your answer, and do not wait any more."
+_CORE = frozenset({"help", "start"})
+"""Commands that answer no question, although the bot need not define them."""
 _log = logging.getLogger("processsupervisor.bot")
 
 Answering = Callable[[Context], Awaitable[list[Reply]]]
@@ -90,7 +92,7 @@ class Dialogs:
         word = command_of(row.text)
         if word == "cancel":
             return self._cancel
-        if word is not None and (word == "help" or self._registry.command(word) is not None):
+        if word is not None and (word in _CORE or self._registry.command(word) is not None):
             return None
         return lambda context: self._go_on(context, Given(row, chosen(row.text, dialog.choices)))
 

@@ -76,7 +76,7 @@ class LifeLaw(LawBase):
     async def test_a_stop_lets_the_answer_out(self, rig: Rig, engine: Engine) -> None:
         """A message that is being handled when the bot stops is answered, and the answer shown, before the connector closes."""
         await rig.say("slow goodbye")
-        await until(lambda: engine.stored() == ["slow goodbye"], "the commit")
+        await until(lambda: engine.begun, "the handler's begin")
         await engine.stop()
         await seen(rig, "echo slow goodbye")
 
