@@ -84,6 +84,11 @@ class Link:
         if self._peer is not None:
             self._write({"op": "work", "handled": handled, "running": running})
 
+    def replayed(self, number: int, why_not: str) -> None:
+        """Answer psvd's question to handle a dead letter again; "" when it is done."""
+        if self._peer is not None:
+            self._write({"op": "replayed", "id": number, "message": why_not})
+
     def took(self, digest: str) -> None:
         """Say which settings hold from now on; said again to every new psvd, whose hello may have been on its way before."""
         self._say("config", {"op": "config-taken", "digest": digest})

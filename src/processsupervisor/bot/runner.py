@@ -125,6 +125,7 @@ class _Life:
             "pause": lambda _: self._turn("pause"),
             "resume": lambda _: self._turn("resume"),
             "config": self._settings.change,
+            "replay": self._on_replay,
             "work": lambda _: self._link.work(self._service.pump.handled, self._service.pump.unfinished),
         }
         self._link = Link(paths, name, context.generation, secret, commands)
@@ -139,6 +140,7 @@ class _Life:
         self._status = 0
         self._starting: asyncio.Task[int] | None = None
         """The task that runs the start hooks, until they are through."""
+        self._replays: set[asyncio.Task[None]] = set()
         self._turns: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
 
     async def run(self) -> int:
@@ -189,6 +191,16 @@ class _Life:
         if isinstance(timeout_s, (int, float)) and timeout_s > 0:
             self._stop_s = float(timeout_s)
         self._end()
+
+    def _on_replay(self, line: Mapping[str, object]) -> None:
+        number, letter = line.get("id"), line.get("letter")
+        if isinstance(number, int) and isinstance(letter, int):
+            task = asyncio.get_running_loop().create_task(self._replay(number, letter))
+            self._replays.add(task)
+            task.add_done_callback(self._replays.discard)
+
+    async def _replay(self, number: int, letter: int) -> None:
+        self._link.replayed(number, await self._service.replay(letter))
 
     def _turn(self, word: str) -> None:
         try:
