@@ -133,6 +133,8 @@ class _Life:
         self._settings.took, self._settings.refused, self._settings.changed = self._link.took, self._link.refuse, self._service.reword
         self._service.pump.gave_up = self._link.give_up
         self._service.pump.ended = self._network_ended
+        for sender in self._service.senders.values():
+            sender.failed = lambda _out, why: self._link.send_failed(why)
         count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S

@@ -128,6 +128,8 @@ class BotLinks:
                 self._letters.on_answer(handle.name, message)
             case "given-up":
                 self._tell_given_up(handle.name, int(message.get("messages") or 1))
+            case "send-failed":
+                self._tell_unsent(handle.name, int(message.get("messages") or 1), str(message.get("why") or ""))
             case _:
                 pass  # a newer bot may say more than this psvd knows
 
@@ -136,6 +138,10 @@ class BotLinks:
         why = f"{which} given up, with an apology to the contact: the bot died again and again while it was handled; see psv logs {bot}"
         _log.warning("a bot gave a message up", extra={"bot": bot, "messages": count})
         self._events.tell("alert", bot=bot, what="given-up", message=why)
+
+    def _tell_unsent(self, bot: str, count: int, why: str) -> None:
+        which = "a message" if count == 1 else f"{count} messages"
+        self._events.tell("alert", bot=bot, what="send-failed", message=f"{which} cannot be sent: {why}")
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:
