@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -89,3 +90,96 @@ def test_two_consoles_do_not_share_a_state(console, tmp_path):
     second = console("hi\n")
     first.communicate(timeout=20)
     assert second.returncode == 1 and "locked" in second.stderr
+
+
+SECTION = """
+from dataclasses import dataclass
+from processsupervisor import Bot, Config
+bot = Bot()
+
+@dataclass
+class Settings:
+    colour: str
+    token: str = ""
+
+@bot.on_message
+async def handle(message, config: Config[Settings]):
+    return f"{bot.name} {config.now.colour} {config.now.token}"
+
+if __name__ == "__main__":
+    import sys
+    bot.run(*sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    """A file in a folder below that of a fleet.toml, run alone."""
+    folder = tmp_path / "bots"
+    folder.mkdir()
+    (folder / "painter.py").write_text(SECTION, encoding="utf-8")
+
+    def run(toml: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "fleet.toml").write_text('[fleet]\nname = "alone"\n' + textwrap.dedent(toml), encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, str(folder / "painter.py"), *args], input="hi\n", capture_output=True, text=True, timeout=30,
+            cwd=tmp_path.parent, check=False, env={**os.environ, **env},
+        )
+
+    return run
+
+
+def test_its_section_of_fleet_toml_gives_name_options_and_sentences(fleet, tmp_path):
+    """Found by `run`, above the file; references are read; another bot's section is not its."""
+    ended = fleet(
+        """
+        [bots.other]
+        run = "bots.other:bot"
+        [bots.anna]
+        run = "bots.painter:bot"
+        options = { colour = "blue", token = "env:PAINTER_TOKEN" }
+        """,
+        PAINTER_TOKEN="t0k3n",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "anna blue t0k3n" and "This is anna" in ended.stdout
+    assert (tmp_path / "bots" / ".psv-console" / "anna" / "bot.db").exists()
+
+
+def test_which_of_several_sections_is_said_by_name(fleet):
+    """Without a name nothing is guessed; a name that nobody has is refused."""
+    toml = """
+        [bots.anna]
+        run = "bots.painter:bot"
+        options = { colour = "blue" }
+        [bots.bert]
+        run = "bots.painter:bot"
+        options = { colour = "red" }
+        """
+    ended = fleet(toml)
+    assert ended.returncode == 1 and "several bots that run this: anna, bert" in ended.stderr and 'bot.run("anna")' in ended.stderr
+    assert fleet(toml, "bert").stdout.splitlines()[-1].strip() == "bert red"
+    ended = fleet(toml, "carl")
+    assert ended.returncode == 1 and 'no section "carl"' in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[bots.anna\n", "fleet.toml"),
+        ('[bots.anna]\nrun = "bots.painter:bot"\noptions = { colour = 3 }', "Expected `str`, got `int` - at `$.colour`"),
+        ('[bots.anna]\nrun = "bots.painter:bot"\nstop_it = 3', "stop_it"),
+        ('[bots.anna]\nrun = "bots.painter:bot"\noptions = { colour = "env:NO_SUCH_VARIABLE" }', "NO_SUCH_VARIABLE"),
+        ('[bots.anna]\nrun = "bots.painter:bot"\noptions = { colour = "x" }\n[bots.anna.networks.pigeon]\nfeather = 1', "pigeon"),
+    ],
+)
+def test_a_section_that_cannot_be_used_is_one_line(fleet, toml, said):
+    """Status 1 and no traceback; nothing was started."""
+    ended = fleet(toml)
+    assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr and not ended.stdout
+
+
+def test_a_fleet_toml_without_a_section_for_it_changes_nothing(fleet, tmp_path):
+    """As without one: the state is called like the file; only the type of its options is missed."""
+    ended = fleet('[bots.other]\nrun = "bots.other:bot"\n')
+    assert ended.returncode == 1 and "painter: the options do not fit" in ended.stderr

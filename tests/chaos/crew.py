@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.fleet import ChaosFleet, Shape
 from tests.chaos.lanes import PROGRAMS, Lane, Promise
+from tests.chaos.parlourlane import ParlourLane, install
 from tests.chaos.people import Person
 from tests.chaos.telegramlanes import BarePeer, NativeTelegram, ProxiedPeer, take_time
 from tests.chaos.weblane import WebLane
@@ -38,6 +40,8 @@ def crew(folder: Path, wanted: Sequence[str]) -> Iterator[tuple[ChaosFleet, list
     fleet = ChaosFleet(folder, Shape(0, 0, 0))
     for program in ("flight.py", *_LIBRARIES.values()):
         shutil.copy(PROGRAMS / program, folder)
+    install(folder)
+    sys.path.insert(0, str(folder))  # the loader of fleet.toml looks there for the connector, as the bots do
     makers = _makers()
     with BotApi() as api:
         take_time(api)
@@ -51,6 +55,7 @@ def _makers() -> dict[str, Maker]:
     found: dict[str, Maker] = {
         "telegram": lambda fleet, api, token, name: NativeTelegram(Promise.MARKED, _people(name, MESSAGES), api, token, fleet, name),
         "telegram-most": lambda fleet, api, token, name: NativeTelegram(Promise.AT_MOST_ONCE, _people(name, MESSAGES), api, token, fleet, name),
+        "parlour": lambda fleet, api, token, name: ParlourLane(name, _people(name, MESSAGES), fleet),
         "web": lambda fleet, api, token, name: WebLane(name, _people(name, _WEB_PEOPLE), fleet, MESSAGES // _WEB_PEOPLE),
     }
     for library, script in _LIBRARIES.items():

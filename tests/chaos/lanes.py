@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import abc
 import os
+import random
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from enum import StrEnum
@@ -20,11 +20,11 @@ from pathlib import Path
 from tests.chaos.fleet import ChaosFleet
 from tests.chaos.people import Person
 
+from processsupervisor.chat.points import Point
+from processsupervisor.kernel.crashing import VARIABLE
 from processsupervisor.kernel.identity import Identity
 
 PROGRAMS = Path(__file__).parents[2] / "benchmarks" / "programs"
-SILENCE_S = 4.0
-"""Of a peer, which says of nothing that it is done: nothing was shown for so long after it began to poll again."""
 
 
 class Promise(StrEnum):
@@ -79,6 +79,13 @@ class Lane(abc.ABC):
         """Return whose answers, and to which number, were ever marked as uncertain."""
         return set()
 
+    def arm(self, rng: random.Random) -> bool:
+        """Have the bot die at a named point, passed some times before; tells whether it has such points."""
+        return False
+
+    def disarm(self) -> None:
+        """Let every point be passed again."""
+
     def close(self) -> None:
         """End what belongs to the lane alone."""
 
@@ -88,10 +95,6 @@ class Lane(abc.ABC):
     def unanswered(self) -> set[tuple[str, int]]:
         """Return whose messages, by their number, have no answer."""
         return {(person.name, number) for person in self.people for number in person.unanswered}
-
-    def last_shown_mono(self) -> float:
-        """Return when the last answer was shown."""
-        return max(person.shown_mono for person in self.people)
 
 
 class Ledger:
@@ -119,6 +122,52 @@ class Ledger:
             return None
 
 
+class NativeLane(Lane):
+    """A native bot under psv: its database says when it is quiet, and what it marked."""
+
+    points = tuple(Point)
+
+    def __init__(self, name: str, promise: Promise, people: Sequence[Person], fleet: ChaosFleet) -> None:
+        super().__init__(name, promise, people)
+        self._fleet = fleet
+        self._ledger = Ledger(fleet, name)
+        self._armed = fleet.folder / "points" / name
+        self._armed.mkdir(parents=True)
+
+    def table(self) -> str:
+        return f'[bots.{self.name}]\nrun = "flight:bot"\nenv = {{ {VARIABLE} = "{self._armed}" }}\n{self.settings()}'
+
+    def arm(self, rng: random.Random) -> bool:
+        (self._armed / rng.choice(self.points)).write_bytes(b"." * rng.randrange(len(self.people)))
+        return True
+
+    def disarm(self) -> None:
+        for file in self._armed.iterdir():
+            file.unlink()
+
+    def settings(self) -> str:
+        """Return more lines of the bot's table."""
+        return ""
+
+    def victim(self) -> Identity | None:
+        return bot_process(self._fleet, self.name)
+
+    def is_quiet(self) -> bool:
+        return not self.waits() and self.victim() is not None and not self._ledger.open_work()
+
+    def marked(self) -> set[tuple[str, int]]:
+        by_name = {person.name: person for person in self.people}
+        named = {(text.partition(" ")[0], text) for text in self._ledger.marked()}
+        found = {(name, by_name[name].number_of(text)) for name, text in named if name in by_name}
+        return {(name, number) for name, number in found if number is not None}
+
+
+def bot_process(fleet: ChaosFleet, name: str) -> Identity | None:
+    """Return the living process of a bot of the fleet."""
+    found = fleet.bot_process(name)
+    return found[0] if found is not None else None
+
+
 class Bare:
     """A program on its own, started again at once whenever it has ended."""
 
@@ -142,19 +191,3 @@ class Bare:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
-
-
-class Silence:
-    """Since when a peer has shown nothing."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def broken(self) -> None:
-        """Something was shown, or said, or somebody died."""
-        self._since = time.monotonic()
-
-    @property
-    def is_long(self) -> bool:
-        """Tell whether nothing more is to be expected."""
-        return time.monotonic() - self._since > SILENCE_S

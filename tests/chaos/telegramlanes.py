@@ -6,10 +6,11 @@ sends that were carried out and ones that were not, and the bot cannot tell whic
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from tests.chaos.fleet import ChaosFleet
-from tests.chaos.lanes import Bare, Lane, Ledger, Promise, Silence
+from tests.chaos.lanes import Bare, Lane, NativeLane, Promise, bot_process
 from tests.chaos.people import Person
 
 from processsupervisor.kernel.identity import Identity
@@ -17,7 +18,9 @@ from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.people import Person as Human
 from processsupervisor.testing.botapi.server import BotApi
 
-SEND_TAKES_S = 0.05
+SEND_TAKES_S = 0.15
+SILENCE_S = 4.0
+"""Of a peer, which says of nothing that it is done: nothing was shown for so long after it began to poll again."""
 _ALWAYS = 1 << 30
 
 
@@ -27,82 +30,83 @@ def take_time(api: BotApi) -> None:
     api.faults.add(Fault(FaultKind.SLOW, "sendMessage", times=_ALWAYS, delay_s=SEND_TAKES_S))
 
 
-class TelegramLane(Lane):
-    """`token` is the network token that the double knows the bot by."""
+class Phones:
+    """The people of one lane with their clients of Telegram's. `token` is the network token that the double knows the bot by."""
 
-    def __init__(self, name: str, promise: Promise, people: Sequence[Person], api: BotApi, token: str) -> None:
-        super().__init__(name, promise, people)
-        self.api = api
-        self.token = token
+    def __init__(self, people: Sequence[Person], api: BotApi, token: str) -> None:
+        self._account = api.known(token)
         self._crowd = api.bot(token)
+        self._heard = api.heard
         self._humans = {Human(100 + number, person.name): person for number, person in enumerate(people)}
         self._by_chat = {human.id: person for human, person in self._humans.items()}
         self._taken = 0
 
     def say(self) -> None:
+        """Have everybody write once."""
         for human, person in self._humans.items():
             message_id, text = person.say()
             person.on_accepted(message_id)
             self._crowd.says(text, human)
 
     def waits(self) -> int:
-        with self.api.heard:
-            return len(self.api.known(self.token).updates)
+        """Return how many updates no offset has confirmed."""
+        with self._heard:
+            return len(self._account.updates)
 
-    def collect(self) -> None:
+    def collect(self) -> bool:
+        """Take what was shown since the last time; tells whether anything was."""
         shown = self._crowd.shown[self._taken :]
         self._taken += len(shown)
         for one in shown:
             self._by_chat[one.chat].on_text(one.text)
+        return bool(shown)
 
 
-class NativeTelegram(TelegramLane):
+class NativeTelegram(NativeLane):
     """A native bot under psv."""
 
     def __init__(self, promise: Promise, people: Sequence[Person], api: BotApi, token: str, fleet: ChaosFleet, name: str) -> None:
-        super().__init__(name, promise, people, api, token)
-        self._fleet = fleet
-        self._ledger = Ledger(fleet, name)
+        super().__init__(name, promise, people, fleet)
+        self._phones = Phones(people, api, token)
+        self._network = f'networks.telegram = {{ token = "{token}", base_url = "{api.url}" }}\n'
 
-    def table(self) -> str:
+    def settings(self) -> str:
         replies = "at-most-once" if self.promise is Promise.AT_MOST_ONCE else "at-least-once"
-        return (
-            f'[bots.{self.name}]\nrun = "flight:bot"\nnetworks.telegram = {{ token = "{self.token}", base_url = "{self.api.url}" }}\n'
-            f'chat = {{ replies = "{replies}" }}\n'
-        )
+        return f'{self._network}chat = {{ replies = "{replies}" }}\n'
 
-    def victim(self) -> Identity | None:
-        found = self._fleet.bot_process(self.name)
-        return found[0] if found is not None else None
+    def say(self) -> None:
+        self._phones.say()
 
-    def is_quiet(self) -> bool:
-        return not self.waits() and self.victim() is not None and not self._ledger.open_work()
+    def waits(self) -> int:
+        return self._phones.waits()
 
-    def marked(self) -> set[tuple[str, int]]:
-        return marks(self.people, self._ledger.marked())
+    def collect(self) -> None:
+        self._phones.collect()
 
 
-class Peer(TelegramLane):
+class Peer(Lane):
     """A peer's own poller: of itself it never says that it is done, so its silence has to do."""
 
     patience_s = 0.0
 
     def __init__(self, name: str, people: Sequence[Person], api: BotApi, token: str) -> None:
-        super().__init__(name, Promise.NOTHING, people, api, token)
-        self._silence = Silence()
+        super().__init__(name, Promise.NOTHING, people)
+        self._phones = Phones(people, api, token)
+        self._silent_since = time.monotonic()
 
     def say(self) -> None:
-        self._silence.broken()
-        super().say()
+        self._silent_since = time.monotonic()
+        self._phones.say()
+
+    def waits(self) -> int:
+        return self._phones.waits()
 
     def collect(self) -> None:
-        before = self._taken
-        super().collect()
-        if self._taken != before or self.waits() or self.victim() is None:
-            self._silence.broken()
+        if self._phones.collect() or self.waits() or self.victim() is None:
+            self._silent_since = time.monotonic()
 
     def is_quiet(self) -> bool:
-        return self._silence.is_long
+        return time.monotonic() - self._silent_since > SILENCE_S
 
 
 class BarePeer(Peer):
@@ -132,23 +136,14 @@ class ProxiedPeer(Peer):
 
     def __init__(self, name: str, people: Sequence[Person], api: BotApi, token: str, script: str, fleet: ChaosFleet) -> None:
         super().__init__(name, people, api, token)
-        self._script = script
         self._fleet = fleet
-
-    def table(self) -> str:
-        return (
-            f'[bots.{self.name}]\nscript = "{self._script}"\n'
-            f'telegram_proxy = {{ token = "{self.token}", env = "BOT_TOKEN", url_env = "BOT_API", url = "{self.api.url}" }}\n'
+        self._table = (
+            f'[bots.{name}]\nscript = "{script}"\n'
+            f'telegram_proxy = {{ token = "{token}", env = "BOT_TOKEN", url_env = "BOT_API", url = "{api.url}" }}\n'
         )
 
+    def table(self) -> str:
+        return self._table
+
     def victim(self) -> Identity | None:
-        found = self._fleet.bot_process(self.name)
-        return found[0] if found is not None else None
-
-
-def marks(people: Sequence[Person], texts: Sequence[str]) -> set[tuple[str, int]]:
-    """Return which answers these texts are."""
-    by_name = {person.name: person for person in people}
-    found = {(text.partition(" ")[0], text) for text in texts}
-    numbers = {(name, by_name[name].number_of(text)) for name, text in found if name in by_name}
-    return {(name, number) for name, number in numbers if number is not None}
+        return bot_process(self._fleet, self.name)

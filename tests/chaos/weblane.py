@@ -8,19 +8,19 @@ from collections.abc import Sequence
 
 from tests.chaos.clients import SocketClient
 from tests.chaos.fleet import ChaosFleet
-from tests.chaos.lanes import Lane, Ledger, Promise
+from tests.chaos.lanes import NativeLane, Promise
 from tests.chaos.people import Person
 
-from processsupervisor.kernel.identity import Identity
+from processsupervisor.chat.points import Point
 
 
-class WebLane(Lane):
+class WebLane(NativeLane):
     """Each person says `each` messages a round, one behind the other without waiting for an answer."""
 
+    points = tuple(point for point in Point if point not in (Point.BEFORE_SEND, Point.AFTER_SEND))
+
     def __init__(self, name: str, people: Sequence[Person], fleet: ChaosFleet, each: int) -> None:
-        super().__init__(name, Promise.ONCE, people)
-        self._fleet = fleet
-        self._ledger = Ledger(fleet, name)
+        super().__init__(name, Promise.ONCE, people, fleet)
         self._each = each
         path = fleet.paths.bot_run(name) / "web.sock"
         self._clients = [SocketClient(path, person) for person in people]
@@ -34,9 +34,6 @@ class WebLane(Lane):
             for client in self._clients:
                 tasks.create_task(client.run())
 
-    def table(self) -> str:
-        return f'[bots.{self.name}]\nrun = "flight:bot"\n'
-
     def say(self) -> None:
         asyncio.run_coroutine_threadsafe(self._say(), self._loop).result(10)
 
@@ -45,15 +42,8 @@ class WebLane(Lane):
             for client in self._clients:
                 client.say(self._loop.time())
 
-    def victim(self) -> Identity | None:
-        found = self._fleet.bot_process(self.name)
-        return found[0] if found is not None else None
-
     def waits(self) -> int:
         return sum(len(person.unaccepted) for person in self.people)
-
-    def is_quiet(self) -> bool:
-        return not self.waits() and self.victim() is not None and not self._ledger.open_work()
 
     def close(self) -> None:
         self._talking.cancel()

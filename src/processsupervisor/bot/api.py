@@ -153,16 +153,17 @@ class Bot(Definition):
         """
         self._runtime().prove(network)
 
-    def run(self) -> None:
+    def run(self, name: str | None = None) -> None:
         """Run this bot alone on the console until end of input or Ctrl-C; does nothing when psv runs the file.
 
-        Its state lies in `.psv-console/FILE/bot.db` beside the file.
+        A fleet.toml beside the file or above it gives it options, chat and networks, when a bot there runs this object (`name` says which,
+        where several do). Its state lies in `.psv-console/FILE/bot.db` beside the file, or in that of the bot's name.
         """
         if imported_by_psv:
             return
         from processsupervisor.bot.alone import run_alone
 
-        run_alone(self)
+        run_alone(self, name)
 
     def _runtime(self) -> Running:
         if self.running is None:

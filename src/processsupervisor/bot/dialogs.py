@@ -32,6 +32,8 @@ CANCELLED = "Cancelled."
 CLOSED = "This question is not open any more."
 CHANGED = "Sorry, I was changed since I asked you, and cannot go on from there. Please begin again."
 FORGOTTEN = "I have waited very long for your answer, and do not wait any more."
+_CORE = frozenset({"help", "start"})
+"""Commands that answer no question, although the bot need not define them."""
 _log = logging.getLogger("processsupervisor.bot")
 
 Answering = Callable[[Context], Awaitable[list[Reply]]]
@@ -67,11 +69,7 @@ class Dialogs:
 
     async def run(self, handler: Handler, context: Context) -> list[Reply]:
         """Run a handler for a message and return its replies, up to its first question if it asks. Raises what it raises."""
-        run = Run(handler.name, context, _body(handler))
-        replies = await run.proceed(context)
-        if run.question is not None:
-            await self._keep(run)
-        return replies
+        return await Run(handler.name, context, _body(handler), keep=self._keep).proceed(context)
 
     # --- later ones --------------------------------------------------------------------------------------------------
 
@@ -94,7 +92,7 @@ class Dialogs:
         word = command_of(row.text)
         if word == "cancel":
             return self._cancel
-        if word is not None and (word == "help" or self._registry.command(word) is not None):
+        if word is not None and (word in _CORE or self._registry.command(word) is not None):
             return None
         return lambda context: self._go_on(context, Given(row, chosen(row.text, dialog.choices)))
 
@@ -114,8 +112,6 @@ class Dialogs:
             return run.context.collected.take() if run is not None else []
         if run.question is None:
             self._end(context)
-        else:
-            await self._keep(run)
         return replies
 
     async def _wake(self, place: Place, context: Context, given: Given) -> Run:
@@ -128,7 +124,7 @@ class Dialogs:
         if handler is None:
             raise JournalBroken(f"there is no {state.handler} any more")
         before = Context(row_noted(head["row"]), Work(place), self._database, context.service)
-        return Run(state.handler, before, _body(handler), journal=journal, given=given)
+        return Run(state.handler, before, _body(handler), keep=self._keep, journal=journal, given=given)
 
     async def _late(self, context: Context) -> list[Reply]:
         """End the question whose deadline has come, if it is still that one."""

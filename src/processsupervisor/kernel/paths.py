@@ -32,6 +32,7 @@ class FleetPaths:
         self.applied = self.data / "fleet.json"
         self.database = self.data / "psv.db"
         self.logins = self.data / "logins"
+        self.backups = self.data / "backups"
         self.journal = self.run / "exits.journal"
         self.epoch = self.run / "epoch"
         self.running = self.run / "running"

@@ -9,6 +9,8 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,35 +65,56 @@ def back_up(source: Path, target: Path) -> Facts:
     return facts
 
 
-def restore(source: Path, target: Path) -> tuple[Facts, Path | None]:
-    """Put the copy `source` in the place of the database `target`, which nobody may have open.
+def restore(
+    source: Path, target: Path, resting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+) -> tuple[Facts, Path | None]:
+    """Put the copy `source` in the place of the database `target`, which nobody may have open inside `resting`.
 
-    The copy is checked first. Returns what it holds, and where the file that stood there lies now (None: there was none).
-    Raises StorageError; then `target` is as it was.
+    The copy is checked and copied before `resting` is entered, for the exchange alone. Returns what it holds, and where the file that
+    stood there lies now (None: there was none). Raises StorageError, and what `resting` raises; then `target` is as it was.
     """
     facts = facts_of(source)
     if facts.version > VERSION:
         raise StorageError(f"{source} is of a newer version (schema {facts.version}, this one reads {VERSION})", hint="upgrade psv")
     fresh = target.with_name(f".{target.name}.{os.getpid()}.restored")
-    kept = _free_name(target) if target.exists() else None
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if kept is not None:
-            _fold_journal(target)
         back_up(source, fresh)
-        if kept is not None:
-            target.rename(kept)
-        for suffix in ("-wal", "-shm"):
-            if kept is not None and (left := Path(f"{target}{suffix}")).exists():
-                left.rename(f"{kept}{suffix}")
-        fresh.rename(target)
-        _sync_folder(target.parent)
+        with resting():
+            _give_to_owner(fresh, target)
+            kept = _put_away(target)
+            fresh.replace(target)
+            _sync_folder(target.parent)
     except OSError as err:
         raise storage_error(target, err) from err
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
     return facts, kept
+
+
+def _put_away(target: Path) -> Path | None:
+    """Give the file a second name, under which it stays; a journal that is left (the file is damaged) goes there too.
+
+    A journal beside another file than its own would be applied to that.
+    """
+    _fold_journal(target)
+    journals = [suffix for suffix in ("-wal", "-shm") if Path(f"{target}{suffix}").exists()]
+    if not target.exists() and not journals:
+        return None
+    kept = _free_name(target)
+    if target.exists():
+        kept.hardlink_to(target)  # not renamed: at no moment is there no file, which a bot would take for a new one
+    for suffix in journals:
+        Path(f"{target}{suffix}").rename(f"{kept}{suffix}")
+    return kept
+
+
+def _give_to_owner(fresh: Path, target: Path) -> None:
+    """A bot with a user of its own goes on having its file."""
+    owner = (target if target.exists() else target.parent).stat()
+    if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(fresh, owner.st_uid, owner.st_gid)
 
 
 def _copy(origin: sqlite3.Connection, temporary: Path, source: Path) -> Facts:
@@ -124,7 +147,9 @@ def _checked(connection: sqlite3.Connection, path: Path) -> Facts:
 
 
 def _rows(connection: sqlite3.Connection) -> dict[str, int]:
-    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name").fetchall()
+    names = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'alembic_version' ORDER BY name"
+    ).fetchall()
     return {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in names}
 
 
@@ -140,8 +165,9 @@ def _quoted(path: Path) -> str:
 
 def _fold_journal(path: Path) -> None:
     """Put what stands in the journal into the file, so that the file alone is whole; a damaged file is kept as it is."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if path.exists():
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _free_name(target: Path) -> Path:

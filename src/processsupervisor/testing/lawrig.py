@@ -249,7 +249,9 @@ class Engine:
         self.connector = connector
         self.watched = Watched(connector)
         self.database = BotDatabase(folder / "bot.db")
-        self.service = Service(make_bot(), self.database, [self.watched])
+        self.begun: list[str] = []
+        """The messages whose handler began."""
+        self.service = Service(make_bot(self.begun), self.database, [self.watched])
         self._is_stopped = False
 
     @property
@@ -292,13 +294,14 @@ class Engine:
         return not self.service.pump.unfinished and all(sender.is_idle for sender in self.service.senders.values())
 
 
-def make_bot() -> Bot:
-    """Return an echo that streams when asked, and takes its time when asked."""
+def make_bot(begun: list[str]) -> Bot:
+    """Return an echo that streams when asked, and takes its time when asked; it notes in `begun` what it handles."""
     bot = Bot()
     bot.options = {"about": STATEMENT}
 
     @bot.on_message
     async def echo(message: Message) -> Any:
+        begun.append(message.text)
         if message.text.startswith("slow"):
             await asyncio.sleep(0.3)
         if not message.text.startswith("stream"):
