@@ -62,7 +62,7 @@ print(json.dumps(failed))
 
 def portable_files() -> list[Path]:
     return [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in LINUX_ROOMS
-            and path.name != "__main__.py"]
+            and path.name != "__main__.py" and path.parent.name != "migrations"]
 
 
 def module_name(path: Path) -> str:

@@ -160,6 +160,17 @@ async def test_a_code_that_changed_ends_the_dialog_with_a_sentence(begin, caplog
     assert await talk.says("x") == [CHANGED]
 
 
+async def test_a_journal_of_a_newer_version_is_not_guessed_at(begin, caplog):
+    """The contact is told, the log names the version, and the dialog ends."""
+    talk = await begin(shop())
+    await talk.says("/order")
+    await talk.database.run(lambda db: db.execute("UPDATE dialogs SET journal = replace(journal, '\"v\":1', '\"v\":9')"))
+    talk = await begin(shop())
+    assert await talk.says("tea") == [CHANGED]
+    assert "version 9" in caplog.text
+    assert await talk.says("tea") == ["not in a dialog: tea"]
+
+
 async def test_a_handler_that_ends_too_early_does_not_fit_either(begin):
     """One that asks no more is no reason to answer with its first words again."""
     talk = await begin(shop())

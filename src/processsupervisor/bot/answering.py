@@ -64,8 +64,8 @@ class Answering:
         self.dialogs = Dialogs(database, bot.registry, networks.show)
         self.show_error: Callable[[BaseException], None] | None = None
         """Shows a handler's whole exception; only where the author is the one who reads it."""
-        self.left_behind: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
-        """Called for a turn whose handler takes no notice of its deadline."""
+        self.left: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
+        """Called for a turn that ends before its task does: the handler takes no notice of its deadline, or waits for an answer."""
 
     async def settle(self, turn: Turn) -> Settled:
         """Run the handler of a turn until it is through. Raises CancelledError when the bot ends meanwhile."""
@@ -118,6 +118,21 @@ class Answering:
         context = Context(row, work, self._database, self._bot.running, self._points, draft)
         is_shown = self._settings.typing and self._networks.can(row.place.network).typing
         typing = Typing(row.place, self._networks.typing) if is_shown else None
+
+        def close() -> None:
+            turn.close()
+            work.is_open = False
+            draft.close()
+            if typing is not None:
+                typing.end()
+
+        def pass_on(replies: list[Reply]) -> None:
+            close()
+            turn.is_passed_on = True
+            self.left(turn, Settled(replies, work.changes, tries=tries))
+
+        if not row.attempts:  # what may have killed the bot keeps its turn: one of them runs at a time
+            turn.pass_on = pass_on
         turn.open(self._settings.deadline_s, self._leave_behind)
         set_context(context)
         try:
@@ -126,18 +141,16 @@ class Answering:
         except (SystemExit, KeyboardInterrupt):
             raise  # the author ends the bot: the message is kept, and given up like one that kills it
         except BaseException as err:
+            if turn.is_passed_on:
+                raise
             if (ended := self._ended(turn, work, draft, tries)) is not None:
                 return ended
             if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and _is_cancelled(turn)):
                 raise
             raise _Failed(err) from None
         finally:
-            turn.close()
-            work.is_open = False
+            close()
             set_context(None)
-            draft.close()
-            if typing is not None:
-                typing.end()
             if turn.ended_by is not None:
                 _forget_cancel(turn)
 
@@ -155,7 +168,7 @@ class Answering:
 
     def _leave_behind(self, turn: Turn) -> None:
         _log.error("handler takes no notice of its end and is left behind; it uses the bot's time as long as it runs")
-        self.left_behind(turn, self._late(turn, 1))
+        self.left(turn, self._late(turn, 1))
 
     async def _wait(self, turn: Turn, wait_s: float) -> Settled | None:
         """Wait until the next try; how the turn ends when a newer message interrupts the wait."""

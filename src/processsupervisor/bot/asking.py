@@ -22,6 +22,7 @@ from processsupervisor.storage.records import DialogState, InboxRow, Reply, Time
 
 DIALOG_TIMER = ":dialog"
 """Name and handler of the timer that ends a question; no author's name has a colon."""
+Keep = Callable[["Run"], Awaitable[None]]
 Body = Callable[[Context], Awaitable[list[Reply]]]
 """Calls the handler and collects what it answers."""
 
@@ -59,7 +60,9 @@ def running_run() -> Run | None:
 class Run:
     """One handler from its first message to its end. `question` is set while it waits."""
 
-    def __init__(self, handler: str, context: Context, body: Body, *, journal: Journal | None = None, given: Given | None = None) -> None:
+    def __init__(
+        self, handler: str, context: Context, body: Body, *, keep: Keep, journal: Journal | None = None, given: Given | None = None
+    ) -> None:
         self.handler = handler
         self.context = context
         """Where the handler stands: always the same object, with the row and the work of now."""
@@ -72,6 +75,11 @@ class Run:
         """What ends the question at which the journal ends."""
         self.questions = 0
         """How many it has asked."""
+        self._keep = keep
+        """Keeps the run, which waits from now on."""
+        self._passes_on: Callable[[list[Reply]], None] | None = None
+        """Ends the turn of the first message, in whose task the handler runs; None afterwards, and where it has a task of its own."""
+        self._is_passed_on = False
         self._next = context
         self._task: asyncio.Task[None] | None = None
         self._step: asyncio.Future[_Step] | None = None
@@ -83,6 +91,9 @@ class Run:
 
         Returns its replies, the question last. Raises what the handler raises. Cancelled, it cancels the handler.
         """
+        turn = context.work.turn
+        if self._task is None and given is None and turn is not None and turn.pass_on is not None:
+            return await self._begin_here(turn.pass_on)
         loop = asyncio.get_running_loop()
         step: asyncio.Future[_Step] = loop.create_future()
         self._step = step
@@ -99,6 +110,8 @@ class Run:
             raise
         if done.error is not None:
             raise done.error
+        if self.question is not None:
+            await self._keep(self)
         return done.replies
 
     def abandon(self) -> None:
@@ -107,6 +120,28 @@ class Run:
         self.context.work.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
+
+    async def _begin_here(self, pass_on: Callable[[list[Reply]], None]) -> list[Reply]:
+        """Run the handler in the task of its first message: most ask nothing, and a task for each message would cost as much as all else.
+
+        One that asks keeps the task; the turn ends there, and the conversation goes on in another.
+        """
+        self._task, self._passes_on = asyncio.current_task(), pass_on
+        _running.set(self)
+        try:
+            replies = await self._body(self.context)
+            self.journal.check_played()
+        except BaseException as err:
+            if not self._is_passed_on:
+                raise
+            self._end_step([], err)
+            return []
+        finally:
+            _running.set(None)
+        if self._is_passed_on:
+            self._end_step(replies, None)
+            return []
+        return replies
 
     async def _main(self) -> None:
         replies: list[Reply] = []
@@ -118,6 +153,9 @@ class Run:
             self.journal.check_played()
         except BaseException as err:  # noqa: BLE001 - handed to the pump, whose business it is; SystemExit would end the loop from here
             error = err
+        self._end_step(replies, error)
+
+    def _end_step(self, replies: list[Reply], error: BaseException | None) -> None:
         if self._step is not None and not self._step.done():
             self._step.set_result(_Step(replies, error))
 
@@ -136,13 +174,13 @@ class Run:
                 raise JournalBroken("a question before the last one has no answer")
             given, self._given = self._given, None
         else:
-            self._hand_over(Question(reply, choices, deadline_at, self.questions))
+            await self._hand_over(Question(reply, choices, deadline_at, self.questions))
             given = await self._answered()
         self._stand_in(self._next)
         entry[2:] = [{"row": None if given.row is None else noted_row(given.row), "text": given.text}]
         return given
 
-    def _hand_over(self, question: Question) -> None:
+    async def _hand_over(self, question: Question) -> None:
         """Give the pump what the handler has answered so far, with the question and what must be kept to go on behind it."""
         context, changes = self.context, self.context.work.changes
         journal = self.journal.text({"row": noted_row(self.head), "choices": question.choices, "number": question.number})
@@ -156,8 +194,13 @@ class Run:
         context.collected.add(question.reply)
         self.question = question
         self._answer = asyncio.get_running_loop().create_future()
-        assert self._step is not None
-        self._step.set_result(_Step(context.collected.take(), None))
+        pass_on, self._passes_on = self._passes_on, None
+        if pass_on is None:
+            self._end_step(context.collected.take(), None)
+            return
+        await self._keep(self)
+        self._is_passed_on = True
+        pass_on(context.collected.take())
 
     async def _answered(self) -> Given:
         assert self._answer is not None

@@ -69,11 +69,7 @@ class Dialogs:
 
     async def run(self, handler: Handler, context: Context) -> list[Reply]:
         """Run a handler for a message and return its replies, up to its first question if it asks. Raises what it raises."""
-        run = Run(handler.name, context, _body(handler))
-        replies = await run.proceed(context)
-        if run.question is not None:
-            await self._keep(run)
-        return replies
+        return await Run(handler.name, context, _body(handler), keep=self._keep).proceed(context)
 
     # --- later ones --------------------------------------------------------------------------------------------------
 
@@ -116,8 +112,6 @@ class Dialogs:
             return run.context.collected.take() if run is not None else []
         if run.question is None:
             self._end(context)
-        else:
-            await self._keep(run)
         return replies
 
     async def _wake(self, place: Place, context: Context, given: Given) -> Run:
@@ -130,7 +124,7 @@ class Dialogs:
         if handler is None:
             raise JournalBroken(f"there is no {state.handler} any more")
         before = Context(row_noted(head["row"]), Work(place), self._database, context.service)
-        return Run(state.handler, before, _body(handler), journal=journal, given=given)
+        return Run(state.handler, before, _body(handler), keep=self._keep, journal=journal, given=given)
 
     async def _late(self, context: Context) -> list[Reply]:
         """End the question whose deadline has come, if it is still that one."""

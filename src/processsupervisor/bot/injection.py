@@ -1,7 +1,7 @@
 """What a handler's parameters are given: read once from its annotations, made anew for every message.
 
-A parameter annotated with a type of `provide` gets one of these; a first parameter without an annotation is the message; of the rest a
-command's are what contacts write (arguments.py). Nothing is looked up by name.
+A parameter annotated with a type of `provide` gets one of these; a first parameter without an annotation, or with a Protocol, is the
+message; of the rest a command's are what contacts write (arguments.py). Nothing is looked up by name.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def plan_of(function: Callable[..., Any], *, is_written: bool, free: Sequence[st
 def _make_for(function: Callable[..., Any], name: str, *, is_first: bool) -> Make | None:
     if is_first and name not in function.__annotations__:
         return _message
-    return make_of(annotation_of(function, name))
+    hint = annotation_of(function, name)
+    make = make_of(hint)
+    # Libraries that know nothing of us say by a Protocol what they need of a message.
+    return _message if make is None and is_first and (hint in (Any, object) or getattr(hint, "_is_protocol", False)) else make
 
 
 def make_of(hint: object) -> Make | None:

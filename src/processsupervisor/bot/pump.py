@@ -47,7 +47,7 @@ class Pump:
         self._settings = settings
         self._points = armed_points() if points is None else points
         self.answering = Answering(bot, database, networks, settings, statement, self._points)
-        self.answering.left_behind = self._leave_behind
+        self.answering.left = self._leave
         self._conversations = Conversations(self._handle, settings)
         self._backlog = Backlog(settings, self._conversations.following)
         self.proved: Callable[[str], None] = lambda _network: None
@@ -204,19 +204,23 @@ class Pump:
     async def _handle(self, turn: Turn) -> None:
         row = turn.row
         try:
-            async with self._suspects if row.attempts else contextlib.nullcontext():
+            if row.attempts:
+                async with self._suspects:
+                    settled = await self._settle(turn)
+            else:
                 settled = await self._settle(turn)
-            if not turn.is_left_behind:
+            if not turn.is_elsewhere:
                 await self._complete(turn, settled)
         except asyncio.CancelledError:
-            if row.row_id in self._counted:  # the bot is stopped in good order: that is not this message's fault
+            if row.row_id in self._counted and not turn.is_elsewhere:  # the bot is stopped in good order: that is not this message's fault
                 with contextlib.suppress(StorageError):
                     self._database.count_attempt(row, -1)
             raise
         except StorageError as err:
             _log.error("a message ended after the database was closed; the next start handles it again: %s", err)
         finally:
-            self._counted.discard(row.row_id)
+            if not turn.is_elsewhere:
+                self._counted.discard(row.row_id)
 
     async def _settle(self, turn: Turn) -> Settled:
         if (expired := self._backlog.expired(turn)) is not None:
@@ -263,10 +267,12 @@ class Pump:
         future.add_done_callback(lambda done: self._committed(done, changes))
         return future
 
-    def _leave_behind(self, turn: Turn, settled: Settled) -> None:
+    def _leave(self, turn: Turn, settled: Settled) -> None:
+        """End a turn whose task goes on."""
+        self._counted.discard(turn.row.row_id)
         with contextlib.suppress(StorageError):  # the file is closed: the next start handles it again
             self._commit(turn, settled)
-        self._conversations.leave_behind(turn)
+        self._conversations.leave(turn)
 
     def _committed(self, done: asyncio.Future[list[Outgoing]], changes: Changes) -> None:
         self._uncommitted -= 1

@@ -58,12 +58,13 @@ class Sender:
 
     def wake(self) -> None:
         """Look for what is to be sent: something was committed."""
+        self._quiet.clear()
         self._changed.set()
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether nothing is being sent now; something may wait for its time."""
-        return not self._active
+        """Tell whether nothing is being sent, and nothing may be at once; something may wait for its time."""
+        return not self._active and self._quiet.is_set()
 
     async def run(self) -> None:
         """Send until the bot ends."""
@@ -82,6 +83,7 @@ class Sender:
             except StorageError as err:
                 _log.warning("messages to be sent wait for the database: %s", err)
                 wait_s = _STORAGE_RETRY_S
+            # A commit while the database was asked may not be in its answer: then another look comes first.
             if not self._active and not self._changed.is_set() and (wait_s is None or wait_s > 0):
                 self._quiet.set()
             await self._wait(wait_s)
@@ -92,8 +94,7 @@ class Sender:
         ends = asyncio.get_running_loop().time() + max(timeout_s, 0.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(ends - timeout_s * _ENDING_SHARE):
-                self._changed.set()
-                self._quiet.clear()
+                self.wake()
                 await self._quiet.wait()
         self._is_closed = True
         self._changed.set()

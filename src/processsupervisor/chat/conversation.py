@@ -110,8 +110,8 @@ class Conversations:
             await asyncio.wait(late, timeout=1.0)  # a handler that swallows the cancellation is left behind
         return not late
 
-    def leave_behind(self, turn: Turn) -> None:
-        """Go on without a turn whose task does not end: its conversation gets another worker, the task is left to itself."""
+    def leave(self, turn: Turn) -> None:
+        """Go on without a turn whose task does not end now: its conversation gets another worker, the task is left to itself."""
         if turn.task is not None:
             self._workers.discard(turn.task)
         lane = self._lanes.get(turn.row.place)
@@ -180,7 +180,7 @@ class Conversations:
                 turn.task = task
                 lane.turn = turn
                 await self._handle(turn)
-                if turn.is_left_behind:
+                if turn.is_elsewhere:
                     return  # somebody else works here already
                 lane.turn = None
                 if self._settings.mode is Mode.DEBOUNCE:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 
-from processsupervisor.storage.records import InboxRow
+from processsupervisor.storage.records import InboxRow, Reply
 
 GRACE_S = 1.0
 """What a handler may take to end once its deadline has cancelled it; then it is left behind."""
@@ -26,7 +26,9 @@ class End(StrEnum):
 class Turn:
     """One run of work in a conversation. Everything happens on the loop's thread."""
 
-    __slots__ = ("_timer", "ended_by", "is_left_behind", "is_open", "others", "row", "steps", "task", "wants_interrupt")
+    __slots__ = (
+        "_timer", "ended_by", "is_left_behind", "is_open", "is_passed_on", "others", "pass_on", "row", "steps", "task", "wants_interrupt",
+    )  # fmt: skip
 
     def __init__(self, row: InboxRow, others: tuple[InboxRow, ...] = ()) -> None:
         self.row = row
@@ -42,7 +44,15 @@ class Turn:
         self.ended_by: End | None = None
         self.is_left_behind = False
         """The handler took no notice of its end. What it still does counts for nothing."""
+        self.pass_on: Callable[[list[Reply]], None] | None = None
+        """Ends the turn with these replies from inside of its handler, which keeps the task and goes on as part of a later turn."""
+        self.is_passed_on = False
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the turn has ended although its task has not."""
+        return self.is_left_behind or self.is_passed_on
 
     def open(self, deadline_s: float, left_behind: Callable[[Turn], None]) -> None:
         """Let the turn be ended from now on; `left_behind` is called when its handler does not end GRACE_S behind the deadline."""

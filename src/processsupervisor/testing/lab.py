@@ -30,15 +30,13 @@ def _settings(chat: Mapping[str, Any] | None) -> ChatSettings:
     """Return the settings of a table [bots.NAME.chat]. Raises UsageError for what fleet.toml would not take either."""
     if not chat:
         return ChatSettings()
-    from pydantic import ValidationError
-
     from processsupervisor.config.chattables import ChatTable, chat_spec
+    from processsupervisor.config.shape import read_table
 
-    try:
-        return ChatSettings.from_spec(chat_spec(ChatTable.model_validate(dict(chat))))
-    except ValidationError as err:
-        first = err.errors()[0]
-        raise UsageError(f"chat.{'.'.join(map(str, first['loc']))}: {first['msg']}") from err
+    table, findings = read_table(ChatTable, dict(chat), ("chat",))
+    if table is None:
+        raise UsageError(f"{'.'.join(map(str, findings[0].path))}: {findings[0].message}", hint=findings[0].hint)
+    return ChatSettings.from_spec(chat_spec(table))
 
 
 class LabClock:
