@@ -77,7 +77,7 @@ def migrate(session: Session, command: Command, *, name: str, to: int | None) ->
     """Bring the file to another schema, if the bot is stopped."""
     from processsupervisor.storage.migrate import migrate as bring_to  # SQLAlchemy and Alembic take 0.5 s to import
 
-    path = _database(session, name)
+    path = database_of(session, name)
     version = VERSION if to is None else to
     if version > VERSION:
         raise UsageError(f"this psv knows the schemas 1 to {VERSION}", hint="upgrade psv")
