@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -124,13 +125,16 @@ class BotProcess:
         wait_for(self._answers, f"{self.name} serves its socket; it wrote: {self.errors.read_text()}")
 
     def ended(self) -> bool:
-        """Tell whether the process ends within a second."""
-        assert self.process is not None
-        try:
-            self.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        """Wait until the process has ended, or has no message left to handle; tell whether it has ended."""
+        process = self.process
+        assert process is not None
+        wait_for(lambda: process.poll() is not None or self._is_through(), f"{self.name} ends, or is through with its messages")
+        return process.poll() is not None
+
+    def _is_through(self) -> bool:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as other:
+            return other.execute("SELECT min(state) FROM inbox").fetchone()[0] not in (None, 0)
+        return False
 
     def _answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.errors.read_text()

@@ -10,10 +10,10 @@ import pytest
 from tests.bot.talk import HERE, Talk
 
 from processsupervisor import Bot
-from processsupervisor.bot.dialogs import CANCELLED, CHANGED, CLOSED, FORGOTTEN
+from processsupervisor.bot.dialogs import CANCELLED, CHANGED, CLOSED, FORGOTTEN, NOT_YOURS
 from processsupervisor.bot.questions import AskTimeout, ask, once
 from processsupervisor.kernel import clock
-from processsupervisor.storage.records import Envelope, Place, RoomKind
+from processsupervisor.storage.records import Envelope, Kind, Place, RoomKind
 
 
 @pytest.fixture
@@ -160,6 +160,17 @@ async def test_a_code_that_changed_ends_the_dialog_with_a_sentence(begin, caplog
     assert await talk.says("x") == [CHANGED]
 
 
+async def test_a_journal_of_a_newer_version_is_not_guessed_at(begin, caplog):
+    """The contact is told, the log names the version, and the dialog ends."""
+    talk = await begin(shop())
+    await talk.says("/order")
+    await talk.database.run(lambda db: db.execute("UPDATE dialogs SET journal = replace(journal, '\"v\":1', '\"v\":9')"))
+    talk = await begin(shop())
+    assert await talk.says("tea") == [CHANGED]
+    assert "version 9" in caplog.text
+    assert await talk.says("tea") == ["not in a dialog: tea"]
+
+
 async def test_a_handler_that_ends_too_early_does_not_fit_either(begin):
     """One that asks no more is no reason to answer with its first words again."""
     talk = await begin(shop())
@@ -207,6 +218,23 @@ async def test_in_a_group_only_who_was_asked_answers(begin):
     await talk.says("/order", envelope=group)
     assert await talk.says("me too", envelope=group, sender="bob") == ["not in a dialog: me too"]
     assert await talk.says("tea", envelope=group) == ["How many tea?"]
+
+
+async def test_in_a_group_a_button_is_for_who_was_asked(begin):
+    """Somebody else who presses it is told so, and the question stays open."""
+    bot = Bot()
+
+    @bot.command("tea")
+    async def tea(message):
+        return f"{await ask('Which?', choices=['Green', 'Black'])}"
+
+    talk = await begin(bot)
+    await talk.says("/tea", envelope=Envelope(room=RoomKind.GROUP))
+    pressed = Envelope(room=RoomKind.GROUP, about="m1", token="t")
+    data = talk.out[-1].extras.buttons[0][0].data
+    assert await talk.says(data, kind=Kind.BUTTON, envelope=pressed, sender="bob") == [NOT_YOURS]
+    assert talk.out[-1].extras.acknowledges == "t"
+    assert await talk.says(data, kind=Kind.BUTTON, envelope=pressed) == ["Green"]
 
 
 async def late(talk: Talk) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import pytest
 
 from processsupervisor import Bot
@@ -207,3 +209,24 @@ async def test_a_scheduled_handler_gets_its_payload(call):
 
     assert await call(bot, row('{"n": 1}', Kind.SCHEDULE, sender="tick")) == "2 in a"
     assert await call(bot, row("null", Kind.SCHEDULE, sender="bare")) == "bare"
+
+
+class Texted(Protocol):
+    """Whatever has a text."""
+
+    text: str
+
+
+@pytest.mark.parametrize("kind", [Any, object, Texted])
+async def test_a_first_parameter_that_takes_anything_gets_the_message(call, kind):
+    """A function written for whatever has a text is a handler too, a responder for example."""
+    bot = Bot()
+
+    async def answer(message):
+        return f"echo {message.text}"
+
+    answer.__annotations__["message"] = kind
+    bot.on_message(answer)
+    bot.command("add")(answer)
+    assert await call(bot, row("hi")) == "echo hi"
+    assert await call(bot, row("/add")) == "echo /add"

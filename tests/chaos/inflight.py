@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,7 @@ SETTLE_S = 90.0
 QUIET_ROUNDS = 2
 MOST_VIOLATIONS = 25
 _SHOWN = 5
+_BEFORE_S = 0.1
 
 
 class Death(StrEnum):
@@ -33,6 +35,8 @@ class Death(StrEnum):
     NOTHING = "nothing"
     TERM = "SIGTERM of the bot"
     KILL = "SIGKILL of the bot"
+    POINT = "SIGKILL at a named point"
+    """Of the native bots: one of the points of chat/points.py, passed so many times before."""
     PSVD = "SIGKILL of psvd"
     DOWN = "SIGTERM of everything"
     ALL = "SIGKILL of everything"
@@ -41,16 +45,22 @@ class Death(StrEnum):
 Owed = dict[str, set[tuple[str, int]]]
 """{lane: messages of earlier rounds that were never answered}."""
 OF_THE_BOT = (Death.TERM, Death.KILL)
-DEATHS = (*OF_THE_BOT, Death.PSVD, Death.DOWN, Death.ALL)
+DEATHS = (*OF_THE_BOT, Death.POINT, Death.PSVD, Death.DOWN, Death.ALL)
 
 
 @dataclass
 class Watch:
-    """What a lane's rounds took, and how many messages were in flight when it was struck."""
+    """How many rounds a lane had, what they took, and how many messages were in flight when it was struck."""
 
     span_s: float = 0.2
+    first_s: float = 0.0
+    """When the first answer was shown."""
     in_flight: dict[str, list[int]] = field(default_factory=dict)
-    settled_s: dict[str, list[float]] = field(default_factory=dict)
+    rounds: Counter[str] = field(default_factory=Counter)
+
+    def moment(self, rng: random.Random) -> float:
+        """Return when to strike: every other time while answers are being shown, where what is on its way is in the most states."""
+        return rng.uniform(0.0 if rng.random() < 0.5 else max(0.0, self.first_s - _BEFORE_S), self.span_s)
 
 
 class Inflight:
@@ -96,6 +106,9 @@ class Inflight:
     def _round(self, number: int, death: Death, *, with_peers: bool = True) -> None:
         lanes = [lane for lane in self._lanes if with_peers or lane.promise is not Promise.NOTHING]
         lanes = [lane for lane in lanes if death in (Death.NOTHING, *OF_THE_BOT) or not lane.is_bare]
+        rng = random.Random(f"psv inflight {self._seed} {number} {death}")
+        if death is Death.POINT:
+            lanes = [lane for lane in lanes if lane.arm(rng)]
         for lane in lanes:
             lane.tend()
         owed = {lane.name: lane.unanswered() for lane in lanes}
@@ -104,13 +117,15 @@ class Inflight:
                 person.kind = str(death)
             lane.say()
         began = time.monotonic()
-        self._strike(lanes, death, random.Random(f"psv inflight {self._seed} {number} {death}"), began, owed)
+        self._strike(lanes, death, rng, began, owed)
         wrong = self._settle(lanes, death, began, owed)
+        for lane in lanes:
+            lane.disarm()
         wrong += [text for lane in lanes for text in judge(lane)]
         fresh = [text for text in wrong if text not in self._violations]
         self._violations += fresh
         self._rounds += 1
-        self._say(f"{number:4} {death:<22} {time.monotonic() - began:6.2f} s  {self._line(lanes, death)}")
+        self._say(f"{number:4} {death:<25} {time.monotonic() - began:6.2f} s  {self._line(lanes, death)}")
         for text in fresh[:_SHOWN]:
             self._say(f"     VIOLATION: {text}" + (f" and {len(fresh) - _SHOWN} more" if len(fresh) > _SHOWN and text == fresh[_SHOWN - 1] else ""))
 
@@ -122,9 +137,9 @@ class Inflight:
 
     def _strike(self, lanes: Sequence[Lane], death: Death, rng: random.Random, began: float, owed: Owed) -> None:
         """Let each bot die at a moment of its own, or what is common at a moment of one of them."""
-        if death is Death.NOTHING:
+        if death in (Death.NOTHING, Death.POINT):
             return
-        moments = {lane.name: rng.uniform(0.0, self._watches[lane.name].span_s) for lane in lanes}
+        moments = {lane.name: self._watches[lane.name].moment(rng) for lane in lanes}
         if death not in OF_THE_BOT:
             moment = rng.choice(sorted(moments.values()))
             self._await(lanes, began + moment)
@@ -189,15 +204,16 @@ class Inflight:
                 left = lane.unanswered() - owed[lane.name]
                 if now - quiet_since[lane.name] > lane.patience_s or not left - lane.marked():
                     waiting.remove(lane)
-                    self._settled(lane, death, began, quiet_since[lane.name])
+                    self._settled(lane, death, began)
             time.sleep(0.03)
         return [f"{lane.name}: did not come to rest within {SETTLE_S:g} s of {death}" for lane in waiting]
 
-    def _settled(self, lane: Lane, death: Death, began: float, quiet_mono: float) -> None:
+    def _settled(self, lane: Lane, death: Death, began: float) -> None:
         watch = self._watches[lane.name]
-        watch.settled_s.setdefault(death, []).append(quiet_mono - began)
+        watch.rounds[death] += 1
         if death is Death.NOTHING:
-            watch.span_s = max(0.2, lane.last_shown_mono() - began)
+            shown = [person.shown_mono - began for person in lane.people]
+            watch.first_s, watch.span_s = max(0.0, min(shown)), max(0.2, *shown)
 
 
 def _kill(pid: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from tests.chaos.fleet import ChaosFleet
 from tests.chaos.people import Person
 
+from processsupervisor.chat.points import Point
+from processsupervisor.kernel.crashing import VARIABLE
 from processsupervisor.kernel.identity import Identity
 
 PROGRAMS = Path(__file__).parents[2] / "benchmarks" / "programs"
@@ -76,6 +79,13 @@ class Lane(abc.ABC):
         """Return whose answers, and to which number, were ever marked as uncertain."""
         return set()
 
+    def arm(self, rng: random.Random) -> bool:
+        """Have the bot die at a named point, passed some times before; tells whether it has such points."""
+        return False
+
+    def disarm(self) -> None:
+        """Let every point be passed again."""
+
     def close(self) -> None:
         """End what belongs to the lane alone."""
 
@@ -85,10 +95,6 @@ class Lane(abc.ABC):
     def unanswered(self) -> set[tuple[str, int]]:
         """Return whose messages, by their number, have no answer."""
         return {(person.name, number) for person in self.people for number in person.unanswered}
-
-    def last_shown_mono(self) -> float:
-        """Return when the last answer was shown."""
-        return max(person.shown_mono for person in self.people)
 
 
 class Ledger:
@@ -119,13 +125,25 @@ class Ledger:
 class NativeLane(Lane):
     """A native bot under psv: its database says when it is quiet, and what it marked."""
 
+    points = tuple(Point)
+
     def __init__(self, name: str, promise: Promise, people: Sequence[Person], fleet: ChaosFleet) -> None:
         super().__init__(name, promise, people)
         self._fleet = fleet
         self._ledger = Ledger(fleet, name)
+        self._armed = fleet.folder / "points" / name
+        self._armed.mkdir(parents=True)
 
     def table(self) -> str:
-        return f'[bots.{self.name}]\nrun = "flight:bot"\n{self.settings()}'
+        return f'[bots.{self.name}]\nrun = "flight:bot"\nenv = {{ {VARIABLE} = "{self._armed}" }}\n{self.settings()}'
+
+    def arm(self, rng: random.Random) -> bool:
+        (self._armed / rng.choice(self.points)).write_bytes(b"." * rng.randrange(len(self.people)))
+        return True
+
+    def disarm(self) -> None:
+        for file in self._armed.iterdir():
+            file.unlink()
 
     def settings(self) -> str:
         """Return more lines of the bot's table."""

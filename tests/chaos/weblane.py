@@ -11,9 +11,13 @@ from tests.chaos.fleet import ChaosFleet
 from tests.chaos.lanes import NativeLane, Promise
 from tests.chaos.people import Person
 
+from processsupervisor.chat.points import Point
+
 
 class WebLane(NativeLane):
     """Each person says `each` messages a round, one behind the other without waiting for an answer."""
+
+    points = tuple(point for point in Point if point not in (Point.BEFORE_SEND, Point.AFTER_SEND))
 
     def __init__(self, name: str, people: Sequence[Person], fleet: ChaosFleet, each: int) -> None:
         super().__init__(name, Promise.ONCE, people, fleet)

@@ -43,6 +43,7 @@ def test_a_native_bot_may_be_on_telegram(folder: Path) -> None:
         (f"[bots.a]\n{NATIVE}networks.telegramm.token = '1:x'\n", "network-unknown", "did you mean telegram?"),
         (f"[bots.a]\n{NATIVE}networks.telegram.token = 'secret:none'\n", "reference-secret", "psv secret set none"),
         (f"[bots.a]\n{SCRIPT}telegram_proxy.token = 'secret:none'\n", "reference-secret", "psv secret set none"),
+        (f"[web]\nenabled = false\n[bots.a]\n{SCRIPT}telegram_proxy.token = '1:x'\n", "web-needed", "a has telegram_proxy"),
     ],
 )  # fmt: skip
 def test_what_cannot_be(folder: Path, text: str, code: str, words: str) -> None:
@@ -57,3 +58,21 @@ def test_networks_of_all_bots_are_passed_over_for_programs(folder: Path) -> None
     assert codes(folder, text) == {}
     bots = {spec["name"]: spec for spec in load_fleet(folder).applied["bots"]}
     assert (bots["a"]["chat"]["mode"], bots["b"]["chat"]["mode"]) == ("queue", "debounce")
+
+
+def test_a_proxy_brings_the_web_process_with_it(folder: Path) -> None:
+    """Without a table [web] there is one all the same, on the default port or one of the next; with it, it is as written."""
+    proxied = f"[bots.a]\n{SCRIPT}telegram_proxy.token = '1:x'\n"
+    assert codes(folder, proxied) == {}
+    web = load_fleet(folder).applied["web"]
+    assert (web["enabled"], web["listen_port"], web["next_free"]) == (True, 8450, True)
+    assert codes(folder, f"[web]\nlisten = '127.0.0.1:9'\n{proxied}") == {}
+    web = load_fleet(folder).applied["web"]
+    assert (web["enabled"], web["listen_port"], web["next_free"]) == (True, 9, False)
+
+
+def test_a_proxy_without_its_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing in psv's own interpreter is named with the way to get it."""
+    monkeypatch.setattr("processsupervisor.config.networks.find_spec", lambda _name: None)
+    found = codes(folder, f"[bots.a]\n{SCRIPT}telegram_proxy.token = '1:x'\n")
+    assert "pip install" in found["library-missing"], found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
-
-import pytest
-from tests.connectors.law import DEADLINE_S, STATEMENT, ConnectorLaw, Engine
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 from processsupervisor.connectors.console import PLACE, ConsoleConnector
 from processsupervisor.storage.records import Outgoing
+from processsupervisor.testing.connectorlaw import ConnectorLaw
+from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, until
 
 
 class Terminal(io.StringIO):
@@ -25,58 +27,67 @@ class ConsoleRig:
 
     place = PLACE
 
-    def __init__(self, engine: Engine, screen: io.StringIO, keys: io.TextIOBase) -> None:
-        self.engine = engine
+    def __init__(self, screen: io.StringIO) -> None:
+        read_end, write_end = os.pipe()
+        self._source = os.fdopen(read_end, "r", encoding="utf-8")
+        self._keys = os.fdopen(write_end, "w", encoding="utf-8")
         self._screen = screen
-        self._keys = keys
 
-    async def say(self, text: str) -> None:
+    def connect(self, folder: Path) -> ConsoleConnector:
+        return ConsoleConnector(self._source, self._screen)
+
+    async def say(self, text: str, *, to: str = "") -> str:
         await asyncio.to_thread(self._type, text)
+        return ""
 
     def _type(self, text: str) -> None:
         self._keys.write(text + "\n")
         self._keys.flush()
 
-    async def _wait(self, condition) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not condition():
-                await asyncio.sleep(0.005)
-
     async def told_refused(self) -> str:
-        await self._wait(lambda: "(not accepted: " in self._screen.getvalue())
+        await until(lambda: "(not accepted: " in self._screen.getvalue(), "the refusal")
         return self._screen.getvalue()
 
-    async def seen(self, text: str) -> None:
-        await self._wait(lambda: text in self.shown())
-
-    def shown(self) -> list[str]:
+    def shown(self, *, to: str = "") -> list[str]:
         return [line for line in self._screen.getvalue().split("\n") if line and not line.startswith("(not accepted")]
 
 
-@pytest.fixture(params=[io.StringIO, Terminal], ids=["pipe", "terminal"])
-async def rig(tmp_path, request):
-    read_end, write_end = os.pipe()
-    source, keys = os.fdopen(read_end, "r", encoding="utf-8"), os.fdopen(write_end, "w", encoding="utf-8")
-    screen = request.param()
-    engine = Engine(tmp_path, ConsoleConnector(source, screen))
-    await engine.start()
-    yield ConsoleRig(engine, screen, keys)
-    keys.close()
-    await engine.stop()
+    def close(self) -> None:
+        self._keys.close()
 
 
-class TestLaw(ConnectorLaw):
+class ConsoleLaw(ConnectorLaw):
     """The law on a console."""
+
+    abilities = frozenset({Ability.REFUSES, Ability.PULLS})
+    screen: type[io.StringIO]
+
+    @contextlib.asynccontextmanager
+    async def rig(self, folder: Path) -> AsyncIterator[ConsoleRig]:
+        rig = ConsoleRig(self.screen())
+        yield rig
+        rig.close()
+
+
+class TestLawOnAPipe(ConsoleLaw):
+    """Final texts alone are printed."""
+
+    screen = io.StringIO
+
+
+class TestLawOnATerminal(ConsoleLaw):
+    """Texts grow before one's eyes."""
+
+    screen = Terminal
 
 
 async def test_end_of_input_is_known(tmp_path):
     """`ended` is set, so that a console run can end."""
-    engine = Engine(tmp_path, ConsoleConnector(io.StringIO("hi\n"), io.StringIO()))
+    engine = Engine(ConsoleConnector(io.StringIO("hi\n"), io.StringIO()), tmp_path)
     await engine.start()
-    async with asyncio.timeout(DEADLINE_S):
-        await engine.connector.ended.wait()
-    await engine.pump.wait_quiet()
-    assert [text for text, _ in engine.stored()] == ["hi"]
+    await until(engine.connector.ended.is_set, "the end")
+    await engine.quiet()
+    assert engine.stored() == ["hi"]
     await engine.stop()
 
 

@@ -3,97 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import os
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.connectors.law import DEADLINE_S, STATEMENT, ConnectorLaw, Engine
+from tests.connectors.webrig import DEADLINE_S, Peer, WebRig
 
 from processsupervisor.connectors.web import MAX_CONNECTIONS, WebConnector
 from processsupervisor.connectors.websession import MAX_EVENTS
-from processsupervisor.ipc.client_async import open_unix
 from processsupervisor.storage.records import Outgoing, Place
-
-HERE = Place("web", "default")
-
-
-class Peer:
-    """One connection to a web.sock."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: list[dict] = []
-        self._changed = asyncio.Event()
-
-    async def connect(self) -> Peer:
-        self._reader, self.writer = await open_unix(self.path, 2.0)
-        self._task = asyncio.create_task(self._read())
-        return self
-
-    async def _read(self) -> None:
-        while line := await self._reader.readline():
-            self.lines.append(json.loads(line))
-            self._changed.set()
-        self.lines.append({"op": "closed"})
-        self._changed.set()
-
-    def send(self, **request) -> None:
-        self.writer.write(json.dumps(request).encode() + b"\n")
-
-    async def wait(self, condition, skip: int = 0) -> dict:
-        """Return the first line, behind the first `skip`, that fulfils the condition."""
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                self._changed.clear()
-                for line in self.lines[skip:]:
-                    if condition(line):
-                        return line
-                await self._changed.wait()
-
-    async def op(self, op: str, **keys) -> dict:
-        return await self.wait(lambda line: line["op"] == op and all(line.get(key) == value for key, value in keys.items()))
-
-    def finals(self) -> list[dict]:
-        return [line for line in self.lines if line["op"] == "event" and line["final"]]
-
-    async def close(self) -> None:
-        self.writer.close()
-        self._task.cancel()
-
-
-class WebRig:
-    """A person at the web page, reading the conversation "default"."""
-
-    place = HERE
-
-    def __init__(self, engine: Engine, peer: Peer) -> None:
-        self.engine = engine
-        self.peer = peer
-        self._said = 0
-        self._refusals = 0
-
-    async def say(self, text: str) -> None:
-        self._said += 1
-        self.peer.send(op="post", id=f"m{self._said}", text=text, conversation="default")
-        await self.peer.writer.drain()
-
-    async def told_refused(self) -> str:
-        line = await self.peer.op("refused")
-        self.peer.lines.remove(line)
-        return line["code"] + " " + line["message"]
-
-    async def seen(self, text: str) -> None:
-        await self.peer.wait(lambda line: line["op"] == "event" and line["final"] and line["text"] == text)
-
-    def shown(self) -> list[str]:
-        return [line["text"] for line in self.peer.finals()]
+from processsupervisor.testing.connectorlaw import ConnectorLaw
+from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine
 
 
 @pytest.fixture
 async def engine(tmp_path):
-    made = Engine(tmp_path / "data", WebConnector(tmp_path / "run" / "web.sock"))
+    made = Engine(WebConnector(tmp_path / "run" / "web.sock"), tmp_path / "data")
     await made.start()
     yield made
     await made.stop()
@@ -115,11 +43,15 @@ async def connect(engine, tmp_path):
 class TestLaw(ConnectorLaw):
     """The law on web.sock."""
 
-    @pytest.fixture
-    async def rig(self, engine, connect):
-        peer = await connect()
-        peer.send(op="subscribe", conversation="default", after=None)
-        return WebRig(engine, peer)
+    abilities = frozenset(
+        {Ability.REFUSES, Ability.REPEATS, Ability.ACKNOWLEDGES, Ability.ROOMS, Ability.REOPENS, Ability.PULLS, Ability.RESUMES}
+    )
+
+    @contextlib.asynccontextmanager
+    async def rig(self, folder: Path) -> AsyncIterator[WebRig]:
+        rig = WebRig(folder / "run" / "web.sock")
+        yield rig
+        await rig.close()
 
 
 async def test_accepted_is_said_only_after_the_commit(engine, connect):
@@ -128,7 +60,7 @@ async def test_accepted_is_said_only_after_the_commit(engine, connect):
     for number in range(20):
         peer.send(op="post", id=f"m{number}", text=f"text {number}", conversation="default")
         await peer.op("accepted", id=f"m{number}")
-        assert f"text {number}" in [text for text, _ in engine.stored()]
+        assert f"text {number}" in engine.stored()
 
 
 async def test_a_repeated_id_is_accepted_again_and_handled_once(engine, connect):
@@ -149,7 +81,7 @@ async def test_a_reader_resumes_behind_what_it_saw(engine, connect):
     for number in range(250):
         writer.send(op="post", id=f"m{number}", text=str(number), conversation="default")
     await writer.op("accepted", id="m249")
-    await engine.pump.wait_quiet()
+    await engine.service.pump.wait_quiet()
     reader = await connect()
     reader.send(op="subscribe", conversation="default", after=101)
     for number in range(250, 300):
@@ -285,11 +217,11 @@ async def test_a_stale_socket_is_replaced_and_removed_at_the_end(tmp_path):
     stale.bind(str(path))
     stale.close()
     first = WebConnector(path)
-    engine = Engine(tmp_path / "data", first)
+    engine = Engine(first, tmp_path / "data")
     await engine.start()
     assert path.stat().st_mode & 0o777 == 0o600
     second = WebConnector(path)
-    await second.open(engine.pump)
+    await second.open(engine.service.pump)
     await first.close()
     assert path.exists()
     await second.close()
@@ -302,7 +234,7 @@ async def test_a_very_deep_folder_works(tmp_path):
     folder = tmp_path
     for _ in range(12):
         folder /= "a_rather_long_folder_name"
-    engine = Engine(tmp_path / "data", WebConnector(folder / "web.sock"))
+    engine = Engine(WebConnector(folder / "web.sock"), tmp_path / "data")
     await engine.start()
     peer = await Peer(folder / "web.sock").connect()
     peer.send(op="post", id="m1", text="x", conversation="default")

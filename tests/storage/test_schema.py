@@ -9,6 +9,7 @@ import pytest
 from tests.storage.test_inbox import accept
 
 from processsupervisor.kernel.errors import StorageError
+from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Incoming, Place
 from processsupervisor.storage.schema import VERSION, has_open_work, open_database
 
@@ -56,3 +57,25 @@ def test_only_unfinished_work_makes_a_start_open_the_file(tmp_path):
         assert not has_open_work(path)
     path.write_bytes(b"x" * 5000)
     assert has_open_work(path)
+
+
+async def test_a_damaged_page_is_told_and_nothing_is_overwritten(tmp_path):
+    """The file opens, but what stands in it cannot be read: a StorageError with the way out, and every byte as it was."""
+    path = tmp_path / "bot.db"
+    with contextlib.closing(open_database(path)) as db:
+        for number in range(200):
+            accept(db, Incoming(Place("web", "default"), f"m{number}", "someone", "x" * 200))
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek(size)
+        file.write(b"\xa5" * (path.stat().st_size - size))
+    before = path.read_bytes()
+    database = BotDatabase(path)
+    assert database.has_open_work()
+    with pytest.raises(StorageError, match="malformed") as caught:
+        await database.claim()
+    with pytest.raises(StorageError, match="malformed"):
+        await database.accept(MESSAGE, None)
+    await database.close()
+    assert "psv bot restore" in caught.value.hint and path.read_bytes() == before

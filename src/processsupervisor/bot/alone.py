@@ -25,7 +25,6 @@ from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.connectors.console import ConsoleConnector
 from processsupervisor.kernel.errors import PsvError
-from processsupervisor.storage.attachments import Limits
 from processsupervisor.storage.database import BotDatabase
 
 _STOP_S = 5.0
@@ -69,7 +68,7 @@ async def _serve(bot: Definition, path: Path, section: Section) -> None:
         await database.next_due_at()  # opens the file now: a second console, or a folder that cannot be written, ends here
         service = Service(
             bot, database, [*networks, *([console] if console is not None else [])], settings=ChatSettings.from_spec(section.chat),
-            limits=Limits.from_spec(section.chat), retry_after_s=(),  # an author wants to see an error once, now
+            retry_after_s=(),  # an author wants to see an error once, now
         )  # fmt: skip
         service.pump.answering.show_error = traceback.print_exception
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -128,7 +128,8 @@ def annotation_of(function: Callable[..., Any], name: str, unwritten: object = N
     try:
         return eval(plain, function.__globals__)  # what typing.get_type_hints does, for one parameter and without its imports
     except Exception as err:
-        raise UnreadAnnotation(f"its annotations cannot be read: {plain}: {err}") from err
+        kind = UnreadAnnotation if isinstance(err, (NameError, AttributeError)) else BadSignature
+        raise kind(f"its annotations cannot be read: {plain}: {err}") from err
 
 
 def usage(command: str, parameters: Sequence[Parameter]) -> str:

@@ -7,6 +7,7 @@ alone: addresses, headers and bodies hold tokens.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import importlib
 import json as jsonlib
 import urllib.error
@@ -181,5 +182,5 @@ def _ask_in_thread(asked: _Asked, timeout_s: float) -> HttpAnswer:
             if len(found) > asked.most_bytes:
                 raise asked.too_big()
             return HttpAnswer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, found, asked.shown)
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, http.client.HTTPException) as err:
         raise HttpError(f"{asked.shown}: {type(err).__name__}") from None

@@ -84,7 +84,7 @@ def _make_for(function: Callable[..., Any], name: str, *, is_first: bool) -> Mak
     hint = annotation_of(function, name)
     make = make_of(hint)
     # Libraries that know nothing of us say by a Protocol what they need of a message.
-    return _message if make is None and is_first and (hint is object or getattr(hint, "_is_protocol", False)) else make
+    return _message if make is None and is_first and (hint in (Any, object) or getattr(hint, "_is_protocol", False)) else make
 
 
 def make_of(hint: object) -> Make | None:

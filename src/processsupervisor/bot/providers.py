@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from processsupervisor.bot.arguments import BadSignature
 from processsupervisor.bot.config import Config, TypedConfig
 from processsupervisor.bot.contact import Contact, contact_of
 from processsupervisor.bot.context import Context
@@ -49,21 +48,12 @@ def _config(inner: Any) -> Make:
     return (lambda context: context.running.bot.config) if inner in (None, Any) else ConfigMake(Shape(inner))
 
 
-def _plain(make: Make, kind: type) -> None:
-    def provider(inner: object) -> Make:
-        if inner is not None:
-            raise BadSignature(f"{kind.__name__} takes no type in brackets")
-        return make
-
-    provide(kind, provider)
-
-
-_plain(lambda context: context.message, Message)
-_plain(lambda context: contact_of(context.row), Contact)
-_plain(Conversation, Conversation)
-_plain(Log, Log)
-_plain(lambda context: context.running.bot.http, Http)
-_plain(lambda context: context.running.schedule_of(context.row.place), Schedule)
+provide(Message, lambda _inner: lambda context: context.message)
+provide(Contact, lambda _inner: lambda context: contact_of(context.row))
+provide(Conversation, lambda _inner: Conversation)
+provide(Log, lambda _inner: Log)
+provide(Http, lambda _inner: lambda context: context.running.bot.http)
+provide(Schedule, lambda _inner: lambda context: context.running.schedule_of(context.row.place))
 provide(Store, _conversation_store)
 provide(BotStore, _bot_store)
 provide(Config, _config)

@@ -29,7 +29,6 @@ from processsupervisor.kernel.errors import ConfigError, PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLICT
 from processsupervisor.launch.heartbeat import count_messages
-from processsupervisor.storage.attachments import Limits
 from processsupervisor.storage.database import BotDatabase
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -117,9 +116,7 @@ class _Life:
         self._settings = Settings(bot, context.spec)
         chat, data = context.spec.get("chat") or {}, paths.bot_data(name)
         connectors = [WebConnector(paths.bot_run(name) / "web.sock"), *make_connectors(context.spec.get("networks") or {}, name, data)]
-        self._service = Service(
-            bot, BotDatabase(data / "bot.db"), connectors, settings=ChatSettings.from_spec(chat), limits=Limits.from_spec(chat)
-        )
+        self._service = Service(bot, BotDatabase(data / "bot.db"), connectors, settings=ChatSettings.from_spec(chat))
         commands: dict[str, Callable[[Mapping[str, object]], None]] = {
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),

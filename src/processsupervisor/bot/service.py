@@ -44,7 +44,6 @@ _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last
 _LEAST_SENDS_S = 0.5
 _SWEEP_EVERY_S = 3600.0  # what was sent is deleted when the next file is kept
 _DEFAULTS = ChatSettings()
-_LIMITS = Limits()
 _log = logging.getLogger("processsupervisor.bot")
 
 
@@ -53,7 +52,7 @@ class Service:
 
     def __init__(
         self, bot: Definition, database: BotDatabase, connectors: Sequence[Connector], *, settings: ChatSettings = _DEFAULTS,
-        points: Points | None = None, retry_after_s: Sequence[float] | None = None, limits: Limits = _LIMITS,
+        points: Points | None = None, retry_after_s: Sequence[float] | None = None,
     ) -> None:  # fmt: skip
         points = armed_points() if points is None else points
         self._bot = bot
@@ -78,7 +77,7 @@ class Service:
         database.networks_to_send = self._networks.to_send()
         self._tasks: list[asyncio.Task[None]] = []
         self.store: Store[Any] = Store(database, BOT_SCOPE)
-        self._files = Attachments(database, limits)
+        self._files = Attachments(database, Limits(settings.max_file_bytes, settings.max_contact_bytes, settings.max_total_bytes))
         self._swept_mono = -_SWEEP_EVERY_S
         self._sent = 0
 
@@ -170,6 +169,7 @@ class Service:
         await asyncio.sleep(0)  # what the last commit published reaches the connectors
         for connector in self._networks:
             await connector.close()
+        await self._bot.http.close()
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
@@ -233,21 +233,21 @@ class Service:
             await self._database.add_reminder(due)
             self._clock.expect(due.due_at)
 
-    async def send(self, place: Place, text: str) -> None:
+    async def send(self, place: Place, reply: Reply) -> None:
         """Send first, to a contact who opted in; with the running message if there is one. Raises Refused otherwise."""
         known = await self._database.conversation(place)
         if known is None or known.consent is not Consent.OPTED_IN:
             raise Refused("this contact has not agreed to messages sent first", hint="the contact agrees by /start", code="no-opt-in")
         if not known.is_reachable:
             raise Refused("this contact cannot be reached", hint="the bot was blocked or sent away there", code="unreachable")
-        replies = fit_replies([Reply(cut_reply(text))], self._networks, place.network)
+        replies = fit_replies([reply], self._networks, place.network)
         work = open_work()
-        for reply in replies:
+        for one in replies:
             if work is not None:
-                work.changes.sends.append((place, reply))
+                work.changes.sends.append((place, one))
                 continue
             self._sent += 1
-            out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, reply.text)
+            out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, one.text, one.extras)
             if out is not None:
                 self._networks.show(out)
 

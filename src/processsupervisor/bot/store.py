@@ -35,6 +35,9 @@ class Store(Generic[T]):
     async def get(self, key: str) -> T | None: ...
 
     @overload
+    async def get(self, key: str, default: T) -> T: ...
+
+    @overload
     async def get(self, key: str, default: D) -> T | D: ...
 
     async def get(self, key: str, default: Any = None) -> Any:

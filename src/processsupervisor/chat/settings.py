@@ -63,6 +63,10 @@ class ChatSettings:
     retries: int = 2
     """How often a handler that raised is tried again."""
     typing: bool = True
+    max_file_bytes: int = 20 << 20
+    """Largest file of a reply; with the two below what is kept until it was sent."""
+    max_contact_bytes: int = 200 << 20
+    max_total_bytes: int = 2 << 30
 
     @classmethod
     def from_spec(cls, table: Mapping[str, Any]) -> ChatSettings:

@@ -99,7 +99,11 @@ class _Check:
         channels = self._channels(raw.get("notify", {}))
         if fleet is None or web is None or control is None:
             return self._outcome(None, bots.resolved)
-        web_settings = web_spec(web, is_written="web" in raw)
+        proxied = [name for name, spec in bots.specs.items() if spec.get("telegram_proxy")]
+        web_settings = web_spec(web, is_written="web" in raw, is_needed=bool(proxied))
+        if proxied and not web.enabled:
+            hint = f"remove it: {proxied[0]} has telegram_proxy, which the web process serves"
+            self.found.add(Finding(("web", "enabled"), "web-needed", "found enabled = false, expected true", hint), ("web", "enabled"))
         for finding in open_to_others(web_settings["listen_host"]) if web_settings["enabled"] else ():
             self.found.add(finding, finding.path)
         return self._outcome(

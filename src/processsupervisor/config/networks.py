@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from processsupervisor.config.problem import Finding, nearest, printable, quoted
@@ -17,6 +18,10 @@ from processsupervisor.config.spec import BotSpec
 CONNECTOR_GROUP = "processsupervisor.connectors"
 _LIBRARIES = {"telegram": "aiogram"}
 """What a network of ours needs besides psv: imported once, in the zygote."""
+_WARM = {"telegram": "processsupervisor.connectors.telegram.warm"}
+"""What makes there all that its bots can share besides, when it is imported."""
+_OF_PROXY = "aiohttp"
+"""The web process speaks to Telegram by it, in psv's own interpreter."""
 _OF_NATIVE = {
     "networks": "a program speaks to its networks by itself: remove this, or run a native bot",
     "chat": "a program holds its conversations by itself: remove this, or run a native bot",
@@ -24,8 +29,8 @@ _OF_NATIVE = {
 
 
 def network_libraries(spec: Mapping[str, Any]) -> list[str]:
-    """Return the libraries that the networks of a bot need."""
-    return [_LIBRARIES[name] for name in spec.get("networks") or {} if name in _LIBRARIES]
+    """Return the modules that a zygote imports for the networks of a bot."""
+    return [library for name in spec.get("networks") or {} for library in (_LIBRARIES.get(name), _WARM.get(name)) if library]
 
 
 def network_findings(values: dict[str, Any], merged: Merged) -> Iterator[Finding]:
@@ -63,6 +68,10 @@ class Site(Protocol):
 
 def networks_are_known(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """Yield the networks without a connector or its library; a bot with an interpreter of its own is left alone."""
+    if spec.get("telegram_proxy") and find_spec(_OF_PROXY) is None:
+        hint = 'pip install "processsupervisor[telegram]"'
+        text = f"found telegram_proxy, which needs {_OF_PROXY}, which is not installed"
+        yield Finding(("telegram_proxy",), "library-missing", text, hint, outside=True)
     if spec["python"]:
         return
     for name in spec.get("networks") or {}:

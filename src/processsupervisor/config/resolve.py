@@ -78,10 +78,15 @@ def fleet_spec(fleet: FleetTable, control: ControlTable) -> FleetSpec:
     }
 
 
-def web_spec(web: WebTable, *, is_written: bool) -> WebSpec:
-    """Return the settings of the page; without a table [web] there is none."""
+def web_spec(web: WebTable, *, is_written: bool, is_needed: bool = False) -> WebSpec:
+    """Return the settings of the page; without a table [web] there is none, unless a bot needs the process (`telegram_proxy`)."""
     host, _, port = web.listen.rpartition(":")
-    return {"enabled": web.enabled and is_written, "listen_host": host.strip("[]"), "listen_port": int(port), "next_free": web.next_free}
+    return {
+        "enabled": web.enabled and (is_written or is_needed),
+        "listen_host": host.strip("[]"),
+        "listen_port": int(port),
+        "next_free": web.next_free or (is_needed and not is_written),
+    }
 
 
 def bot_spec(name: str, merged: Merged, values: dict[str, Any], folder: Path) -> tuple[BotSpec, list[Finding]]:

@@ -12,9 +12,9 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, UsageError
@@ -40,11 +40,6 @@ class Limits(NamedTuple):
     max_file_bytes: int = 20 << 20
     max_contact_bytes: int = 200 << 20
     max_total_bytes: int = 2 << 30
-
-    @classmethod
-    def from_spec(cls, chat: Mapping[str, Any]) -> Limits:
-        """Return what a bot's `chat` table says; keys that it lacks have their defaults."""
-        return cls(**{name: int(chat[name]) for name in cls._fields if name in chat})
 
 
 DEFAULTS = Limits()

@@ -21,9 +21,9 @@ _TOUCH = """
 INSERT INTO conversations (network, conversation, first_at, room, title, is_reachable, fence, lease_owner, lease_until)
 VALUES (:network, :conversation, :now, :room, :title, :reachable, 1, :owner, :until)
 ON CONFLICT (network, conversation) DO UPDATE SET
-  room = CASE WHEN :is_news THEN excluded.room ELSE conversations.room END,
+  room = CASE WHEN :is_news = 1 THEN excluded.room ELSE conversations.room END,
   title = CASE WHEN excluded.title = '' THEN conversations.title ELSE excluded.title END,
-  is_reachable = CASE WHEN :is_news THEN excluded.is_reachable ELSE conversations.is_reachable END,
+  is_reachable = CASE WHEN :is_news = 1 THEN excluded.is_reachable ELSE conversations.is_reachable END,
   fence = CASE WHEN conversations.lease_owner = :owner THEN conversations.fence
     WHEN conversations.lease_owner IS NULL OR conversations.lease_until < :over THEN conversations.fence + 1 ELSE conversations.fence END,
   lease_until = CASE WHEN conversations.lease_owner IS NULL OR conversations.lease_owner = :owner OR conversations.lease_until < :over

@@ -43,9 +43,9 @@ def after(connection: sqlite3.Connection, place: Place, seq: int, limit: int) ->
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
-    """Return the highest number ever given in this file."""
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return int(found[0]) if found else 0
+    """Return the highest number ever given: what retention takes away is never the newest row."""
+    (found,) = connection.execute("SELECT max(seq) FROM outbox").fetchone()
+    return int(found or 0)
 
 
 def history(connection: sqlite3.Connection, place: Place, limit: int) -> list[HistoryEntry]:

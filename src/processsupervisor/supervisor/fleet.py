@@ -53,7 +53,7 @@ from processsupervisor.supervisor.strays import Strays
 from processsupervisor.supervisor.tasks import Tasks
 from processsupervisor.supervisor.unwinding import Unwinding
 from processsupervisor.supervisor.uptime import Uptime
-from processsupervisor.supervisor.webrole import WebRole
+from processsupervisor.supervisor.webrole import WebRole, proxies_of
 from processsupervisor.supervisor.zygotes import ZygotePool
 
 _log = logging.getLogger("psv.fleet")
@@ -73,7 +73,7 @@ class Fleet:
         self.zygotes = ZygotePool(paths, self.keeper)
         self.groups = Groups(paths)
         self.store = Store(paths.database)
-        self.web = WebRole(paths, self.keeper, applied["web"])
+        self.web = WebRole(paths, self.keeper, applied["web"], proxies_of(applied))
         self.is_going_down = False
         self.events = Events()
         self.chronicle = Chronicle(self.store, self.events)

@@ -12,6 +12,7 @@ from processsupervisor.kernel.states import Wanted
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.settings import take_settings
+from processsupervisor.supervisor.webrole import proxies_of
 
 _REMEMBERED = ("schedule", "recycle", "depends_on", "restart_with", "priority", "error")
 """Settings of which a part of the fleet remembers something; all others are read when they are needed."""
@@ -74,7 +75,7 @@ class Roster:
         fleet.misnamed = {name: why for name, why in fleet.misnamed.items() if name in names}
         self.tell_log_limits()
         fleet.launcher.fleet_name = str(settings["name"])
-        if fleet.web.take(applied["web"]):
+        if fleet.web.take(applied["web"], proxies_of(applied)):
             fleet.web.replace(fleet.role_facts.get("web"))
         if fleet.notify.take(applied.get("notify", [])):
             fleet.notify.replace(fleet.role_facts.get("notify"))

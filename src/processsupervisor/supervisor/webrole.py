@@ -1,11 +1,11 @@
-"""The web process: started when there is a table [web], tried again each minute when its port is taken.
+"""The web process: started when there is a table [web] or a bot with telegram_proxy, tried again each minute when its port is taken.
 
 Where it listens is in run/web.json, which the web process itself writes.
 """
 
 from __future__ import annotations
 
-from processsupervisor.config.spec import WebSpec
+from processsupervisor.config.spec import Applied, TelegramProxySpec, WebSpec
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_CONFIG
@@ -14,6 +14,12 @@ from processsupervisor.process.launcher import KeeperPort
 from processsupervisor.supervisor.ownrole import OwnRole
 
 _PORT_RETRY_S = 60.0
+Proxies = dict[str, TelegramProxySpec]
+
+
+def proxies_of(applied: Applied) -> Proxies:
+    """Return {bot: the settings of its proxy}; the web process opens them when it starts."""
+    return {spec["name"]: proxy for spec in applied["bots"] if (proxy := spec.get("telegram_proxy"))}
 
 
 class WebRole(OwnRole):
@@ -21,13 +27,15 @@ class WebRole(OwnRole):
 
     role = "web"
 
-    def __init__(self, paths: FleetPaths, keeper: KeeperPort, settings: WebSpec) -> None:
+    def __init__(self, paths: FleetPaths, keeper: KeeperPort, settings: WebSpec, proxies: Proxies | None = None) -> None:
         super().__init__(paths, keeper)
         self._settings = settings
+        self._proxies = proxies or {}
 
-    def take(self, settings: WebSpec) -> bool:
+    def take(self, settings: WebSpec, proxies: Proxies | None = None) -> bool:
         """Go by other settings; True when they are others, so that the process has to be replaced."""
-        is_other, self._settings = settings != self._settings, settings
+        is_other = (settings, proxies or {}) != (self._settings, self._proxies)
+        self._settings, self._proxies = settings, proxies or {}
         self.problem = "" if is_other else self.problem
         return is_other
 

@@ -90,7 +90,8 @@ async def _end(server: WebServer, task: asyncio.Task[None]) -> None:
 @pytest.fixture
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     """A proxy that runs, with the double behind it."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("PSV_RUNTIME_DIR", str(tmp_path / "runtime"))
+    (tmp_path / "runtime").mkdir()
     paths = FleetPaths(tmp_path / "fleet")
     paths.folder.mkdir()
     paths.ensure()

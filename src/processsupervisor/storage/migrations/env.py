@@ -9,5 +9,6 @@ from alembic import context
 
 from processsupervisor.storage.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
-context.run_migrations()
+if (config := getattr(context, "config", None)) is not None:  # None where nothing is migrated: the module is only being looked at
+    context.configure(connection=config.attributes["connection"], target_metadata=METADATA)
+    context.run_migrations()

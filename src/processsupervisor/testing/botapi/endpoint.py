@@ -66,6 +66,7 @@ class Endpoint:
         params = await _read(request)
         with self._heard:
             account.called[method] += 1
+            self._heard.notify_all()
             fault = self._faults.take(token, method)
         if account.is_revoked:
             return _rejected(Rejected(401, "Unauthorized"))

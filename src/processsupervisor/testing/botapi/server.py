@@ -45,6 +45,18 @@ class BotApi:
         """Return the address that takes the place of https://api.telegram.org."""
         return f"http://127.0.0.1:{self._endpoint.port}"
 
+    @property
+    def tokens(self) -> list[str]:
+        """Return the tokens of all bots that there are."""
+        with self.heard:
+            return list(self._accounts)
+
+    @property
+    def polls_begun(self) -> dict[str, list[float]]:
+        """Return {token: monotonic times at which a poll began to wait}."""
+        with self.heard:
+            return {token: list(times) for token, times in self._endpoint.polls.begun.items()}
+
     def bot(self, token: str) -> Crowd:
         """Return the people around the bot of a token. Raises ValueError for what is no token."""
         return Crowd(self.known(token), self.heard)

@@ -1,0 +1,209 @@
+"""Dialogs beside everything else a handler can do: middlewares, files, deadlines, errors of every kind, random deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from processsupervisor import Bot, Conversation, File, Message, Reply, Schedule, ask, once
+from processsupervisor.chat.points import Point
+from processsupervisor.testing import Lab
+
+
+def test_a_middleware_stands_around_the_whole_dialog():
+    """It is begun once for the handler, and again only where the handler is played again; what it adds is told with the end."""
+    bot, begun = Bot(), []
+
+    @bot.middleware
+    async def around(message, call_next):
+        begun.append(message.text)
+        answer = await call_next(message)
+        return f"<{answer}>"
+
+    @bot.command("go")
+    async def go(message):
+        return f"{await ask('First?')} {await ask('Second?')}"
+
+    with Lab(bot) as lab:
+        for text, seen in (("/go", "First?"), ("one", "Second?"), ("two", "<one two>")):
+            lab.say(text)
+            lab.sees(seen)
+        assert begun == ["/go"]
+
+
+def test_a_question_may_have_a_file_and_an_answer_too():
+    """A file of a reply before the question is kept once; the answer's message has its files, after a restart as well."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message: Message, conversation: Conversation):
+        yield Reply("Look:", files=[File(b"picture", name="a.png")])
+        said = await conversation.ask(Reply("And yours?", files=[File(b"other", name="b.png")]))
+        (file,) = said.message.attachments
+        yield await once("read", lambda: content_of(file))
+        await ask("More?")
+        yield f"{said.message.attachments[0].name}"
+
+    async def content_of(file):
+        return (await file.read()).decode()
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        assert [one.content for one in lab.sees("Look").value.files] == [b"picture"]
+        assert [one.content for one in lab.sees("And yours?").value.files] == [b"other"]
+        lab.kill()
+        lab.restart()
+        lab.you.sends(b"mine", "mine.txt")
+        lab.sees("mine")
+        lab.kill()
+        lab.restart()
+        lab.say("no")
+        lab.sees("mine.txt")
+        assert len([look for look in lab.sent if look.shown.files]) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, BaseException])
+def test_whatever_a_handler_raises_behind_an_answer(error):
+    """It is tried again from the question, given up as a dead letter, and the question stays open."""
+    bot, tries = Bot(), []
+
+    @bot.command("go")
+    async def go(message):
+        said = await ask("Go?")
+        tries.append(str(said))
+        if said != "well":
+            raise error
+        return "done"
+
+    with Lab(bot, chat={"retries": 1}) as lab:
+        lab.say("/go")
+        lab.sees("Go?")
+        lab.say("badly")
+        lab.sees("Sorry")
+        assert tries == ["badly", "badly"]
+        assert [letter.text for letter in lab.letters] == ["badly"]
+        lab.say("well")
+        lab.sees("done")
+
+
+def test_one_that_takes_too_long_behind_an_answer():
+    """Its deadline ends it; the question stays open, and /cancel ends the dialog."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        if await ask("Go?") == "slowly":
+            await asyncio.sleep(1000)
+        return "done"
+
+    @bot.on_message
+    async def other(message):
+        return "other"
+
+    with Lab(bot, chat={"deadline": "5s", "retries": 0}) as lab:
+        lab.say("/go")
+        lab.say("slowly")
+        assert lab.letters[0].reason == "timeout"
+        lab.say("fast")
+        lab.sees("done")
+        lab.say("/go")
+        lab.say("slowly")
+        lab.say("/cancel")
+        lab.sees("Cancelled")
+        lab.say("hello")
+        lab.sees("other")
+
+
+def test_what_is_scheduled_may_ask():
+    """A handler of a schedule asks in its conversation; one of the whole bot has nobody to ask."""
+    bot = Bot()
+
+    @bot.command("later")
+    async def later(message: Message, schedule: Schedule):
+        await schedule.once("1h", "evening")
+
+    @bot.scheduled("evening")
+    async def evening(message: Message):
+        return f"You said: {await ask('How was your day?')}"
+
+    @bot.scheduled("nobody")
+    async def nobody(message: Message):
+        await ask("Is anybody there?")
+
+    @bot.on_start
+    async def begin():
+        await bot.schedule.every("1d", "nobody")
+
+    with Lab(bot, chat={"retries": 0}) as lab:
+        lab.say("/later")
+        lab.clock.advance("1h")
+        lab.sees("How was your day?")
+        lab.restart()
+        lab.say("long")
+        lab.sees("You said: long")
+        lab.clock.advance("1d")
+        assert "UsageError" in lab.letters[0].detail
+
+
+def test_questions_outside_of_a_handler_are_told():
+    """Nobody is there to be asked."""
+    with pytest.raises(Exception, match="in a handler"):
+        asyncio.run(ask("?"))
+
+
+def test_a_handler_that_was_told_too_much_says_so():
+    """The journal has a limit; the handler hears of it where it asks."""
+    bot, said = Bot(), []
+
+    @bot.command("go")
+    async def go(message):
+        await message.store.set("big", "x" * 900_000)
+        for number in range(2):
+            await message.store.get("big")
+        try:
+            await ask("Go?")
+        except Exception as err:
+            said.append(str(err))
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+    assert "1048576" in said[0]
+
+
+POINTS = [Point.BEFORE_ACCEPT, Point.AFTER_ACCEPT, Point.BEFORE_HANDLER, Point.AFTER_HANDLER, Point.AFTER_COMPLETE, Point.BEFORE_SEND, Point.AFTER_SEND]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_deaths_lose_and_double_nothing(seed):
+    """Three people answer six questions each while the bot dies at random points: each sees every question once, and ends with its answers."""
+    chance = random.Random(seed)
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        said = []
+        for number in range(6):
+            said.append(await ask(f"Question {number}?", timeout="1d"))
+            await message.store.append("said", said[-1])
+        return f"{said} {await message.store.get('said') == said}"
+
+    with Lab(bot) as lab:
+        people = [lab.person(name) for name in ("ada", "bob", "eve")]
+        done = dict.fromkeys(people, -1)
+        while any(count < 6 for count in done.values()):
+            person = chance.choice([person for person, count in done.items() if count < 6])
+            if chance.random() < 0.4:
+                lab.die_at(chance.choice(POINTS), passes=chance.randrange(2))
+            person.says("/go" if done[person] < 0 else f"a{done[person]}")
+            if lab.is_dead or chance.random() < 0.1:
+                lab.restart()
+            lab.settle()
+            done[person] += 1
+        if lab.is_dead:
+            lab.restart()
+        lab.clock.advance("1m")
+        for person in people:
+            expected = [*(f"Question {number}?" for number in range(6)), f"{[f'a{number}' for number in range(6)]} True"]
+            assert [text for text in person.shown if "program" not in text] == expected
