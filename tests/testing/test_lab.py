@@ -169,6 +169,18 @@ async def test_a_loop_that_runs_already_can_be_taken(bot):
     await asyncio.sleep(0.01)
 
 
+def test_a_loop_out_of_reach_is_refused(bot):
+    """uvloop waits where time cannot be skipped."""
+    uvloop = pytest.importorskip("uvloop", reason="needs uvloop")
+
+    async def main():
+        async with Lab(bot):
+            pass
+
+    with pytest.raises(UsageError, match="cannot run on Loop"):
+        uvloop.run(main())
+
+
 async def test_a_plain_lab_in_a_running_loop_says_the_way_out(bot):
     """It cannot run one loop inside another."""
     with pytest.raises(UsageError, match="async with Lab"):
