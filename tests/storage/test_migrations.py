@@ -154,7 +154,7 @@ def test_a_folder_without_room_for_the_copy_is_an_error_that_changes_nothing(tmp
     path = make_version_1(tmp_path / "data" / "bot.db")
     path.parent.chmod(0o500)
     try:
-        with pytest.raises(StorageError, match="unable to open"):
+        with pytest.raises(StorageError, match="permissions"):
             open_database(path)
     finally:
         path.parent.chmod(0o700)
