@@ -28,7 +28,7 @@ def show(session: Session, command: Command, *, name: str) -> int:
     """Print version, size and counts, after a check of every page."""
     from processsupervisor.storage.tools import count_in_file  # SQLAlchemy takes 0.2 s to import
 
-    path = _database(session, name)
+    path = database_of(session, name)
     facts = facts_of(path)
     counts = count_in_file(path) if facts.version == VERSION else facts.rows
     size = sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists())
@@ -42,7 +42,7 @@ def show(session: Session, command: Command, *, name: str) -> int:
 
 def backup(session: Session, command: Command, *, name: str, to: str | None) -> int:
     """Copy the file and say where the copy is."""
-    path = _database(session, name)
+    path = database_of(session, name)
     target = session.beside(to) if to else session.paths.backups / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.db"
     if target.is_dir():
         raise UsageError(f"--to {target} is a folder", hint=f"name a file: {target / (name + '.db')}")
@@ -63,7 +63,7 @@ def put_back(session: Session, command: Command, *, name: str, file: str) -> int
     lock = session.paths.bot_run(name) / "lock"
     if is_flocked(lock):
         raise _running(name)
-    facts, kept = restore(session.beside(file), path, partial(_resting, name, lock))
+    facts, kept = restore(session.beside(file), path, partial(resting, name, lock))
     if session.as_json:
         session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, **_told(facts)})
     else:
@@ -77,11 +77,11 @@ def migrate(session: Session, command: Command, *, name: str, to: int | None) ->
     """Bring the file to another schema, if the bot is stopped."""
     from processsupervisor.storage.migrate import migrate as bring_to  # SQLAlchemy and Alembic take 0.5 s to import
 
-    path = _database(session, name)
+    path = database_of(session, name)
     version = VERSION if to is None else to
     if version > VERSION:
         raise UsageError(f"this psv knows the schemas 1 to {VERSION}", hint="upgrade psv")
-    with _resting(name, session.paths.bot_run(name) / "lock"):
+    with resting(name, session.paths.bot_run(name) / "lock"):
         kept = bring_to(path, version)
     if session.as_json:
         session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, "version": version})
@@ -93,7 +93,7 @@ def migrate(session: Session, command: Command, *, name: str, to: int | None) ->
 
 
 @contextlib.contextmanager
-def _resting(name: str, lock: Path) -> Iterator[None]:
+def resting(name: str, lock: Path) -> Iterator[None]:
     """Hold the bot's lock while its file is exchanged or migrated; a start in this moment waits a second, then it fails."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
@@ -121,7 +121,8 @@ def _refuse_to_overwrite(path: Path, target: Path) -> None:
         raise Refused(f"{target} is there and is no backup of a bot", hint="name another file") from err
 
 
-def _database(session: Session, name: str) -> Path:
+def database_of(session: Session, name: str) -> Path:
+    """Return the bot's file. Raises Refused when there is none yet, NoSuchBot."""
     path = _place(session, name)
     if not path.exists():
         raise Refused(f"{name} has no database yet", hint=_NO_FILE)
