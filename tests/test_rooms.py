@@ -30,7 +30,7 @@ OWNERS = {
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},
-    "aiohttp": {"bot", "connectors", "testing", "web"},
+    "aiohttp": {"bot", "connectors", "testing", "web"}, "certifi": {"connectors"},
     "click": {"cli"}, "rich": {"cli"}, "textual": {"cli"},
     "pytest": {"testing"},
 }

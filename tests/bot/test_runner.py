@@ -107,9 +107,9 @@ def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start
         """)
     client = bot.client()
     client.send(op="post", id="m1", text="poison", conversation="default")
-    lives = 1
-    while bot.ended():
-        bot.start(wait=False)
+    bot.wait()
+    lives = 2
+    while bot.start(wait=False).ended():
         lives += 1
         assert lives <= 10
     bot.wait_served()
@@ -327,3 +327,32 @@ def test_options_and_name_reach_the_author_and_the_statement(start_bot):
     client.post("m1", "x")
     assert client.read_until(lambda line: line["op"] == "event")["text"] == "I am Al, a bot."
     assert client.reply_to("m1")["text"] == "alice {'about': 'I am Al, a bot.', 'n': 1}"
+
+
+def test_a_dead_letter_is_handled_again_when_psvd_asks(start_bot):
+    """Under a new number, behind what waits; an unknown one is told."""
+    bot = start_bot("""
+        import pathlib
+        from processsupervisor import Bot
+        bot = Bot()
+
+        @bot.on_message
+        async def handle(message):
+            if not pathlib.Path("mended").exists():
+                return 7
+            return "echo " + message.text
+        """)
+    supervisor = Supervisor(bot.paths)
+    supervisor.welcome()
+    supervisor.expect("ready")
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "hi")
+    assert client.reply_to("m1")["text"] == APOLOGY
+    (bot.paths.folder / "mended").touch()
+    supervisor.send(op="replay", id=5, letter=99)
+    assert supervisor.expect("replayed") == {"op": "replayed", "id": 5, "message": "it has no letter 99"}
+    supervisor.send(op="replay", id=6, letter=1)
+    assert supervisor.expect("replayed")["message"] == ""
+    assert client.reply_to("m1")["text"] == "echo hi"
+    supervisor.close()

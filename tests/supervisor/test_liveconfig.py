@@ -28,6 +28,7 @@ from processsupervisor.process.surroundings import Surroundings
 from processsupervisor.supervisor.alerts import Alerts
 from processsupervisor.supervisor.botlinks import BotLinks
 from processsupervisor.supervisor.events import Event, Events
+from processsupervisor.supervisor.letters import LetterDesk
 from processsupervisor.supervisor.liveconfig import ALERT, SUPERSEDED, LiveConfig
 
 SOURCE = """
@@ -80,7 +81,7 @@ class Desk:
     def begin_psvd(self) -> None:
         """Begin to listen; a second call is the next psvd, which knows nothing of what the one before did."""
         self.live = LiveConfig(self.alerts)
-        self.links = BotLinks(self.handles.get, lambda *_: None, self.events, self.live)
+        self.links = BotLinks(self.handles.get, lambda *_: None, self.events, self.live, LetterDesk())
 
     async def listen(self) -> None:
         """Serve bot.sock."""

@@ -36,6 +36,8 @@ async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Con
         handler = bot.registry.find(row)
         if handler is not None:
             return _heard(handler.name, row, await dialogs.run(handler, context))
+        if row.kind is Kind.SCHEDULE:
+            _log.warning('something is due for @bot.scheduled("%s"), which is not there (any more)', row.sender)
         said = bot.registry.help() if is_text else None
     return await collect(said or None, context.collected)
 

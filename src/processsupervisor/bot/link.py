@@ -25,6 +25,8 @@ _REFUSED_WAIT_S = 5.0
 _WELCOME_S = 10.0
 _MAX_UNSENT_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1 << 20
+_UNSENT_EVERY_S = 60.0
+_MAX_WHY_CHARS = 500
 _log = logging.getLogger("processsupervisor.bot")
 
 Command = Callable[[Mapping[str, object]], None]
@@ -51,6 +53,8 @@ class Link:
         self._proved_mono = float("-inf")
         self._given_up = 0
         """Messages that were given up, until a psvd hears of them."""
+        self._unsent = 0
+        self._unsent_mono = float("-inf")
 
     def ready(self) -> None:
         """Say that the bot is ready; said again to every new psvd."""
@@ -84,6 +88,11 @@ class Link:
         if self._peer is not None:
             self._write({"op": "work", "handled": handled, "running": running})
 
+    def replayed(self, number: int, why_not: str) -> None:
+        """Answer psvd's question to handle a dead letter again; "" when it is done."""
+        if self._peer is not None:
+            self._write({"op": "replayed", "id": number, "message": why_not})
+
     def took(self, digest: str) -> None:
         """Say which settings hold from now on; said again to every new psvd, whose hello may have been on its way before."""
         self._say("config", {"op": "config-taken", "digest": digest})
@@ -102,6 +111,14 @@ class Link:
         if self._peer is not None and self._given_up:
             self._write({"op": "given-up", "messages": self._given_up})
             self._given_up = 0
+
+    def send_failed(self, why: str) -> None:
+        """Say that a network refuses a message for good; of many in a minute the first is told, and the others with the next."""
+        self._unsent += 1
+        if self._peer is not None and mono() - self._unsent_mono >= _UNSENT_EVERY_S:
+            self._unsent_mono = mono()
+            self._write({"op": "send-failed", "messages": self._unsent, "why": why[:_MAX_WHY_CHARS]})
+            self._unsent = 0
 
     def _say(self, topic: str, line: dict[str, object]) -> None:
         self._holds[topic] = line

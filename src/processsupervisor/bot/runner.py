@@ -122,6 +122,7 @@ class _Life:
             "pause": lambda _: self._turn("pause"),
             "resume": lambda _: self._turn("resume"),
             "config": self._settings.change,
+            "replay": self._on_replay,
             "work": lambda _: self._link.work(self._service.pump.handled, self._service.pump.unfinished),
         }
         self._link = Link(paths, name, context.generation, secret, commands)
@@ -129,6 +130,8 @@ class _Life:
         self._settings.took, self._settings.refused, self._settings.changed = self._link.took, self._link.refuse, self._service.reword
         self._service.pump.gave_up = self._link.give_up
         self._service.pump.ended = self._network_ended
+        for sender in self._service.senders.values():
+            sender.failed = lambda _out, why: self._link.send_failed(why)
         count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
@@ -136,6 +139,7 @@ class _Life:
         self._status = 0
         self._starting: asyncio.Task[int] | None = None
         """The task that runs the start hooks, until they are through."""
+        self._replays: set[asyncio.Task[None]] = set()
         self._turns: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
 
     async def run(self) -> int:
@@ -186,6 +190,16 @@ class _Life:
         if isinstance(timeout_s, (int, float)) and timeout_s > 0:
             self._stop_s = float(timeout_s)
         self._end()
+
+    def _on_replay(self, line: Mapping[str, object]) -> None:
+        number, letter = line.get("id"), line.get("letter")
+        if isinstance(number, int) and isinstance(letter, int):
+            task = asyncio.get_running_loop().create_task(self._replay(number, letter))
+            self._replays.add(task)
+            task.add_done_callback(self._replays.discard)
+
+    async def _replay(self, number: int, letter: int) -> None:
+        self._link.replayed(number, await self._service.replay(letter))
 
     def _turn(self, word: str) -> None:
         try:

@@ -173,6 +173,17 @@ class Service:
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 
+    async def replay(self, row_id: int) -> str:
+        """Handle a dead letter again, behind what its conversation waits for; returns why not, "" when it is queued."""
+        try:
+            row = await self._database.replay(row_id)
+        except StorageError as err:
+            return str(err)
+        if row is None:
+            return f"it has no letter {row_id}"
+        self.pump.put([row])
+        return ""
+
     # --- what a Bot and its handlers ask for -----------------------------------------------------------------------------------------
 
     def prove(self, network: str) -> None:

@@ -1,4 +1,4 @@
-"""`psv bot db`, `backup` and `restore`: the database of one native bot, on its file, whether psvd runs or not."""
+"""`psv bot db`, `backup`, `restore` and `migrate`: the database of one native bot, on its file, whether psvd runs or not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(session: Session, command: Command, *, name: str) -> int:
     """Print version, size and counts, after a check of every page."""
     from processsupervisor.storage.tools import count_in_file  # SQLAlchemy takes 0.2 s to import
 
-    path = _database(session, name)
+    path = database_of(session, name)
     facts = facts_of(path)
     counts = count_in_file(path) if facts.version == VERSION else facts.rows
     size = sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists())
@@ -42,7 +42,7 @@ def show(session: Session, command: Command, *, name: str) -> int:
 
 def backup(session: Session, command: Command, *, name: str, to: str | None) -> int:
     """Copy the file and say where the copy is."""
-    path = _database(session, name)
+    path = database_of(session, name)
     target = session.beside(to) if to else session.paths.backups / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.db"
     if target.is_dir():
         raise UsageError(f"--to {target} is a folder", hint=f"name a file: {target / (name + '.db')}")
@@ -63,7 +63,7 @@ def put_back(session: Session, command: Command, *, name: str, file: str) -> int
     lock = session.paths.bot_run(name) / "lock"
     if is_flocked(lock):
         raise _running(name)
-    facts, kept = restore(session.beside(file), path, partial(_resting, name, lock))
+    facts, kept = restore(session.beside(file), path, partial(resting, name, lock))
     if session.as_json:
         session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, **_told(facts)})
     else:
@@ -73,9 +73,28 @@ def put_back(session: Session, command: Command, *, name: str, file: str) -> int
     return EXIT_OK
 
 
+def migrate(session: Session, command: Command, *, name: str, to: int | None) -> int:
+    """Bring the file to another schema, if the bot is stopped."""
+    from processsupervisor.storage.migrate import migrate as bring_to  # SQLAlchemy and Alembic take 0.5 s to import
+
+    path = database_of(session, name)
+    version = VERSION if to is None else to
+    if version > VERSION:
+        raise UsageError(f"this psv knows the schemas 1 to {VERSION}", hint="upgrade psv")
+    with resting(name, session.paths.bot_run(name) / "lock"):
+        kept = bring_to(path, version)
+    if session.as_json:
+        session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, "version": version})
+    elif kept is None:
+        session.say(f"{name} has schema {version} already")
+    else:
+        session.say(f"{name} has schema {version} now; a copy of the file as it was is {kept}")
+    return EXIT_OK
+
+
 @contextlib.contextmanager
-def _resting(name: str, lock: Path) -> Iterator[None]:
-    """Hold the bot's lock for the moment in which its file is exchanged; a start in this moment waits, for it is patient."""
+def resting(name: str, lock: Path) -> Iterator[None]:
+    """Hold the bot's lock while its file is exchanged or migrated; a start in this moment waits a second, then it fails."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:  # it has never run since the machine started
@@ -102,7 +121,8 @@ def _refuse_to_overwrite(path: Path, target: Path) -> None:
         raise Refused(f"{target} is there and is no backup of a bot", hint="name another file") from err
 
 
-def _database(session: Session, name: str) -> Path:
+def database_of(session: Session, name: str) -> Path:
+    """Return the bot's file. Raises Refused when there is none yet, NoSuchBot."""
     path = _place(session, name)
     if not path.exists():
         raise Refused(f"{name} has no database yet", hint=_NO_FILE)

@@ -21,6 +21,7 @@ from processsupervisor.version import __version__
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
+    "letter": "Work on dead letters: messages that a native bot gave up",
     "task": "Work on tasks: bots that run when their time comes",
     "secret": "Keep tokens and passwords for bots, encrypted",
     "release": "Work on releases: immutable copies of the bots' code",

@@ -126,6 +126,10 @@ class FleetPort(Protocol):
         """Return the bot object with `spec_summary`, `last_exit`, `notes` and `what_to_do`."""
         ...
 
+    async def replay_letter(self, name: str, letter: int) -> dict[str, object]:
+        """Have a native bot that runs handle a message again that it gave up; return `{name, ok, message}`. Raises Refused."""
+        ...
+
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:
         """Return `{name, ok, state, message, code}`; raises Refused when the bot cannot do it now or at all.
 

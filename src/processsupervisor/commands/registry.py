@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processsupervisor.commands import bots, config, data, edits, fleet, notify, release, secrets, service, tasks, versions
+from processsupervisor.commands import bots, config, data, edits, fleet, letters, notify, release, secrets, service, tasks, versions
 from processsupervisor.commands.command import Command, bind, nearest_hint
 from processsupervisor.commands.ports import ASKING, Caller, Emit, FleetPort
 from processsupervisor.kernel.errors import Refused, UsageError
 
 REGISTRY: dict[str, Command] = {
     command.name: command
-    for room in (fleet, bots, data, edits, config, versions, release, secrets, tasks, service, notify)
+    for room in (fleet, bots, data, letters, edits, config, versions, release, secrets, tasks, service, notify)
     for command in room.COMMANDS
 }
 

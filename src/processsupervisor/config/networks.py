@@ -18,6 +18,8 @@ from processsupervisor.config.spec import BotSpec
 CONNECTOR_GROUP = "processsupervisor.connectors"
 _LIBRARIES = {"telegram": "aiogram"}
 """What a network of ours needs besides psv: imported once, in the zygote."""
+_WARM = {"telegram": "processsupervisor.connectors.telegram.warm"}
+"""What makes there all that its bots can share besides, when it is imported."""
 _OF_PROXY = "aiohttp"
 """The web process speaks to Telegram by it, in psv's own interpreter."""
 _OF_NATIVE = {
@@ -27,8 +29,8 @@ _OF_NATIVE = {
 
 
 def network_libraries(spec: Mapping[str, Any]) -> list[str]:
-    """Return the libraries that the networks of a bot need."""
-    return [_LIBRARIES[name] for name in spec.get("networks") or {} if name in _LIBRARIES]
+    """Return the modules that a zygote imports for the networks of a bot."""
+    return [library for name in spec.get("networks") or {} for library in (_LIBRARIES.get(name), _WARM.get(name)) if library]
 
 
 def network_findings(values: dict[str, Any], merged: Merged) -> Iterator[Finding]:

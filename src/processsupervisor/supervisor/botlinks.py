@@ -21,6 +21,7 @@ from processsupervisor.ipc.lines import MAX_LINE_BYTES
 from processsupervisor.kernel.states import Trigger
 from processsupervisor.process.handle import BotHandle
 from processsupervisor.supervisor.events import Events
+from processsupervisor.supervisor.letters import LetterDesk
 from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.version import PROTOCOL
 
@@ -47,12 +48,14 @@ class BotLinks:
     """The server of bot.sock; `find` gives the handle of a name, or None. `hear_work` takes `(bot, handled, running)` messages."""
 
     def __init__(
-        self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None], events: Events, live: LiveConfig
-    ) -> None:
+        self, find: Callable[[str], BotHandle | None], hear_work: Callable[[str, int, int], None], events: Events, live: LiveConfig,
+        letters: LetterDesk,
+    ) -> None:  # fmt: skip
         self._find = find
         self._hear_work = hear_work
         self._events = events
         self._live = live
+        self._letters = letters
         self._server: asyncio.Server | None = None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -121,8 +124,12 @@ class BotLinks:
                 self._live.on_answer(handle, message)
             case "work":
                 self._hear_work(handle.name, int(message.get("handled") or 0), int(message.get("running") or 0))
+            case "replayed":
+                self._letters.on_answer(handle.name, message)
             case "given-up":
                 self._tell_given_up(handle.name, int(message.get("messages") or 1))
+            case "send-failed":
+                self._tell_unsent(handle.name, int(message.get("messages") or 1), str(message.get("why") or ""))
             case _:
                 pass  # a newer bot may say more than this psvd knows
 
@@ -131,6 +138,10 @@ class BotLinks:
         why = f"{which} given up, with an apology to the contact: the bot died again and again while it was handled; see psv logs {bot}"
         _log.warning("a bot gave a message up", extra={"bot": bot, "messages": count})
         self._events.tell("alert", bot=bot, what="given-up", message=why)
+
+    def _tell_unsent(self, bot: str, count: int, why: str) -> None:
+        which = "a message" if count == 1 else f"{count} messages"
+        self._events.tell("alert", bot=bot, what="send-failed", message=f"{which} cannot be sent: {why}")
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:

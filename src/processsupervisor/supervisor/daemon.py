@@ -28,6 +28,7 @@ from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.failures import Failures
 from processsupervisor.supervisor.fleet import Fleet
 from processsupervisor.supervisor.goback import go_back_of
+from processsupervisor.supervisor.letters import LetterDesk
 from processsupervisor.supervisor.liveconfig import LiveConfig
 from processsupervisor.supervisor.manager import Manager
 from processsupervisor.supervisor.reconcile import Reconcile, release_unused
@@ -61,9 +62,10 @@ class Psvd:
         live = LiveConfig(self._fleet.alerts, lambda: self._fleet.keeper.pid)
         self._changes = Changes(self._fleet, applied, live)
         self._goback = go_back_of(self._fleet, self._changes)
-        self._manager = Manager(self._fleet, self._descent, self._changes)
+        letters = LetterDesk()
+        self._manager = Manager(self._fleet, self._descent, self._changes, letters)
         self._reloader = Reloader(self._fleet, self._changes)
-        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live)
+        self._links = BotLinks(self._fleet.handles.get, self._fleet.recycling.hear, self._fleet.events, live, letters)
         self._secret_reads = SecretReads(self._fleet)
         self._fleet.on_changed = Failures(self._fleet).on_transition
         self._fleet.on_reload = self._reloader.ask

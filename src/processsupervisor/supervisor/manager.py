@@ -28,6 +28,7 @@ from processsupervisor.supervisor.descent import Descent
 from processsupervisor.supervisor.fleet import RESTING, Fleet
 from processsupervisor.supervisor.gates import ANEW
 from processsupervisor.supervisor.handover import hand_over
+from processsupervisor.supervisor.letters import LetterDesk
 from processsupervisor.supervisor.notes import notes_of, own_processes
 from processsupervisor.supervisor.permits import refuse_wrong, want_up
 from processsupervisor.supervisor.rollout import Rollouts
@@ -42,10 +43,11 @@ _WANTED_DOWN = "a newer command wants it down"
 class Manager:
     """Implements commands.ports.FleetPort over a Fleet."""
 
-    def __init__(self, fleet: Fleet, descent: Descent, config: Changes) -> None:
+    def __init__(self, fleet: Fleet, descent: Descent, config: Changes, letters: LetterDesk) -> None:
         self._fleet = fleet
         self.config = config
         self._descent = descent
+        self._letters = letters
         self._rollouts = Rollouts(fleet)
         config.is_rolling = lambda: self._rollouts.is_under_way
 
@@ -256,6 +258,10 @@ class Manager:
         """See FleetPort."""
         handle = self._fleet.handles[name]
         return self._result(handle, True, "") | await self._fleet.care.dump(handle)
+
+    async def replay_letter(self, name: str, letter: int) -> dict[str, object]:
+        """See FleetPort."""
+        return await self._letters.replay(self._fleet.handles[name], letter)
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""

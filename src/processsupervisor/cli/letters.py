@@ -1,0 +1,120 @@
+"""`psv letter …`: the messages that a native bot gave up, on its file. A bot that runs is asked to replay one itself."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from processsupervisor.cli.bots import moment
+from processsupervisor.cli.data import database_of, resting
+from processsupervisor.cli.session import Session
+from processsupervisor.cli.table import print_table
+from processsupervisor.commands.command import Command
+from processsupervisor.kernel.errors import EXIT_OK, Refused
+from processsupervisor.kernel.files import is_flocked
+from processsupervisor.storage import letters
+from processsupervisor.storage.records import DeadLetter
+from processsupervisor.storage.schema import open_database, storage_error
+
+_SHOWN_CHARS = 40
+
+
+def show_all(session: Session, command: Command, *, name: str, limit: int) -> int:
+    """Print the letters, newest first."""
+    with _opened(database_of(session, name)) as file:
+        found = letters.dead_letters(file, limit)
+    if session.as_json:
+        session.print_json([_told(letter) for letter in found])
+        return EXIT_OK
+    if not found:
+        session.say(f"{name} has given up no message")
+        return EXIT_OK
+    rows = [
+        [str(letter.row_id), moment(letter.died_at), letter.reason, str(letter.attempts), "/".join(letter.place), _short(letter.text)]
+        for letter in found
+    ]
+    print_table(("LETTER", "GIVEN UP", "REASON", "TRIES", "CONVERSATION", "TEXT"), rows, right=("LETTER", "TRIES"))
+    return EXIT_OK
+
+
+def show(session: Session, command: Command, *, name: str, letter: int) -> int:
+    """Print one letter whole."""
+    with _opened(database_of(session, name)) as file:
+        found = letters.dead_letter(file, letter)
+    if found is None:
+        raise _unknown(name, letter)
+    if session.as_json:
+        session.print_json(_told(found))
+        return EXIT_OK
+    told = {
+        "letter": found.row_id, "conversation": "/".join(found.place), "from": found.sender, "kind": found.kind.value,
+        "came": moment(found.received_at), "given up": f"{moment(found.died_at)}, {found.reason} after {found.attempts} tries",
+        "where": found.detail or "-",
+    }  # fmt: skip
+    for word, value in told.items():
+        session.say(f"{word + ':':14}{value}")
+    session.say(f"\n{found.text}")
+    return EXIT_OK
+
+
+def replay(session: Session, command: Command, *, name: str, letter: int) -> int:
+    """Have the bot that runs handle it again, or open it in the file of one that does not."""
+    path = database_of(session, name)
+    lock = session.paths.bot_run(name) / "lock"
+    if is_flocked(lock):
+        with session.client() as client:
+            answer = client.call("bot.replay", {"name": name, "letter": letter})
+        if not answer["ok"]:
+            raise Refused(f"{name}: {answer['message']}", hint=_hint(name))
+        session.say(f"{name} handles letter {letter} again")
+        return EXIT_OK
+    with resting(name, lock), _opened(path) as file:
+        if letters.replay(file, letter, None) is None:
+            raise _unknown(name, letter)
+    session.say(f"{name} handles letter {letter} again when it starts")
+    return EXIT_OK
+
+
+def drop(session: Session, command: Command, *, name: str, letter: int) -> int:
+    """Forget a letter; the file may be in use."""
+    with _opened(database_of(session, name)) as file:
+        if not letters.drop_letter(file, letter):
+            raise _unknown(name, letter)
+    session.say(f"{name}: letter {letter} is dropped")
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file for one transaction, committed at the end. Raises StorageError."""
+    connection = open_database(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except sqlite3.Error as err:
+        raise storage_error(path, err) from err
+    finally:
+        connection.close()
+
+
+def _told(letter: DeadLetter) -> dict[str, object]:
+    told = asdict(letter) | {"network": letter.place.network, "conversation": letter.place.conversation}
+    del told["place"]
+    return {"letter": told.pop("row_id")} | told
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"
+
+
+def _unknown(name: str, letter: int) -> Refused:
+    return Refused(f"{name} has no letter {letter}", hint=_hint(name))
+
+
+def _hint(name: str) -> str:
+    return f"psv letter list {name} shows what there is"
