@@ -9,7 +9,7 @@
 #   make changing      the configuration is changed while psv's own processes are killed: ROUNDS=100, SEED=n
 #   make availability  probes answered within a second while a process is killed each ten seconds: MINUTES=60
 #   make soak          a kill a second and 1 MB/s of logs, nothing may grow: MINUTES=30
-#   make inflight      50 messages on their way to each bot while something dies, peers beside: ROUNDS=100, SEED=n, PEER_ROUNDS=20
+#   make inflight      50 messages on their way to each bot while something dies, peers beside in 25 of ROUNDS=100: SEED=n, PEER_ROUNDS=25
 #   make fuzz          the loader of fleet.toml with mutated files, TIMES=50 times as many as in make test
 # PYTHON=python3.12 chooses the interpreter of a new .venv; uv is used where it is on PATH.
 
@@ -21,7 +21,7 @@ TASKARGS ?=
 ROUNDS ?= 300
 SEED ?=
 MINUTES ?=
-PEER_ROUNDS ?=
+PEER_ROUNDS ?= 25
 TIMES ?= 50
 INSTALL = ./.ci/venv $(VENV)
 
@@ -57,7 +57,7 @@ chaos changing availability soak: $(VENV)/.installed-dev
 
 inflight: ROUNDS = 100
 inflight: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.chaos inflight --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(PEER_ROUNDS),--peer-rounds $(PEER_ROUNDS))
+	$(BIN)/python -m tests.chaos inflight --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) --peer-rounds $(PEER_ROUNDS)
 
 fuzz: $(VENV)/.installed-dev
 	PSV_FUZZ=$(TIMES) $(BIN)/python -m pytest -q --timeout 0 -p no:cacheprovider tests/config/test_fuzz.py

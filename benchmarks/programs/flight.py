@@ -9,7 +9,7 @@ import os
 from processsupervisor import Bot, Message
 
 bot = Bot()
-TAKES_S = float(os.environ.get("TAKES_S", "0.4"))
+TAKES_S = float(os.environ.get("TAKES_S", "0.3"))
 
 
 @bot.on_message

@@ -8,7 +8,7 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.types import Message
 
-TAKES_S = float(os.environ.get("TAKES_S", "0.4"))
+TAKES_S = float(os.environ.get("TAKES_S", "0.3"))
 dp = Dispatcher()
 
 

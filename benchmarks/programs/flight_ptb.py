@@ -6,7 +6,7 @@ import os
 from telegram import Update
 from telegram.ext import Application, ContextTypes, MessageHandler, filters
 
-TAKES_S = float(os.environ.get("TAKES_S", "0.4"))
+TAKES_S = float(os.environ.get("TAKES_S", "0.3"))
 
 
 async def answer(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:

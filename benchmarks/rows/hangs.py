@@ -34,7 +34,7 @@ _SETTLE_S = 5.0
 _QUIET_S = 6.0
 _ROUNDS = 5
 _OTHERS = 20
-_POLICY = 'hang_after = "2s"\nrecycle = { max_memory_hard = "150MB" }'
+POLICY = 'hang_after = "2s"\nrecycle = { max_memory_hard = "150MB" }'
 
 
 @dataclass
@@ -85,7 +85,7 @@ def others(bench: Bench) -> Row:
     row = Row(10, f"reply latency of {_OTHERS} bots while another one hangs, p99", [Goal("worst_ratio", 1.2)])
     victim = Program("victim", PROGRAMS / "victim.py", {"BOT_TOKEN": "9:v"}, native=True)
     programs = [*(native(f"b{n:04}", n) for n in range(_OTHERS)), victim]
-    with bench.guarded(row, "psv"), bench.running(lambda folder: Psv(folder, PRELOAD, policy=_POLICY), programs) as system:
+    with bench.guarded(row, "psv"), bench.running(lambda folder: Psv(folder, PRELOAD, policy=POLICY), programs) as system:
         assert isinstance(system, Psv)
         system.wait_until_ready(60)
         row.measured["psv"] = asyncio.run(_others(system, 1 if bench.quick else _ROUNDS))
@@ -102,7 +102,7 @@ async def _others(system: Psv, rounds: int) -> dict[str, float]:
             pollster.take()
             await asyncio.sleep(_QUIET_S)
             samples["quiet"] += pollster.take()
-            await _hang(system, cause)
+            await hang(system, cause)
             samples[cause] += pollster.take()
         for name, program in OUTSIDE.items():
             await asyncio.sleep(_QUIET_S)
@@ -124,7 +124,7 @@ async def _burden(program: str, seconds: float) -> None:
     await asyncio.sleep(_OUTSIDE_S - seconds)
 
 
-async def _hang(system: Psv, cause: str) -> None:
+async def hang(system: Psv, cause: str) -> None:
     """Let the victim hang and wait until its successor is ready; AssertionError when it was replaced for another reason."""
     before = await asyncio.to_thread(_victim, system)
     if cause == "stop":

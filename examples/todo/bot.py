@@ -30,10 +30,11 @@ async def add(message: Message, todos: Store[list[Todo]], schedule: Schedule, te
     if not text:
         text = await ask("What is to be done?", timeout="10m")
     todo = Todo(await message.store.get("last", 0) + 1, text)
+    when: str = NO
     try:
         when = await ask("Shall I remind you?", choices=list(WHEN), timeout="10m")
     except AskTimeout:
-        when = NO
+        pass  # then it is kept without
     await message.store.set("last", todo.number)
     await todos.set("todos", [*await todos.get("todos", []), todo])
     delay = WHEN[when]

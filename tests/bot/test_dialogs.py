@@ -10,10 +10,10 @@ import pytest
 from tests.bot.talk import HERE, Talk
 
 from processsupervisor import Bot
-from processsupervisor.bot.dialogs import CANCELLED, CHANGED, CLOSED, FORGOTTEN
+from processsupervisor.bot.dialogs import CANCELLED, CHANGED, CLOSED, FORGOTTEN, NOT_YOURS
 from processsupervisor.bot.questions import AskTimeout, ask, once
 from processsupervisor.kernel import clock
-from processsupervisor.storage.records import Envelope, Place, RoomKind
+from processsupervisor.storage.records import Envelope, Kind, Place, RoomKind
 
 
 @pytest.fixture
@@ -218,6 +218,23 @@ async def test_in_a_group_only_who_was_asked_answers(begin):
     await talk.says("/order", envelope=group)
     assert await talk.says("me too", envelope=group, sender="bob") == ["not in a dialog: me too"]
     assert await talk.says("tea", envelope=group) == ["How many tea?"]
+
+
+async def test_in_a_group_a_button_is_for_who_was_asked(begin):
+    """Somebody else who presses it is told so, and the question stays open."""
+    bot = Bot()
+
+    @bot.command("tea")
+    async def tea(message):
+        return f"{await ask('Which?', choices=['Green', 'Black'])}"
+
+    talk = await begin(bot)
+    await talk.says("/tea", envelope=Envelope(room=RoomKind.GROUP))
+    pressed = Envelope(room=RoomKind.GROUP, about="m1", token="t")
+    data = talk.out[-1].extras.buttons[0][0].data
+    assert await talk.says(data, kind=Kind.BUTTON, envelope=pressed, sender="bob") == [NOT_YOURS]
+    assert talk.out[-1].extras.acknowledges == "t"
+    assert await talk.says(data, kind=Kind.BUTTON, envelope=pressed) == ["Green"]
 
 
 async def late(talk: Talk) -> list[str]:

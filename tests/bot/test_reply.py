@@ -209,6 +209,28 @@ def test_what_cannot_be_shown_is_refused_where_it_is_made(make, said):
         make()
 
 
+def test_a_message_that_answers_none_has_all_that_a_reply_has():
+    """From a handler, committed with its reply, and from outside of one."""
+    bot = Bot()
+    files = Reply("look", buttons=[[Button("Yes", "yes")]], files=[File(b"x", name="a.txt")])
+
+    @bot.on_message
+    async def handler(message: Message):
+        await bot.send("memory", "ada", files)
+        return "sent"
+
+    with Lab(bot) as lab:
+        ada = lab.person("ada")
+        lab.say("hi")
+        assert lab.letters[0].reason == "error", "without her consent"
+        ada.says("/start")
+        lab.say("hi")
+        lab.sees("sent")
+        assert ada.sees("look").value.files[0].content == b"x" and ada.last.buttons == [["Yes"]]
+        lab.run(bot.send("memory", "ada", files))
+        assert ada.sees("look").value.files[0].content == b"x" and len(ada.shown) == 4
+
+
 def test_names_of_files_are_names():
     """A path in a name is none on the other side."""
     assert File(b"x", name="../../etc/passwd").name == "passwd" and File("/tmp/a.pdf").mime == "application/pdf"

@@ -107,9 +107,9 @@ def test_a_message_that_kills_its_bot_is_given_up_and_the_next_is_answered(start
         """)
     client = bot.client()
     client.send(op="post", id="m1", text="poison", conversation="default")
-    lives = 1
-    while bot.ended():
-        bot.start(wait=False)
+    bot.wait()
+    lives = 2
+    while bot.start(wait=False).ended():
         lives += 1
         assert lives <= 10
     bot.wait_served()

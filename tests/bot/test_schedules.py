@@ -218,6 +218,29 @@ def test_schedules_of_the_bot_are_set_at_each_start_and_keep_their_time(caplog):
     assert "tick answered, but" in caplog.text
 
 
+def test_a_handler_that_is_gone_is_said_in_the_log(caplog):
+    """A schedule whose handler another version of the code does not have does nothing, and goes on."""
+    bot = Bot()
+
+    @bot.scheduled("tick")
+    async def tick(message: Message) -> None: ...
+
+    @bot.on_start
+    async def begin() -> None:
+        if bot.registry.scheduled():
+            await bot.schedule.every("1h", "tick")
+
+    with Lab(bot) as lab:
+        lab.start()
+        lab.kill()
+        bot.registry._own.pop("scheduled:tick")
+        bot.registry._all = None
+        lab.restart()
+        lab.clock.advance("2h")
+        assert lab.letters == []
+    assert caplog.text.count('due for @bot.scheduled("tick"), which is not there') == 2
+
+
 def test_outside_of_a_bot_that_runs_there_is_none():
     """bot.schedule says so."""
     with pytest.raises(Refused):

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,13 +50,13 @@ DEATHS = (*OF_THE_BOT, Death.POINT, Death.PSVD, Death.DOWN, Death.ALL)
 
 @dataclass
 class Watch:
-    """What a lane's rounds took, and how many messages were in flight when it was struck."""
+    """How many rounds a lane had, what they took, and how many messages were in flight when it was struck."""
 
     span_s: float = 0.2
     first_s: float = 0.0
     """When the first answer was shown."""
     in_flight: dict[str, list[int]] = field(default_factory=dict)
-    settled_s: dict[str, list[float]] = field(default_factory=dict)
+    rounds: Counter[str] = field(default_factory=Counter)
 
     def moment(self, rng: random.Random) -> float:
         """Return when to strike: every other time while answers are being shown, where what is on its way is in the most states."""
@@ -124,7 +125,7 @@ class Inflight:
         fresh = [text for text in wrong if text not in self._violations]
         self._violations += fresh
         self._rounds += 1
-        self._say(f"{number:4} {death:<22} {time.monotonic() - began:6.2f} s  {self._line(lanes, death)}")
+        self._say(f"{number:4} {death:<25} {time.monotonic() - began:6.2f} s  {self._line(lanes, death)}")
         for text in fresh[:_SHOWN]:
             self._say(f"     VIOLATION: {text}" + (f" and {len(fresh) - _SHOWN} more" if len(fresh) > _SHOWN and text == fresh[_SHOWN - 1] else ""))
 
@@ -203,13 +204,13 @@ class Inflight:
                 left = lane.unanswered() - owed[lane.name]
                 if now - quiet_since[lane.name] > lane.patience_s or not left - lane.marked():
                     waiting.remove(lane)
-                    self._settled(lane, death, began, quiet_since[lane.name])
+                    self._settled(lane, death, began)
             time.sleep(0.03)
         return [f"{lane.name}: did not come to rest within {SETTLE_S:g} s of {death}" for lane in waiting]
 
-    def _settled(self, lane: Lane, death: Death, began: float, quiet_mono: float) -> None:
+    def _settled(self, lane: Lane, death: Death, began: float) -> None:
         watch = self._watches[lane.name]
-        watch.settled_s.setdefault(death, []).append(quiet_mono - began)
+        watch.rounds[death] += 1
         if death is Death.NOTHING:
             shown = [person.shown_mono - began for person in lane.people]
             watch.first_s, watch.span_s = max(0.0, min(shown)), max(0.2, *shown)

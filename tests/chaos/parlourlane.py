@@ -22,7 +22,7 @@ from processsupervisor.connectors.base import Capabilities
 from processsupervisor.storage.records import Outgoing, Place
 from processsupervisor.testing.network import MemoryNetwork
 
-SEND_TAKES_S = 0.15
+SEND_TAKES_S = 0.1
 _ENTRY_POINT = "[processsupervisor.connectors]\nparlour = parlour:make\n"
 
 

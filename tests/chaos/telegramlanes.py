@@ -18,7 +18,7 @@ from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.people import Person as Human
 from processsupervisor.testing.botapi.server import BotApi
 
-SEND_TAKES_S = 0.15
+SEND_TAKES_S = 0.1
 SILENCE_S = 4.0
 """Of a peer, which says of nothing that it is done: nothing was shown for so long after it began to poll again."""
 _ALWAYS = 1 << 30

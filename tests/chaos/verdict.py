@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from statistics import mean
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ class Watched(Protocol):
 
     span_s: float
     in_flight: dict[str, list[int]]
-    settled_s: dict[str, list[float]]
+    rounds: Counter[str]
 
 
 def judge(lane: Lane) -> list[str]:
@@ -52,8 +53,7 @@ def written(lane: Lane, watch: Watched) -> dict[str, Any]:
         kinds[kind] = asdict(account) | {
             "marked_uncertain": len(of_kind), "marked_and_shown_twice": twice_marked,
             "marked_and_not_shown": sum(not by_name[name].shown[number] for name, number in of_kind),
-            "in_flight_mean": round(mean(watch.in_flight.get(kind) or [0]), 1), "rounds": len(watch.settled_s.get(kind, [])),
-            "settled_s_mean": round(mean(watch.settled_s.get(kind) or [0]), 2),
+            "in_flight_mean": round(mean(watch.in_flight.get(kind) or [0]), 1), "rounds": watch.rounds[kind],
         }  # fmt: skip
     return {
         "promise": str(lane.promise), "people": len(lane.people), "undisturbed_s": round(watch.span_s, 2), "by_death": kinds,
@@ -64,12 +64,12 @@ def written(lane: Lane, watch: Watched) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Return the lanes side by side, as text."""
-    head = f"{'bot':<16} {'death':<22} {'rounds':>6} {'messages':>8} {'in flight':>9} {'lost':>6} {'twice':>6} {'uncertain':>9} {'settled s':>9}"
+    head = f"{'bot':<16} {'death':<25} {'rounds':>6} {'messages':>8} {'in flight':>9} {'lost':>6} {'twice':>6} {'uncertain':>9}"
     lines = [head]
     for name, lane in result["lanes"].items():
         for death, found in lane["by_death"].items():
             lines.append(
-                f"{name:<16} {death:<22} {found['rounds']:>6} {found['said']:>8} {found['in_flight_mean']:>9} {found['lost']:>6} "
-                f"{found['twice']:>6} {found['marked_uncertain']:>9} {found['settled_s_mean']:>9}"
+                f"{name:<16} {death:<25} {found['rounds']:>6} {found['said']:>8} {found['in_flight_mean']:>9} {found['lost']:>6} "
+                f"{found['twice']:>6} {found['marked_uncertain']:>9}"
             )
     return "\n".join(lines)

@@ -102,3 +102,19 @@ def test_wrong_names_and_files_are_said(psv, database, folder):
         ended = psv(*arguments)
         assert ended.returncode == status and words in ended.stderr, (arguments, ended)
     assert (folder / "notes.txt").read_text() == "mine" and facts_of(database).rows["inbox"] == 1
+
+
+def test_a_file_is_migrated_forth_and_back(psv, database, folder):
+    """Outside of the bot, with a copy each time; not while it runs, not to a schema that nobody knows."""
+    make_version_1(database)
+    there = psv("bot", "migrate", "echo")
+    assert there.returncode == EXIT_OK and "bot.db.v1" in there.stdout and facts_of(database).version == 2, there
+    assert "already" in psv("bot", "migrate", "echo").stdout
+    assert json.loads(psv("bot", "migrate", "echo", "--to", "1", "--json").stdout)["kept"].endswith("bot.db.v2")
+    assert facts_of(database).version == 1 and facts_of(database).rows["inbox"] == 3
+    assert psv("bot", "migrate", "echo", "--to", "3").returncode == EXIT_USAGE
+    lock = FleetPaths(folder).bot_run("echo") / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert psv("bot", "migrate", "echo").returncode == EXIT_REFUSED

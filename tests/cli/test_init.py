@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -39,6 +41,15 @@ def test_each_template_passes_check(psv: Psv, tmp_path: Path, template: str) -> 
     assert f"psv -C new {TEMPLATES[template].first}" in done.stdout and f" {bot}" in TEMPLATES[template].first
     checked = psv("check", "--json", cwd=folder)
     assert (checked.returncode, checked.stderr) == (0, "") and json.loads(checked.stdout) == []
+
+
+@pytest.mark.parametrize("template", [name for name, template in TEMPLATES.items() if "test_bots.py" in template.files])
+def test_the_test_of_a_template_passes(psv: Psv, tmp_path: Path, template: str) -> None:
+    """With pytest alone, without the plugins that this suite happens to have."""
+    psv("init", "--template", template, "new", cwd=tmp_path)
+    plain = ("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:cacheprovider")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *plain], cwd=tmp_path / "new", capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_plain_is_the_echo(psv: Psv, tmp_path: Path) -> None:

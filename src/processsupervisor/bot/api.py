@@ -15,6 +15,7 @@ from processsupervisor.bot.handlers import Event, check_config_hook, check_hook,
 from processsupervisor.bot.lifespan import lifespan_hooks
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.outside import OutsideResponder, OutsideStore
+from processsupervisor.bot.reply import Reply, unasked_record
 from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import told
@@ -142,9 +143,14 @@ class Bot(Definition):
 
         return datetime.fromtimestamp(await told("remind", "", set_it), UTC)
 
-    async def send(self, network: str, conversation: str, text: str) -> None:
+    async def send(self, network: str, conversation: str, message: str | Reply) -> None:
         """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
-        await told("send", "", lambda: self._runtime().send(Place(network, conversation), text))
+        place, running = Place(network, conversation), self._runtime()
+
+        async def send() -> None:
+            await running.send(place, await unasked_record(message, place, running))
+
+        await told("send", "", send)
 
     def prove(self, network: str) -> None:
         """Say that `network` has answered just now; for a bot that talks to one by code of its own. On its loop, as often as it likes.

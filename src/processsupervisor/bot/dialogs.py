@@ -30,6 +30,7 @@ MAX_AWAKE = 1_000
 MAX_DIALOGS = 10_000
 CANCELLED = "Cancelled."
 CLOSED = "This question is not open any more."
+NOT_YOURS = "This question is for somebody else."
 CHANGED = "Sorry, I was changed since I asked you, and cannot go on from there. Please begin again."
 FORGOTTEN = "I have waited very long for your answer, and do not wait any more."
 _CORE = frozenset({"help", "start"})
@@ -81,13 +82,15 @@ class Dialogs:
             return None
         pressed = button_of(row)
         dialog = await self._dialog(row.place)
-        if dialog is None or (row.envelope.room is not RoomKind.PRIVATE and row.sender != dialog.sender):
-            return _closed if pressed is not None else None
+        if dialog is None:
+            return _saying(CLOSED) if pressed is not None else None
+        if row.envelope.room is not RoomKind.PRIVATE and row.sender != dialog.sender:
+            return _saying(NOT_YOURS) if pressed is not None else None
         if row.kind is Kind.BUTTON:
             if pressed is None:
                 return None
             if pressed[:2] != (dialog.row_id, dialog.number) or not 0 <= pressed[2] < len(dialog.choices):
-                return _closed
+                return _saying(CLOSED)
             return lambda context: self._go_on(context, Given(row, dialog.choices[pressed[2]]))
         word = command_of(row.text)
         if word == "cancel":
@@ -106,7 +109,7 @@ class Dialogs:
         except JournalBroken as broken:
             _log.error("a dialog ended, because the code of its handler is another one since it asked: %s", broken)
             self._end(context)
-            return [Reply(CHANGED)]
+            return await _saying(CHANGED)(context)
         except AskTimeout:
             self._end(context)
             return run.context.collected.take() if run is not None else []
@@ -138,7 +141,7 @@ class Dialogs:
         if run is not None:
             run.abandon()
         self._end(context)
-        return [Reply(CANCELLED)]
+        return await _saying(CANCELLED)(context)
 
     # --- what is kept ------------------------------------------------------------------------------------------------
 
@@ -203,8 +206,12 @@ class Dialogs:
             self._places.discard(self._moved.get(context.row.place, context.row.place))
 
 
-async def _closed(_context: Context) -> list[Reply]:
-    return [Reply(CLOSED)]
+def _saying(sentence: str) -> Answering:
+    async def say(context: Context) -> list[Reply]:
+        context.collected.add(Reply(sentence))
+        return context.collected.take()
+
+    return say
 
 
 def _body(handler: Handler) -> Answering:

@@ -11,13 +11,13 @@ from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
 from processsupervisor.bot.collecting import BadReply, Collected, cut_reply
-from processsupervisor.bot.context import running_context
+from processsupervisor.bot.context import Running, running_context
 from processsupervisor.bot.files import Attachment, File
 from processsupervisor.bot.work import told
 from processsupervisor.connectors.base import clean_text
 from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage import records
-from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxRow, Markup
+from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxRow, Markup, Place
 
 MAX_DATA_BYTES = 64  # Telegram's limit, the lowest of all networks
 MAX_LABEL_CHARS = 200
@@ -116,13 +116,18 @@ def is_answer(result: object) -> bool:
     return isinstance(result, (list, tuple)) and all(isinstance(part, (str, Reply, Edit)) for part in result)
 
 
-async def record_of(part: object, row: InboxRow) -> records.Reply:
-    """Return one part of an answer to `row` as it is stored; keeps its files. Raises BadReply, Refused (files too large), OSError."""
+async def unasked_record(message: str | Reply, place: Place, running: Running) -> records.Reply:
+    """Return a message that answers none as it is stored; its files count as those of the conversation. Raises as `record_of` does."""
+    return await record_of(message, InboxRow(0, place, "", place.conversation, "", 0.0), running)
+
+
+async def record_of(part: object, row: InboxRow, running: Running | None = None) -> records.Reply:
+    """Return one part of an answer to `row` as it is stored; keeps its files. Raises BadReply, Refused (files too large), StorageError."""
     if isinstance(part, str):
         return records.Reply(cut_reply(clean_text(part)))
     if isinstance(part, Reply):
-        files = tuple([await _kept(file) for file in part.files])
-        extras = Extras(markup=part.markup, buttons=part.buttons, files=files, quotes=row.id if part.quote else None)
+        files = tuple([await _kept(file, row, running) for file in part.files])
+        extras = Extras(markup=part.markup, buttons=part.buttons, files=files, quotes=row.id or None if part.quote else None)
     elif isinstance(part, Edit):
         if row.envelope.about is None:
             raise BadReply("an Edit changes the message whose button was pressed; this handler answers no button")
@@ -132,14 +137,15 @@ async def record_of(part: object, row: InboxRow) -> records.Reply:
     return records.Reply(cut_reply(clean_text(part.text)), extras)
 
 
-async def _kept(file: File | Attachment) -> FileOut:
+async def _kept(file: File | Attachment, row: InboxRow, running: Running | None) -> FileOut:
     context = running_context()
-    if context is None:
-        raise Refused("files can be sent by a handler that runs", code="ended")
+    bot = context.running if running is None and context is not None else running
+    if bot is None:
+        raise Refused("files can be sent by a handler that runs", hint="use bot.send", code="ended")
     content = file.chunks() if isinstance(file, Attachment) else file.content
 
     async def keep() -> dict[str, str]:
-        return asdict(await context.running.keep_file(context.row, file.name, file.mime, file.kind, content))
+        return asdict(await bot.keep_file(row, file.name, file.mime, file.kind, content))
 
     return FileOut(**await told("file", file.name, keep))
 

@@ -233,21 +233,21 @@ class Service:
             await self._database.add_reminder(due)
             self._clock.expect(due.due_at)
 
-    async def send(self, place: Place, text: str) -> None:
+    async def send(self, place: Place, reply: Reply) -> None:
         """Send first, to a contact who opted in; with the running message if there is one. Raises Refused otherwise."""
         known = await self._database.conversation(place)
         if known is None or known.consent is not Consent.OPTED_IN:
             raise Refused("this contact has not agreed to messages sent first", hint="the contact agrees by /start", code="no-opt-in")
         if not known.is_reachable:
             raise Refused("this contact cannot be reached", hint="the bot was blocked or sent away there", code="unreachable")
-        replies = fit_replies([Reply(cut_reply(text))], self._networks, place.network)
+        replies = fit_replies([reply], self._networks, place.network)
         work = open_work()
-        for reply in replies:
+        for one in replies:
             if work is not None:
-                work.changes.sends.append((place, reply))
+                work.changes.sends.append((place, one))
                 continue
             self._sent += 1
-            out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, reply.text)
+            out = await self._database.send(f"first-{clock.wall():.6f}-{self._sent}", place, one.text, one.extras)
             if out is not None:
                 self._networks.show(out)
 

@@ -7,13 +7,23 @@ types a shape is made of is read once. What does not fit is told with the place 
 from __future__ import annotations
 
 import re
-from typing import Any
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from processsupervisor.bot.arguments import BadSignature
 from processsupervisor.kernel.errors import PsvError
 
+_MODULES = frozenset({"builtins", "collections", "datetime", "decimal", "typing", "uuid"})
+_COLLECTIONS = frozenset({"Collection", "Mapping", "MutableMapping", "MutableSequence", "MutableSet", "Sequence", "Set"})
+_NOT_JSON = frozenset({complex, memoryview, range, slice, type})
+_RECORDS = ("__dataclass_fields__", "__required_keys__", "_fields", "__attrs_attrs__")
+"""What marks a class whose annotations are its fields: a dataclass, a TypedDict, a NamedTuple, one of attrs."""
 _MISFITS = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 _NAMES_A_VALUE = re.compile(r"Invalid (enum )?value .*?(?= - at|$)", re.DOTALL)
 
@@ -32,8 +42,9 @@ class Shape:
     def __init__(self, hint: Any) -> None:
         self.name = shown(hint)
         self._hint = hint
-        if not hasattr(hint, "model_validate"):
-            _check(hint, self.name)
+        stranger = next(_strangers(hint, []), None)
+        if stranger is not None or isinstance(hint, str):
+            raise BadSignature(f"{shown(stranger or hint)} cannot be kept as JSON; use a dataclass or a pydantic model")
 
     def load(self, value: object) -> Any:
         """Return what JSON made as the author's type. Raises Misfit."""
@@ -58,30 +69,45 @@ def shown(hint: object) -> str:
     return str(getattr(hint, "__name__", hint)) if is_plain else re.sub(r"\b(typing|__main__)\.", "", str(hint))
 
 
-def _check(hint: Any, name: str) -> None:
-    from msgspec import inspect as look  # when it is needed: most bots have no shape
+def _strangers(hint: Any, seen: list[Any]) -> Iterator[object]:
+    """Yield the classes within a type that JSON cannot hold, as far as their annotations can be read.
 
+    msgspec.inspect would say it too, and unshare half a megabyte in every bot.
+    """
+    if any(hint is one for one in seen):
+        return
+    seen.append(hint)
+    origin = typing.get_origin(hint)
+    if origin is not None:
+        inner = [] if origin is Literal else typing.get_args(hint)
+        if origin is Annotated or hasattr(origin, "__dataclass_fields__"):
+            inner = [origin if origin is not Annotated else inner[0]]
+        elif isinstance(origin, type) and origin is not types.UnionType and not _is_known(origin):
+            yield origin
+        for one in inner:
+            yield from _strangers(one, seen)
+    elif isinstance(hint, type) and not hasattr(hint, "model_validate") and not issubclass(hint, (Enum, msgspec.Struct)):
+        if any(hasattr(hint, mark) for mark in _RECORDS):
+            for name, inner in getattr(hint, "__annotations__", {}).items():
+                yield from _strangers(_read(hint, name, inner), seen)
+        elif not _is_known(hint):
+            yield hint
+
+
+def _is_known(kind: type) -> bool:
+    if kind.__module__ == "collections.abc":
+        return kind.__name__ in _COLLECTIONS
+    return kind.__module__ in _MODULES and kind not in _NOT_JSON
+
+
+def _read(owner: type, name: str, hint: Any) -> Any:
+    """Return what a field is annotated with; Any for a text that cannot be read here, which its first use will tell of."""
+    if not isinstance(hint, str):
+        return hint
     try:
-        seen = [look.type_info(hint)]
-    except Exception as err:
-        raise BadSignature(f"{name} cannot be kept as JSON: {err}") from err
-    done: set[int] = set()
-    while seen:
-        info = seen.pop()
-        if id(info) in done:
-            continue
-        done.add(id(info))
-        if isinstance(info, look.CustomType) and not hasattr(info.cls, "model_validate"):
-            raise BadSignature(f"{shown(info.cls)} cannot be kept as JSON; use a dataclass or a pydantic model")
-        for value in (getattr(info, field) for field in info.__struct_fields__):
-            seen += [one for one in _within(value) if isinstance(one, look.Type)]
-
-
-def _within(value: object) -> list[Any]:
-    found: list[Any] = []
-    for one in value if isinstance(value, tuple) else (value,):
-        found.append(one.type if hasattr(one, "encode_name") else one)  # the fields of a dataclass
-    return found
+        return eval(hint, vars(sys.modules[owner.__module__]), {owner.__name__: owner})
+    except (NameError, AttributeError, TypeError, SyntaxError, KeyError):
+        return Any
 
 
 def _from_json(hint: Any, value: object) -> Any:

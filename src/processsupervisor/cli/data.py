@@ -1,4 +1,4 @@
-"""`psv bot db`, `backup` and `restore`: the database of one native bot, on its file, whether psvd runs or not."""
+"""`psv bot db`, `backup`, `restore` and `migrate`: the database of one native bot, on its file, whether psvd runs or not."""
 
 from __future__ import annotations
 
@@ -73,9 +73,28 @@ def put_back(session: Session, command: Command, *, name: str, file: str) -> int
     return EXIT_OK
 
 
+def migrate(session: Session, command: Command, *, name: str, to: int | None) -> int:
+    """Bring the file to another schema, if the bot is stopped."""
+    from processsupervisor.storage.migrate import migrate as bring_to  # SQLAlchemy and Alembic take 0.5 s to import
+
+    path = database_of(session, name)
+    version = VERSION if to is None else to
+    if version > VERSION:
+        raise UsageError(f"this psv knows the schemas 1 to {VERSION}", hint="upgrade psv")
+    with resting(name, session.paths.bot_run(name) / "lock"):
+        kept = bring_to(path, version)
+    if session.as_json:
+        session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, "version": version})
+    elif kept is None:
+        session.say(f"{name} has schema {version} already")
+    else:
+        session.say(f"{name} has schema {version} now; a copy of the file as it was is {kept}")
+    return EXIT_OK
+
+
 @contextlib.contextmanager
 def resting(name: str, lock: Path) -> Iterator[None]:
-    """Hold the bot's lock for the moment in which its file is exchanged; a start in this moment waits, for it is patient."""
+    """Hold the bot's lock while its file is exchanged or migrated; a start in this moment waits a second, then it fails."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:  # it has never run since the machine started

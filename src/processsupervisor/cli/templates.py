@@ -185,14 +185,14 @@ from bots import bot
 from processsupervisor.testing import Lab
 
 
-async def test_it_says_what_you_say_and_counts() -> None:
-    async with Lab(bot) as lab:
+def test_it_says_what_you_say_and_counts() -> None:
+    with Lab(bot) as lab:
         ada = lab.person("ada")
-        await ada.says("hello")
-        await ada.sees("You said: hello")
-        await lab.restart()
-        await ada.says("/count")
-        await ada.sees("1 messages")
+        ada.says("hello")
+        ada.sees("You said: hello")
+        lab.restart()
+        ada.says("/count")
+        ada.sees("1 messages")
 ''',
     },
     "chat echo hello",

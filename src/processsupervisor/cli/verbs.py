@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "bot.db": "data:show",
     "bot.backup": "data:backup",
     "bot.restore": "data:put_back",
+    "bot.migrate": "data:migrate",
     "letter.list": "letters:show_all",
     "letter.show": "letters:show",
     "letter.replay": "letters:replay",

@@ -213,6 +213,9 @@ class Launcher:
             "inherited": {key: os.environ[key] for key in spec["inherit"] if key in os.environ},
             **(origin(self.keeper.pid) if texts_of(spec) else {}),
         }
+        if proxy := spec.get("telegram_proxy"):
+            # The process that becomes the bot reads this file, and is never to have the token, written out as it may be.
+            written["telegram_proxy"] = {"env": proxy["env"], "url_env": proxy["url_env"]}
         # In place: nobody reads it before this start, and a torn one is of no generation.
         self._write_spec(self.paths.bot_run(bot) / "spec.json", written)
         reach(CrashPoint.PSVD_AFTER_SPEC)

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from processsupervisor.kernel.errors import StorageError
@@ -86,12 +87,31 @@ def _bring_up(path: Path) -> None:
     argv = [sys.executable, "-P", str(boot), "processsupervisor.storage.migrate", str(path)]
     _log.info("the database is brought to schema %d; a copy of it as it was stays beside it", VERSION)
     try:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=_MIGRATION_S, stdin=subprocess.DEVNULL, check=False)
+        with _in_turn(path):
+            ended = subprocess.run(argv, capture_output=True, text=True, timeout=_MIGRATION_S, stdin=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired as err:
         raise StorageError(f"{path} was not migrated within {_MIGRATION_S:g} s", hint="the file is unchanged; the bot tries again") from err
     if ended.returncode:
         said = (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1]
-        raise StorageError(f"cannot migrate {path}: {said}", hint="the file is unchanged")
+        way_out = "; the bot's limit of memory may be too low for it: psv bot migrate does it outside" if ended.returncode < 0 else ""
+        raise StorageError(f"cannot migrate {path}: {said}", hint=f"the file is unchanged{way_out}")
+
+
+@contextlib.contextmanager
+def _in_turn(path: Path) -> Iterator[None]:
+    """Wait until no other bot beside this one migrates: after an upgrade they all come, and each needs 50 MB for a second."""
+    try:
+        import fcntl
+
+        turn = os.open(path.parent.parent / ".migrating", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (ImportError, OSError):  # another user's folder, another platform
+        yield
+        return
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turn)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> None:

@@ -74,6 +74,7 @@ class Stage:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.life: Life | None = None
         self._lives: list[Life] = []
+        self._starting = asyncio.Lock()
         self._deadly: dict[Point, int] = {}
         """Where the bot is to die, and how often it passes there before."""
         self._steps: list[Step[Any]] = []
@@ -130,8 +131,9 @@ class Stage:
 
     async def alive(self) -> None:
         """Start the bot unless it runs, or ran and died."""
-        if self.life is None:
-            await self.start()
+        async with self._starting:  # what is said meanwhile comes behind it, in its order
+            if self.life is None:
+                await self.start()
 
     async def start(self) -> None:
         """Begin a new life."""

@@ -108,6 +108,8 @@ class Intake:
                 failures = failures if poll_s == 0 else 0
             else:
                 failures += 1
+                if failures == len(_DELAYS_S) and self.problem is None:
+                    _log.warning("%s: Telegram has not answered %d times; it is asked again each %g s", self._bot, failures, _DELAYS_S[-1])
                 await self._rest(max(delay_s, _DELAYS_S[min(failures, len(_DELAYS_S)) - 1]))
 
     async def _rest(self, delay_s: float) -> None:
