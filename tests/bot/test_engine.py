@@ -124,6 +124,42 @@ def test_a_step_is_never_interrupted():
         assert done == ["step"] and replies(lab) == ["told"]
 
 
+def test_one_step_behind_another_is_not_interrupted_either():
+    """Nor is one with which a handler begins that newer messages wait behind."""
+    bot = Bot()
+    done = []
+
+    @bot.on_message
+    async def work(message):
+        for name in ("first", "second"):
+            async with step():
+                await asyncio.sleep(3)
+                done.append(f"{message.text} {name}")
+        await asyncio.sleep(3)
+        done.append(f"{message.text} behind")
+
+    with Lab(bot, chat={"mode": "interrupt"}) as lab:
+        talk(lab, (0, "one"), (0, "two"), (1, "three"))
+        assert done == ["one first", "one second", "two first", "two second", "three first", "three second", "three behind"]
+
+
+def test_an_interrupt_behind_the_last_step_hits_nobody_else():
+    """The handler has ended before it could be cancelled: its reply stands, and the next message is handled once."""
+    bot = Bot()
+    heard = []
+
+    @bot.on_message
+    async def work(message):
+        heard.append(message.text)
+        async with step():
+            await asyncio.sleep(3)
+        return f"did {message.text}"
+
+    with Lab(bot, chat={"mode": "interrupt"}) as lab:
+        talk(lab, (0, "one"), (1, "two"))
+        assert heard == ["one", "two"] and replies(lab) == ["did one", "did two"]
+
+
 # --- deadline and failures -------------------------------------------------------------------------------------------
 
 

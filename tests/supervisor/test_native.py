@@ -99,7 +99,7 @@ def test_a_bot_killed_in_mid_answer_answers_exactly_once(fleet: LiveFleet) -> No
 
 
 def test_a_message_that_kills_its_bot_is_given_up_after_three_deaths(fleet: LiveFleet) -> None:
-    """It runs three times, no more, and its sender is told; the bot lives on."""
+    """It runs three times, no more, and its sender is told; the bot lives on, and handles it again when it is asked to."""
     fleet.write("bots.py", """
         import os
         from processsupervisor import Bot, Message
@@ -108,7 +108,7 @@ def test_a_message_that_kills_its_bot_is_given_up_after_three_deaths(fleet: Live
 
         @bot.on_message
         async def answer(message: Message) -> str:
-            if message.text == "die":
+            if message.text == "die" and not os.path.exists("mended"):
                 with open("deaths", "a") as file:
                     file.write("x")
                 os._exit(3)
@@ -123,6 +123,10 @@ def test_a_message_that_kills_its_bot_is_given_up_after_three_deaths(fleet: Live
     replies = eventually(lambda: len(found := visitor.replies()) == 2 and found, "both answers")
     assert replies["2"] == ["alive"]
     assert (fleet.folder / "deaths").read_text() == "xxx"
+    fleet.write("mended", "")
+    assert fleet.call("bot.replay", name="x", letter=1) == {"name": "x", "ok": True, "message": ""}
+    eventually(lambda: visitor.replies()["1"][-1:] == ["alive"], "the answer to the letter")
+    assert "no letter" in fleet.call("bot.replay", name="x", letter=1)["message"]
 
 
 def test_chat_goes_on_while_psvd_is_dead_and_the_link_comes_back(fleet: LiveFleet) -> None:

@@ -6,7 +6,7 @@ import logging
 
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
-from processsupervisor.bot.dialogs import Dialogs
+from processsupervisor.bot.dialogs import Answering, Dialogs
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.schedules import BOT_NETWORK, is_held_back
 from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
@@ -26,7 +26,7 @@ async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Con
             return await collect(statement if word == "about" else STOPPED, context.collected)
     if row.kind is Kind.SCHEDULE and await is_held_back(row, context.database):
         return []
-    taken = await dialogs.take(row)
+    taken = await _taken(dialogs, context)
     if taken is not None:
         return await taken(context)
     said = None
@@ -48,3 +48,15 @@ def _heard(name: str, row: InboxRow, replies: list[Reply]) -> list[Reply]:
         _log.warning("%s answered, but a schedule of the whole bot is in no conversation: use bot.send", name)
         return []
     return replies
+
+
+async def _taken(dialogs: Dialogs, context: Context) -> Answering | None:
+    """Return the dialog that waits for the message. No newer message ends the turn before a handler has begun."""
+    turn = context.work.turn
+    if turn is None:
+        return await dialogs.take(context.row)
+    turn.enter_step()
+    try:
+        return await dialogs.take(context.row)
+    finally:
+        turn.leave_step()

@@ -12,19 +12,21 @@ import random
 from processsupervisor.connectors.base import Connector, ErrorKind, NetworkError, Port
 from processsupervisor.kernel.errors import PsvError
 
+FIRST_IDENTIFY_S = 5.0
+"""The bot is not ready before; a network that takes longer is asked again beside it."""
 IDENTIFY_S = 20.0
 _FIRST_S, _LAST_S = 1.0, 60.0
 _FATAL = (ErrorKind.AUTH, ErrorKind.CONFLICT)
 _log = logging.getLogger("processsupervisor.bot")
 
 
-async def identify(connector: Connector) -> bool:
+async def identify(connector: Connector, within_s: float = FIRST_IDENTIFY_S) -> bool:
     """Ask a network who the bot is; False when it cannot be reached now. Raises NetworkError when it refuses the bot for good."""
     try:
-        async with asyncio.timeout(IDENTIFY_S):
+        async with asyncio.timeout(within_s):
             known = await connector.identify()
     except TimeoutError:
-        _log.warning("%s: no answer within %g s", connector.network, IDENTIFY_S)
+        _log.warning("%s: no answer within %g s", connector.network, within_s)
         return False
     except NetworkError as err:
         if err.kind in (ErrorKind.RATE, ErrorKind.TRANSIENT):
@@ -43,7 +45,7 @@ async def open_later(connector: Connector, port: Port) -> None:
         await asyncio.sleep(wait_s * random.uniform(0.75, 1.0))
         wait_s = min(wait_s * 2, _LAST_S)
         try:
-            if await identify(connector):
+            if await identify(connector, IDENTIFY_S):
                 await connector.open(port)
                 return
         except NetworkError as err:

@@ -126,6 +126,7 @@ class Pump:
     async def moved(self, old: Place, new: Place) -> None:
         """Take a conversation for another from now on."""
         await self._database.move_place(old, new)
+        self.answering.dialogs.moved(old, new)
 
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""

@@ -59,7 +59,7 @@ class Turn:
         self.is_open = True
         self._timer = asyncio.get_running_loop().call_later(deadline_s, self._late, left_behind)
         if self.wants_interrupt:
-            self.interrupt()
+            self._interrupt_soon()
 
     def close(self) -> None:
         """The handler has ended: nothing ends the turn any more."""
@@ -83,7 +83,11 @@ class Turn:
         """End what enter_step began; an interrupt that waited for it takes hold at the next await."""
         self.steps -= 1
         if self.wants_interrupt:
-            self.interrupt()
+            self._interrupt_soon()
+
+    def _interrupt_soon(self) -> None:
+        """Interrupt the handler where it waits next: a task that is cancelled while it runs could be hit inside of its next step."""
+        asyncio.get_running_loop().call_soon(self.interrupt)
 
     def _late(self, left_behind: Callable[[Turn], None]) -> None:
         self.ended_by = End.DEADLINE
