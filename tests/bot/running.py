@@ -125,16 +125,21 @@ class BotProcess:
         wait_for(self._answers, f"{self.name} serves its socket; it wrote: {self.errors.read_text()}")
 
     def ended(self) -> bool:
-        """Wait until the process has ended, or has no message left to handle; tell whether it has ended."""
-        process = self.process
-        assert process is not None
-        wait_for(lambda: process.poll() is not None or self._is_through(), f"{self.name} ends, or is through with its messages")
-        return process.poll() is not None
+        """Wait until the process has ended or nothing is left for it to handle; tell whether it has ended."""
+        assert self.process is not None
+        wait_for(lambda: self.process.poll() is not None or not self.has_open_messages(), f"{self.name} ends or comes to rest")
+        return self.process.poll() is not None
 
-    def _is_through(self) -> bool:
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as other:
-            return other.execute("SELECT min(state) FROM inbox").fetchone()[0] not in (None, 0)
-        return False
+    def has_open_messages(self, begun: int = 0) -> bool:
+        """Tell whether messages are not through, of those that met at least so many deaths."""
+        if not self.database.exists():
+            return True
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            try:
+                (count,) = database.execute("SELECT count(*) FROM inbox WHERE state = 0 AND attempts >= ?", (begun,)).fetchone()
+            except sqlite3.OperationalError:  # not made yet, or busy
+                return True
+        return bool(count)
 
     def _answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.errors.read_text()

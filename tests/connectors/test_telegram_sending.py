@@ -9,7 +9,7 @@ import pytest
 from tests.connectors.telegramrig import TOKEN, Port, connected, out, until
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError
-from processsupervisor.connectors.telegram import make
+from processsupervisor.connectors.telegram import drafts, make
 from processsupervisor.connectors.telegram import sending as module
 from processsupervisor.connectors.telegram.connector import TelegramConnector
 from processsupervisor.storage.records import ButtonRow, Extras, FileOut, Markup, Place
@@ -258,16 +258,49 @@ async def test_a_reply_that_grows_is_a_draft_until_it_is_sent(api: BotApi, bot) 
 
 
 async def test_drafts_that_fail_are_left_out(api: BotApi, bot) -> None:
-    """In groups there are none; an error of one is nobody's business."""
+    """An error of one is nobody's business, and a server that has none is not asked for ever."""
+    ada = api.bot(TOKEN)
+    api.faults.add(Fault(FaultKind.ERROR, "sendMessageDraft", status=404, description="Not Found", times=99))
+    for number in range(20):
+        bot.publish(replace(out(f"piece {number}"), seq=None, final=False))
+        await bot.send(out(f"whole {number}"))
+    assert {shown.kind for shown in ada.shown} == {"message"}
+    assert api.known(TOKEN).called["sendMessageDraft"] <= 5
+
+
+async def test_a_reply_that_grows_in_a_group_is_one_message(api: BotApi, bot, monkeypatch) -> None:
+    """It is edited until it is whole; one that is whole at once is never edited."""
+    monkeypatch.setattr(drafts, "GROUP_FIRST_S", 0.05)
+    monkeypatch.setattr(drafts, "GROUP_EVERY_S", 0.05)
     ada = api.bot(TOKEN)
     group = ada.group("Team")
-    api.faults.add(Fault(FaultKind.ERROR, "sendMessageDraft", status=404, description="Not Found", times=99))
-    for number in range(3):
-        bot.publish(replace(out(f"piece {number}"), seq=None, final=False))
-        bot.publish(replace(out(f"piece {number}", to=group.id), seq=None, final=False))
-    await bot.send(out("whole"))
-    await bot.send(out("whole", to=group.id, id_="r2"))
-    assert [shown.kind for shown in ada.shown] == ["message", "message"]
+    for text in ("one", "one two"):
+        bot.publish(replace(out(text, to=group.id), seq=None, final=False))
+        await until(lambda t=text: f"{t} …" in [shown.text for shown in ada.shown])
+    receipt = await bot.send(out("one two three", to=group.id))
+    assert [(shown.kind, shown.text) for shown in ada.shown] == [("message", "one …"), ("edit", "one two …"), ("edit", "one two three")]
+    assert receipt.network_id == str(ada.shown[0].message_id)
+    bot.publish(replace(out("quick", to=group.id, id_="r2"), seq=None, final=False))
+    await bot.send(out("quick and whole", to=group.id, id_="r2"))
+    assert [(shown.kind, shown.text) for shown in ada.shown[3:]] == [("message", "quick and whole")]
+
+
+async def test_a_reply_that_a_crash_cut_off_becomes_whole_where_it_began(api: BotApi, bot, tmp_path, monkeypatch) -> None:
+    """The next life finds its beginning; if that was deleted, the whole is a message of its own."""
+    monkeypatch.setattr(drafts, "GROUP_FIRST_S", 0.0)
+    ada = api.bot(TOKEN)
+    group = ada.group("Team")
+    for number in (1, 2):
+        bot.publish(replace(out(f"begun {number}", to=group.id, id_=f"r{number}"), seq=None, final=False))
+        await until(lambda n=number: f"begun {n} …" in ada.texts(group.id))
+        bot._drafts._next_mono.clear()
+    await bot.close()  # as far as the network and the disk know, this is kill -9: nothing was sent and nothing noted
+    ada.deletes(ada.shown[1].message_id, chat=group)
+    async with connected(api, Port(), tmp_path) as later:
+        for number in (1, 2):
+            await later.send(out(f"whole {number}", to=group.id, id_=f"r{number}"))
+    assert [(shown.kind, shown.text) for shown in ada.shown[2:]] == [("edit", "whole 1"), ("message", "whole 2")]
+    assert not (tmp_path / "telegram-drafts.json").exists()
 
 
 async def test_typing_is_shown_and_fails_in_silence(api: BotApi, bot) -> None:

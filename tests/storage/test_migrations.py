@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
 from tests.storage.old import content, make_version_1
 
 from processsupervisor.kernel.errors import StorageError
@@ -42,6 +44,15 @@ def shape(path):
 def test_the_sql_of_a_new_file_is_made_from_the_tables():
     """ddl.py is what script.py writes now: nobody edits it by hand, and nobody forgets to make it."""
     assert open(ddl.__file__).read() == script.module_text()
+
+
+def test_the_tables_are_not_sqlite_s_alone():
+    """The same metadata makes tables of PostgreSQL: nothing in it is of one engine but what that engine is told by name."""
+    made = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in METADATA.tables.values()]
+    made += [str(CreateIndex(index).compile(dialect=postgresql.dialect())) for table in METADATA.tables.values() for index in table.indexes]
+    text = "\n".join(made)
+    assert "DOUBLE PRECISION" in text and "BIGSERIAL" in text and text.count(" WHERE ") == 4
+    assert not [word for word in ("AUTOINCREMENT", "ROWID", " REAL") if word in text]
 
 
 def test_a_migrated_file_has_the_shape_of_a_new_one(tmp_path):

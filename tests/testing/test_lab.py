@@ -103,6 +103,16 @@ def test_time_is_advanced_to_the_second(lab):
     assert clock.wall is time.time and clock.mono is time.monotonic
 
 
+def test_a_month_passes_in_a_moment(lab):
+    """Nothing wakes up only to find that nothing is due."""
+    lab.say("/wake 29d")
+    lab.sees("I will")
+    began = time.monotonic()
+    lab.clock.advance("30d")
+    lab.sees("wake up")
+    assert time.monotonic() - began < 1
+
+
 def test_the_time_of_day_is_the_tests(bot):
     """A test of what happens at New Year need not wait for it."""
     with Lab(bot, start=datetime(2030, 12, 31, 23, 30, tzinfo=UTC)) as lab:
@@ -157,6 +167,18 @@ async def test_a_loop_that_runs_already_can_be_taken(bot):
     assert time.monotonic() - began < 10 and loop.time() - began_mono < 10
     assert clock.wall is time.time
     await asyncio.sleep(0.01)
+
+
+def test_a_loop_out_of_reach_is_refused(bot):
+    """uvloop waits where time cannot be skipped."""
+    uvloop = pytest.importorskip("uvloop", reason="needs uvloop")
+
+    async def main():
+        async with Lab(bot):
+            pass
+
+    with pytest.raises(UsageError, match="cannot run on Loop"):
+        uvloop.run(main())
 
 
 async def test_a_plain_lab_in_a_running_loop_says_the_way_out(bot):

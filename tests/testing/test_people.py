@@ -7,7 +7,7 @@ import re
 import pytest
 
 from processsupervisor import Bot, Button, Reply
-from processsupervisor.connectors.base import ErrorKind
+from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.testing import Lab
 
 
@@ -146,10 +146,19 @@ def test_a_person_who_blocks_the_bot_gets_nothing_until_it_is_spoken_to(lab):
     lab.sees("echo hi again")
 
 
+@pytest.mark.parametrize("kind", [ErrorKind.AUTH, ErrorKind.CONFLICT])
+def test_a_network_that_takes_the_bot_no_longer_ends_it(lab, kind):
+    """What a fleet would end its process by is told; nothing is taken any more."""
+    lab.say("hi")
+    lab.sees("echo hi")
+    lab.network.deny(NetworkError(kind, "memory: no"))
+    lab.say("anybody there?")
+    lab.you.sees_nothing()
+    assert lab.ended_by is not None and lab.ended_by.kind is kind
+
+
 def test_a_refused_token_ends_the_start(bot):
     """As in a fleet, where the bot ends with 77."""
-    from processsupervisor.connectors.base import NetworkError
-
     with Lab(bot) as lab:
         lab.network.unknown = NetworkError(ErrorKind.AUTH, "memory: the token is refused")
         with pytest.raises(NetworkError, match="refused"):

@@ -109,6 +109,23 @@ def test_a_step_that_is_not_awaited_fails_the_test(tests):
     assert "1 passed, 1 error" in said and "you.sees(…) was not awaited" in said
 
 
+def test_a_fixture_lab_of_somebody_else_is_left_alone(tests):
+    """The name is a common one: what pytest-asyncio runs, it runs on."""
+    said = tests("""
+        import asyncio
+        import pytest
+
+        @pytest.fixture
+        def lab():
+            return "a laboratory"
+
+        async def test_theirs(lab):
+            await asyncio.sleep(0)
+            assert lab == "a laboratory"
+    """, "--asyncio-mode=auto")
+    assert "1 passed" in said, said
+
+
 def test_without_a_bot_the_fixture_says_what_it_needs(tests, tmp_path):
     """The way out stands in the error."""
     (tmp_path / "conftest.py").unlink()

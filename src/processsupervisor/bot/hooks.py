@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
 from processsupervisor.bot.failure import place_of_error, stack_of_error
-from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError
 
 Hook = Callable[[], Awaitable[None]]
@@ -23,9 +23,9 @@ _log = logging.getLogger("processsupervisor.bot")
 
 async def run_hooks(step: str, hooks: Sequence[Hook], timeout_s: float) -> None:
     """Run the hooks one after the other within `timeout_s` together; what one raises is logged, one that takes too long is left behind."""
-    ends_mono = mono() + timeout_s
+    ends_mono = clock.mono() + timeout_s
     for hook in hooks:
-        await _run(step, hook, max(_LEAST_S, ends_mono - mono()))
+        await _run(step, hook, max(_LEAST_S, ends_mono - clock.mono()))
 
 
 async def ask_hook(step: str, answer: Awaitable[None], timeout_s: float) -> str:

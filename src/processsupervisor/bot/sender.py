@@ -26,7 +26,6 @@ SEND_S = 120.0
 """What one send may take, a file included; whether it arrived is unknown then."""
 GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
-_LOOK_AGAIN_S = 30.0  # a change of the system's clock is seen within
 _STORAGE_RETRY_S = 1.0
 _ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
@@ -108,7 +107,7 @@ class Sender:
 
     async def _wait(self, wait_s: float | None) -> None:
         try:
-            async with asyncio.timeout(_LOOK_AGAIN_S if wait_s is None else min(wait_s, _LOOK_AGAIN_S)):
+            async with asyncio.timeout(clock.look_again_s if wait_s is None else min(wait_s, clock.look_again_s)):
                 await self._changed.wait()
         except TimeoutError:
             pass

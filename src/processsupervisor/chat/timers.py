@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import StorageError
 
-_LOOK_AGAIN_S = 30.0
 _RETRY_S = 1.0
 _log = logging.getLogger("processsupervisor.chat")
 
@@ -50,7 +49,7 @@ class DueClock:
         if look_first:
             self._next_at = 0.0
         while True:
-            wait_s = None if self._next_at is None else min(max(self._next_at - clock.wall(), 0.0), _LOOK_AGAIN_S)
+            wait_s = None if self._next_at is None else min(max(self._next_at - clock.wall(), 0.0), clock.look_again_s)
             if wait_s is None or wait_s > 0:
                 await self._wait(wait_s)
                 continue

@@ -6,6 +6,8 @@ import time
 
 mono = time.monotonic
 wall = time.time
+look_again_s = 30.0
+"""How long who waits for a time of day sleeps at most, so that a change of the machine's clock is seen."""
 
 
 def boottime() -> float:

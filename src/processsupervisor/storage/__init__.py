@@ -1,1 +1,1 @@
-"""A bot's own SQLite file: inbox, outbox, drafts, reminders and values, written by one thread with group commit."""
+"""A bot's own database: who writes to it, what came in, what goes out, what is due and kept; written by one thread with group commit."""

@@ -110,8 +110,10 @@ def set_reachable(connection: sqlite3.Connection, place: Place, is_reachable: bo
 
 
 def say_consent(connection: sqlite3.Connection, place: Place, said: Consent, row_id: int | None) -> None:
-    """Write down what a contact said about messages sent first: what holds now, and that it was said."""
+    """Write down what a contact said about messages sent first: what holds now, and that it was said where that is news."""
     place = place_now(connection, place)
+    if consent_of(connection, place) == said:
+        return
     connection.execute("UPDATE conversations SET consent = ? WHERE network = ? AND conversation = ?", (said.value, *place))
     given = (*place, said.value, clock.wall(), row_id)
     connection.execute("INSERT INTO consents (network, conversation, said, said_at, inbox_id) VALUES (?,?,?,?,?)", given)

@@ -38,7 +38,7 @@ from processsupervisor.storage.records import (
 from processsupervisor.storage.schema import has_open_work
 from processsupervisor.storage.sendjobs import SendJobs
 
-_KNOWN = 10_000
+_KNOWN = 2000  # 1 KB each, of the budget of a bot's memory
 _TRIM_EVERY = 500
 _TRIM_DONE_EVERY_S = 3600.0
 

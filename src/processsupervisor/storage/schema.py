@@ -22,7 +22,7 @@ from processsupervisor.storage.ddl import SQLITE
 VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 _MIGRATION_S = 600.0
-_CACHE_KIB = 512  # pages kept per bot; counted in the budget of a bot's memory
+_CACHE_KIB = 256  # pages kept per bot; counted in the budget of a bot's memory
 
 _log = logging.getLogger("processsupervisor.storage")
 _HINTS = {

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from processsupervisor.bot.api import Bot
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage import letters
@@ -156,6 +157,11 @@ class Lab:
     def is_dead(self) -> bool:
         """Tell whether the bot died at a point and was not restarted yet."""
         return self._stage.life is not None and self._stage.life.is_dead
+
+    @property
+    def ended_by(self) -> NetworkError | None:
+        """Why the network takes the bot no longer (its token is refused, or in use elsewhere), by which a process ends."""
+        return self._stage.life.ended_by if self._stage.life is not None else None
 
     def start(self) -> Step[None]:
         """Start the bot, which the first word to it does otherwise. Raises what a start hook raises."""

@@ -17,6 +17,7 @@ from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.points import Points
 from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.connectors.base import NetworkError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.testing.connector import MemoryConnector
 from processsupervisor.testing.network import MemoryNetwork
@@ -39,10 +40,16 @@ class Life:
         self.database = BotDatabase(path, writer=self.writer)
         self.connector = MemoryConnector(network, folder)
         self.service = Service(definition, self.database, [self.connector], settings=settings, points=points)
+        self.service.pump.ended = self._end
+        self.ended_by: NetworkError | None = None
+        """Why the network takes the bot no longer; in a fleet its process ends by that."""
         self.is_dead = False
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._context = contextvars.copy_context()
         self._context.run(_owner.set, self)
+
+    def _end(self, error: NetworkError) -> None:
+        self.ended_by = error
 
     def context(self) -> contextvars.Context:
         """Return a context in which everything that is started belongs to this life."""

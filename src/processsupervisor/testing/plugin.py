@@ -43,9 +43,15 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
     """Turn async tests that take `lab` into plain ones, innermost: the plugins that look for async tests see nothing of them."""
     made = yield
     for item in made if isinstance(made, list) else [made]:
-        if isinstance(item, pytest.Function) and "lab" in item.fixturenames and inspect.iscoroutinefunction(item.obj):
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj) and _takes_our_lab(item):
             item.obj = _on_lab_loop(item.obj)
     return made
+
+
+def _takes_our_lab(item: pytest.Function) -> bool:
+    """Tell whether `lab` is the fixture above: somebody else's of that name is none of our business."""
+    found = item._fixtureinfo.name2fixturedefs.get("lab")
+    return found is not None and inspect.unwrap(found[-1].func).__module__ == __name__
 
 
 def _on_lab_loop(function: Any) -> Any:

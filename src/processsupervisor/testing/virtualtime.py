@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import UsageError
 
 _RESOLUTION_S = 1e-6
+_LOOK_AGAIN_S = clock.look_again_s
 
 
 class VirtualTime:
@@ -48,11 +50,11 @@ class VirtualTime:
 
     def show(self) -> None:
         """Make psv's clocks of this process show this time."""
-        clock.mono, clock.wall = self.mono, self.wall
+        clock.mono, clock.wall, clock.look_again_s = self.mono, self.wall, math.inf  # nobody sets this clock
 
     def hide(self) -> None:
         """Make them show the machine's time again."""
-        clock.mono, clock.wall = time.monotonic, time.time
+        clock.mono, clock.wall, clock.look_again_s = time.monotonic, time.time, _LOOK_AGAIN_S
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:

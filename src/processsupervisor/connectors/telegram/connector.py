@@ -73,7 +73,7 @@ class TelegramConnector:
         port.prove(NETWORK)  # it has just said who the bot is
         client, settings = self._calls(), self._settings
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
-        self._drafts = Drafts(client, self._buckets)
+        self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json")
         webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret)
         if settings.mode == "webhook":
             self._webhook = webhook
@@ -102,8 +102,8 @@ class TelegramConnector:
         """Send a committed row. Raises NetworkError."""
         if self._port is None or self._sending is None or self._drafts is None:
             raise NetworkError(ErrorKind.TRANSIENT, "telegram: the connector is not open")
-        await self._drafts.settle(out.place.conversation)
-        receipt = await self._sending.send(out)
+        receipt = await self._sending.send(out, await self._drafts.settle(out))
+        self._drafts.done(out)
         self._port.prove(NETWORK)
         return receipt
 

@@ -1,37 +1,53 @@
-"""A reply that grows: Telegram's own drafts in private chats, which vanish by themselves and leave nothing behind a crash.
+"""A reply that grows: in private Telegram's own drafts, which vanish by themselves, in groups a message that is edited until it is whole.
 
-The newest piece wins: one call at a time and chat, at most one in `EVERY_S`. Nothing here is needed; whatever fails is left out.
+The newest piece wins: one call at a time and chat, and none sooner than its pause. Which message of a group is the beginning of
+which reply stands in a file, so that the life after a crash makes it whole instead of writing another one. Nothing here is needed; whatever
+fails is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from aiogram.methods import SendMessageDraft
+from aiogram.methods import EditMessageText, SendMessage, SendMessageDraft, TelegramMethod
 
 from processsupervisor.connections.buckets import Buckets
 from processsupervisor.connectors.base import ErrorKind, NetworkError
-from processsupervisor.connectors.telegram.calls import target_of, text_fields
+from processsupervisor.connectors.telegram.calls import Target, target_of, text_fields
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.markup import units
 from processsupervisor.kernel import clock
+from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.storage.records import Outgoing
 
 EVERY_S = 0.5
+GROUP_FIRST_S = 1.0
+"""A reply that is whole sooner is sent as one message."""
+GROUP_EVERY_S = 4.0
+"""A group takes twenty calls a minute; the answers themselves are among them."""
 MAX_CHARS = 4096
+_MORE = " …"
 _SETTLE_S = 2.0
 _MAX_REFUSALS = 5
+_MAX_BEGUN = 200
 
 
 class Drafts:
-    """The drafts of one bot."""
+    """The growing replies of one bot; `path` is the file of those in groups."""
 
-    def __init__(self, client: Client, buckets: Buckets) -> None:
+    def __init__(self, client: Client, buckets: Buckets, path: Path) -> None:
         self._client = client
         self._buckets = buckets
+        self._begun = _Begun(path)
         self._newest: dict[str, Outgoing] = {}
         self._showing: dict[str, asyncio.Task[None]] = {}
+        self._calling: set[str] = set()
+        self._next_mono: dict[str, float] = {}
+        """When a chat may be shown its next piece."""
         self._refusals = 0
         """In a row. A server of the Bot API that has no drafts is not asked for ever."""
         self._is_closed = False
@@ -39,20 +55,30 @@ class Drafts:
     def show(self, out: Outgoing) -> None:
         """Show a piece soon. Never waits, never raises."""
         conversation = out.place.conversation
-        if self._is_closed or self._refusals >= _MAX_REFUSALS or conversation.startswith("-") or not out.text.strip():
+        if self._is_closed or self._refusals >= _MAX_REFUSALS or not out.text.strip() or units(out.text + _MORE) > MAX_CHARS:
             return
         self._newest[conversation] = out
         if conversation not in self._showing:
+            self._next_mono.setdefault(conversation, clock.mono() + (GROUP_FIRST_S if conversation.startswith("-") else 0.0))
             task = asyncio.get_running_loop().create_task(self._run(conversation))
             self._showing[conversation] = task
             task.add_done_callback(lambda _: self._showing.pop(conversation, None))
 
-    async def settle(self, conversation: str) -> None:
-        """Return when no draft of a conversation can come any more: its message is about to be sent."""
+    async def settle(self, out: Outgoing) -> int | None:
+        """Return when no piece can come any more, as the whole is about to be sent: the message that it takes the place of, if any."""
+        conversation = out.place.conversation
         self._newest.pop(conversation, None)
+        self._next_mono.pop(conversation, None)
         task = self._showing.get(conversation)
         if task is not None:
+            if conversation not in self._calling:
+                task.cancel()
             await asyncio.wait((task,), timeout=_SETTLE_S)
+        return self._begun.find(out.id, conversation)
+
+    def done(self, out: Outgoing) -> None:
+        """Note that the whole was sent."""
+        self._begun.forget(out.id)
 
     def close(self) -> None:
         """Show nothing more."""
@@ -62,24 +88,91 @@ class Drafts:
             task.cancel()
 
     async def _run(self, conversation: str) -> None:
-        while (out := self._newest.pop(conversation, None)) is not None:
-            began_mono = clock.mono()
-            await self._show(out)
-            if conversation not in self._newest:
-                return
-            await asyncio.sleep(max(EVERY_S - (clock.mono() - began_mono), 0.0))
+        while conversation in self._newest:
+            wait_s = self._next_mono.get(conversation, 0.0) - clock.mono()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                continue  # with what is the newest by now
+            out = self._newest.pop(conversation)
+            self._calling.add(conversation)
+            try:
+                await self._show(out)
+            finally:
+                self._calling.discard(conversation)
+            self._next_mono[conversation] = clock.mono() + (GROUP_EVERY_S if conversation.startswith("-") else EVERY_S)
 
     async def _show(self, out: Outgoing) -> None:
-        if units(out.text) > MAX_CHARS or self._buckets.held_s(clock.mono()) > 0:
+        if self._buckets.token_wait_s(clock.mono()) > 0:
             return
         try:
             target = target_of(out.place.conversation)
-            draft = SendMessageDraft(draft_id=zlib.crc32(out.id.encode()) & 0x7FFFFFFF | 1, **target.fields(), **text_fields(out, False))
-            await self._client.call(draft)
+            if target.is_group:
+                await self._grow(out, target)
+            else:
+                number = zlib.crc32(out.id.encode()) & 0x7FFFFFFF | 1
+                await self._client.call(SendMessageDraft(draft_id=number, **target.fields(), **text_fields(out, False)))
         except NetworkError as err:
             if err.kind == ErrorKind.RATE and err.retry_after_s is not None:
-                self._buckets.refused(out.place.conversation, err.retry_after_s, clock.mono())
+                chat = out.place.conversation.partition("/")[0]
+                self._buckets.refused(chat, err.retry_after_s, clock.mono(), is_group=chat.startswith("-"))
             elif err.kind == ErrorKind.PERMANENT:
                 self._refusals += 1
         else:
             self._refusals = 0
+
+    async def _grow(self, out: Outgoing, target: Target) -> None:
+        if self._buckets.take(str(target.chat_id), clock.mono(), is_group=True) > 0:
+            return
+        fields = text_fields(replace(out, text=out.text + _MORE), False)
+        standing = self._begun.find(out.id, out.place.conversation)
+        method: TelegramMethod[Any]
+        if standing is not None:
+            method = EditMessageText(chat_id=target.chat_id, message_id=standing, **fields)
+        else:
+            method = SendMessage(**target.fields(), **fields)
+        result = await self._client.call(method)
+        if standing is None and isinstance(result, dict) and isinstance(result.get("message_id"), int):
+            self._begun.note(out.id, out.place.conversation, result["message_id"])
+
+
+class _Begun:
+    """{reply: [conversation, message that is its beginning]}, in a file that is not there when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, tuple[str, int]] | None = None
+
+    def find(self, out_id: str, conversation: str) -> int | None:
+        """Return the message that a reply has begun as, if it stands in that conversation."""
+        found = self._all().get(out_id)
+        return found[1] if found is not None and found[0] == conversation else None
+
+    def note(self, out_id: str, conversation: str, message_id: int) -> None:
+        """Keep it; of very many the oldest are forgotten."""
+        known = self._all()
+        known[out_id] = (conversation, message_id)
+        while len(known) > _MAX_BEGUN:
+            del known[next(iter(known))]
+        self._write(known)
+
+    def forget(self, out_id: str) -> None:
+        """Drop it: the reply is whole."""
+        if self._all().pop(out_id, None) is not None:
+            self._write(self._all())
+
+    def _all(self) -> dict[str, tuple[str, int]]:
+        if self._known is None:
+            content = read_json(self._path)
+            rows = content.items() if isinstance(content, dict) else ()
+            self._known = {key: (str(row[0]), int(row[1])) for key, row in rows if isinstance(row, list) and len(row) == 2}
+        return self._known
+
+    def _write(self, known: dict[str, tuple[str, int]]) -> None:
+        try:
+            if known:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(self._path, known)
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError:
+            pass  # a full disk: after a crash the beginning stands there beside the whole

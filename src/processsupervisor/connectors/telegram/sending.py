@@ -37,8 +37,11 @@ class Sending:
         self._begun: OrderedDict[str, tuple[int, str]] = OrderedDict()
         """Of messages of several calls: how many were answered, and the network's id so far."""
 
-    async def send(self, out: Outgoing) -> Receipt:
-        """Send a message, an edit, or the answer to a pressed button. Raises NetworkError."""
+    async def send(self, out: Outgoing, standing: int | None = None) -> Receipt:
+        """Send a message, an edit, or the answer to a pressed button; `standing` is the message that its beginning stands in.
+
+        Raises NetworkError.
+        """
         if out.extras.acknowledges is not None:
             await self._acknowledge(out.extras.acknowledges)
             if not out.text.strip() and not out.extras.files and out.extras.edits is None:
@@ -46,6 +49,13 @@ class Sending:
         target = target_of(out.place.conversation)
         if out.extras.edits is not None:
             return await self._edit(out, target, out.extras.edits)
+        if standing is not None and not out.extras.files:
+            try:
+                return await self._edit(out, target, f"{_NETWORK_ID}{standing}")
+            except NetworkError as err:
+                if err.kind != ErrorKind.PERMANENT:
+                    raise
+                # it was deleted meanwhile: the whole is a message of its own
         steps = steps_of(out, target, self._folder)
         done, network_id = self._begun.pop(out.id, (0, ""))
         for index in range(done, len(steps)):
