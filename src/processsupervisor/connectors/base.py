@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place
@@ -164,7 +164,6 @@ class Connector(Protocol):
         """End serving; what readers have not seen stays in the outbox."""
 
 
-@runtime_checkable
 class Posted(Protocol):
     """A connector whose network posts to the web process, which hands each post on (web.sock, op "update")."""
 

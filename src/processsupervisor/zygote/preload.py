@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 # Ordinary programs import these; loading them once here costs every bot nothing.
 COMMON = tuple(
     """argparse asyncio base64 fcntl hmac pwd resource setproctitle collections concurrent.futures contextlib csv
-    dataclasses datetime decimal email.message enum functools hashlib hmac html http.client inspect io ipaddress
+    dataclasses datetime decimal email.message encodings.idna enum functools hashlib hmac html http.client inspect io ipaddress
     itertools json locale logging logging.handlers multiprocessing.process operator os pathlib pickle pprint queue
     random re secrets select selectors shutil signal socket sqlite3 ssl string struct subprocess tempfile textwrap
     threading time traceback types typing unicodedata urllib.parse urllib.request uuid warnings weakref zipfile zlib
