@@ -26,7 +26,7 @@ OWNERS = {
     "regex": {"process"},
     "prometheus_client": {"observe"}, "opentelemetry": {"observe"},
     "sqlalchemy": {"storage"}, "alembic": {"storage"}, "asyncpg": {"storage"},
-    "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config", "supervisor"},
+    "openai": {"chat"}, "bm25s": {"chat"}, "rank_bm25": {"chat"}, "croniter": {"config"},
     "starlette": {"web"}, "uvicorn": {"web"}, "markdown_it": {"web"},
     "yaml": {"adopt"},
     "aiogram": {"connectors"},

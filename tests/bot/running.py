@@ -127,15 +127,16 @@ class BotProcess:
     def ended(self) -> bool:
         """Wait until the process has ended or nothing is left for it to handle; tell whether it has ended."""
         assert self.process is not None
-        wait_for(lambda: self.process.poll() is not None or not self._has_open_messages(), f"{self.name} ends or comes to rest")
+        wait_for(lambda: self.process.poll() is not None or not self.has_open_messages(), f"{self.name} ends or comes to rest")
         return self.process.poll() is not None
 
-    def _has_open_messages(self) -> bool:
+    def has_open_messages(self, begun: int = 0) -> bool:
+        """Tell whether messages are not through, of those that met at least so many deaths."""
         if not self.database.exists():
             return True
         with contextlib.closing(sqlite3.connect(self.database)) as database:
             try:
-                (count,) = database.execute("SELECT count(*) FROM inbox WHERE state = 0").fetchone()
+                (count,) = database.execute("SELECT count(*) FROM inbox WHERE state = 0 AND attempts >= ?", (begun,)).fetchone()
             except sqlite3.OperationalError:  # not made yet, or busy
                 return True
         return bool(count)

@@ -276,6 +276,24 @@ async def test_a_question_has_a_deadline_that_lasts(begin, restarts):
     assert await late(talk) == [] and await talk.database.dialog_places() == []
 
 
+async def test_a_question_without_a_deadline_takes_the_one_before_away(begin):
+    """No timer is left when the handler asks on without one, nor when it has ended."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        await ask("First?", timeout="1h")
+        await ask("Second?")
+        await ask("Third?", timeout="1h")
+
+    talk = await begin(bot)
+    counts = []
+    for text in ("/go", "1", "2", "3"):
+        await talk.says(text)
+        counts.append(len(await talk.database.timers()))
+    assert counts == [1, 0, 1, 0]
+
+
 async def test_a_deadline_that_comes_behind_the_answer_is_none(begin):
     """The timer of an answered question changes nothing, also when it had fired already."""
     talk = await begin(timed())
@@ -341,6 +359,9 @@ async def test_a_handler_that_waits_changes_nothing_when_the_bot_ends(begin):
         return str(await message.store.get("torn"))
 
     talk = await begin(bot)
+    await talk.says("/go")
+    assert await talk.says("/cancel") == [CANCELLED]
+    assert await talk.says("look") == ["None"], "nor when it is cancelled"
     await talk.says("/go")
     talk = await begin(bot)
     assert await talk.says("/nothing", Place("test", "b")) == ["None"]

@@ -25,6 +25,10 @@ GOOD = "from processsupervisor import Bot\nbot = Bot()\n"
         ("1 / 0", "bots:bot", 1, "ZeroDivisionError: division by zero"),
         ("import os\nos.environ['TOKEN_MISSING']", "bots:bot", 1, "KeyError: 'TOKEN_MISSING'"),
         (GOOD + "@bot.on_message\ndef plain(message): ...", "bots:bot", 78, "bots.py:3: @bot.on_message needs an async def"),
+        (GOOD + "@bot.on_message\nasync def handler(message, store: 'Store[int]'): ...", "bots:bot", 78,
+         "bots.py:3: @bot.on_message cannot use handler: its annotations cannot be read: Store[int]: name 'Store' is not defined"),
+        (GOOD + "from processsupervisor import Config\n@bot.on_message\nasync def handler(message, config: Config[list]): ...", "bots:bot", 78,
+         "bot alice cannot start: the options do not fit: it is no list: Expected `array`, got `object`"),
     ],
 )  # fmt: skip
 def test_a_mistake_ends_the_start_with_its_reason(start_bot, source, run, status, said):

@@ -139,6 +139,36 @@ def test_a_hook_that_refuses_leaves_everything_as_it_was(link: Callable[..., Lin
     bot.taken("d4")
 
 
+TYPED = """
+from dataclasses import dataclass
+from processsupervisor import Bot, Config
+bot = Bot()
+
+@dataclass
+class Settings:
+    n: int
+
+@bot.on_config_change
+async def changed(old, new):
+    open("asked", "a").write("asked\\n")
+
+@bot.on_message
+async def handle(message, config: Config[Settings]):
+    return f"{config.now.n}"
+"""
+
+
+def test_options_that_no_handler_can_read_are_refused_before_the_hook_is_asked(link: Callable[..., Linked]) -> None:
+    """With the place in the table, and without the value."""
+    bot = link(TYPED)
+    bot.push("d2", options={"n": "private"})
+    assert bot.refusal("d2") == "the options do not fit: it is no Settings: Expected `int`, got `str` - at `$.n`"
+    assert not (bot.bot.paths.folder / "asked").exists() and bot.ask() == "1"
+    bot.push("d3", options={"n": 3})
+    bot.taken("d3")
+    assert bot.ask() == "3"
+
+
 def test_a_hook_that_hangs_is_given_up(link: Callable[..., Linked]) -> None:
     """After its deadline, and the change with it; the next one is taken."""
     bot = link()

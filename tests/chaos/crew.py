@@ -63,6 +63,9 @@ def _makers() -> dict[str, Maker]:
         found[f"{library}-proxied"] = lambda fleet, api, token, name, script=script: ProxiedPeer(
             name, _people(name, MESSAGES), api, token, script, fleet
         )
+        found[f"{library}-again"] = lambda fleet, api, token, name, script=script: ProxiedPeer(
+            name, _people(name, MESSAGES), api, token, script, fleet, "1m"
+        )
     return found
 
 

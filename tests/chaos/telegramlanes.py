@@ -6,8 +6,10 @@ sends that were carried out and ones that were not, and the bot cannot tell whic
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from tests.chaos.fleet import ChaosFleet
 from tests.chaos.lanes import Bare, Lane, NativeLane, Promise, bot_process
@@ -134,12 +136,14 @@ class BarePeer(Peer):
 class ProxiedPeer(Peer):
     """The same program under psv, behind its proxy."""
 
-    def __init__(self, name: str, people: Sequence[Person], api: BotApi, token: str, script: str, fleet: ChaosFleet) -> None:
+    def __init__(
+        self, name: str, people: Sequence[Person], api: BotApi, token: str, script: str, fleet: ChaosFleet, again: str = "0s"
+    ) -> None:
         super().__init__(name, people, api, token)
         self._fleet = fleet
         self._table = (
             f'[bots.{name}]\nscript = "{script}"\n'
-            f'telegram_proxy = {{ token = "{token}", env = "BOT_TOKEN", url_env = "BOT_API", url = "{api.url}" }}\n'
+            f'telegram_proxy = {{ token = "{token}", env = "BOT_TOKEN", url_env = "BOT_API", url = "{api.url}", again = "{again}" }}\n'
         )
 
     def table(self) -> str:
@@ -147,3 +151,15 @@ class ProxiedPeer(Peer):
 
     def victim(self) -> Identity | None:
         return bot_process(self._fleet, self.name)
+
+    def waits(self) -> int:
+        """See Lane: what the proxy has read ahead waits too, until the program's own offset confirms it."""
+        return super().waits() + self._in_backlog()
+
+    def _in_backlog(self) -> int:
+        path = self._fleet.paths.bot_data(self.name) / "updates.db"
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)) as backlog:
+                return int(backlog.execute("SELECT count(*) FROM updates WHERE body IS NOT NULL").fetchone()[0])
+        except sqlite3.OperationalError:  # not there yet, or just being made
+            return 0

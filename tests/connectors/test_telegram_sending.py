@@ -122,6 +122,32 @@ async def test_a_file_goes_with_its_caption(api: BotApi, bot, tmp_path) -> None:
     assert shown[0].message["document"]["file_name"] == "the plan.txt"
 
 
+async def test_files_that_belong_together_are_one_album(api: BotApi, bot, tmp_path) -> None:
+    """Photos in one call with the caption at the first; what cannot stand among them goes by itself; buttons need a text of their own."""
+    for name in ("a.jpg", "b.jpg", "c.pdf"):
+        (tmp_path / name).write_bytes(name.encode())
+    photos = tuple(FileOut(name, name, "image/jpeg", "photo") for name in ("a.jpg", "b.jpg"))
+    files = (*photos, FileOut("c.pdf", "c.pdf", "application/pdf"))
+    receipt = await bot.send(out("**three** files", Extras(markup=Markup.MARKDOWN, files=files)))
+    shown = api.bot(TOKEN).shown
+    assert [(one.kind, one.text) for one in shown] == [("photo", "three files"), ("photo", ""), ("document", "")]
+    assert (api.known(TOKEN).called["sendMediaGroup"], receipt.network_id) == (1, str(shown[0].message_id))
+    assert len({one.message.get("media_group_id") for one in shown[:2]}) == 1
+    buttons = ((ButtonRow("Yes", "yes"),),)
+    await bot.send(out("choose", Extras(files=photos, buttons=buttons), id_="r2"))
+    assert [(one.kind, "reply_markup" in one.message) for one in api.bot(TOKEN).shown[3:]] == [
+        ("message", True), ("photo", False), ("photo", False)]
+
+
+async def test_the_caption_of_a_file_is_edited_as_a_text(api: BotApi, bot, tmp_path) -> None:
+    """Whoever edits a message need not know whether it was a file."""
+    (tmp_path / "plan.txt").write_bytes(b"content")
+    receipt = await bot.send(out("before", Extras(files=(FileOut("plan.txt", "plan.txt", "text/plain"),))))
+    await bot.send(out("*after*", Extras(markup=Markup.MARKDOWN, edits=f"net:{receipt.network_id}"), id_="r2"))
+    edited = api.bot(TOKEN).shown[-1]
+    assert (edited.text, edited.message["caption_entities"][0]["type"]) == ("after", "italic")
+
+
 @pytest.mark.parametrize("path", ["gone.txt", "../outside.txt"])
 async def test_a_file_that_is_not_there(api: BotApi, bot, tmp_path, path: str) -> None:
     """Also one outside of the bot's folder is none; nothing is sent."""
@@ -288,12 +314,12 @@ async def test_a_reply_that_grows_in_a_group_is_one_message(api: BotApi, bot, mo
 async def test_a_reply_that_a_crash_cut_off_becomes_whole_where_it_began(api: BotApi, bot, tmp_path, monkeypatch) -> None:
     """The next life finds its beginning; if that was deleted, the whole is a message of its own."""
     monkeypatch.setattr(drafts, "GROUP_FIRST_S", 0.0)
+    monkeypatch.setattr(drafts, "GROUP_EVERY_S", 0.0)
     ada = api.bot(TOKEN)
     group = ada.group("Team")
     for number in (1, 2):
         bot.publish(replace(out(f"begun {number}", to=group.id, id_=f"r{number}"), seq=None, final=False))
         await until(lambda n=number: f"begun {n} …" in ada.texts(group.id))
-        bot._drafts._next_mono.clear()
     await bot.close()  # as far as the network and the disk know, this is kill -9: nothing was sent and nothing noted
     ada.deletes(ada.shown[1].message_id, chat=group)
     async with connected(api, Port(), tmp_path) as later:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from processsupervisor.connectors.telegram import make
@@ -64,3 +67,25 @@ def test_the_webhooks_secret_needs_no_place_to_be_kept() -> None:
     """It is the same at each start, another for each bot, and tells nothing of the token."""
     first, again, other = (read_settings({"token": TOKEN}, name).secret for name in ("anna", "anna", "bob"))
     assert first == again != other and "AAsecret" not in first and len(first) == 64
+
+
+@pytest.mark.parametrize(("library", "words"), [("aiogram", "needs aiogram, which is not installed"), ("aiogram.methods", "needs aiogram, and a newer one")])
+def test_a_missing_or_old_library_says_what_to_install(library: str, words: str) -> None:
+    """In a fresh interpreter, as a bot with one of its own may have it; nothing of the package is imported before."""
+    code = f"""
+import sys, types
+from processsupervisor.connectors.telegram import make
+from processsupervisor.kernel.errors import ConfigError
+assert "aiogram" not in sys.modules
+if {library!r} == "aiogram":
+    sys.modules["aiogram"] = None
+else:
+    import aiogram.methods
+    del aiogram.methods.SendMessageDraft
+try:
+    make({{"token": {TOKEN!r}}}, "anna", None)
+except ConfigError as err:
+    print(err)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert words in done.stdout and "pip install 'processsupervisor[telegram]'" in done.stdout, done.stdout + done.stderr

@@ -79,3 +79,11 @@ async def test_a_damaged_page_is_told_and_nothing_is_overwritten(tmp_path):
         await database.accept(MESSAGE, None)
     await database.close()
     assert "psv bot restore" in caught.value.hint and path.read_bytes() == before
+
+
+def test_a_sqlite_that_is_too_old_is_named(tmp_path, monkeypatch):
+    """Not a syntax error at the first message: what is there, what is needed, how to look; and no file is made."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    with pytest.raises(StorageError, match=r"3\.35") as caught:
+        open_database(tmp_path / "bot.db")
+    assert "Python" in caught.value.hint and not (tmp_path / "bot.db").exists()

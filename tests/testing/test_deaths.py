@@ -7,9 +7,7 @@ import sqlite3
 import pytest
 
 from processsupervisor import Bot
-from processsupervisor.chat.points import Point
-from processsupervisor.testing import Lab, MemoryNetwork
-from processsupervisor.testing.network import NO_KEY
+from processsupervisor.testing import NO_KEY, Lab, MemoryNetwork, Point
 
 UNCERTAIN = (Point.BEFORE_SEND, Point.AFTER_SEND)
 

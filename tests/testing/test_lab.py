@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from processsupervisor import Bot
-from processsupervisor.chat.points import Point
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import UsageError
-from processsupervisor.testing import Lab
+from processsupervisor.testing import Lab, Point
 from processsupervisor.testing.pace import NeverQuiet
 
 

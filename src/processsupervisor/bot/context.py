@@ -29,7 +29,9 @@ class Defined(Protocol):
 
     name: str
     config: Config[Any]
-    http: Http
+
+    @property
+    def http(self) -> Http: ...
 
 
 class Running(Protocol):

@@ -20,8 +20,7 @@ class Definition(Router):
         """The name in fleet.toml, known once the bot runs."""
         self.config: Config[Any] = Config()
         """The bot's own options table of fleet.toml, known once the bot runs: always the values that hold now."""
-        self.http = Http()
-        """What handlers ask the web by."""
+        self._http: Http | None = None
         self.start_hooks: list[Callable[[], Awaitable[None]]] = []
         self.ready_hooks: list[Callable[[], Awaitable[None]]] = []
         self.pause_hooks: list[Callable[[], Awaitable[None]]] = []
@@ -40,6 +39,18 @@ class Definition(Router):
     def options(self, table: Mapping[str, Any]) -> None:
         """Give a bot that runs alone its options; in a fleet those of fleet.toml take their place."""
         hold(self.config, dict(table))
+
+    @property
+    def http(self) -> Http:
+        """What handlers ask the web by."""
+        if self._http is None:
+            self._http = Http()
+        return self._http
+
+    async def close(self) -> None:
+        """Close what handlers have opened, at the end of a life."""
+        if self._http is not None:
+            await self._http.close()
 
     def resolve(self) -> None:
         """Read what handlers ask for, and the options through their types. Raises ConfigError for the first that cannot be given."""

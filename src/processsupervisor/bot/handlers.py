@@ -204,8 +204,8 @@ def check_config_hook(function: Callable[..., Any]) -> None:
 def make_function(event: Event, word: str, function: Callable[..., Any]) -> Function:
     """Return the checked handler. Raises ConfigError for a bad or reserved word, or a function that is not async."""
     made = Function(event, word, function)
-    where = place_of(function)
     if event in _NAMED:
+        where = place_of(function)
         if not isinstance(word, str) or not _WORD.fullmatch(word):
             raise ConfigError(f"{where}: {event} name {word!r} must match {_WORD.pattern}", hint=_HINTS.get(event, ""))
         if event is Event.COMMAND and word in RESERVED_COMMANDS:

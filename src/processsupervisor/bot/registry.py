@@ -125,7 +125,7 @@ class Registry:
     def _gathered(self, outer: tuple[Middleware, ...] = ()) -> Iterator[Function]:
         around = (*outer, *self._middlewares)
         for handler in self._own.values():
-            yield Function(handler.event, handler.word, handler.function, around)
+            yield handler if not around else Function(handler.event, handler.word, handler.function, around)
         for one in self._included:
             yield from one._gathered(around)
 

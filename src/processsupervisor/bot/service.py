@@ -169,7 +169,7 @@ class Service:
         await asyncio.sleep(0)  # what the last commit published reaches the connectors
         for connector in self._networks:
             await connector.close()
-        await self._bot.http.close()
+        await self._bot.close()
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())
 

@@ -60,6 +60,10 @@ class TelegramProxyTable(Table):
     )
     url: Url = key(TELEGRAM_URL, "Where Telegram is", f'"{TELEGRAM_URL}"', effect="restart")
     keep: Duration = key(86400.0, "How long updates wait for a bot that does not come for them", '"1d"', effect="restart")
+    again: Duration = key(
+        0.0, "After a restart of the bot, messages that it had confirmed no longer ago than this and not answered come once more",
+        '"0s"', effect="restart",
+    )  # fmt: skip
 
 
 def chat_spec(table: ChatTable) -> ChatSpec:
@@ -88,4 +92,5 @@ def proxy_spec(table: TelegramProxyTable | None) -> TelegramProxySpec | None:
     """Return what the web process and a start need of the table."""
     if table is None:
         return None
-    return {"token": table.token, "env": table.env, "url_env": table.url_env, "url": table.url.rstrip("/"), "keep_s": table.keep}
+    return {"token": table.token, "env": table.env, "url_env": table.url_env, "url": table.url.rstrip("/"), "keep_s": table.keep,
+            "again_s": table.again}  # fmt: skip

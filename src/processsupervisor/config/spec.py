@@ -163,6 +163,7 @@ class TelegramProxySpec(TypedDict):
     url_env: str
     url: str
     keep_s: float
+    again_s: NotRequired[float]
 
 
 class BotSpec(TypedDict):

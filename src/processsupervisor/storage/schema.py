@@ -20,9 +20,10 @@ from processsupervisor.kernel.errors import StorageError
 from processsupervisor.storage.ddl import SQLITE
 
 VERSION = 2
+_OLDEST_SQLITE = (3, 35, 0)  # RETURNING, and ALTER TABLE ... DROP COLUMN
 BUSY_TIMEOUT_S = 5.0
 _MIGRATION_S = 600.0
-_CACHE_KIB = 512  # pages kept per bot; counted in the budget of a bot's memory
+_CACHE_KIB = 256  # pages kept per bot; counted in the budget of a bot's memory
 
 _log = logging.getLogger("processsupervisor.storage")
 _HINTS = {
@@ -51,6 +52,11 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
 
     `exclusive` keeps every other process out for the life of the connection. Raises StorageError.
     """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StorageError(
+            f"cannot use {path}: this Python has SQLite {sqlite3.sqlite_version}, 3.35 is the oldest that will do",
+            hint="use a Python with a newer one: python -c 'import sqlite3; print(sqlite3.sqlite_version)'",
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists() and not os.access(path, os.W_OK):

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from processsupervisor.chat.points import Point
+    from processsupervisor.connectors.base import ErrorKind
     from processsupervisor.testing.lab import Lab
-    from processsupervisor.testing.network import MemoryNetwork
+    from processsupervisor.testing.network import NO_KEY, MemoryNetwork, Shown
 
-__all__ = ["Lab", "MemoryNetwork"]
+__all__ = ["NO_KEY", "ErrorKind", "Lab", "MemoryNetwork", "Point", "Shown"]
 
-_PLACES = {"Lab": "lab", "MemoryNetwork": "network"}
+_PLACES = {
+    "NO_KEY": "testing.network", "ErrorKind": "connectors.base", "Lab": "testing.lab", "MemoryNetwork": "testing.network",
+    "Point": "chat.points", "Shown": "testing.network",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
@@ -18,7 +23,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    value: object = getattr(import_module(f"processsupervisor.{_PLACES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -147,6 +147,8 @@ class Witness:
         self.proofs: list[str] = []
         self.ended: list[NetworkError] = []
         self.refusal: PsvError | None = None
+        self.failures = 0
+        """Commits that failed."""
         self.is_held = False
         self.is_mute = False
         """The commits happen, and the connector never hears of them."""
@@ -163,7 +165,12 @@ class Witness:
         if self.is_mute:
             self._port.accept(incoming)
             return asyncio.get_running_loop().create_future()
-        return self._port.accept(incoming)
+        future = self._port.accept(incoming)
+        future.add_done_callback(self._note)
+        return future
+
+    def _note(self, done: asyncio.Future[Accepted]) -> None:
+        self.failures += not done.cancelled() and done.exception() is not None
 
     def release(self) -> None:
         """Commit what was held."""

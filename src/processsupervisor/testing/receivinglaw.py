@@ -163,7 +163,8 @@ class ReceivingLaw(LawBase):
         engine.folder.mkdir(parents=True, exist_ok=True)
         engine.database.path.write_bytes(b"no database at all" * 300)
         await rig.say("lost?")
-        await until(lambda: engine.witness.accepted, "a try")
+        await until(lambda: engine.witness.failures, "a commit that fails")
+        await asyncio.sleep(0.05)
         assert rig.acknowledged() == 0
         engine.database.path.unlink()
         await seen(rig, "echo lost?")

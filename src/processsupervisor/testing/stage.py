@@ -111,7 +111,7 @@ class Stage:
 
     def step(self, name: str, work: Coroutine[Any, Any, T]) -> Step[T]:
         """Do something: now, or, when the loop runs already (an async test), when it is awaited."""
-        if not self.loop.is_running() and _is_in_a_loop():
+        if _is_in_a_loop() and (self._loop is None or not self._loop.is_running()):
             work.close()
             raise UsageError("this Lab has an event loop of its own", hint="take the fixture lab, or write async with Lab(…) as lab")
         step = Step(name, self.loop.create_task(work))

@@ -32,6 +32,8 @@ from processsupervisor import (
     once,
     step,
 )
+from processsupervisor.storage.records import DeadLetter
+from processsupervisor.testing import Lab, MemoryNetwork, Point, Shown
 
 bot = Bot()
 router = Router()
@@ -149,3 +151,18 @@ async def changed(old: dict[str, object], new: dict[str, object]) -> None: ...
 
 bot.options = {"colour": "red"}
 bot.run()
+
+
+def test_plain() -> None:
+    with Lab(bot, options={"colour": "blue"}, network=MemoryNetwork()) as lab:
+        lab.say("hi")
+        assert_type(lab.sees("hi").value, Shown)
+        assert_type(lab.group("team").person("ada").shown, list[str])
+        assert_type(lab.letters, list[DeadLetter])
+        lab.clock.advance(timedelta(hours=1))
+
+
+async def test_async(lab: Lab) -> None:
+    assert_type(await lab.you.sees("hi"), Shown)
+    await lab.clock.advance("1h")
+    lab.die_at(Point.AFTER_ACCEPT, passes=1)

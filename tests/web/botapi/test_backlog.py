@@ -27,20 +27,20 @@ def backlog(tmp_path: Path) -> Backlog:
 def test_an_offset_confirms_what_lies_before_it(backlog: Backlog) -> None:
     """Positive, negative and none, as Telegram has it; an offset from far ahead is a mistake and confirms nothing."""
     backlog.add([update(10), update(11), update(12)], 1.0)
-    assert ids(backlog.take(0, 2)) == [10, 11]
-    assert ids(backlog.take(11, 100)) == [11, 12]
-    assert ids(backlog.take(500, 100)) == [11, 12]
-    assert ids(backlog.take(-1, 100)) == [12]
-    assert backlog.take(13, 100) == [] and backlog.waiting() == 0
+    assert ids(backlog.take(0, 2, 1.0)) == [10, 11]
+    assert ids(backlog.take(11, 100, 1.0)) == [11, 12]
+    assert ids(backlog.take(500, 100, 1.0)) == [11, 12]
+    assert ids(backlog.take(-1, 100, 1.0)) == [12]
+    assert backlog.take(13, 100, 1.0) == [] and backlog.waiting() == 0
 
 
 def test_what_telegram_delivers_again_is_not_kept_again(backlog: Backlog) -> None:
     """The same number with the same content is known, confirmed or not; with other content it is another update."""
     assert backlog.add([update(10), update(11)], 1.0) == 2
-    backlog.take(11, 100)
+    backlog.take(11, 100, 1.0)
     assert backlog.add([update(10), update(11)], 2.0) == 0
     assert backlog.add([update(10, "other")], 2.0) == 1
-    assert ids(backlog.take(0, 100)) == [11, 12]
+    assert ids(backlog.take(0, 100, 1.0)) == [11, 12]
 
 
 def test_the_offset_for_telegram_follows_what_was_committed(backlog: Backlog) -> None:
@@ -51,16 +51,16 @@ def test_the_offset_for_telegram_follows_what_was_committed(backlog: Backlog) ->
     backlog.close()
     again = Backlog(backlog._path)
     assert again.offset() == 7
-    assert ids(again.take(0, 100)) == [1000, 1001, 1002]
+    assert ids(again.take(0, 100, 1.0)) == [1000, 1001, 1002]
 
 
 def test_numbers_grow_over_everything_that_was_forgotten(backlog: Backlog) -> None:
     """When all rows are gone, a lower number of Telegram's is still given as a higher one: the bot's offset would hide it."""
     backlog.add([update(1000)], 1.0)
-    backlog.take(1001, 1)
+    backlog.take(1001, 1, 1.0)
     backlog.expire(0.0, 10_000_000.0)
     backlog.add([update(5)], 1.0)
-    assert ids(backlog.take(1001, 100)) == [1001]
+    assert ids(backlog.take(1001, 100, 1.0)) == [1001]
 
 
 def test_what_waits_too_long_is_dropped_and_counted(backlog: Backlog) -> None:
@@ -68,7 +68,7 @@ def test_what_waits_too_long_is_dropped_and_counted(backlog: Backlog) -> None:
     backlog.add([update(1)], 100.0)
     backlog.add([update(2)], 200.0)
     assert backlog.expire(150.0, 300.0) == 1
-    assert ids(backlog.take(0, 100)) == [2]
+    assert ids(backlog.take(0, 100, 1.0)) == [2]
 
 
 def test_a_file_of_a_newer_psv_or_a_damaged_one_is_left_alone(tmp_path: Path) -> None:
@@ -92,3 +92,36 @@ def test_a_batch_is_kept_whole_or_not_at_all(backlog: Backlog) -> None:
     with pytest.raises(ValueError, match="none"):
         backlog.add([update(1), {"update_id": "none"}], 1.0)
     assert backlog.waiting() == 0 and backlog.offset() == 0
+
+
+def in_chat(number: int, chat: int) -> dict[str, object]:
+    return {"update_id": number, "message": {"text": "x", "chat": {"id": chat}}}
+
+
+def test_what_was_begun_and_not_answered_comes_again_to_the_next_life(tmp_path: Path) -> None:
+    """A poll without an offset is one of a program that was just started; what got an answer, or was long ago, does not come again."""
+    backlog = Backlog(tmp_path / "updates.db", again_s=60.0)
+    backlog.add([in_chat(1, 7), in_chat(2, 7), in_chat(3, 8)], 0.0)
+    assert backlog.take(4, 100, 100.0) == [] and backlog.waiting() == 0
+    backlog.answered("7")
+    assert ids(backlog.take(4, 100, 110.0)) == []
+    assert ids(backlog.take(0, 100, 120.0)) == [2, 3]
+    backlog.take(4, 100, 130.0)
+    assert backlog.take(0, 100, 191.0) == []
+
+
+def test_an_update_that_the_bot_dies_of_is_given_three_times(tmp_path: Path) -> None:
+    """Then it is left alone: the bot has to come up."""
+    backlog = Backlog(tmp_path / "updates.db", again_s=60.0)
+    backlog.add([in_chat(1, 7)], 0.0)
+    for _ in range(3):
+        assert ids(backlog.take(0, 100, 1.0)) == [1]
+        backlog.take(2, 100, 1.0)
+    assert backlog.take(0, 100, 1.0) == []
+
+
+def test_without_the_setting_a_confirmed_update_is_gone(backlog: Backlog) -> None:
+    """As at Telegram."""
+    backlog.add([in_chat(1, 7)], 0.0)
+    backlog.take(2, 100, 1.0)
+    assert backlog.take(0, 100, 1.0) == []

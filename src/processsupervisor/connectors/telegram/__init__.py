@@ -18,9 +18,10 @@ def make(settings: Mapping[str, object], name: str, folder: Path) -> TelegramCon
     checked = read_settings(settings, name)
     try:
         from processsupervisor.connectors.telegram.connector import TelegramConnector
-    except ModuleNotFoundError as err:
-        if err.name is None or err.name.partition(".")[0] not in ("aiogram", "aiohttp"):
+    except ImportError as err:
+        if err.name is None or err.name.partition(".")[0] not in ("aiogram", "aiohttp", "certifi"):
             raise
         hint = "pip install 'processsupervisor[telegram]' into the interpreter of this bot"
-        raise ConfigError(f"bots.{name}.networks.telegram needs aiogram, which is not installed", hint=hint) from err
+        fault = "which is not installed" if isinstance(err, ModuleNotFoundError) else "and a newer one than there is"
+        raise ConfigError(f"bots.{name}.networks.telegram needs {err.name.partition('.')[0]}, {fault}", hint=hint) from err
     return TelegramConnector(checked, name, folder)

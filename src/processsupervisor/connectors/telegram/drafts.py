@@ -62,7 +62,11 @@ class Drafts:
             self._next_mono.setdefault(conversation, clock.mono() + (GROUP_FIRST_S if conversation.startswith("-") else 0.0))
             task = asyncio.get_running_loop().create_task(self._run(conversation))
             self._showing[conversation] = task
-            task.add_done_callback(lambda _: self._showing.pop(conversation, None))
+            task.add_done_callback(lambda done: self._ended(conversation, done))
+
+    def _ended(self, conversation: str, task: asyncio.Task[None]) -> None:
+        if self._showing.get(conversation) is task:
+            del self._showing[conversation]
 
     async def settle(self, out: Outgoing) -> int | None:
         """Return when no piece can come any more, as the whole is about to be sent: the message that it takes the place of, if any."""
@@ -74,6 +78,7 @@ class Drafts:
             if conversation not in self._calling:
                 task.cancel()
             await asyncio.wait((task,), timeout=_SETTLE_S)
+            self._next_mono.pop(conversation, None)
         return self._begun.find(out.id, conversation)
 
     def done(self, out: Outgoing) -> None:
@@ -100,6 +105,7 @@ class Drafts:
             finally:
                 self._calling.discard(conversation)
             self._next_mono[conversation] = clock.mono() + (GROUP_EVERY_S if conversation.startswith("-") else EVERY_S)
+        self._showing.pop(conversation, None)  # at once: a piece that comes before the callbacks of this task needs another one
 
     async def _show(self, out: Outgoing) -> None:
         if self._buckets.token_wait_s(clock.mono()) > 0:

@@ -124,10 +124,12 @@ _METHODS: dict[str, Method] = {
     "logout": _yes,
     "sendmessage": sending.send_message,
     "editmessagetext": sending.edit_text,
+    "editmessagecaption": sending.edit_text,
     "editmessagereplymarkup": sending.edit_text,
+    "sendmediagroup": sending.send_album,
     "deletemessage": sending.delete_message,
     "sendmessagedraft": sending.send_draft,
     "sendchataction": sending.send_action,
     "answercallbackquery": sending.answer_callback,
 } | {f"send{kind}": _file_method(kind) for kind in FILE_KINDS}
-_LIMITED = frozenset({"sendmessage", "editmessagetext"} | {f"send{kind}" for kind in FILE_KINDS})
+_LIMITED = frozenset({"sendmessage", "editmessagetext", "sendmediagroup"} | {f"send{kind}" for kind in FILE_KINDS})

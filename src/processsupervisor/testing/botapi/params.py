@@ -64,6 +64,11 @@ class Params:
             raise bad_request(f"can't parse {name}: expected an Array")
         return value
 
+    @property
+    def uploads(self) -> dict[str, Upload]:
+        """Return every file that came along."""
+        return self._uploads
+
     def upload(self, name: str) -> Upload | None:
         """Return the file of a field: sent as the field itself or, by `attach://FIELD`, as another one."""
         value = self._values.get(name)

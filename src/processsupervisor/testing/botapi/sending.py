@@ -25,6 +25,7 @@ from processsupervisor.testing.botapi.values import (
 
 MAX_UPLOAD_BYTES = 50 * 1024 * 1024
 MAX_PHOTO_BYTES = 10 * 1024 * 1024
+MAX_ALBUM = 10
 _NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same as a current content and "
     "reply markup of the message"
@@ -58,8 +59,28 @@ def send_file(account: Account, params: Params, kind: str) -> Json:
     return _send(account, chat, params, content, kind)
 
 
+def send_album(account: Account, params: Params) -> list[Json]:
+    """sendMediaGroup: two to ten files in one call, which are so many messages; photos with videos, others with their like."""
+    items = [Params(item, params.uploads) for item in params.array("media") or () if isinstance(item, dict)]
+    kinds = {item.text("type") for item in items}
+    if not 2 <= len(items) <= MAX_ALBUM:
+        raise bad_request("wrong number of items in the media group: from 2 to 10 are allowed")
+    if len(kinds) > 1 and not kinds <= {"photo", "video"}:
+        raise bad_request(f"{sorted(kinds)[0]} can't be mixed with other media types")
+    chat = account.chat_for(params.text("chat_id"))
+    uploads = [item.upload("media") for item in items]
+    contents = []
+    for item, upload in zip(items, uploads, strict=True):
+        if upload is None or not upload.content:
+            raise bad_request("there is no file in the request")
+        file = account.files.add(item.text("type"), upload)
+        contents.append(media(item.text("type"), file.json, file.name, file.mime) | _text(item, "caption", MAX_CAPTION_UNITS))
+    group = {"media_group_id": str(account.id + len(account.shown))}
+    return [_send(account, chat, params, content | group, item.text("type")) for item, content in zip(items, contents, strict=True)]
+
+
 def edit_text(account: Account, params: Params) -> Json:
-    """editMessageText and editMessageReplyMarkup: the latter leaves the text as it is."""
+    """editMessageText, editMessageCaption and editMessageReplyMarkup: the last leaves the text as it is."""
     chat = account.chat_for(params.text("chat_id"))
     number = params.integer("message_id")
     message = chat.messages.get(number)
@@ -69,7 +90,14 @@ def edit_text(account: Account, params: Params) -> Json:
     if not isinstance(sender, dict) or sender.get("id") != account.id:
         raise bad_request("message can't be edited")
     changed = {key: value for key, value in message.items() if key != "reply_markup"} | _markup(params)
+    if params.has("caption"):
+        if "text" in message:
+            raise bad_request("there is no caption in the message to edit")
+        changed.pop("caption_entities", None)
+        changed |= _text(params, "caption", MAX_CAPTION_UNITS)
     if params.has("text"):
+        if "text" not in message:
+            raise bad_request("there is no text in the message to edit")
         changed.pop("entities", None)
         changed |= _text(params, "text", MAX_TEXT_UNITS)
     if changed == message:

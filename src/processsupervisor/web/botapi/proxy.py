@@ -11,7 +11,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 
-from processsupervisor.kernel.clock import mono
+from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import PsvError, StorageError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.web.botapi.backlog import Backlog
@@ -55,7 +55,8 @@ class Proxy:
         """Read the token, take its lock and go on reading updates. Raises PsvError; then nothing is held."""
         self._token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]))
         try:
-            self._backlog = await asyncio.to_thread(Backlog, self._path)
+            again_s = float(str(self._settings.get("again_s") or 0))
+            self._backlog = await asyncio.to_thread(Backlog, self._path, again_s)
             self.stand_in = f"{self._token.partition(':')[0]}:{await asyncio.to_thread(self._backlog.stand_in)}"
         except PsvError:
             self._owner.release()
@@ -102,7 +103,7 @@ class Proxy:
         return _result(updates)
 
     async def _take(self, offset: int, limit: int) -> list[Json]:
-        updates = await self._intake.call(self._backlog.take, offset, limit)
+        updates = await self._intake.call(self._backlog.take, offset, limit, wall())
         self._intake.hasten()
         return updates
 
@@ -131,6 +132,8 @@ class Proxy:
         async with self._turns:
             answer = await self._upstream.forward(request.verb, request.method, request.query, request.body, request.content_type)
         self._pace.heed(chat, answer)
+        if chat and answer.status < 429:
+            await self._intake.call(self._backlog.answered, chat)
         if answer.status == 401:
             await self._reread()
         return Answer(answer.status, answer.body.replace(self._token.encode(), self.stand_in.encode()), answer.content_type)
