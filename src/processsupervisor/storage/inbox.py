@@ -129,10 +129,10 @@ def complete(
     fence, place = standing(connection, row.place)
     if not fence or fence != row.fence or not _end(connection, row, ending.outcome):
         return []
-    for other in ending.also:
-        _end(connection, other, ending.outcome)
+    ended = [*(other for other in ending.also if _end(connection, other, ending.outcome)), row]
     if ending.outcome is Outcome.DEAD:
-        letters.write_letter(connection, row, ending.reason, ending.detail, row.attempts + ending.tries)
+        for one in ended:
+            letters.write_letter(connection, one, ending.reason, ending.detail, one.attempts + ending.tries)
     drafted = connection.execute("DELETE FROM drafts WHERE id = ?", (row.reply_id,)).rowcount
     _write_changes(connection, row, changes, place)
     if drafted and not replies:
