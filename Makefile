@@ -3,7 +3,7 @@
 #   make test    all tests (TESTARGS="tests/kernel -x" for some of them)
 #   make check   ruff, mypy, import-linter, generated pages current
 #   make docs    write the generated pages of docs/ again
-#   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row)
+#   make bench   the fleet benchmarks, beside their peers (BENCHARGS="--row 4" for one row, "--part chat")
 #   make tasks   five operator tasks under psv and its peers, for docs/reference/operator-tasks.md (TASKARGS="--quick")
 #   make chaos         50 bots under load, kills and stops at random: ROUNDS=300, SEED=n plays one run again
 #   make changing      the configuration is changed while psv's own processes are killed: ROUNDS=100, SEED=n

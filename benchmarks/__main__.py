@@ -54,7 +54,7 @@ def main() -> int:
     missed = [f"row {row.number} {text}" for row in rows for text in row.missed()]
     print("\n" + ("goals missed:\n  " + "\n  ".join(missed) if missed else "all goals met"))
     if not (chosen.no_save or chosen.quick):
-        path = RESULTS / f"fleet-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+        path = RESULTS / f"{chosen.part or 'fleet'}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
         RESULTS.mkdir(exist_ok=True)
         path.write_text(json.dumps({"machine": facts, "versions": versions, "rows": [row.as_json() for row in rows]}, indent=1) + "\n")
         print(f"kept as {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

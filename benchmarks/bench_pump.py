@@ -1,9 +1,9 @@
-"""Message in to reply committed, one echo bot: budget row 11. Prints JSON.
+"""What a message costs between network and committed reply, without a socket: the pump of an echo bot in this process. Prints JSON.
 
-    python benchmarks/bench_pump.py [--messages 20000] [--conversations 50] [--window 512] [--in-process] [--folder DIR]
+    python benchmarks/bench_pump.py [--messages 20000] [--conversations 16] [--window 200] [--profile] [--folder DIR]
 
-By default the bot is a process of its own and messages come over its web.sock, as from the web process; the time ends
-when the last reply, published after its commit, was read. `--in-process` leaves the socket out and measures the pump.
+Row 11 of `make bench` is the whole way, over the socket of bots under psv; this says where the time goes. With --profile every call is
+counted, which makes all of it slower: `profile` then lists for the loop and for the database's thread what took most of their own time.
 The database lies in --folder (default: the system's temporary folder): its disk decides what an fsync costs.
 """
 
@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import cProfile
 import json
-import subprocess
-import sys
+import pstats
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.pump import Pump
-from processsupervisor.ipc.client_async import open_unix
-from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Incoming, Outgoing, Place
+from processsupervisor.storage.writer import Writer
 
+_LISTED = 15
 bot = Bot()
 
 
@@ -36,8 +35,8 @@ async def echo(message: Message) -> str:
     return f"echo {message.text}"
 
 
-async def in_process(folder: Path, messages: int, conversations: int, window: int) -> dict[str, object]:
-    """Post to the pump itself; the reply counts when it is published."""
+async def pumped(folder: Path, messages: int, conversations: int, window: int) -> dict[str, object]:
+    """Hand messages to the pump; a reply counts when it is published, which is behind its commit."""
     database = BotDatabase(folder / "bot.db")
     room = asyncio.Semaphore(window)
     sent: dict[str, float] = {}
@@ -48,6 +47,7 @@ async def in_process(folder: Path, messages: int, conversations: int, window: in
             latencies.append(time.perf_counter() - sent[out.reply_to])
             room.release()
 
+    bot.registry.resolve()
     pump = Pump(bot, database, "A program answers.", Networks(publish=publish), reminded=lambda _: None)
     pump.open()
     started = time.perf_counter()
@@ -60,64 +60,29 @@ async def in_process(folder: Path, messages: int, conversations: int, window: in
     took = time.perf_counter() - started
     commits = database.writer.commits
     await database.close()
-    return _result("in-process", messages, conversations, took, latencies) | {"messages_per_commit": round(messages / commits, 1)}
-
-
-async def over_socket(path: Path, messages: int, conversations: int, window: int) -> dict[str, object]:
-    """Post over web.sock, one connection to write and read; the reply counts when it was read."""
-    while True:
-        try:
-            reader, writer = await open_unix(path, 1.0)
-            break
-        except OSError:
-            await asyncio.sleep(0.02)
-    for number in range(min(conversations, 16)):
-        writer.write(json.dumps({"op": "subscribe", "conversation": f"c{number}", "after": None}).encode() + b"\n")
-    conversations = min(conversations, 16)
-    room = asyncio.Semaphore(window)
-    sent: dict[str, float] = {}
-    latencies: list[float] = []
-
-    async def post() -> None:
-        for number in range(messages):
-            await room.acquire()
-            sent[f"m{number}"] = time.perf_counter()
-            line = {"op": "post", "id": f"m{number}", "text": "hello", "conversation": f"c{number % conversations}"}
-            writer.write(json.dumps(line).encode() + b"\n")
-            if number % 64 == 0:
-                await writer.drain()
-
-    started = time.perf_counter()
-    posting = asyncio.create_task(post())
-    while len(latencies) < messages:
-        line = json.loads(await reader.readline())
-        if line["op"] == "refused":
-            raise SystemExit(f"refused: {line}")
-        if line["op"] == "event" and line["reply_to"] is not None:
-            latencies.append(time.perf_counter() - sent[line["reply_to"]])
-            room.release()
-    took = time.perf_counter() - started
-    await posting
-    writer.close()
-    return _result("web.sock", messages, conversations, took, latencies)
-
-
-def _result(way: str, messages: int, conversations: int, took: float, latencies: list[float]) -> dict[str, object]:
     latencies.sort()
     p50, p99 = latencies[len(latencies) // 2], latencies[len(latencies) * 99 // 100]
     return {
-        "way": way, "messages": messages, "conversations": conversations, "seconds": round(took, 3), "per_s": round(messages / took),
-        "latency_p50_ms": round(p50 * 1000, 2), "latency_p99_ms": round(p99 * 1000, 2), "goal_per_s": 2000,
+        "messages": messages, "conversations": conversations, "seconds": round(took, 3), "per_s": round(messages / took),
+        "latency_p50_ms": round(p50 * 1000, 2), "latency_p99_ms": round(p99 * 1000, 2), "messages_per_commit": round(messages / commits, 1),
     }  # fmt: skip
 
 
-def serve(folder: str) -> int:
-    """Be the bot: what a forked child runs."""
-    from processsupervisor.bot import runner
+def profiled(folder: Path, counts: tuple[int, int, int]) -> dict[str, object]:
+    """The same with each call counted, in both threads."""
+    loop, database = cProfile.Profile(), cProfile.Profile()
+    run = Writer._run
+    Writer._run = lambda writer: database.runcall(run, writer)  # type: ignore[method-assign]  # the thread's own function
+    result = loop.runcall(asyncio.run, pumped(folder, *counts))
+    return result | {"profile": {name: _most(found, counts[0]) for name, found in (("loop", loop), ("database", database))}}
 
-    sys.path[0] = str(Path(__file__).parent)
-    spec = {"name": "echo", "run": "bench_pump:bot", "options": {}, "log_level": "warning", "stop": {"timeout_s": 5.0}}
-    return runner.main(SimpleNamespace(spec=spec, generation=1, secret_fd=-1, paths=FleetPaths(folder)))
+
+def _most(profile: cProfile.Profile, messages: int) -> list[str]:
+    """Return the functions that took most time of their own, with microseconds and calls a message."""
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]  # the documented table, unknown to the stubs
+    rows = sorted(((own_s, calls, place) for place, (_, calls, own_s, _, _) in stats.items()), reverse=True)
+    return [f"{1e6 * own_s / messages:6.1f} us {calls / messages:5.2f} x  {Path(file).name}:{line} {name}"
+            for own_s, calls, (file, line, name) in rows[:_LISTED]]  # fmt: skip
 
 
 def main() -> None:
@@ -125,26 +90,13 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--conversations", type=int, default=16)
     parser.add_argument("--window", type=int, default=200, help="messages in flight")
-    parser.add_argument("--in-process", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        sys.exit(serve(options.serve))
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
         counts = (options.messages, options.conversations, options.window)
-        if options.in_process:
-            print(json.dumps(asyncio.run(in_process(folder, *counts))))
-            return
-        paths = FleetPaths(folder)
-        paths.ensure()
-        child = subprocess.Popen([sys.executable, __file__, "--serve", name], stdin=subprocess.DEVNULL)
-        try:
-            print(json.dumps(asyncio.run(over_socket(paths.bot_run("echo") / "web.sock", *counts))))
-        finally:
-            child.terminate()
-            child.wait(10)
+        result = profiled(Path(name), counts) if options.profile else asyncio.run(pumped(Path(name), *counts))
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

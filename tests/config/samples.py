@@ -152,6 +152,7 @@ BOT_SAMPLES: dict[str, Sample] = {
     "telegram_proxy.url_env": Sample(SCRIPT + PROXY, 'telegram_proxy.url_env = "URL"', {"telegram_proxy.url_env": "URL"}),
     "telegram_proxy.url": Sample(SCRIPT + PROXY, 'telegram_proxy.url = "http://127.0.0.1:8081/"', {"telegram_proxy.url": "http://127.0.0.1:8081"}),
     "telegram_proxy.keep": Sample(SCRIPT + PROXY, 'telegram_proxy.keep = "1h"', {"telegram_proxy.keep_s": 3600.0}),
+    "telegram_proxy.again": Sample(SCRIPT + PROXY, 'telegram_proxy.again = "1m"', {"telegram_proxy.again_s": 60.0}),
     "hooks": hook("after_exit"),
     **{f"hooks.{name}": hook(name) for name in ("before_start", "after_start", "after_ready", "before_stop", "after_stop", "after_exit", "after_config")},
     **{f"hooks.{name}": hook(name)._replace(beside=NATIVE) for name in ("before_pause", "after_pause", "before_resume", "after_resume")},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+from collections import Counter
 
 import pytest
 
 from processsupervisor import Bot
-from processsupervisor.testing import NO_KEY, Lab, MemoryNetwork, Point
+from processsupervisor.testing import NO_KEY, ErrorKind, Lab, MemoryNetwork, Point
 
 UNCERTAIN = (Point.BEFORE_SEND, Point.AFTER_SEND)
 
@@ -100,3 +102,64 @@ def test_many_people_and_a_death_in_the_middle(bot):
         lab.restart()
         for number, person in enumerate(people):
             assert person.shown[1:] == [f"echo from {number} 1"]
+
+
+def spare(lab: Lab) -> None:
+    """Take back what lab.die_at was told."""
+    for point in Point:
+        lab.die_at(point, passes=1_000_000)
+
+
+def play(lab: Lab, dice: random.Random) -> dict[str, list[str]]:
+    """Let three people talk while the bot dies, the network fails and time passes; return what each has said.
+
+    After two deaths the bot comes to rest: a message during which it died three times is given up, which is a law of its own.
+    """
+    said: dict[str, list[str]] = {"ada": [], "bob": [], "eve": []}
+    deaths = 0
+    for number in range(30):
+        match dice.randrange(5):
+            case 0:
+                spare(lab)
+                if deaths == 2:
+                    lab.restart()
+                    lab.clock.advance("1m")
+                    deaths = 0
+                lab.die_at(dice.choice(list(Point)), passes=dice.randrange(3))
+                deaths += 1
+            case 1:
+                lab.restart()
+            case 2:
+                kind = dice.choice([ErrorKind.TRANSIENT, ErrorKind.RATE])
+                lab.network.fail(kind, retry_after_s=2, is_taken=kind is ErrorKind.TRANSIENT and dice.random() < 0.5)
+            case 3:
+                lab.clock.advance(dice.choice([0.1, 1, 60]))
+        name = dice.choice(list(said))
+        said[name].append(f"{name} {number}")
+        lab.person(name).says(said[name][-1])
+    spare(lab)
+    lab.restart()
+    lab.clock.advance("1d")
+    return said
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_whatever_happens_each_message_is_answered_once(bot, seed):
+    """In order and without a gap, where the network takes a key."""
+    with Lab(bot) as lab:
+        for name, texts in play(lab, random.Random(seed)).items():
+            assert lab.person(name).shown[1:] == [f"echo {text} {number}" for number, text in enumerate(texts, 1)]
+        assert lab.letters == []
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_whatever_happens_no_more_is_repeated_than_is_marked(bot, seed):
+    """Without keys nothing is lost either, and what is shown twice is among what is marked uncertain."""
+    with Lab(bot, network=MemoryNetwork(capabilities=NO_KEY)) as lab:
+        twice = 0
+        for name, texts in play(lab, random.Random(seed)).items():
+            wanted = [f"echo {text} {number}" for number, text in enumerate(texts, 1)]
+            shown = lab.person(name).shown
+            assert list(dict.fromkeys(shown))[1:] == wanted
+            twice += sum(count > 1 for count in Counter(shown).values())
+        assert twice <= uncertain(lab)

@@ -22,12 +22,13 @@ from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
+from processsupervisor.chat.deadlines import Deadlines
 from processsupervisor.chat.points import Point, Points
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.chat.turns import End, Turn
 from processsupervisor.kernel.errors import StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Changes, InboxRow, Kind, Outcome, Reply, RoomKind
+from processsupervisor.storage.records import Changes, InboxRow, Kind, Outcome, Place, Reply, RoomKind
 
 _STORAGE_RETRY_S = 1.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 60.0
@@ -61,6 +62,7 @@ class Answering:
         self._points = points
         self.statement = statement
         """What says that a program answers."""
+        self._deadlines = Deadlines(settings.deadline_s, lambda turn: turn.expire(self._leave_behind))
         self.retry_after_s: Sequence[float] = retry_waits(settings.retries)
         self.dialogs = Dialogs(database, bot.registry, networks.show)
         self.show_error: Callable[[BaseException], None] | None = None
@@ -115,28 +117,14 @@ class Answering:
     async def _run(self, turn: Turn, tries: int) -> Settled:
         """Run the handler once. Raises _Failed with what it raised, StorageError, and CancelledError when the bot ends."""
         row = turn.row
-        draft = Draft(row, self._database, self._networks)
-        work = Work(row.place, turn=turn)
         self._points(Point.BEFORE_HANDLER)
+        attempt = _Attempt(self, turn, tries)
+        work, draft = attempt.work, attempt.draft
         context = Context(row, work, self._database, self._bot.running, self._points, draft)
-        is_shown = self._settings.typing and self._networks.can(row.place.network).typing
-        typing = Typing(row.place, self._networks.typing) if is_shown else None
-
-        def close() -> None:
-            turn.close()
-            work.is_open = False
-            draft.close()
-            if typing is not None:
-                typing.end()
-
-        def pass_on(replies: list[Reply]) -> None:
-            close()
-            turn.is_passed_on = True
-            self.left(turn, Settled(replies, work.changes, tries=tries))
-
         if not row.attempts:  # what may have killed the bot keeps its turn: one of them runs at a time
-            turn.pass_on = pass_on
-        turn.open(self._settings.deadline_s, self._leave_behind)
+            turn.pass_on = attempt.pass_on
+        turn.open()
+        self._deadlines.watch(turn)
         set_context(context)
         try:
             replies = await answer(self._bot, self.dialogs, self.statement, context)
@@ -152,9 +140,22 @@ class Answering:
                 raise
             raise _Failed(err) from None
         finally:
-            close()
+            attempt.close()
             set_context(None)
             await self._shed_cancels(turn)
+
+    def begin_typing(self, place: Place) -> Typing | None:
+        """Begin to show that an answer is made, where that can be shown."""
+        return Typing(place, self._networks.typing) if self._settings.typing and self._networks.can(place.network).typing else None
+
+    def draft_of(self, row: InboxRow) -> Draft:
+        """Return what shows the growing replies to a message."""
+        return Draft(row, self._database, self._networks)
+
+    def close(self, turn: Turn) -> None:
+        """Let nothing end a turn any more."""
+        self._deadlines.forget(turn)
+        turn.close()
 
     def _ended(self, turn: Turn, work: Work, draft: Draft, tries: int) -> Settled | None:
         """Return how a turn ends that was ended early; None for one that was not, or whose bot ends."""
@@ -174,7 +175,7 @@ class Answering:
 
     async def _wait(self, turn: Turn, wait_s: float) -> Settled | None:
         """Wait until the next try; how the turn ends when a newer message interrupts the wait."""
-        turn.open(wait_s + self._settings.deadline_s, self._leave_behind)
+        turn.open()
         try:
             await asyncio.sleep(wait_s)
         except asyncio.CancelledError:
@@ -197,6 +198,34 @@ class Answering:
             raise asyncio.CancelledError
         while task.cancelling():
             task.uncancel()
+
+
+class _Attempt:
+    """One run of a handler: what it changes and shows, until it ends or passes its turn on."""
+
+    __slots__ = ("_answering", "_tries", "_turn", "_typing", "draft", "work")
+
+    def __init__(self, answering: Answering, turn: Turn, tries: int) -> None:
+        self._answering = answering
+        self._turn = turn
+        self._tries = tries
+        self.work = Work(turn.row.place, turn=turn)
+        self.draft = answering.draft_of(turn.row)
+        self._typing = answering.begin_typing(turn.row.place)
+
+    def close(self) -> None:
+        """Change and show nothing any more; a second call does nothing."""
+        self._answering.close(self._turn)
+        self.work.is_open = False
+        self.draft.close()
+        if self._typing is not None:
+            self._typing.end()
+
+    def pass_on(self, replies: list[Reply]) -> None:
+        """End the turn with these replies; the handler goes on later, for another message."""
+        self.close()
+        self._turn.is_passed_on = True
+        self._answering.left(self._turn, Settled(replies, self.work.changes, tries=self._tries))
 
 
 class _Failed(Exception):

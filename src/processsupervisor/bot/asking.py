@@ -17,6 +17,7 @@ from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.journal import Journal, JournalBroken
 from processsupervisor.bot.noted import noted_row, row_noted
 from processsupervisor.bot.work import set_work
+from processsupervisor.chat.turns import Turn
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import DialogState, InboxRow, Reply, Timer
 
@@ -93,7 +94,7 @@ class Run:
         """
         turn = context.work.turn
         if self._task is None and given is None and turn is not None and turn.pass_on is not None:
-            return await self._begin_here(turn.pass_on)
+            return await self._begin_here(turn)
         loop = asyncio.get_running_loop()
         step: asyncio.Future[_Step] = loop.create_future()
         self._step = step
@@ -121,12 +122,12 @@ class Run:
         if self._task is not None:
             self._task.cancel()
 
-    async def _begin_here(self, pass_on: Callable[[list[Reply]], None]) -> list[Reply]:
+    async def _begin_here(self, turn: Turn) -> list[Reply]:
         """Run the handler in the task of its first message: most ask nothing, and a task for each message would cost as much as all else.
 
         One that asks keeps the task; the turn ends there, and the conversation goes on in another.
         """
-        self._task, self._passes_on = asyncio.current_task(), pass_on
+        self._task, self._passes_on = turn.task, turn.pass_on
         _running.set(self)
         try:
             replies = await self._body(self.context)

@@ -19,6 +19,8 @@ _NAMES_A_PROGRAM = re.compile(
     re.IGNORECASE,
 )
 
+_COMMAND = re.compile(r"/([A-Za-z][\w-]*)")
+
 STOPPED = "You will get no more messages that I send first. I still answer, and your reminders still come. /start undoes this."
 STARTED = "You agreed to get messages that I send first. /stop undoes this."
 
@@ -33,7 +35,7 @@ def statement(name: str, wording: object = None) -> str:
 
 def command_of(text: str) -> str | None:
     """Return the word of a slash command in lower case ("about" for "/about@anna now"), None for other text."""
-    match = re.match(r"/([A-Za-z][\w-]*)", text)
+    match = _COMMAND.match(text) if text.startswith("/") else None
     return match.group(1).lower() if match else None
 
 

@@ -54,16 +54,16 @@ class Turn:
         """Tell whether the turn has ended although its task has not."""
         return self.is_left_behind or self.is_passed_on
 
-    def open(self, deadline_s: float, left_behind: Callable[[Turn], None]) -> None:
-        """Let the turn be ended from now on; `left_behind` is called when its handler does not end GRACE_S behind the deadline."""
+    def open(self) -> None:
+        """Let the turn be ended from now on."""
         self.is_open = True
-        self._timer = asyncio.get_running_loop().call_later(deadline_s, self._late, left_behind)
         if self.wants_interrupt:
             self._interrupt_soon()
 
     def close(self) -> None:
-        """The handler has ended: nothing ends the turn any more."""
+        """The handler has ended, or passed the turn on: nothing ends it any more."""
         self.is_open = False
+        self.pass_on = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -89,7 +89,8 @@ class Turn:
         """Interrupt the handler where it waits next: a task that is cancelled while it runs could be hit inside of its next step."""
         asyncio.get_running_loop().call_soon(self.interrupt)
 
-    def _late(self, left_behind: Callable[[Turn], None]) -> None:
+    def expire(self, left_behind: Callable[[Turn], None]) -> None:
+        """End the turn for its deadline; `left_behind` is called when its handler has not ended GRACE_S later."""
         self.ended_by = End.DEADLINE
         if self.task is not None:
             self.task.cancel()

@@ -113,9 +113,8 @@ def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
     if "/" not in program:
         search = spec["env"].get("PATH") or os.environ.get("PATH") or os.defpath
         if shutil.which(program, path=search) is None:
-            hint = (
-                f'for a file beside fleet.toml write "./{program}"' if (site.folder / program).is_file() else "install it, or give its path"
-            )
+            is_beside = (site.folder / program).is_file()
+            hint = f'for a file beside fleet.toml write "./{program}"' if is_beside else "install it, or give its path"
             yield _outside(("command", 0), "command-missing", f"command {quoted(program)} is not on PATH", hint)
     elif not path.exists():
         yield _outside(("command", 0), "command-missing", f"command {path} does not exist", _like(path, "paths are relative to fleet.toml"))
@@ -347,6 +346,5 @@ def open_to_others(host: str) -> Iterator[Finding]:
     """Warn of a page that other machines reach: whoever does may see and use every bot."""
     if host not in ("localhost", "::1") and not host.startswith("127."):
         text = f"the page listens on {printable(host)}: whoever reaches this machine sees and uses every bot"
-        yield Finding(
-            ("web", "listen"), "listen-open", text, 'use "127.0.0.1:8450" and an SSH tunnel or a proxy with a login', warning=True
-        )
+        hint = 'use "127.0.0.1:8450" and an SSH tunnel or a proxy with a login'
+        yield Finding(("web", "listen"), "listen-open", text, hint, warning=True)

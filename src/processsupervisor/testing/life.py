@@ -24,6 +24,7 @@ from processsupervisor.testing.network import MemoryNetwork
 from processsupervisor.testing.writer import InlineWriter
 
 STOP_S = 10.0
+_BURY_TURNS = 50
 _owner: contextvars.ContextVar[Life | None] = contextvars.ContextVar("psv_lab_life", default=None)
 
 
@@ -82,13 +83,15 @@ class Life:
         self.writer.die()
         self.connector.cut()
 
-    def bury(self) -> None:
-        """Cancel what is left of the tasks of a life that ended."""
-        for task in list(self.tasks):
-            if task.done():
-                _ = task.cancelled() or task.exception()  # it was seen: asyncio need not report it
-            else:
-                task.cancel()
+    def bury(self, turns: int = _BURY_TURNS) -> None:
+        """Cancel what is left of the tasks of a life that ended, on one turn of the loop after the other: some take notice late."""
+        left = [task for task in self.tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        for task in self.tasks.difference(left):
+            _ = task.cancelled() or task.exception()  # it was seen: asyncio need not report it
+        if left and turns:
+            left[0].get_loop().call_soon(self.bury, turns - 1)
 
 
 def make_task(loop: asyncio.AbstractEventLoop, work: Any, **keys: Any) -> asyncio.Task[Any]:
@@ -98,4 +101,6 @@ def make_task(loop: asyncio.AbstractEventLoop, work: Any, **keys: Any) -> asynci
     owner = _owner.get() if context is None else context.get(_owner)
     if owner is not None:
         owner.tasks.add(task)
+        if owner.is_dead:
+            task.cancel()  # what a dead process begins does not even begin
     return task

@@ -13,7 +13,7 @@ from tests.web.botapi.conftest import BOT, TOKEN, Stand
 
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.limits import Limits
-from processsupervisor.testing.botapi.people import ADA
+from processsupervisor.testing.botapi.people import ADA, Person
 
 
 def texts(updates: list[dict[str, Any]]) -> list[str]:
@@ -179,3 +179,21 @@ async def test_a_revoked_token_is_told(stand: Stand) -> None:
     stand.api.revoke(TOKEN)
     assert (await stand.call("getMe"))["error_code"] == 401
     assert (await stand.call("getUpdates", timeout=5))["error_code"] == 401
+
+
+async def test_what_a_killed_bot_had_begun_comes_again_when_it_is_wished(stand: Stand) -> None:
+    """With `again`: confirmed and not answered, it comes to the next program that asks without an offset; answered, it does not."""
+    await stand.stop()
+    stand.settings["again_s"] = 60.0
+    await stand.start()
+    bob = Person(8, "Bob")
+    stand.crowd.says("answered")
+    stand.crowd.says("not answered", bob)
+    updates: list[dict[str, Any]] = []
+    while len(updates) < 2:
+        updates = await stand.updates(timeout=5)
+    offset = updates[-1]["update_id"] + 1
+    assert await stand.updates(offset=offset) == []
+    await stand.call("sendMessage", chat_id=ADA.id, text="x")
+    assert await stand.updates(offset=offset) == []
+    assert texts(await stand.updates()) == ["not answered"]
