@@ -65,6 +65,8 @@ class Pump:
         self._accepting_chars = 0
         self._recovered: set[int] = set()
         """Rows that an earlier life left, until this one begins them."""
+        self._open_rows: set[int] = set()
+        """Messages that are queued, running, or handled and not yet on disk."""
         self._counted: set[int] = set()
         """Rows whose begin in this life is written down, until they end."""
         self._suspects = asyncio.Lock()
@@ -111,7 +113,24 @@ class Pump:
         if accepted.first_contact is not None:
             self._networks.show(accepted.first_contact)
         if accepted.row is not None and accepted.row.fence:  # 0: another process has the conversation
-            self._conversations.put(accepted.row)
+            self.put([accepted.row])
+
+    def look_again(self) -> None:
+        """Queue messages that were committed although that was told to have failed: their networks may never ask again."""
+        with contextlib.suppress(StorageError):  # closed: the next life takes them up
+            self._database.held().add_done_callback(self._found)
+
+    def _found(self, done: asyncio.Future[tuple[list[InboxRow], list[Outgoing]]]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        rows, statements = done.result()
+        unknown = {row.row_id: row for row in rows if row.row_id not in self._open_rows}
+        for statement in statements:
+            if int(statement.id.removeprefix("program-")) in unknown:
+                self._networks.show(statement)
+        if unknown:
+            _log.warning("%d messages were kept although the disk refused them; they are handled now", len(unknown))
+        self.put(unknown.values())
 
     def end(self, error: NetworkError) -> None:
         """End the bot, for its network takes it no longer."""
@@ -156,6 +175,7 @@ class Pump:
     def put(self, rows: Iterable[InboxRow]) -> None:
         """Queue committed messages that no connector brought: of schedules, replayed ones."""
         for row in rows:
+            self._open_rows.add(row.row_id)
             self._conversations.put(row)
 
     def open(self) -> None:
@@ -308,6 +328,7 @@ class Pump:
             self._settled.set()
         if done.cancelled() or error is not None:
             return
+        self._open_rows.difference_update((turn.row.row_id, *(row.row_id for row in turn.others)))
         changes = settled.changes
         self._points(Point.AFTER_COMPLETE)
         for due in changes.reminders:

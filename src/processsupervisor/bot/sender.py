@@ -47,6 +47,8 @@ class Sender:
         self._quiet = asyncio.Event()
         """Nothing is being sent, and nothing may be at once."""
         self._active: dict[Place, asyncio.Task[None]] = {}
+        self._unsure: set[str] = set()
+        """Rows of which it is not known whether SENDING was committed; the network was not called."""
         self._held_until = 0.0
         """Wall clock: the network wants nothing of this bot before."""
         self._is_closed = False
@@ -128,10 +130,13 @@ class Sender:
         free = self._settings.at_once - len(self._active)
         if free <= 0:
             return None
+        await self._give_back()
         due = await self._database.sends_due(self._connector.network, now, free)
         ready = [out for out in due if out.place not in self._active]
         if ready:
+            self._unsure.update(out.id for out in ready)
             begun = set(await self._database.sending([out.id for out in ready]))
+            self._unsure.clear()
             for out in ready:
                 if out.id not in begun:
                     continue
@@ -142,6 +147,15 @@ class Sender:
                 self._active[out.place] = task
         following = await self._database.next_send_at(self._connector.network)
         return None if following is None else max(following - clock.wall(), 0.0)
+
+    async def _give_back(self) -> None:
+        """Let rows wait whose SENDING may have been committed although that failed: nobody sends them."""
+        if self._unsure:
+            left = await self._database.left_sending(self._connector.network)
+            for out in left:
+                if out.id in self._unsure:
+                    await self._database.send_again(out.id, 0.0)
+            self._unsure.clear()
 
     # --- one row -------------------------------------------------------------------------------------------------------
 
