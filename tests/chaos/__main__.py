@@ -18,7 +18,7 @@ from benchmarks import machine
 from tests.chaos.availability import Availability
 from tests.chaos.changing import Changing
 from tests.chaos.chaos import Chaos
-from tests.chaos.crew import HEAD, crew, names
+from tests.chaos.crew import HEAD, TAKES_S, crew, names
 from tests.chaos.fleet import Shape, splits
 from tests.chaos.inflight import DEATHS, Inflight
 from tests.chaos.soak import Soak
@@ -53,10 +53,11 @@ def _soak(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str
 
 def _inflight(chosen: argparse.Namespace, folder: Path, seed: int) -> tuple[dict[str, Any], bool]:
     deaths = [death for death in DEATHS if not chosen.death or death.name.lower() in chosen.death]
+    os.environ["TAKES_S"] = str(chosen.takes)  # of the bare ones
     with crew(folder, chosen.lane or names()) as (fleet, lanes):
-        result, is_good = Inflight(fleet, lanes, seed, head=HEAD, say=_say).run(chosen.rounds, deaths, peer_rounds=chosen.peer_rounds)
+        result, is_good = Inflight(fleet, lanes, seed, head=HEAD % chosen.takes, say=_say).run(chosen.rounds, deaths, peer_rounds=chosen.peer_rounds)
     _say(table(result))
-    return result, is_good
+    return {"handlers_take_s": chosen.takes} | result, is_good
 
 
 def _say(text: str) -> None:
@@ -71,6 +72,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--lane", action="append", choices=names(), help="inflight: only this bot (may be given again)")
+    parser.add_argument("--takes", type=float, default=TAKES_S, help="inflight: seconds that a handler takes")
     parser.add_argument("--peer-rounds", type=int, help="inflight: peers are there in so many rounds alone")
     parser.add_argument("--death", action="append", choices=[death.name.lower() for death in DEATHS], help="inflight: only this death")
     parser.add_argument("--no-save", action="store_true")

@@ -25,8 +25,10 @@ HEAD = """
     [global]
     restart = { initial = "0s", base = "0s", window = [] }
     start_timeout = "60s"
+    env = { TAKES_S = "%g" }
 """
-"""Restarts are immediate and never given up, so that kills alone decide."""
+"""Restarts are immediate and never given up, so that kills alone decide; and how long a handler takes."""
+TAKES_S = 0.3
 
 
 def names() -> list[str]:

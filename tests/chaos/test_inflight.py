@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.chaos.crew import HEAD, crew
+from tests.chaos.crew import HEAD, TAKES_S, crew
 from tests.chaos.inflight import Death, Inflight, Watch
 from tests.chaos.lanes import Lane, Promise
 from tests.chaos.people import Person
@@ -20,7 +20,7 @@ from processsupervisor.kernel.identity import Identity
 def test_nothing_is_lost_and_nothing_answered_twice_unmarked(folder: Path) -> None:
     """On the page, on a network that takes keys and on Telegram, whatever becomes of the bot; `make inflight` is the same at length."""
     with crew(folder, ["web", "parlour", "telegram"]) as (fleet, lanes):
-        result, is_good = Inflight(fleet, lanes, 20, head=HEAD).run(1, [Death.TERM, Death.KILL, Death.POINT])
+        result, is_good = Inflight(fleet, lanes, 20, head=HEAD % TAKES_S).run(1, [Death.TERM, Death.KILL, Death.POINT])
     assert is_good, result["violations"]
     for lane in result["lanes"].values():
         assert [lane["by_death"][death]["said"] for death in ("nothing", Death.TERM, Death.KILL, Death.POINT)] == [100, 50, 50, 50]
