@@ -27,6 +27,7 @@ SEND_S = 120.0
 GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
 _STORAGE_RETRY_S = 1.0
+_AGAIN_S = 10.0
 _ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
 
@@ -84,6 +85,9 @@ class Sender:
             except StorageError as err:
                 _log.warning("messages to be sent wait for the database: %s", err)
                 wait_s = _STORAGE_RETRY_S
+            except Exception as err:  # noqa: BLE001 - the outermost loop of this task: a fault must not leave the bot mute for ever
+                _log.error("sending failed, it goes on in %g s: %s", _AGAIN_S, place_of_error(err))
+                wait_s = _AGAIN_S
             # A commit while the database was asked may not be in its answer: then another look comes first.
             if not self._active and not self._changed.is_set() and (wait_s is None or wait_s > 0):
                 self._quiet.set()
@@ -93,10 +97,9 @@ class Sender:
     async def drain(self, timeout_s: float) -> None:
         """Send what may be sent at once, then begin no further send; what is cut off at the end counts as unknown at the next start."""
         ends = asyncio.get_running_loop().time() + max(timeout_s, 0.0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(ends - timeout_s * _ENDING_SHARE):
-                self.wake()
-                await self._quiet.wait()
+        if not self._is_closed:
+            self.wake()
+            await self._wait_quiet(ends - timeout_s * _ENDING_SHARE)
         self._is_closed = True
         self._changed.set()
         if self._active:
@@ -106,6 +109,12 @@ class Sender:
             if late:
                 _log.warning("%d messages were being sent when the bot had to end; whether they arrived is unknown", len(late))
                 await asyncio.wait(late, timeout=1.0)
+        await self._wait_quiet(ends)  # what was just committed as being sent is given back: its network was not called
+
+    async def _wait_quiet(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._quiet.wait()
 
     async def _wait(self, wait_s: float | None) -> None:
         try:
@@ -172,18 +181,20 @@ class Sender:
         self._points(Point.BEFORE_SEND)
         try:
             async with asyncio.timeout(SEND_S):
-                receipt = await self._connector.send(out)
+                network_id = (await self._connector.send(out)).network_id
         except NetworkError as err:
             await self._refused(out, err)
         except TimeoutError:
             late = f"{out.place.network}: no answer within {SEND_S:g} s"
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, late, is_uncertain=True))
-        except Exception as err:  # noqa: BLE001 - a connector of somebody else's; what it did is not known
+        except (Exception, asyncio.CancelledError) as err:  # noqa: BLE001 - a connector of somebody else's; what it did is not known
+            if _is_cancelled():
+                raise
             _log.error("a connector failed in send: %s", place_of_error(err))
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, type(err).__name__, is_uncertain=True))
         else:
             self._points(Point.AFTER_SEND)
-            await self._database.sent(out.id, receipt.network_id)
+            await self._database.sent(out.id, network_id)
 
     async def _refused(self, out: Outgoing, err: NetworkError) -> None:
         now = clock.wall()
@@ -240,6 +251,12 @@ class Sender:
         await self._database.send_failed(out.id, why)
         _log.error("a message cannot be sent: %s: %s", out.id, why)
         self.failed(out, why)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the send that runs here was cut off by us."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _backoff_s(attempts: int) -> float:
