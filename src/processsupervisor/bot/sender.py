@@ -187,7 +187,7 @@ class Sender:
         except TimeoutError:
             late = f"{out.place.network}: no answer within {SEND_S:g} s"
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, late, is_uncertain=True))
-        except (Exception, asyncio.CancelledError) as err:  # noqa: BLE001 - a connector of somebody else's; what it did is not known
+        except (Exception, asyncio.CancelledError) as err:  # of a connector of somebody else's; what it did is not known
             if _is_cancelled():
                 raise
             _log.error("a connector failed in send: %s", place_of_error(err))

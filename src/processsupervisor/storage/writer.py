@@ -59,6 +59,7 @@ class Writer:
         self._held: list[_Job] = []
         self._retry_s = _RETRY_FIRST_S
         self._closing = False
+        self._ended = asyncio.Event()
         self._is_in_doubt = False
         self.doubted: Callable[[], None] = lambda: None
         """Hears, on the loop, that what was told to have failed may have been committed."""
@@ -95,8 +96,9 @@ class Writer:
             return
         self._closing = True
         self._queue.put(None)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._thread.join, timeout_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()  # no thread waits for it: those of the loop may all be an author's, and busy
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -119,6 +121,7 @@ class Writer:
                 self._process([])  # one more try, then the work is left to the next life: its rows are still open
         self._fail_held()
         self._close_connection()
+        self._tell(self._ended.set)
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Wait for work; return what is there, at most MAX_BATCH, and whether the end was asked for."""
