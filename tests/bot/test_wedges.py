@@ -8,7 +8,9 @@ import contextlib
 from processsupervisor import Bot, Button, Reply
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import FAILED
+from processsupervisor.connectors.base import Capabilities
 from processsupervisor.testing import Lab
+from processsupervisor.testing.network import MemoryNetwork
 
 
 async def stay() -> None:
@@ -134,3 +136,17 @@ def test_a_reply_that_cannot_be_kept_is_given_up_like_one_that_is_none():
         assert lab.you.shown[-1] == FAILED and [letter.reason for letter in lab.letters] == ["bad-reply"]
         lab.say("keys")
         assert lab.you.shown[-1] == "[]"
+
+
+def test_a_reply_of_nothing_but_space_that_is_too_long_is_left_out():
+    """As a short one is."""
+    bot = Bot()
+
+    @bot.on_message
+    async def answer(message):
+        return " " * 5000 if message.text == "space" else "echo"
+
+    with Lab(bot, network=MemoryNetwork(capabilities=Capabilities(max_text_chars=4096))) as lab:
+        lab.say("space")
+        lab.say("next")
+        assert lab.you.shown[-1] == "echo" and len(lab.you.shown) == 2 and lab.letters == []
