@@ -139,14 +139,18 @@ def test_a_reply_that_cannot_be_kept_is_given_up_like_one_that_is_none():
 
 
 def test_a_reply_of_nothing_but_space_that_is_too_long_is_left_out():
-    """As a short one is."""
+    """As a short one is; the message is through, and comes back at no start."""
     bot = Bot()
+    heard = []
 
     @bot.on_message
     async def answer(message):
+        heard.append(message.text)
         return " " * 5000 if message.text == "space" else "echo"
 
     with Lab(bot, network=MemoryNetwork(capabilities=Capabilities(max_text_chars=4096))) as lab:
         lab.say("space")
         lab.say("next")
+        lab.restart()
+        assert heard == ["space", "next"]
         assert lab.you.shown[-1] == "echo" and len(lab.you.shown) == 2 and lab.letters == []
