@@ -223,3 +223,15 @@ def test_a_bot_whose_token_is_refused_ends_without_a_wait(lab):
     began = lab.clock.now
     lab.restart()
     assert (lab.clock.now - began).total_seconds() < 0.5
+
+
+def test_a_message_that_waited_while_the_bot_was_away_gets_its_day(lab):
+    """The network need not be there at the moment of the start."""
+    lab.network.fail(ErrorKind.TRANSIENT)
+    lab.say("one")
+    lab.kill()
+    lab.clock.advance("2d")
+    lab.network.fail(ErrorKind.TRANSIENT)
+    lab.restart()
+    lab.clock.advance("1m")
+    assert lab.you.shown[-1] == "echo one"

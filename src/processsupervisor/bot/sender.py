@@ -50,6 +50,8 @@ class Sender:
         self._active: dict[Place, asyncio.Task[None]] = {}
         self._unsure: set[str] = set()
         """Rows of which it is not known whether SENDING was committed; the network was not called."""
+        self._began_at = clock.wall()
+        """What waited while the bot was away has a day from here."""
         self._held_until = 0.0
         """Wall clock: the network wants nothing of this bot before."""
         self._is_closed = False
@@ -219,7 +221,7 @@ class Sender:
 
     async def _later(self, out: Outgoing, err: NetworkError, at: float) -> None:
         is_unknown = err.is_uncertain and not self._connector.capabilities.takes_key
-        if clock.wall() - out.at > GIVE_UP_S:
+        if clock.wall() - max(out.at, self._began_at) > GIVE_UP_S:
             if is_unknown:
                 await self._database.send_unknown(out.id, False)
             await self._fail(out, f"tried for a day: {err.message}")
