@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from processsupervisor import Bot, Button, Reply
+from processsupervisor import Bot, Button, Reply, Schedule
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import FAILED
 from processsupervisor.connectors.base import Capabilities
@@ -154,3 +154,25 @@ def test_a_reply_of_nothing_but_space_that_is_too_long_is_left_out():
         lab.restart()
         assert heard == ["space", "next"]
         assert lab.you.shown[-1] == "echo" and len(lab.you.shown) == 2 and lab.letters == []
+
+
+def test_a_stream_that_ends_in_nothing_sends_nothing():
+    """Only readers that pull have seen an id grow, which has to end."""
+    bot = Bot()
+
+    @bot.on_message
+    async def plan(message, schedule: Schedule):
+        await schedule.once("10s", "grow")
+        return "planned"
+
+    @bot.scheduled("grow")
+    async def grow(message):
+        yield "half"
+        await asyncio.sleep(1)
+        raise ValueError
+
+    with Lab(bot, chat={"retries": 0}) as lab:
+        lab.say("hi")
+        lab.clock.advance("1m")
+        assert [letter.reason for letter in lab.letters] == ["error"]
+        assert lab.you.shown[-1] == "planned"

@@ -145,10 +145,10 @@ def complete(
             letters.write_letter(connection, one, ending.reason, ending.detail, one.attempts + ending.tries)
     drafted = connection.execute("DELETE FROM drafts WHERE id = ?", (row.reply_id,)).rowcount
     _write_changes(connection, row, changes, place)
-    if drafted and not replies:
+    state = ending.state if ending.state is not None else state_of(place)
+    if drafted and not replies and state is SendState.SHOWN:
         replies = (Reply(""),)  # what readers saw growing has to end
     written = []
-    state = ending.state if ending.state is not None else state_of(place)
     for number, reply in enumerate(replies, 1):
         out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
