@@ -13,6 +13,7 @@ from processsupervisor.chat.points import Point
 from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.storage.records import Place, SendState
 from processsupervisor.testing import Lab
+from processsupervisor.testing.connector import MemoryConnector
 from processsupervisor.testing.network import NO_KEY, MemoryNetwork
 
 
@@ -194,3 +195,43 @@ def test_a_stop_finishes_what_is_being_sent(keyless):
 
     keyless.run(main())
     assert keyless.you.shown.count("echo two") == keyless.you.shown.count("and more") == 1 and sum(rows(keyless, "uncertain")) == 0
+
+
+@pytest.mark.parametrize("fault", ["cancelled", "no receipt"])
+def test_a_connector_that_breaks_the_law_holds_no_conversation_up(keyless, monkeypatch, fault):
+    """What its call did is not known, whatever it raised or returned: the message is marked, and sent again."""
+    right = MemoryConnector.send
+
+    async def send(self, out):
+        monkeypatch.setattr(MemoryConnector, "send", right)
+        if fault == "cancelled":
+            raise asyncio.CancelledError
+        return None
+
+    monkeypatch.setattr(MemoryConnector, "send", send)
+    keyless.say("one")
+    keyless.clock.advance("5s")
+    keyless.say("two")
+    assert keyless.you.shown[-3:] == ["echo one", "echo two", "and more"]
+    assert rows(keyless, "uncertain") == [1, 0, 0]
+
+
+def test_a_bot_whose_token_is_refused_ends_without_a_wait(lab):
+    """Nothing more is sent, so there is nothing to wait for."""
+    lab.network.fail(ErrorKind.AUTH)
+    lab.say("one")
+    began = lab.clock.now
+    lab.restart()
+    assert (lab.clock.now - began).total_seconds() < 0.5
+
+
+def test_a_message_that_waited_while_the_bot_was_away_gets_its_day(lab):
+    """The network need not be there at the moment of the start."""
+    lab.network.fail(ErrorKind.TRANSIENT)
+    lab.say("one")
+    lab.kill()
+    lab.clock.advance("2d")
+    lab.network.fail(ErrorKind.TRANSIENT)
+    lab.restart()
+    lab.clock.advance("1m")
+    assert lab.you.shown[-1] == "echo one"

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from processsupervisor.chat import timers
 from processsupervisor.chat.reminders import ReminderClock
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Due, Place
@@ -85,4 +86,24 @@ async def test_more_due_ones_than_one_bite_all_fire_once(database):
     fired = Fired()
     running = asyncio.create_task(ReminderClock(database, fired).run(look_first=True))
     assert sorted(map(int, await fired.wait(500))) == list(range(500))
+    running.cancel()
+
+
+async def test_a_fault_ends_no_clock(monkeypatch):
+    """Whatever firing raises, it is tried again."""
+    monkeypatch.setattr(timers, "_AGAIN_S", 0.01)
+    tries = []
+
+    async def fire(_now):
+        tries.append("fire")
+        if len(tries) == 1:
+            raise ValueError
+
+    async def never():
+        tries.append("ask")
+
+    running = asyncio.create_task(timers.DueClock("things", fire, never).run(look_first=True))
+    async with asyncio.timeout(10):
+        while tries != ["fire", "fire", "ask"]:
+            await asyncio.sleep(0.01)
     running.cancel()

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -143,3 +145,20 @@ async def test_no_thread_and_no_file_before_the_first_job(tmp_path):
     assert not writer.is_started
     await writer.close()
     assert not (tmp_path / "bot.db").exists()
+
+
+async def test_close_waits_for_no_thread_of_the_loop(tmp_path):
+    """An author's blocking calls may hold them all: what was submitted is committed, and the bot ends."""
+    made = Writer(tmp_path / "bot.db")
+    done = made.submit(put("k", "1"))
+    gate = threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    busy = asyncio.ensure_future(asyncio.to_thread(gate.wait, 10))
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(5):
+            await made.close()
+        assert done.done()
+    finally:
+        gate.set()
+        await busy

@@ -7,6 +7,7 @@ the pump commits. Waits as long as the database fails, for that is no fault of t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Answering:
         """Shows a handler's whole exception; only where the author is the one who reads it."""
         self.left: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
         """Called for a turn that ends before its task does: the handler takes no notice of its deadline, or waits for an answer."""
+        self.is_ending: Callable[[], bool] = lambda: False
+        """Tells whether the bot ends, and cancels what runs."""
 
     async def settle(self, turn: Turn) -> Settled:
         """Run the handler of a turn until it is through. Raises CancelledError when the bot ends meanwhile."""
@@ -133,14 +136,13 @@ class Answering:
                 raise
             if (ended := self._ended(turn, work, draft, tries)) is not None:
                 return ended
-            if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and _is_cancelled(turn)):
+            if isinstance(err, StorageError) or (isinstance(err, asyncio.CancelledError) and self.is_ending()):
                 raise
             raise _Failed(err) from None
         finally:
             attempt.close()
             set_context(None)
-            if turn.ended_by is not None:
-                _forget_cancel(turn)
+            await self._shed_cancels(turn)
 
     def begin_typing(self, place: Place) -> Typing | None:
         """Begin to show that an answer is made, where that can be shown."""
@@ -182,9 +184,20 @@ class Answering:
             return Settled()
         finally:
             turn.close()
-            if turn.ended_by is not None:
-                _forget_cancel(turn)
+            await self._shed_cancels(turn)
         return None
+
+    async def _shed_cancels(self, turn: Turn) -> None:
+        """Take back a turn's cancellations, by us or by its handler itself: its worker goes on. Raises CancelledError when the bot ends."""
+        task = turn.task
+        if task is None or turn.is_elsewhere or not task.cancelling() or self.is_ending():
+            return
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # one that has not taken hold yet would hit the next message
+        if self.is_ending():
+            raise asyncio.CancelledError
+        while task.cancelling():
+            task.uncancel()
 
 
 class _Attempt:
@@ -226,15 +239,3 @@ class _Failed(Exception):
 def retry_waits(retries: int) -> tuple[float, ...]:
     """Return how long to wait before each further try."""
     return tuple(min(_FIRST_RETRY_S * 4.0**number, _LAST_RETRY_S) for number in range(min(retries, 100)))
-
-
-def _is_cancelled(turn: Turn) -> bool:
-    """Tell whether the bot ends, and it was not the author's code that raised a CancelledError."""
-    return turn.task is not None and turn.task.cancelling() > 0
-
-
-def _forget_cancel(turn: Turn) -> None:
-    """Take back the cancellation by which the turn was ended: its worker goes on."""
-    if turn.task is not None and not turn.is_left_behind:
-        turn.task.uncancel()
-

@@ -32,8 +32,8 @@ def _fit(reply: Reply, can: Capabilities) -> Iterator[Reply]:
         reply = _in_words(reply, can)
         extras = reply.extras
     pieces = split_text(reply.text, can.max_text_chars, extras.markup)
-    if len(pieces) == 1:
-        yield reply
+    if len(pieces) < 2:
+        yield reply if pieces else Reply("", extras)  # nothing but space, and too much of it
         return
     # What answers, replaces or acknowledges belongs to the first piece, what comes below a text to the last.
     yield Reply(pieces[0], replace(extras, buttons=(), files=()))

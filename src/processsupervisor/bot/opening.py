@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 
+from processsupervisor.bot.failure import place_of_error
 from processsupervisor.connectors.base import Connector, ErrorKind, NetworkError, Port
 from processsupervisor.kernel.errors import PsvError
 
@@ -56,3 +57,5 @@ async def open_later(connector: Connector, port: Port) -> None:
             return
         except PsvError as err:
             _log.error("%s cannot be served, tried again: %s", connector.network, err)
+        except Exception as err:  # noqa: BLE001 - a connector of somebody else's: it must not stay away for ever
+            _log.error("%s cannot be served, tried again: %s", connector.network, place_of_error(err))

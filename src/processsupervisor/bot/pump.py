@@ -24,7 +24,7 @@ from processsupervisor.chat.turns import Turn
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outgoing, Place, RoomKind
+from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
 
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20
@@ -49,6 +49,7 @@ class Pump:
         self.answering = Answering(bot, database, networks, settings, statement, self._points)
         self.answering.left = self._leave
         self._conversations = Conversations(self._handle, settings)
+        self.answering.is_ending = lambda: self._conversations.is_ending
         self._backlog = Backlog(settings, self._conversations.following)
         self.proved: Callable[[str], None] = lambda _network: None
         """Hears each proof of a network."""
@@ -64,10 +65,14 @@ class Pump:
         self._accepting_chars = 0
         self._recovered: set[int] = set()
         """Rows that an earlier life left, until this one begins them."""
+        self._open_rows: set[int] = set()
+        """Messages that are queued, running, or handled and not yet on disk."""
         self._counted: set[int] = set()
         """Rows whose begin in this life is written down, until they end."""
         self._suspects = asyncio.Lock()
         """Rows that were running at a crash before run one at a time, so that the one at fault is found."""
+        self._suspect: Turn | None = None
+        """The one that runs."""
         self._uncommitted = 0
         self.handled = 0
         """Messages handled and committed in this life."""
@@ -108,7 +113,24 @@ class Pump:
         if accepted.first_contact is not None:
             self._networks.show(accepted.first_contact)
         if accepted.row is not None and accepted.row.fence:  # 0: another process has the conversation
-            self._conversations.put(accepted.row)
+            self.put([accepted.row])
+
+    def look_again(self) -> None:
+        """Queue messages that were committed although that was told to have failed: their networks may never ask again."""
+        with contextlib.suppress(StorageError):  # closed: the next life takes them up
+            self._database.held().add_done_callback(self._found)
+
+    def _found(self, done: asyncio.Future[tuple[list[InboxRow], list[Outgoing]]]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        rows, statements = done.result()
+        unknown = {row.row_id: row for row in rows if row.row_id not in self._open_rows}
+        for statement in statements:
+            if int(statement.id.removeprefix("program-")) in unknown:
+                self._networks.show(statement)
+        if unknown:
+            _log.warning("%d messages were kept although the disk refused them; they are handled now", len(unknown))
+        self.put(unknown.values())
 
     def end(self, error: NetworkError) -> None:
         """End the bot, for its network takes it no longer."""
@@ -153,6 +175,7 @@ class Pump:
     def put(self, rows: Iterable[InboxRow]) -> None:
         """Queue committed messages that no connector brought: of schedules, replayed ones."""
         for row in rows:
+            self._open_rows.add(row.row_id)
             self._conversations.put(row)
 
     def open(self) -> None:
@@ -200,14 +223,17 @@ class Pump:
         if not await self._conversations.drain(timeout_s):
             _log.warning("stopped before every message was handled; the next start takes them up")
 
+    def abandon(self) -> None:
+        """Begin nothing new: the process ends as it is, and whatever it cancels stays in the inbox."""
+        self._conversations.abandon()
+
     # --- handling --------------------------------------------------------------------------------------------------
 
     async def _handle(self, turn: Turn) -> None:
         row = turn.row
         try:
             if row.attempts:
-                async with self._suspects:
-                    settled = await self._settle(turn)
+                settled = await self._settle_alone(turn)
             else:
                 settled = await self._settle(turn)
             if not turn.is_elsewhere:
@@ -217,11 +243,28 @@ class Pump:
                 with contextlib.suppress(StorageError):
                     self._database.count_attempt(row, -1)
             raise
+        except (SystemExit, KeyboardInterrupt):
+            self.abandon()
+            raise
         except StorageError as err:
             _log.error("a message ended after the database was closed; the next start handles it again: %s", err)
         finally:
             if not turn.is_elsewhere:
                 self._counted.discard(row.row_id)
+
+    async def _settle_alone(self, turn: Turn) -> Settled:
+        await self._suspects.acquire()
+        self._suspect = turn
+        try:
+            return await self._settle(turn)
+        finally:
+            self._clear(turn)
+
+    def _clear(self, turn: Turn) -> None:
+        """Let the next suspect run, if this is the one that did."""
+        if self._suspect is turn:
+            self._suspect = None
+            self._suspects.release()
 
     async def _settle(self, turn: Turn) -> Settled:
         if (expired := self._backlog.expired(turn)) is not None:
@@ -257,34 +300,36 @@ class Pump:
             await asyncio.wait((future,))
 
     def _commit(self, turn: Turn, settled: Settled) -> asyncio.Future[list[Outgoing]]:
-        row, changes = turn.row, settled.changes
+        row = turn.row
         self._points(Point.AFTER_HANDLER)
         future = self._database.complete(
-            row, fit_replies(settled.replies, self._networks, row.place.network), changes, outcome=settled.outcome,
+            row, fit_replies(settled.replies, self._networks, row.place.network), settled.changes, outcome=settled.outcome,
             reason=settled.reason, detail=settled.detail, tries=settled.tries, also=turn.others,
         )  # fmt: skip
         self._uncommitted += 1
         self._settled.clear()
-        future.add_done_callback(lambda done: self._committed(done, changes))
+        future.add_done_callback(lambda done: self._committed(done, turn, settled))
         return future
 
     def _leave(self, turn: Turn, settled: Settled) -> None:
         """End a turn whose task goes on."""
         self._counted.discard(turn.row.row_id)
+        self._clear(turn)
         with contextlib.suppress(StorageError):  # the file is closed: the next start handles it again
             self._commit(turn, settled)
         self._conversations.leave(turn)
 
-    def _committed(self, done: asyncio.Future[list[Outgoing]], changes: Changes) -> None:
+    def _committed(self, done: asyncio.Future[list[Outgoing]], turn: Turn, settled: Settled) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._not_committed(turn, settled, error)
         self._uncommitted -= 1
         if not self._uncommitted:
             self._settled.set()
-        if done.cancelled():
+        if done.cancelled() or error is not None:
             return
-        error = done.exception()
-        if error is not None:
-            _log.error("a handled message could not be committed; the next start handles it again: %s", type(error).__name__)
-            return
+        self._open_rows.difference_update((turn.row.row_id, *(row.row_id for row in turn.others)))
+        changes = settled.changes
         self._points(Point.AFTER_COMPLETE)
         for due in changes.reminders:
             self._reminded(due.due_at)
@@ -292,3 +337,12 @@ class Pump:
         self.handled += 1
         for out in done.result():
             self._networks.show(out)
+
+    def _not_committed(self, turn: Turn, settled: Settled, error: BaseException) -> None:
+        """Give a message up whose changes no database takes (half a character, a number beyond all bounds), unless the file is closed."""
+        if isinstance(error, StorageError) or settled.outcome is Outcome.DEAD:
+            _log.error("a handled message could not be committed; the next start handles it again: %s", type(error).__name__)
+            return
+        _log.error("what a handler answered or changed cannot be kept, the message is given up: %s", type(error).__name__)
+        with contextlib.suppress(StorageError):
+            self._commit(turn, self.answering.dead(turn.row, "bad-reply", type(error).__name__, settled.tries))

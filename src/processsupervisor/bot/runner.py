@@ -70,7 +70,8 @@ def main(context: Context) -> int:
         return err.status
     bot.name = str(spec["name"])
     try:
-        return _run(Life(bot, context, secret).run())
+        life = Life(bot, context, secret)
+        return _run(life.run(), life.abandon)
     except PsvError as err:  # settings that nothing can be made of
         print(f"bot {bot.name} cannot start: {err}", file=sys.stderr, flush=True)
         return status_of(err)
@@ -94,13 +95,17 @@ def _read_secret(descriptor: int) -> str:
         return source.read(64).decode("ascii", "replace").strip()
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    """Run the loop like asyncio.run, for less: a Runner unshares 0.2 MB in every bot, and the process ends behind it."""
+def _run(main: Coroutine[Any, Any, int], abandon: Callable[[], None]) -> int:
+    """Run the loop like asyncio.run, for less: a Runner unshares 0.2 MB in every bot, and the process ends behind it.
+
+    `abandon` is called before what is left is cancelled.
+    """
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main)
     finally:
+        abandon()
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
@@ -173,6 +178,10 @@ class Life:
             for task in tasks:
                 task.cancel()
         return self._status
+
+    def abandon(self) -> None:
+        """End whatever still runs: the loop has stopped."""
+        self._service.pump.abandon()
 
     def _network_ended(self, err: NetworkError) -> None:
         """End, for a network takes the bot no longer: with the status that says why, which psv does not answer by a new start."""

@@ -27,6 +27,7 @@ SEND_S = 120.0
 GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
 _STORAGE_RETRY_S = 1.0
+_AGAIN_S = 10.0
 _ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
 
@@ -47,6 +48,10 @@ class Sender:
         self._quiet = asyncio.Event()
         """Nothing is being sent, and nothing may be at once."""
         self._active: dict[Place, asyncio.Task[None]] = {}
+        self._unsure: set[str] = set()
+        """Rows of which it is not known whether SENDING was committed; the network was not called."""
+        self._began_at = clock.wall()
+        """What waited while the bot was away has a day from here."""
         self._held_until = 0.0
         """Wall clock: the network wants nothing of this bot before."""
         self._is_closed = False
@@ -82,6 +87,9 @@ class Sender:
             except StorageError as err:
                 _log.warning("messages to be sent wait for the database: %s", err)
                 wait_s = _STORAGE_RETRY_S
+            except Exception as err:  # noqa: BLE001 - the outermost loop of this task: a fault must not leave the bot mute for ever
+                _log.error("sending failed, it goes on in %g s: %s", _AGAIN_S, place_of_error(err))
+                wait_s = _AGAIN_S
             # A commit while the database was asked may not be in its answer: then another look comes first.
             if not self._active and not self._changed.is_set() and (wait_s is None or wait_s > 0):
                 self._quiet.set()
@@ -91,10 +99,9 @@ class Sender:
     async def drain(self, timeout_s: float) -> None:
         """Send what may be sent at once, then begin no further send; what is cut off at the end counts as unknown at the next start."""
         ends = asyncio.get_running_loop().time() + max(timeout_s, 0.0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(ends - timeout_s * _ENDING_SHARE):
-                self.wake()
-                await self._quiet.wait()
+        if not self._is_closed:
+            self.wake()
+            await self._wait_quiet(ends - timeout_s * _ENDING_SHARE)
         self._is_closed = True
         self._changed.set()
         if self._active:
@@ -104,6 +111,12 @@ class Sender:
             if late:
                 _log.warning("%d messages were being sent when the bot had to end; whether they arrived is unknown", len(late))
                 await asyncio.wait(late, timeout=1.0)
+        await self._wait_quiet(ends)  # what was just committed as being sent is given back: its network was not called
+
+    async def _wait_quiet(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._quiet.wait()
 
     async def _wait(self, wait_s: float | None) -> None:
         try:
@@ -128,10 +141,13 @@ class Sender:
         free = self._settings.at_once - len(self._active)
         if free <= 0:
             return None
+        await self._give_back()
         due = await self._database.sends_due(self._connector.network, now, free)
         ready = [out for out in due if out.place not in self._active]
         if ready:
+            self._unsure.update(out.id for out in ready)
             begun = set(await self._database.sending([out.id for out in ready]))
+            self._unsure.clear()
             for out in ready:
                 if out.id not in begun:
                     continue
@@ -142,6 +158,15 @@ class Sender:
                 self._active[out.place] = task
         following = await self._database.next_send_at(self._connector.network)
         return None if following is None else max(following - clock.wall(), 0.0)
+
+    async def _give_back(self) -> None:
+        """Let rows wait whose SENDING may have been committed although that failed: nobody sends them."""
+        if self._unsure:
+            left = await self._database.left_sending(self._connector.network)
+            for out in left:
+                if out.id in self._unsure:
+                    await self._database.send_again(out.id, 0.0)
+            self._unsure.clear()
 
     # --- one row -------------------------------------------------------------------------------------------------------
 
@@ -158,18 +183,20 @@ class Sender:
         self._points(Point.BEFORE_SEND)
         try:
             async with asyncio.timeout(SEND_S):
-                receipt = await self._connector.send(out)
+                network_id = (await self._connector.send(out)).network_id
         except NetworkError as err:
             await self._refused(out, err)
         except TimeoutError:
             late = f"{out.place.network}: no answer within {SEND_S:g} s"
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, late, is_uncertain=True))
-        except Exception as err:  # noqa: BLE001 - a connector of somebody else's; what it did is not known
+        except (Exception, asyncio.CancelledError) as err:  # of a connector of somebody else's; what it did is not known
+            if _is_cancelled():
+                raise
             _log.error("a connector failed in send: %s", place_of_error(err))
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, type(err).__name__, is_uncertain=True))
         else:
             self._points(Point.AFTER_SEND)
-            await self._database.sent(out.id, receipt.network_id)
+            await self._database.sent(out.id, network_id)
 
     async def _refused(self, out: Outgoing, err: NetworkError) -> None:
         now = clock.wall()
@@ -194,7 +221,7 @@ class Sender:
 
     async def _later(self, out: Outgoing, err: NetworkError, at: float) -> None:
         is_unknown = err.is_uncertain and not self._connector.capabilities.takes_key
-        if clock.wall() - out.at > GIVE_UP_S:
+        if clock.wall() - max(out.at, self._began_at) > GIVE_UP_S:
             if is_unknown:
                 await self._database.send_unknown(out.id, False)
             await self._fail(out, f"tried for a day: {err.message}")
@@ -226,6 +253,12 @@ class Sender:
         await self._database.send_failed(out.id, why)
         _log.error("a message cannot be sent: %s: %s", out.id, why)
         self.failed(out, why)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the send that runs here was cut off by us."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _backoff_s(attempts: int) -> float:

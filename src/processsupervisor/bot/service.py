@@ -75,6 +75,7 @@ class Service:
             sender.moved = self.pump.answering.dialogs.moved
         self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
         database.networks_to_send = self._networks.to_send()
+        database.writer.doubted = self._look_again
         self._tasks: list[asyncio.Task[None]] = []
         self.store: Store[Any] = Store(database, BOT_SCOPE)
         self._files = Attachments(database, Limits(settings.max_file_bytes, settings.max_contact_bytes, settings.max_total_bytes))
@@ -132,6 +133,14 @@ class Service:
                 continue
             _log.info("the database can be read again")
             return
+
+    def _look_again(self) -> None:
+        """Find what was committed although that was told to have failed."""
+        self.pump.look_again()
+        for one in self._clocks:
+            one.expect(0.0)
+        for sender in self.senders.values():
+            sender.wake()
 
     def reword(self) -> None:
         """Take the wording of the statement from the options that hold now."""

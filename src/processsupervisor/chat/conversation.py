@@ -47,6 +47,8 @@ class Conversations:
         """Places with work queued, due, and nothing running."""
         self._workers: set[asyncio.Task[None]] = set()
         self._is_open = True
+        self.is_ending = False
+        """What runs is cancelled because the bot ends: its messages are left to the next life."""
         self._idle = asyncio.Event()
         self._idle.set()
         self.waiting = 0
@@ -102,25 +104,36 @@ class Conversations:
         """Begin nothing new, wait for what runs, cancel it after `timeout_s`; False when something was cancelled."""
         self.pause()
         if not self._workers:
+            self.is_ending = True
             return True
         _, late = await asyncio.wait(tuple(self._workers), timeout=max(timeout_s, 0.0))
+        self.abandon()
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=1.0)  # a handler that swallows the cancellation is left behind
         return not late
 
+    def abandon(self) -> None:
+        """Begin nothing new, and take every cancellation from now on for the bot's end."""
+        self.pause()
+        self.is_ending = True
+
     def leave(self, turn: Turn) -> None:
         """Go on without a turn whose task does not end now: its conversation gets another worker, the task is left to itself."""
         if turn.task is not None:
             self._workers.discard(turn.task)
         lane = self._lanes.get(turn.row.place)
-        if lane is not None and lane.turn is turn:
-            lane.turn = None
-            self._line_up(turn.row.place, lane)
+        if lane is not None:
+            self._free(lane, turn)
         self._staff()
         if not self._workers:
             self._idle.set()
+
+    def _free(self, lane: _Lane, turn: Turn) -> None:
+        if lane.turn is turn:
+            lane.turn = None
+            self._line_up(turn.row.place, lane)
 
     def _expect_quiet(self, lane: _Lane, row: InboxRow) -> None:
         """Count the quiet time of debounce anew from this message on; nothing waits behind one that stands alone."""
@@ -179,7 +192,11 @@ class Conversations:
                 turn = self._begin(lane)
                 turn.task = task
                 lane.turn = turn
-                await self._handle(turn)
+                try:
+                    await self._handle(turn)
+                except BaseException:
+                    self._free(lane, turn)
+                    raise
                 if turn.is_elsewhere:
                     return  # somebody else works here already
                 lane.turn = None

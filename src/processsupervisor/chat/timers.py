@@ -14,6 +14,7 @@ from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import StorageError
 
 _RETRY_S = 1.0
+_AGAIN_S = 10.0
 _log = logging.getLogger("processsupervisor.chat")
 
 
@@ -60,6 +61,10 @@ class DueClock:
                 _log.warning("%s wait for the database: %s", self._what, err)
                 self._next_at = 0.0
                 await asyncio.sleep(_RETRY_S)
+            except Exception as err:  # noqa: BLE001 - the outermost loop of this task: a fault must not end all that is to come
+                _log.error("%s failed; they are looked at again in %g s: %s", self._what, _AGAIN_S, type(err).__name__)
+                self._next_at = 0.0
+                await asyncio.sleep(_AGAIN_S)
 
     async def _wait(self, wait_s: float | None) -> None:
         try:

@@ -128,8 +128,14 @@ class BotDatabase(SendJobs, PlanJobs):
         trim = self._due_for_trim(row.place)
         ending = Ending(outcome, reason, detail, state, tries, tuple(also))
 
+        is_repeat = False
+
         def work(db: sqlite3.Connection) -> list[Outgoing]:
+            nonlocal is_repeat
             written = inbox.complete(db, row, replies, changes, ending, self.state_of)
+            if is_repeat and not written:
+                written = inbox.written(db, row, len(replies), len(changes.sends))
+            is_repeat = True
             if trim:
                 retention.trim_outbox(db, row.place)
                 retention.trim_done(db, clock.wall())
@@ -156,6 +162,10 @@ class BotDatabase(SendJobs, PlanJobs):
     async def claim(self, limit: int = 10_000) -> list[InboxRow]:
         """Claim open messages that nobody works on, oldest first, whole conversations at a time; again, until there are none."""
         return await self.run(lambda db: inbox.claim(db, limit, self.owner))
+
+    def held(self) -> asyncio.Future[tuple[list[InboxRow], list[Outgoing]]]:
+        """Return every open message that this process has claimed, oldest first, and the statements that were kept with them."""
+        return self.writer.submit(lambda db: inbox.held(db, self.owner), sticky=True)
 
     async def enqueue(self, place: Place, name: str, sender: str, text: str, kind: Kind = Kind.SCHEDULE) -> InboxRow | None:
         """Commit a message of the bot's own making, claimed; None when `name` was used in its place before."""

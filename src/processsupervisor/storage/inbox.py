@@ -17,7 +17,7 @@ from processsupervisor.storage.contacts import meet
 from processsupervisor.storage.conversations import Facts, Owner, disclosed, say_consent, standing, touch
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
-from processsupervisor.storage.outbox import add_outgoing
+from processsupervisor.storage.outbox import add_outgoing, by_ids
 from processsupervisor.storage.records import (
     Accepted,
     Changes,
@@ -38,6 +38,10 @@ from processsupervisor.storage.values import scope_of, write_value
 _OPEN_ROWS = (
     f"SELECT {COLUMNS}, c.lease_owner, c.lease_until FROM inbox i LEFT JOIN conversations c "
     "ON c.network = i.network AND c.conversation = i.conversation WHERE i.state = 0 ORDER BY i.id"
+)
+_HELD_ROWS = (
+    f"SELECT {COLUMNS}, c.fence FROM inbox i JOIN conversations c ON c.network = i.network AND c.conversation = i.conversation "
+    "WHERE i.state = 0 AND c.lease_owner = ? ORDER BY i.id"
 )
 StateOf = Callable[[Place], SendState]
 
@@ -122,6 +126,12 @@ def claim(connection: sqlite3.Connection, limit: int, owner: Owner) -> list[Inbo
     return sorted(found, key=lambda row: row.row_id)
 
 
+def held(connection: sqlite3.Connection, owner: Owner) -> tuple[list[InboxRow], list[Outgoing]]:
+    """Return the open messages of conversations that are claimed for `owner`, oldest first, and the statements kept with them."""
+    rows = [replace(inbox_row(columns), fence=fence) for *columns, fence in connection.execute(_HELD_ROWS, (owner.name,)).fetchall()]
+    return rows, by_ids(connection, (f"program-{row.row_id}" for row in rows))
+
+
 def complete(
     connection: sqlite3.Connection, row: InboxRow, replies: Sequence[Reply], changes: Changes, ending: Ending, state_of: StateOf
 ) -> list[Outgoing]:
@@ -129,16 +139,16 @@ def complete(
     fence, place = standing(connection, row.place)
     if not fence or fence != row.fence or not _end(connection, row, ending.outcome):
         return []
-    for other in ending.also:
-        _end(connection, other, ending.outcome)
+    ended = [*(other for other in ending.also if _end(connection, other, ending.outcome)), row]
     if ending.outcome is Outcome.DEAD:
-        letters.write_letter(connection, row, ending.reason, ending.detail, row.attempts + ending.tries)
+        for one in ended:
+            letters.write_letter(connection, one, ending.reason, ending.detail, one.attempts + ending.tries)
     drafted = connection.execute("DELETE FROM drafts WHERE id = ?", (row.reply_id,)).rowcount
     _write_changes(connection, row, changes, place)
-    if drafted and not replies:
+    state = ending.state if ending.state is not None else state_of(place)
+    if drafted and not replies and state is SendState.SHOWN:
         replies = (Reply(""),)  # what readers saw growing has to end
     written = []
-    state = ending.state if ending.state is not None else state_of(place)
     for number, reply in enumerate(replies, 1):
         out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
@@ -146,6 +156,12 @@ def complete(
         there = standing(connection, there)[1]
         written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
     return [out for out in written if out is not None]
+
+
+def written(connection: sqlite3.Connection, row: InboxRow, replies: int, sends: int) -> list[Outgoing]:
+    """Return what ending a message has written, in a commit that was not known to have taken place."""
+    ids = [row.reply_id, *(f"{row.reply_id}.{number}" for number in range(2, replies + 1))]
+    return by_ids(connection, [*ids, *(f"s{row.row_id}.{number}" for number in range(1, sends + 1))])
 
 
 def _end(connection: sqlite3.Connection, row: InboxRow, outcome: Outcome) -> bool:

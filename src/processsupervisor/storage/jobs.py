@@ -19,6 +19,9 @@ T = TypeVar("T")
 class Submits(Protocol):
     """What runs jobs: the writer thread, or in tests something that runs the same SQL at once."""
 
+    doubted: Callable[[], None]
+    """Hears that what was told to have failed may have been committed."""
+
     @property
     def is_started(self) -> bool:
         """Tell whether a job was ever submitted."""

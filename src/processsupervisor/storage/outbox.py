@@ -7,6 +7,7 @@ from (web, console) begin SHOWN; those of networks that must be sent to begin WA
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from processsupervisor.kernel import clock
@@ -19,6 +20,7 @@ _INSERT = (
     "ON CONFLICT (id) DO NOTHING RETURNING seq"
 )
 _AFTER = f"SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
+_BY_ID = f"SELECT {COLUMNS} FROM outbox WHERE id = ?"
 _SAID = (
     "SELECT network_id, text, received_at FROM inbox WHERE conversation = ? AND network = ? AND kind <> 'schedule' ORDER BY id DESC LIMIT ?"
 )
@@ -40,6 +42,12 @@ def add_outgoing(
 def after(connection: sqlite3.Connection, place: Place, seq: int, limit: int) -> list[Outgoing]:
     """Return up to `limit` rows of a place behind `seq`, in order."""
     return [outgoing(found) for found in connection.execute(_AFTER, (place.conversation, place.network, seq, limit))]
+
+
+def by_ids(connection: sqlite3.Connection, ids: Iterable[str]) -> list[Outgoing]:
+    """Return those of these rows that there are."""
+    found = (connection.execute(_BY_ID, (out_id,)).fetchone() for out_id in ids)
+    return [outgoing(row) for row in found if row is not None]
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

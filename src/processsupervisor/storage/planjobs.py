@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from processsupervisor.storage import dialogs, reminders, timers
+import sqlite3
+
+from processsupervisor.storage import dialogs, outbox, reminders, timers
 from processsupervisor.storage.jobs import Jobs
 from processsupervisor.storage.records import DialogState, Due, InboxRow, Outgoing, Place, Reply, Timer
 from processsupervisor.storage.timers import Following, every
@@ -24,8 +26,15 @@ class PlanJobs(Jobs):
         return await self.run(reminders.next_due_at)
 
     async def fire_due(self, now: float) -> list[Outgoing]:
-        """Turn due reminders into outbox rows, at most 200; returns them."""
-        return await self.run(lambda db: reminders.fire_due(db, now, self.state_of))
+        """Turn due reminders into outbox rows, at most 200; returns them. Waits out a failing disk."""
+        before: list[str] = []
+
+        def work(db: sqlite3.Connection) -> list[Outgoing]:
+            fired = [*outbox.by_ids(db, before), *reminders.fire_due(db, now, self.state_of)]
+            before[:] = (out.id for out in fired)
+            return fired
+
+        return await self.writer.submit(work, sticky=True)
 
     async def set_timer(self, timer: Timer) -> None:
         """Commit a timer outside a message, in place of one of the same name."""

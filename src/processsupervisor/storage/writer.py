@@ -3,6 +3,9 @@
 Jobs run in the order of submission, so a later job sees what an earlier one did. A failed job fails alone. When the
 file itself fails (full, read-only, damaged), ordinary jobs get a StorageError at once, `sticky` ones wait and are tried
 again in their order, and the file is opened anew at every try, so that the bot recovers by itself.
+
+A commit that fails may have taken place all the same: a sync that fails leaves its pages in the journal, and the next to open the
+file finds them. `doubted` is called when the file can be used again after that, for whoever has to look.
 """
 
 from __future__ import annotations
@@ -56,6 +59,10 @@ class Writer:
         self._held: list[_Job] = []
         self._retry_s = _RETRY_FIRST_S
         self._closing = False
+        self._ended = asyncio.Event()
+        self._is_in_doubt = False
+        self.doubted: Callable[[], None] = lambda: None
+        """Hears, on the loop, that what was told to have failed may have been committed."""
         self.waiting = 0
         """Jobs submitted and not yet answered."""
         self.commits = 0
@@ -89,8 +96,9 @@ class Writer:
             return
         self._closing = True
         self._queue.put(None)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._thread.join, timeout_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()  # no thread waits for it: those of the loop may all be an author's, and busy
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -113,6 +121,7 @@ class Writer:
                 self._process([])  # one more try, then the work is left to the next life: its rows are still open
         self._fail_held()
         self._close_connection()
+        self._tell(self._ended.set)
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Wait for work; return what is there, at most MAX_BATCH, and whether the end was asked for."""
@@ -147,6 +156,9 @@ class Writer:
             return
         self._retry_s = _RETRY_FIRST_S
         self._answer(batch)
+        if self._is_in_doubt:
+            self._is_in_doubt = False
+            self._tell(self.doubted)
 
     def _transact(self, batch: list[_Job]) -> BaseException | None:
         """Run and commit all jobs; None, or the error of the one job that made all of them roll back. Raises StorageError."""
@@ -165,12 +177,19 @@ class Writer:
                     raise
                 connection.execute("ROLLBACK")
                 return err
-            connection.execute("COMMIT")
-            self.commits += 1
-        except sqlite3.Error as err:
+            self._commit(connection)
+        except (sqlite3.Error, OSError) as err:
             self._close_connection()
             raise storage_error(self._path, err) from err
         return None
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._is_in_doubt = True
+            raise
+        self.commits += 1
 
     def _open(self) -> sqlite3.Connection:
         return open_database(self._path, exclusive=self._exclusive)
@@ -197,9 +216,12 @@ class Writer:
                 connection.close()
 
     def _answer(self, batch: list[_Job]) -> None:
+        self._tell(self._deliver, batch)
+
+    def _tell(self, hears: Callable[..., None], *what: object) -> None:
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-            self._loop.call_soon_threadsafe(self._deliver, batch)
+            self._loop.call_soon_threadsafe(hears, *what)
 
     def _deliver(self, batch: list[_Job]) -> None:
         self.waiting -= len(batch)

@@ -79,6 +79,7 @@ class Life:
     def die(self) -> None:
         """End as by SIGKILL."""
         self.is_dead = True
+        self.service.pump.abandon()
         self.writer.die()
         self.connector.cut()
 
