@@ -33,7 +33,7 @@ def proxy_variables(spec: Mapping[str, Any]) -> dict[str, str]:
         return {}
     note = _wait(note_path(FleetPaths(spec["folder"]), str(spec["name"])))
     if "error" in note:
-        raise LaunchFailed(Reason.CONFIG, f"telegram_proxy: {note['error']}")
+        raise LaunchFailed(Reason(note.get("reason", Reason.CONFIG)), f"telegram_proxy: {note['error']}")
     return {str(settings["env"]): str(note["token"]), str(settings["url_env"]): str(note["url"])}
 
 

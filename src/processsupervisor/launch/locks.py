@@ -66,7 +66,11 @@ def acquire_high(path: Path, note: dict[str, Any], *, patience_s: float = _PATIE
             return None
         time.sleep(0.005)
     body = json.dumps(note).encode()[:_NOTE_BYTES]
-    os.pwrite(descriptor, body.ljust(_NOTE_BYTES, b" "), 0)
+    try:
+        os.pwrite(descriptor, body.ljust(_NOTE_BYTES, b" "), 0)
+    except OSError:
+        os.close(descriptor)  # or a process that tries again would find the lock held by itself
+        raise
     return descriptor
 
 

@@ -125,3 +125,13 @@ def test_without_the_setting_a_confirmed_update_is_gone(backlog: Backlog) -> Non
     backlog.add([in_chat(1, 7)], 0.0)
     backlog.take(2, 100, 1.0)
     assert backlog.take(0, 100, 1.0) == []
+
+
+def test_a_full_disk_at_the_commit_ends_with_the_disk(backlog: Backlog) -> None:
+    """What could not be committed is not there, and the file is not stuck in a transaction that failed."""
+    backlog._database.execute("CREATE TABLE elder (id INTEGER PRIMARY KEY)")
+    backlog._database.execute("CREATE TABLE younger (id INTEGER REFERENCES elder (id) DEFERRABLE INITIALLY DEFERRED)")
+    backlog._database.execute("PRAGMA foreign_keys = ON")  # a commit that fails, as it does on a full disk
+    with pytest.raises(StorageError), backlog._commit():
+        backlog._database.execute("INSERT INTO younger VALUES (1)")
+    assert backlog.add([update(10)], 1.0) == 1 and backlog.waiting() == 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.web.botapi.conftest import BOT, TOKEN, Stand
 
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import PsvError, StorageError
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.botapi import proxy_variables
 from processsupervisor.launch.context import LaunchFailed
-from processsupervisor.launch.locks import hold_token
+from processsupervisor.launch.locks import hold_token, token_holder
 from processsupervisor.web.botapi.owner import Owner
 
 
@@ -63,3 +66,33 @@ async def test_a_bot_without_its_proxy_does_not_start_and_says_why(stand: Stand)
         await asyncio.to_thread(proxy_variables, spec)
     os.close(descriptor)
     assert proxy_variables({"name": BOT, "folder": str(stand.paths.folder)}) == {}
+
+
+def test_a_lock_without_room_for_its_note_is_not_kept(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the try fails, and the next one does not find the lock held by this very process."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StorageError, match="No space left"):
+            owner.take(TOKEN)
+    assert owner.take(TOKEN) == TOKEN
+
+
+async def test_what_is_wrong_with_the_file_passes_and_holds_nothing(stand: Stand) -> None:
+    """A bot that starts meanwhile is told a reason that is tried again; when the file is mended the proxy opens by itself."""
+    await stand.stop()
+    file = stand.paths.bot_data(BOT) / "updates.db"
+    with sqlite3.connect(file) as database:
+        database.execute("DROP TABLE facts")
+    with pytest.raises(LaunchFailed, match=r"updates\.db") as caught:
+        await stand.start()
+        await asyncio.to_thread(proxy_variables, {"name": BOT, "folder": str(stand.paths.folder), "telegram_proxy": stand.settings})
+    assert caught.value.reason is Reason.START_FAILED and token_holder(TOKEN) is None
+    for part in file.parent.glob("updates.db*"):
+        part.unlink()
+    async with asyncio.timeout(10):
+        while "token" not in await stand.note():
+            await asyncio.sleep(0.05)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from tests.web.botapi.conftest import BOT, TOKEN, Stand
+from yarl import URL
 
+from processsupervisor.launch.locks import token_holder
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.limits import Limits
 from processsupervisor.testing.botapi.people import ADA, Person
@@ -197,3 +199,67 @@ async def test_what_a_killed_bot_had_begun_comes_again_when_it_is_wished(stand: 
     await stand.call("sendMessage", chat_id=ADA.id, text="x")
     assert await stand.updates(offset=offset) == []
     assert texts(await stand.updates()) == ["not answered"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/bot{}/getUpdates%3Foffset=9", "/bot{}/getUpdates%23x", "/bot{}/..", "/file/bot{}/a/..%2f../../bot{}/getUpdates", "/file/bot{}/.."]
+)
+async def test_no_path_leads_around_the_proxy(stand: Stand, path: str) -> None:
+    """A name that becomes another method when it is decoded, or a path that climbs out of the files, is not passed on."""
+    address = URL(stand.url + path.replace("{}", stand.token), encoded=True)
+    async with ClientSession() as session, session.get(address) as answer:
+        assert answer.status == 404
+    assert stand.api.known(TOKEN).called["getUpdates"] == 0
+
+
+async def test_kinds_that_are_no_list_are_passed_over(stand: Stand) -> None:
+    """As Telegram does; the bot is not deaf for them, now or after a restart."""
+    stand.crowd.says("hi")
+    assert texts(await stand.updates(timeout=5, allowed_updates="message")) == ["hi"]
+
+
+async def test_the_token_of_another_bot_gets_none_of_its_updates(stand: Stand) -> None:
+    """Nor is the offset of the one said of the other, whose updates would be confirmed unread."""
+    stand.crowd.says("for 123456")
+    assert texts(await stand.updates(timeout=5)) == ["for 123456"]
+    await stand.stop()
+    other = TOKEN.replace("123456", "654321")
+    stand.api.bot(other).says("for 654321")
+    stand.settings["token"] = other
+    await stand.start()
+    assert stand.token.startswith("654321:")
+    assert texts(await stand.updates(timeout=5)) == ["for 654321"]
+
+
+async def test_a_new_token_is_taken_when_the_old_one_is_refused(stand: Stand) -> None:
+    """By a bot that only polls, too. The token of another bot is not, and the old one stays locked meanwhile."""
+    file = stand.paths.folder / "token.txt"
+    file.write_text(TOKEN)
+    await stand.stop()
+    stand.settings["token"] = "file:token.txt"
+    await stand.start()
+    await stand.updates()
+    stand.api.revoke(TOKEN)
+    file.write_text("654321:AAofanotherbot")
+    while (await stand.call("getUpdates", timeout=1))["ok"]:
+        pass
+    assert (await stand.call("getMe"))["error_code"] == 401
+    assert token_holder(TOKEN) is not None and token_holder("654321:AAofanotherbot") is None
+
+
+async def test_a_poll_alone_finds_the_new_token(stand: Stand) -> None:
+    """A refusal that getUpdates brought is looked into by the next getUpdates."""
+    file = stand.paths.folder / "token.txt"
+    file.write_text(TOKEN)
+    await stand.stop()
+    stand.settings["token"] = "file:token.txt"
+    await stand.start()
+    await stand.updates()
+    stand.api.revoke(TOKEN)
+    file.write_text(TOKEN + "new")
+    stand.api.bot(TOKEN + "new").says("hi")
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(15):
+        while not found:
+            found = (await stand.call("getUpdates", timeout=1)).get("result", [])
+    assert texts(found) == ["hi"] and token_holder(TOKEN) is None

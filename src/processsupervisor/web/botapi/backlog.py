@@ -87,10 +87,11 @@ class Backlog:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # a full disk may have ended it
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
@@ -111,6 +112,17 @@ class Backlog:
         self._database.execute(
             "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
         )
+
+    def belong_to(self, number: str) -> None:
+        """Keep nothing of another bot than this: with the offset of that one, updates of this one would be confirmed unread."""
+        known = self.fact("number")
+        if known == number:
+            return
+        with self._commit():
+            if known is not None:
+                self._database.execute("DELETE FROM updates")
+                self._database.execute("DELETE FROM facts WHERE name = 'offset'")
+            self._set("number", number)
 
     def stand_in(self) -> str:
         """Return the secret half of the token that the bot gets, made at first use and the same ever after."""

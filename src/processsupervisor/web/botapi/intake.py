@@ -64,6 +64,8 @@ class Intake:
 
     async def want(self, allowed: str) -> None:
         """The bot asks for updates, of the kinds in `allowed` (JSON text; "" = as before). Raises StorageError."""
+        if not _is_list(allowed):
+            allowed = ""  # Telegram passes over what it cannot read
         if allowed and allowed != self._allowed:
             self._allowed = allowed
             await self.call(self._backlog.set_fact, "allowed", allowed)
@@ -174,3 +176,10 @@ def _updates_of(answer: Answer) -> list[Json] | None:
     if not answer.is_ok or not isinstance(result, list):
         return None
     return [update for update in result if isinstance(update, dict) and isinstance(update.get("update_id"), int)]
+
+
+def _is_list(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from processsupervisor.kernel.errors import ConfigError
+from processsupervisor.kernel.errors import ConfigError, StorageError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.locks import hold_token
 from processsupervisor.launch.values import resolve_text
@@ -27,8 +27,11 @@ class Owner:
         self._lock = -1
         self._locked = ""
 
-    def take(self, text: str) -> str:
-        """Return the real token, locked. Raises PsvError: what it refers to is not there, is no token, or is in use elsewhere."""
+    def take(self, text: str, number: str = "") -> str:
+        """Return the real token, locked; of the bot with this number, if one is given.
+
+        Raises PsvError: what it refers to is not there, is no token or another bot's, or is in use elsewhere. What was held stays held.
+        """
         spec = {**self._bot, "folder": str(self._paths.folder)}
         token = resolve_text(spec, _PLACE, text)
         if TOKEN.fullmatch(token) is None:
@@ -38,10 +41,16 @@ class Owner:
                 "35 letters, digits, - and _)",
                 hint="psv secret set NAME, without a line end or quotes",
             )
+        if number and token.partition(":")[0] != number:
+            hint = f"put a token of bot {number} there, or give the other one a name of its own and write that into telegram_proxy.token"
+            raise ConfigError(f"telegram_proxy.token of {self._bot['name']} is of another bot than before", hint=hint)
         if token != self._locked:
-            self.release()
-            self._lock = hold_token(self._paths, str(self._bot["name"]), token)
-            self._locked = token
+            try:
+                descriptor = hold_token(self._paths, str(self._bot["name"]), token)
+            except OSError as err:
+                raise StorageError(f"the lock of the token cannot be taken: {err.strerror}", hint="free disk space") from err
+            self.release()  # behind it: until then the token in use stays locked
+            self._lock, self._locked = descriptor, token
         return token
 
     def release(self) -> None:

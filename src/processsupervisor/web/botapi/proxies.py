@@ -12,11 +12,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 
-from processsupervisor.kernel.errors import PsvError, SystemRefused
+from processsupervisor.kernel.errors import ConfigError, PsvError, SystemRefused
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths
+from processsupervisor.kernel.reasons import Reason
 from processsupervisor.launch.botapi import note_path
+from processsupervisor.launch.context import LaunchFailed
 from processsupervisor.web.botapi.proxy import Proxy
 from processsupervisor.web.botapi.values import Told
 
@@ -68,11 +70,12 @@ class Proxies:
             proxy = Proxy(self._paths, bot, settings)
             try:
                 await proxy.open()
-            except PsvError as err:
-                if str(err) != said:
-                    said = str(err)
+            except Exception as err:  # noqa: BLE001 - what is wrong with one bot must not end the task group of all
+                words = str(err) if isinstance(err, PsvError) else type(err).__name__
+                if words != said:
+                    said = words
                     _log.warning("%s has no Bot API: %s", proxy.name, said)
-                await self._tell(proxy.name, {"error": said})
+                await self._tell(proxy.name, {"error": said, "reason": _reason_of(err)})
                 await asyncio.sleep(_AGAIN_S)
                 continue
             self._by_secret[proxy.secret] = proxy
@@ -90,3 +93,10 @@ class Proxies:
             except (OSError, SystemRefused):
                 _log.warning("cannot write %s; it is tried again", path)
                 await asyncio.sleep(_AGAIN_S)
+
+
+def _reason_of(err: Exception) -> Reason:
+    """Return why a bot that starts now cannot: `config` is for people to mend, all else passes and is tried again."""
+    if isinstance(err, LaunchFailed):
+        return err.reason
+    return Reason.CONFIG if isinstance(err, ConfigError) else Reason.START_FAILED

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 
 from processsupervisor.kernel.clock import mono, wall
@@ -26,6 +27,9 @@ from processsupervisor.web.botapi.values import Answer, Json, Told
 AT_ONCE = 64
 """Calls of one bot that are under way; the others wait their turn."""
 _REREAD_S = 10.0
+_ANSWERED = (200, 400, 403)
+"""Said of a send that will not be made again: it arrived, or it never can."""
+_log = logging.getLogger(__name__)
 
 
 class Proxy:
@@ -55,17 +59,25 @@ class Proxy:
         """Read the token, take its lock and go on reading updates. Raises PsvError; then nothing is held."""
         self._token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]))
         try:
-            again_s = float(str(self._settings.get("again_s") or 0))
-            self._backlog = await asyncio.to_thread(Backlog, self._path, again_s)
-            self.stand_in = f"{self._token.partition(':')[0]}:{await asyncio.to_thread(self._backlog.stand_in)}"
-        except PsvError:
+            await self._begin()
+        except BaseException:
             self._owner.release()
             raise
-        self._upstream = Upstream(str(self._settings["url"]), self._token)
-        keep_s = float(str(self._settings["keep_s"]))
-        self._polls = Polls(self._take, lambda: self._intake.problem)
-        self._intake = Intake(self.name, self._backlog, self._upstream, keep_s, self._polls.wake)
-        await self._intake.resume()
+
+    async def _begin(self) -> None:
+        again_s, keep_s = float(str(self._settings.get("again_s") or 0)), float(str(self._settings["keep_s"]))
+        self._backlog = await asyncio.to_thread(Backlog, self._path, again_s)
+        number = self._token.partition(":")[0]
+        try:
+            await asyncio.to_thread(self._backlog.belong_to, number)
+            self.stand_in = f"{number}:{await asyncio.to_thread(self._backlog.stand_in)}"
+            self._upstream = Upstream(str(self._settings["url"]), self._token)
+            self._polls = Polls(self._take, lambda: self._intake.problem)
+            self._intake = Intake(self.name, self._backlog, self._upstream, keep_s, self._polls.wake)
+            await self._intake.resume()
+        except BaseException:
+            self._backlog.close()
+            raise
 
     async def close(self) -> None:
         """End the poll, the connections and the lock; the backlog keeps what it has."""
@@ -96,6 +108,8 @@ class Proxy:
             yield found
 
     async def _get_updates(self, request: BotRequest) -> Answer:
+        if (problem := self._intake.problem) is not None and problem.status == 401:
+            await self._reread()
         await self._intake.want(request.parameter("allowed_updates"))
         updates = await self._polls.get_updates(
             request.number("offset", 0), request.number("limit", 100), max(request.number("timeout", 0), 0)
@@ -132,7 +146,7 @@ class Proxy:
         async with self._turns:
             answer = await self._upstream.forward(request.verb, request.method, request.query, request.body, request.content_type)
         self._pace.heed(chat, answer)
-        if chat and answer.status < 429:
+        if chat and answer.status in _ANSWERED:
             await self._intake.call(self._backlog.answered, chat)
         if answer.status == 401:
             await self._reread()
@@ -143,11 +157,14 @@ class Proxy:
         if mono() < self._reread_at:
             return
         self._reread_at = mono() + _REREAD_S
-        with contextlib.suppress(PsvError):
-            token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]))
-            self._token = token
-            self._upstream.use(token)
-            self._intake.forgive()
+        try:
+            token = await asyncio.to_thread(self._owner.take, str(self._settings["token"]), self._token.partition(":")[0])
+        except PsvError as err:
+            _log.warning("%s: the token is refused, and there is no other: %s", self.name, err)
+            return
+        self._token = token
+        self._upstream.use(token)
+        self._intake.forgive()
 
 
 def _result(result: object) -> Answer:

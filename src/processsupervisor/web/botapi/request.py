@@ -52,7 +52,7 @@ class BotRequest:
     def _from_json(self, name: str) -> str:
         try:
             values = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         value = values.get(name) if isinstance(values, dict) else None
         if value is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +20,8 @@ from processsupervisor.web.botapi.values import JSON_TYPE, Told
 
 MOST_BODY_BYTES = 52 << 20
 """Telegram takes files of 50 MB."""
+_METHOD = re.compile(r"[A-Za-z]{1,64}")
+"""Anything else could lead elsewhere: `getUpdates?offset=9`, once decoded, is Telegram's own getUpdates."""
 
 
 class BotApiRoutes:
@@ -39,6 +42,8 @@ class BotApiRoutes:
         try:
             _check_peer(request)
             proxy = self._proxies.find(request.path_params["token"])
+            if _METHOD.fullmatch(request.path_params["method"]) is None:
+                raise Told(404, "Not Found: method not found")
             call = BotRequest(
                 request.method,
                 request.path_params["method"],
@@ -57,6 +62,8 @@ class BotApiRoutes:
         try:
             _check_peer(request)
             proxy = self._proxies.find(request.path_params["token"])
+            if {".", ".."} & set(request.path_params["path"].split("/")):
+                raise Told(404, "Not Found")
             status, kind, content = await stack.enter_async_context(proxy.download(request.path_params["path"]))
         except Told as err:
             await stack.aclose()

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from processsupervisor.web.botapi.values import JSON_TYPE, Answer, Json, Unreachable
 
@@ -61,7 +62,8 @@ class Upstream:
 
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
         try:
-            async with self._open().get(f"{self._url}/file/bot{self._token}/{path}", timeout=timeout) as answer:
+            address = f"{self._url}/file/bot{self._token}/{quote(path, safe='/:')}"
+            async with self._open().get(address, timeout=timeout, allow_redirects=False) as answer:
                 yield answer.status, answer.headers.get("Content-Type", "application/octet-stream"), answer.content.iter_chunked(65536)
         except (ClientError, TimeoutError, OSError) as err:
             raise Unreachable(type(err).__name__) from None
