@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.link import Link
 from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
+from processsupervisor.bot.loop import new_event_loop
 from processsupervisor.bot.plugins import make_connectors
 from processsupervisor.bot.service import Service
 from processsupervisor.bot.settings import Settings
@@ -31,14 +32,6 @@ from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLI
 from processsupervisor.launch.heartbeat import count_messages
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.jobs import Submits
-
-new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-try:
-    import uvloop
-except ImportError:
-    pass
-else:
-    new_event_loop = uvloop.new_event_loop
 
 _STOP_SHARE = 0.8  # of the stop timeout: the rest is for the last commit and the way out
 _DEFAULT_STOP_S = 10.0

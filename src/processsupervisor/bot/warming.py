@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.bot.api import Bot
+from processsupervisor.bot.loop import give_back
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.runner import Life
 from processsupervisor.kernel.paths import FleetPaths
@@ -38,6 +39,8 @@ def warm(folder: Path) -> None:
     compose(context.spec, values_of(context.spec))
     # Not uvloop's, which a bot has: libuv keeps a pipe for all loops of a process, and a bot closes what it inherits.
     loop = asyncio.SelectorEventLoop()
+    buffer = bytes(1 << 16)
+    give_back(id(buffer), len(buffer))
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(asyncio.wait_for(_live(context), _WITHIN_S))
