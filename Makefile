@@ -15,7 +15,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-TESTARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
+TESTARGS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations=25
 BENCHARGS ?=
 TASKARGS ?=
 ROUNDS ?= 300

@@ -35,9 +35,11 @@ def checkout(tmp_path: Path) -> Path:
 def shell(checkout: Path) -> Iterator[Shell]:
     """A shell in the checkout; the fleet is down afterwards."""
     shell = Shell(checkout)
-    shell.run(f"{PSV} up --detach --wait")
-    yield shell
-    shell.run(f"{PSV} down")
+    try:
+        shell.run(f"{PSV} up --detach --wait")
+        yield shell
+    finally:
+        shell.run(f"{PSV} down")
 
 
 def bot(shell: Shell, name: str) -> dict[str, object]:

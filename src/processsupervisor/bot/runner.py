@@ -30,6 +30,7 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.kernel.reasons import EXIT_AUTH, EXIT_CONFIG, EXIT_CONFLICT
 from processsupervisor.launch.heartbeat import count_messages
 from processsupervisor.storage.database import BotDatabase
+from processsupervisor.storage.jobs import Submits
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 try:
@@ -69,7 +70,7 @@ def main(context: Context) -> int:
         return err.status
     bot.name = str(spec["name"])
     try:
-        life = _Life(bot, context, secret)
+        life = Life(bot, context, secret)
         return _run(life.run(), life.abandon)
     except PsvError as err:  # settings that nothing can be made of
         print(f"bot {bot.name} cannot start: {err}", file=sys.stderr, flush=True)
@@ -112,16 +113,16 @@ def _run(main: Coroutine[Any, Any, int], abandon: Callable[[], None]) -> int:
             loop.run_until_complete(asyncio.wait(left, timeout=1.0))
 
 
-class _Life:
+class Life:
     """One generation from ready to its end."""
 
-    def __init__(self, bot: Bot, context: Context, secret: str) -> None:
+    def __init__(self, bot: Bot, context: Context, secret: str, *, writer: Submits | None = None) -> None:
         name, paths = bot.name, context.paths
         self._bot = bot
         self._settings = Settings(bot, context.spec)
         chat, data = context.spec.get("chat") or {}, paths.bot_data(name)
         connectors = [WebConnector(paths.bot_run(name) / "web.sock"), *make_connectors(context.spec.get("networks") or {}, name, data)]
-        self._service = Service(bot, BotDatabase(data / "bot.db"), connectors, settings=ChatSettings.from_spec(chat))
+        self._service = Service(bot, BotDatabase(data / "bot.db", writer=writer), connectors, settings=ChatSettings.from_spec(chat))
         commands: dict[str, Callable[[Mapping[str, object]], None]] = {
             "stop": self._on_stop,
             "pause": lambda _: self._turn("pause"),

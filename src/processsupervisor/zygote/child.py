@@ -28,6 +28,7 @@ from processsupervisor.launch.vitals import Vitals
 from processsupervisor.observe.title import set_title
 
 RUNNER_MODULE = "processsupervisor.bot.runner"
+WARMING_MODULE = "processsupervisor.bot.warming"
 
 
 def run(folder: str, bot: str, generation: int, secret_fd: int, *, is_in_group: bool) -> NoReturn:

@@ -27,9 +27,10 @@ from processsupervisor.kernel.identity import Identity
 from processsupervisor.kernel.paths import FleetPaths, short_socket_path
 from processsupervisor.launch import heartbeat
 from processsupervisor.observe.title import set_title
-from processsupervisor.zygote import child, heap
+from processsupervisor.zygote import child
 from processsupervisor.zygote.forking import fork_twice
 from processsupervisor.zygote.preload import Freshness, Preloaded, StartsThread, preload, thread_count
+from processsupervisor.zygote.settling import settle
 
 _CHECK_FILES_EVERY_S = 1.0
 _NATIVE_MODULES = ("uvloop", child.RUNNER_MODULE)
@@ -182,9 +183,7 @@ def main(argv: list[str]) -> int:
         again = [*before, argv[0], key, *(word for pair in options.items() for word in pair)]
         os.close(lock)
         os.execv(sys.executable, [sys.executable, *again])
-    gc.collect()
-    gc.freeze()
-    heap.collapse()
+    settle(paths.run / f"zygote-{key}.warm", is_native=plan["native"])
     set_title(f"psv: zygote {key}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Zygote(paths, key, listener, outcome, left_out).serve()
