@@ -564,3 +564,28 @@ async def test_a_huge_reply_is_cut(run):
     for text in ("big", "/stream"):
         reply = await inlet.ask(text)
         assert len(reply) == 150_000 and reply.endswith("…")
+
+
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+async def test_a_connector_that_does_not_close_keeps_nothing_from_its_end(run, fault):
+    """The exit hooks run, and the stop takes no longer than it may."""
+    bot = Bot()
+    hooks = []
+
+    @bot.on_exit
+    async def last():
+        hooks.append("exit")
+
+    class Stubborn(Inlet):
+        network = "stubborn"
+
+        async def close(self) -> None:
+            if fault == "raises":
+                raise RuntimeError
+            await asyncio.sleep(3600)
+
+    inlet = await run(bot)
+    inlet.service._networks._connectors["stubborn"] = Stubborn()
+    async with asyncio.timeout(10):
+        await inlet.service.stop(0.5)
+    assert hooks == ["exit"]

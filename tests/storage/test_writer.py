@@ -162,3 +162,25 @@ async def test_close_waits_for_no_thread_of_the_loop(tmp_path):
     finally:
         gate.set()
         await busy
+
+
+async def test_nothing_overtakes_a_job_that_failed_with_the_file(writer):
+    """What was submitted before anybody could hear of the failure fails with it; so whoever tries all again keeps their order."""
+    await writer.submit(put("warm", "1"))
+    began, gate = threading.Event(), threading.Event()
+
+    def fail(_db):
+        began.set()
+        gate.wait(10)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    first = writer.submit(fail)
+    began.wait(10)
+    second, kept = writer.submit(put("k", "second")), writer.submit(put("sticky", "1"), sticky=True)
+    gate.set()
+    for failed in (first, second):
+        with pytest.raises(StorageError, match="disk I/O"):
+            await failed
+    await kept
+    await writer.submit(put("k", "first"))
+    assert await writer.submit(lambda db: read_value(db, "s", "k")) == "first" and writer.waiting == 0

@@ -1,4 +1,4 @@
-"""How a connector comes up: the network is asked who the bot is, and only then anything is received.
+"""How a connector comes up and goes: the network is asked who the bot is, and only then anything is received.
 
 A network that refuses the token ends the bot; one that cannot be reached does not: the bot is ready, not connected, and asks again.
 """
@@ -59,3 +59,12 @@ async def open_later(connector: Connector, port: Port) -> None:
             _log.error("%s cannot be served, tried again: %s", connector.network, err)
         except Exception as err:  # noqa: BLE001 - a connector of somebody else's: it must not stay away for ever
             _log.error("%s cannot be served, tried again: %s", connector.network, place_of_error(err))
+
+
+async def close(connector: Connector, within_s: float) -> None:
+    """Close a connector at the end of the bot. One that raises, or does not end, keeps nothing else from closing."""
+    try:
+        async with asyncio.timeout(within_s):
+            await connector.close()
+    except Exception as err:  # noqa: BLE001 - everything that must last is on disk by now
+        _log.error("%s did not close in good order: %s", connector.network, place_of_error(err))

@@ -17,7 +17,7 @@ from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.fitting import fit_replies
 from processsupervisor.bot.hooks import TURN_HOOKS_S, run_hooks
 from processsupervisor.bot.networks import Networks
-from processsupervisor.bot.opening import identify, open_later
+from processsupervisor.bot.opening import close, identify, open_later
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import Pump
 from processsupervisor.bot.schedules import Schedule, Schedules
@@ -42,6 +42,7 @@ _RECOVER_AGAIN_S = (1.0, 2.0, 5.0)
 _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
 _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
 _LEAST_SENDS_S = 0.5
+_LEAST_CLOSE_S = 0.5
 _SWEEP_EVERY_S = 3600.0  # what was sent is deleted when the next file is kept
 _DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
@@ -171,13 +172,13 @@ class Service:
         if self.senders:
             left_s = max((ends_mono - clock.mono()) * _SENDS_SHARE, _LEAST_SENDS_S)
             await self.pump.wait_committed(left_s)
+            left_s = max((ends_mono - clock.mono()) * _SENDS_SHARE, _LEAST_SENDS_S)
             await asyncio.gather(*(sender.drain(left_s) for sender in self.senders.values()))
         for task in self._tasks:
             task.cancel()
         await self._database.close(max(ends_mono - clock.mono(), 0.5))
         await asyncio.sleep(0)  # what the last commit published reaches the connectors
-        for connector in self._networks:
-            await connector.close()
+        await asyncio.gather(*(close(connector, max(ends_mono - clock.mono(), _LEAST_CLOSE_S)) for connector in self._networks))
         await self._bot.close()
         self._bot.running = None
         await run_hooks("exit", self._bot.exit_hooks, ends_mono - clock.mono())

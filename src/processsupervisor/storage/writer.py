@@ -1,8 +1,9 @@
 """The one thread that writes a bot.db: many awaiting jobs share one transaction and one fsync (group commit).
 
 Jobs run in the order of submission, so a later job sees what an earlier one did. A failed job fails alone. When the
-file itself fails (full, read-only, damaged), ordinary jobs get a StorageError at once, `sticky` ones wait and are tried
-again in their order, and the file is opened anew at every try, so that the bot recovers by itself.
+file itself fails (full, read-only, damaged), ordinary jobs get a StorageError at once, and with them those that were submitted before
+anybody could hear of it; `sticky` ones wait and are tried again in their order, and the file is opened anew at every try, so that the
+bot recovers by itself.
 
 A commit that fails may have taken place all the same: a sync that fails leaves its pages in the journal, and the next to open the
 file finds them. `doubted` is called when the file can be used again after that, for whoever has to look.
@@ -33,9 +34,11 @@ _log = logging.getLogger("processsupervisor.storage")
 
 
 class _Job:
-    __slots__ = ("error", "future", "result", "sticky", "work")
+    __slots__ = ("error", "failures", "future", "result", "sticky", "work")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any], sticky: bool) -> None:
+    def __init__(self, work: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any], sticky: bool, failures: int) -> None:
+        self.failures = failures
+        """Failures of the file that the loop had heard of when it was submitted."""
         self.work = work
         self.future = future
         self.sticky = sticky
@@ -59,6 +62,9 @@ class Writer:
         self._held: list[_Job] = []
         self._retry_s = _RETRY_FIRST_S
         self._closing = False
+        self._failures = self._heard = 0
+        """How often the file has failed, as the thread and as the loop know it."""
+        self._failure: StorageError | None = None
         self._ended = asyncio.Event()
         self._is_in_doubt = False
         self.doubted: Callable[[], None] = lambda: None
@@ -85,7 +91,7 @@ class Writer:
         if self._thread is None:
             self._start()
         assert self._loop is not None
-        job = _Job(work, self._loop.create_future(), sticky)
+        job = _Job(work, self._loop.create_future(), sticky, self._heard)
         self.waiting += 1
         self._queue.put(job)
         return job.future
@@ -138,6 +144,10 @@ class Writer:
         return batch, True
 
     def _process(self, fresh: list[_Job]) -> None:
+        if self._failure is not None:
+            fresh, failed = self._without_unheard(fresh, self._failure)
+            if failed:
+                self._answer(failed)
         batch = self._held + fresh
         self._held = []
         if not batch:
@@ -198,11 +208,20 @@ class Writer:
         if self._retry_s == _RETRY_FIRST_S:
             _log.error("database failed, will be tried again: %s", err)
         self._retry_s = min(self._retry_s * 2, _RETRY_LAST_S)
-        self._held = [job for job in batch if job.sticky]
-        answered = [job for job in batch if not job.sticky]
-        for job in answered:
+        self._failures, self._failure = self._failures + 1, err
+        self._held, failed = self._without_unheard(batch, err)
+        self._tell(self._hear, failed)
+
+    def _without_unheard(self, batch: list[_Job], err: StorageError) -> tuple[list[_Job], list[_Job]]:
+        """Return a batch without what the loop submitted before it heard of the last failure and does not wait it out, and that, failed."""
+        failed = [job for job in batch if not job.sticky and job.failures < self._failures]
+        for job in failed:
             job.error = err
-        self._answer(answered)
+        return [job for job in batch if job.sticky or job.failures >= self._failures], failed
+
+    def _hear(self, failed: list[_Job]) -> None:
+        self._heard += 1
+        self._deliver(failed)
 
     def _fail_held(self) -> None:
         for job in self._held:
