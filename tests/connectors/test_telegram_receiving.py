@@ -9,6 +9,8 @@ from tests.connectors.telegramrig import TOKEN, Port, connected, until
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.connectors.telegram import make
+from processsupervisor.connectors.telegram.convert import Me
+from processsupervisor.connectors.telegram.polling import Polling
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.records import Kind, RoomKind
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
@@ -292,6 +294,24 @@ async def test_an_update_that_no_type_knows_is_answered_and_holds_up_nobody(api:
     strange, following = port.accepted
     assert (strange.id, strange.kind, strange.place.conversation) == ("m900", Kind.UNREADABLE, "7")
     assert following.text == "next"
+
+
+@pytest.mark.parametrize("answer", [[], {}, [{"message": {}}], [{"update_id": 5}]], ids=str)
+async def test_a_server_that_does_not_hold_polls_is_not_asked_in_a_circle(port: Port, answer: object) -> None:
+    """Nothing at once, no list, no update, or the same one for ever: each is followed by a pause."""
+
+    class Server:
+        asked = 0
+
+        async def call(self, method: object, timeout_s: int = 0, *, asks_who: bool = False) -> object:
+            self.asked += 1
+            return answer
+
+    server = Server()
+    polling = asyncio.create_task(Polling(server, port, Me(1, "x"), [], lambda _: False).run())
+    await asyncio.wait((polling,), timeout=0.3)
+    polling.cancel()
+    assert 1 <= server.asked <= 3
 
 
 async def _set_webhook(api: BotApi, url: str) -> None:

@@ -167,6 +167,21 @@ async def test_several_calls_go_on_where_they_ended(api: BotApi, bot, tmp_path) 
     assert [one.kind for one in api.bot(TOKEN).shown] == ["message", "document"]
 
 
+async def test_several_calls_go_on_where_an_earlier_life_ended(api: BotApi, bot, tmp_path) -> None:
+    """A text whose file has to wait does not come again when the bot is restarted meanwhile; another message with its id begins anew."""
+    (tmp_path / "a.txt").write_bytes(b"a")
+    message = out("x" * 1025, Extras(files=(FileOut("a.txt", "a.txt", "text/plain"),)))
+    for sender in (message, replace(message, text="y" * 1025)):
+        api.faults.add(Fault(FaultKind.RATE, "sendDocument", retry_after_s=1))
+        async with connected(api, Port(), tmp_path) as life:
+            with pytest.raises(NetworkError):
+                await life.send(sender)
+    async with connected(api, Port(), tmp_path) as last:
+        await last.send(replace(message, text="y" * 1025))
+    assert [one.text[:1] or one.kind for one in api.bot(TOKEN).shown] == ["x", "y", "document"]
+    assert not (tmp_path / "telegram-begun.json").exists()
+
+
 async def test_an_answer_in_a_topic_and_to_a_message(api: BotApi, bot) -> None:
     """It stands in its topic, as the answer to what it quotes; a message that is gone is no reason not to send."""
     ada = api.bot(TOKEN)
@@ -188,6 +203,8 @@ async def test_an_answer_in_a_topic_and_to_a_message(api: BotApi, bot) -> None:
         (Fault(FaultKind.ERROR, "sendMessage", status=401, description="Unauthorized"), ErrorKind.AUTH, False),
         (Fault(FaultKind.ERROR, "sendMessage", status=400, description="Bad Request: message is too long"), ErrorKind.PERMANENT, False),
         (Fault(FaultKind.ERROR, "sendMessage", status=403, description="Forbidden: bot was kicked"), ErrorKind.GONE, False),
+        (Fault(FaultKind.ERROR, "sendMessage", status=502, description="Bad Gateway"), ErrorKind.TRANSIENT, True),
+        (Fault(FaultKind.ERROR, "sendMessage", status=500, description="Internal Server Error: restart"), ErrorKind.TRANSIENT, True),
         (Fault(FaultKind.GARBAGE, "sendMessage"), ErrorKind.TRANSIENT, True),
         (Fault(FaultKind.CUT_AFTER, "sendMessage"), ErrorKind.TRANSIENT, True),
         (Fault(FaultKind.CUT_BEFORE, "sendMessage"), ErrorKind.TRANSIENT, True),
@@ -201,6 +218,13 @@ async def test_errors_say_what_they_ask_for(api: BotApi, bot, fault: Fault, kind
     assert (error.kind, error.is_uncertain) == (kind, is_uncertain)
     assert error.retry_after_s == (7.0 if kind == ErrorKind.RATE else None)
     assert TOKEN.partition(":")[2] not in str(error) and "private" not in str(error)
+
+
+async def test_a_429_without_a_time_is_no_verdict_on_the_message(api: BotApi, bot) -> None:
+    """As a gateway on the way says it: the message is sent later."""
+    api.faults.add(Fault(FaultKind.ERROR, "sendMessage", status=429, description="Too Many Requests"))
+    error = await refused(bot, "text")
+    assert (error.kind, error.retry_after_s) == (ErrorKind.RATE, None)
 
 
 async def test_a_network_that_cannot_be_reached_is_certain(tmp_path) -> None:
@@ -327,6 +351,25 @@ async def test_a_reply_that_a_crash_cut_off_becomes_whole_where_it_began(api: Bo
             await later.send(out(f"whole {number}", to=group.id, id_=f"r{number}"))
     assert [(shown.kind, shown.text) for shown in ada.shown[2:]] == [("edit", "whole 1"), ("message", "whole 2")]
     assert not (tmp_path / "telegram-drafts.json").exists()
+
+
+async def test_a_piece_on_its_way_never_takes_the_place_of_the_whole(api: BotApi, bot, monkeypatch) -> None:
+    """While Telegram has not answered for a piece, the whole waits: carried out behind it, the piece would stand there for good."""
+    monkeypatch.setattr(drafts, "GROUP_FIRST_S", 0.0)
+    monkeypatch.setattr(drafts, "GROUP_EVERY_S", 0.0)
+    monkeypatch.setattr(drafts, "_SETTLE_S", 0.05)
+    ada = api.bot(TOKEN)
+    group = ada.group("Team")
+    bot.publish(replace(out("one", to=group.id), seq=None, final=False))
+    await until(lambda: "one …" in ada.texts(group.id))
+    stall = api.faults.add(Fault(FaultKind.STALL, "editMessageText", delay_s=0.5))
+    bot.publish(replace(out("one two", to=group.id), seq=None, final=False))
+    await until(lambda: stall.struck)
+    assert (await refused(bot, "one two three", to=group.id)).kind == ErrorKind.TRANSIENT
+    await until(lambda: "one two …" in [shown.text for shown in ada.shown])
+    await until(lambda: not bot._drafts._showing)
+    await bot.send(out("one two three", to=group.id))
+    assert ada.shown[-1].text == "one two three"
 
 
 async def test_typing_is_shown_and_fails_in_silence(api: BotApi, bot) -> None:

@@ -94,6 +94,17 @@ async def test_what_is_no_update_and_who_is_not_there(fleet: Fleet, api: BotApi)
         assert await status({"update_id": 2, "message": {"message_id": 2, "date": 1, "chat": {"id": 7, "type": "private"}, "text": "x"}}) == 503
 
 
+async def test_a_message_that_can_never_be_taken_is_not_posted_for_ever(fleet: Fleet, api: BotApi) -> None:
+    """It is left out, as by polling, and the next one comes."""
+    port = Port()
+    async with posted_to(fleet, api, port):
+        port.fails = [Refused("a message has at most 64 KiB", code="too-long")]
+        api.bot(TOKEN).says("too long")
+        api.bot(TOKEN).says("next")
+        await until(lambda: len(api.known(TOKEN).updates) == 0, "the acknowledgement of both")
+    assert len(port.texts) == 1 and len(port.tried) == 2
+
+
 async def test_a_webhook_that_somebody_takes_ends_the_bot(fleet: Fleet, api: BotApi, monkeypatch) -> None:
     """Telegram is asked now and then; another address, or none, is a conflict."""
     monkeypatch.setattr(module, "WATCH_S", 0.05)

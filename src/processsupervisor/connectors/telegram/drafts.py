@@ -69,7 +69,10 @@ class Drafts:
             del self._showing[conversation]
 
     async def settle(self, out: Outgoing) -> int | None:
-        """Return when no piece can come any more, as the whole is about to be sent: the message that it takes the place of, if any."""
+        """Return when no piece can come any more, as the whole is about to be sent: the message that it takes the place of, if any.
+
+        Raises NetworkError (TRANSIENT): a piece is still on its way to a group.
+        """
         conversation = out.place.conversation
         self._newest.pop(conversation, None)
         self._next_mono.pop(conversation, None)
@@ -77,8 +80,10 @@ class Drafts:
         if task is not None:
             if conversation not in self._calling:
                 task.cancel()
-            await asyncio.wait((task,), timeout=_SETTLE_S)
+            _, late = await asyncio.wait((task,), timeout=_SETTLE_S)
             self._next_mono.pop(conversation, None)
+            if late and conversation.startswith("-"):  # it would put a piece into the place of the whole, and stay
+                raise NetworkError(ErrorKind.TRANSIENT, "telegram: a piece of this reply is still on its way")
         return self._begun.find(out.id, conversation)
 
     def done(self, out: Outgoing) -> None:

@@ -15,6 +15,8 @@ _GONE = (
     "chat not found", "user not found", "peer_id_invalid", "group chat was deactivated", "bot was kicked", "bot is not a member",
     "message thread not found", "topic_closed", "topic_deleted", "user is deactivated", "chat_write_forbidden", "the group is deleted",
 )  # fmt: skip
+_UNANSWERED = ("bad gateway", "gateway timeout", "gateway time-out", "restart")
+_RATE = "too many requests"
 _PARSING = "can't parse entities"
 _MAX_CHARS = 120
 
@@ -36,8 +38,9 @@ def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
             return NetworkError(ErrorKind.GONE, _words(err))
         case tg.TelegramEntityTooLarge():
             return NetworkError(ErrorKind.PERMANENT, "telegram: the file is too large for Telegram")
-        case tg.TelegramServerError():
-            return NetworkError(ErrorKind.TRANSIENT, _words(err))
+        case tg.TelegramServerError():  # of a gateway, or of a server that was restarted meanwhile: it may have been carried out
+            is_uncertain = any(words in _lower(err) for words in _UNANSWERED)
+            return NetworkError(ErrorKind.TRANSIENT, _words(err), is_uncertain=is_uncertain)
         case tg.TelegramNetworkError():
             return _cut(err)
         case tg.TelegramBadRequest() | tg.TelegramNotFound():
@@ -45,6 +48,8 @@ def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
             return NetworkError(kind, _words(err))
         case tg.ClientDecodeError():  # a gateway's page in place of an answer: whether the call got through is not said
             return NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API", is_uncertain=True)
+        case tg.TelegramAPIError() if _RATE in _lower(err):  # 429 that does not say for how long
+            return NetworkError(ErrorKind.RATE, "telegram: too much at once")
         case tg.TelegramAPIError():
             return NetworkError(ErrorKind.PERMANENT, _words(err))
         case _:  # what aiogram leaves to its caller: an OSError, a connection that is closed

@@ -34,9 +34,11 @@ _FORGET_AFTER_S = 6 * 24 * 3600.0
 _CONFLICT_S = 60.0
 """A second conflict within this time is no accident."""
 _BACKOFF_S = (1.0, 30.0)
+_PAUSE_S = 1.0
+"""Behind an answer that came at once and brought nothing new: a server that does not hold polls must not be asked in a circle."""
 _HOLD_S = (0.05, 1.0)
 _PROVE_S = 20.0
-_NEVER = frozenset({"empty", "too-long", "bad-message"})
+NEVER = frozenset({"empty", "too-long", "bad-message"})
 """Refusals that the same message always gets."""
 _log = logging.getLogger("processsupervisor.telegram")
 
@@ -71,8 +73,10 @@ class Polling:
                 raws = await self._poll(offset)
                 if raws:
                     self._heard_mono = clock.mono()
-                    offset = int(raws[-1]["update_id"]) + 1
+                    before, offset = offset, int(raws[-1]["update_id"]) + 1
                     await self._take(raws, offset)
+                    if offset == before:
+                        await asyncio.sleep(_PAUSE_S)
                 elif clock.mono() - self._heard_mono > _FORGET_AFTER_S:
                     offset = None
         except NetworkError as err:
@@ -90,14 +94,20 @@ class Polling:
     async def _poll(self, offset: int | None) -> list[dict[str, Any]]:
         """Return the next updates, [] when there are none or the network failed. Raises NetworkError (AUTH, CONFLICT)."""
         method = GetUpdates(offset=offset, limit=_LIMIT, timeout=POLL_S, allowed_updates=self._allowed)
+        begun_mono = clock.mono()
         try:
             found = await self._client.call(method, POLL_S + _GRACE_S, asks_who=True)
+            if not isinstance(found, list):
+                raise NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API")
         except NetworkError as err:
             await self._failed(err)
             return []
         self._failures = 0
         self._port.prove(NETWORK)
-        return [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("update_id"), int)]
+        raws = [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("update_id"), int)]
+        if not raws and clock.mono() - begun_mono < _PAUSE_S:
+            await asyncio.sleep(_PAUSE_S)
+        return raws
 
     async def _failed(self, err: NetworkError) -> None:
         match err.kind:
@@ -189,7 +199,7 @@ class Polling:
             except Refused as err:
                 if err.code == "stopping":
                     raise
-                if err.code in _NEVER:
+                if err.code in NEVER:
                     _log.warning("a message is left out: %s", err)
                     return
             except PsvError as err:

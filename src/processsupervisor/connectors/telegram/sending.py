@@ -1,12 +1,11 @@
 """Sends what is committed: the calls of one message in their order, under the limits of the token.
 
 Nothing is tried twice here but a text whose markup Telegram refused, which is known not to have been sent. A message of several
-calls goes on behind the last one that was answered when it is sent again by the same process.
+calls goes on behind the last one that was answered when it is sent again (progress.py).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from processsupervisor.connectors.base import ErrorKind, NetworkError, Receipt
 from processsupervisor.connectors.telegram.calls import Step, Target, edit_step, steps_of, target_of
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.errors import is_broken_markup, network_error, says
+from processsupervisor.connectors.telegram.progress import Progress
 from processsupervisor.kernel import clock
 from processsupervisor.storage.records import Outgoing
 
-_MAX_BEGUN = 1000
 _NETWORK_ID = "net:"
 
 
@@ -34,8 +33,7 @@ class Sending:
         self._buckets = buckets
         self._folder = folder
         self._network_id = network_id
-        self._begun: OrderedDict[str, tuple[int, str]] = OrderedDict()
-        """Of messages of several calls: how many were answered, and the network's id so far."""
+        self._progress = Progress(folder / "telegram-begun.json")
 
     async def send(self, out: Outgoing, standing: int | None = None) -> Receipt:
         """Send a message, an edit, or the answer to a pressed button; `standing` is the message that its beginning stands in.
@@ -57,18 +55,19 @@ class Sending:
                     raise
                 # it was deleted meanwhile: the whole is a message of its own
         steps = steps_of(out, target, self._folder)
-        done, network_id = self._begun.pop(out.id, (0, ""))
+        done, network_id = self._progress.find(out)
         for index in range(done, len(steps)):
             try:
                 result = await self._step(steps[index], target)
-            except NetworkError:
-                if index:
-                    self._begun[out.id] = (index, network_id)
-                    if len(self._begun) > _MAX_BEGUN:
-                        self._begun.popitem(last=False)
+            except NetworkError as err:
+                if err.kind == ErrorKind.PERMANENT:
+                    self._progress.forget(out)
                 raise
             if steps[index].is_main:
                 network_id = _message_id(result)
+            if index + 1 < len(steps):
+                self._progress.note(out, index + 1, network_id)
+        self._progress.forget(out)
         return Receipt(network_id)
 
     async def typing(self, conversation: str) -> None:

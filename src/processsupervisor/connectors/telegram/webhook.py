@@ -16,7 +16,7 @@ from aiogram.methods import GetWebhookInfo, SetWebhook
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved
-from processsupervisor.connectors.telegram.polling import read_update
+from processsupervisor.connectors.telegram.polling import NEVER, read_update
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.records import Incoming, Place
 
@@ -103,8 +103,16 @@ class Webhook:
             raise Refused("that is no update", code="bad-message")
         match read_update(dict(update), self._me):
             case Incoming() as incoming:
-                await asyncio.shield(self._port.accept(incoming))
+                await self._commit(incoming)
             case Moved(old, new):
                 await self._port.moved(Place(NETWORK, old), Place(NETWORK, new))
             case None:
                 pass
+
+    async def _commit(self, incoming: Incoming) -> None:
+        try:
+            await asyncio.shield(self._port.accept(incoming))
+        except Refused as err:
+            if err.code not in NEVER:
+                raise
+            _log.warning("a message is left out: %s", err)  # posted again it would be refused again
