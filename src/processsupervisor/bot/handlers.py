@@ -18,7 +18,7 @@ from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.injection import Plan, plan_of
 from processsupervisor.bot.message import Message
-from processsupervisor.bot.reply import Answer, is_answer
+from processsupervisor.bot.reply import Answer, is_answer, kind_of
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow
@@ -120,7 +120,8 @@ class Function:
             run = _around(middleware, run)
         answer = await run(context)
         if not is_answer(answer):
-            raise BadReply(f"{place_of(self.function)} returned {type(answer).__name__}, expected None, str, Reply or an async iterator")
+            expected = "None, str, Reply, Edit, a list of these or an async iterator"
+            raise BadReply(f"{place_of(self.function)} returned {kind_of(answer)}, expected {expected}")
         return cast(Answer, answer)
 
     async def _run(self, context: Context) -> Any:
