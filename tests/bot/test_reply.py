@@ -6,6 +6,7 @@ import pytest
 
 from processsupervisor import Bot, Button, Edit, File, Message, Reply, Router
 from processsupervisor.bot.collecting import MAX_REPLIES, MAX_REPLY_CHARS
+from processsupervisor.bot.handlers import OLD_BUTTON
 from processsupervisor.chat.settings import FAILED
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import Markup
@@ -289,3 +290,18 @@ def test_a_generator_that_never_ends_and_waits_for_nothing_is_given_up(piece):
         assert "yielded more than" in lab.letters[0].detail
         lab.say("hi")
         lab.sees("short")
+
+
+def test_who_presses_a_button_that_does_not_fit_is_not_told_to_write_a_command(caplog):
+    """The button is of an older version, or wrong: that is the author's to see."""
+    bot = bot_that(lambda: Reply("Vote:", buttons=[[Button("Yes", "vote:yes")]]))
+
+    @bot.button("vote")
+    async def vote(message, number: int):
+        return str(number)
+
+    with Lab(bot) as lab:
+        lab.say("hi")
+        lab.press("Yes")
+        lab.sees(OLD_BUTTON)
+    assert f'does not fit the parameters of @bot.button("vote"), defined at {__file__}' in caplog.text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ _WRITTEN = frozenset({Event.COMMAND, Event.BUTTON})
 """Events whose handlers take words of a contact."""
 _NAMED = frozenset({Event.COMMAND, Event.BUTTON, Event.SCHEDULED})
 _HINTS = {Event.COMMAND: "write it without the slash", Event.BUTTON: 'for the data "vote:yes" it is "vote"'}
+OLD_BUTTON = "This button does not work any more."
+_log = logging.getLogger("processsupervisor.bot")
 PAYLOAD = "payload"
 """The parameter of a scheduled handler that is given what was scheduled with it."""
 
@@ -133,12 +136,17 @@ class Function:
             try:
                 words = parse_arguments(self.word, plan.written, written_text(self.event, context.row))
             except BadArguments as err:
-                return str(err)
+                return str(err) if self.event is Event.COMMAND else self._unfit()
         called = plan.call(self.function, context, words)
         if hasattr(called, "__anext__"):
             return called
         result = await called
         return result.__aiter__() if hasattr(result, "__aiter__") else result
+
+    def _unfit(self) -> str:
+        """Return what who pressed a button hears whose data does not fit: nobody wrote it, so nobody can write it better."""
+        _log.warning("the data of a button does not fit the parameters of %s, defined at %s", self.shown, place_of(self.function))
+        return OLD_BUTTON
 
 
 def name_of(event: Event, word: str = "") -> str:
