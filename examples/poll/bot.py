@@ -12,6 +12,7 @@ from processsupervisor import Bot, Button, Contact, Conversation, Edit, Message,
 bot = Bot()
 
 MOST_ANSWERS = 8
+MOST_CHARS = 60
 
 
 @dataclass
@@ -32,6 +33,8 @@ async def ask_all(message: Message, polls: Store[Poll], contact: Contact, text: 
     answers = [answer for answer in answers if answer]
     if not question or not 2 <= len(answers) <= MOST_ANSWERS:
         return f"Write a question and two to {MOST_ANSWERS} answers: /poll Lunch? | Pizza | Soup"
+    if any(len(answer) > MOST_CHARS for answer in answers):
+        return f"An answer has at most {MOST_CHARS} characters, for it stands on a button."
     number = len(await polls.keys()) + 1
     poll = Poll(contact.id, question, answers)
     await polls.set(f"poll-{number}", poll)

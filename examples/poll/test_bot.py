@@ -55,6 +55,8 @@ def test_only_who_asked_closes_it_and_then_nobody_votes(group):
 def test_what_is_no_poll_is_explained(group):
     group.person("ada").says("/poll Lunch?")
     group.sees("two to 8 answers")
+    group.person("ada").says(f"/poll Lunch? | Pizza | {'x' * 300}")
+    group.sees("at most 60 characters")
 
 
 def test_people_may_talk_without_it(group):

@@ -207,3 +207,50 @@ def test_random_deaths_lose_and_double_nothing(seed):
         for person in people:
             expected = [*(f"Question {number}?" for number in range(6)), f"{[f'a{number}' for number in range(6)]} True"]
             assert [text for text in person.shown if "program" not in text] == expected
+
+
+def test_in_a_group_everybody_may_answer_what_a_schedule_asks():
+    """Nobody wrote the message that its handler runs for; after a kill it is the same."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message: Message, schedule: Schedule):
+        await schedule.once("1m", "ask")
+
+    @bot.scheduled("ask")
+    async def ask_all(message):
+        return f"{await ask('How?', choices=['good', 'bad'])} and {await ask('Why?')}"
+
+    with Lab(bot) as lab:
+        team = lab.group("team")
+        team.adds_bot()
+        team.person("ada").says("/go")
+        lab.clock.advance("1m")
+        team.sees("How?")
+        lab.kill()
+        lab.restart()
+        team.person("bob").presses("good")
+        team.person("ada").says("because", to=team.sees("Why?").value)
+        team.sees("good and because")
+
+
+def test_once_returns_the_same_the_first_time_too():
+    """What JSON makes of a value is what a handler gets, and not only when it is played again."""
+    bot, seen = Bot(), []
+
+    async def pair():
+        return (1, {2: 3})
+
+    @bot.command("go")
+    async def go(message):
+        seen.append(await once("pair", pair))
+        await ask("On?")
+        return "end"
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.kill()
+        lab.restart()
+        lab.say("yes")
+        lab.sees("end")
+    assert seen == [[1, {"2": 3}]] * 2

@@ -8,6 +8,7 @@ import pytest
 
 from processsupervisor import Bot
 from processsupervisor.bot.context import Context
+from processsupervisor.bot.handlers import OLD_BUTTON
 from processsupervisor.bot.reply import BadReply
 from processsupervisor.bot.routers import Router
 from processsupervisor.bot.work import Work
@@ -88,7 +89,7 @@ def test_files_without_a_handler_of_their_own_go_to_on_message():
 
 
 async def test_what_stands_behind_a_buttons_name_is_parsed_like_a_commands_words(call):
-    """Data that does not fit gets the same sentence."""
+    """Data that does not fit gets a sentence of its own: nobody wrote it."""
     bot = Bot()
 
     @bot.button("vote")
@@ -96,8 +97,8 @@ async def test_what_stands_behind_a_buttons_name_is_parsed_like_a_commands_words
         return f"{number} {word}"
 
     assert await call(bot, row("vote:3 yes please", Kind.BUTTON)) == "3 yes please"
-    assert "NUMBER must be a whole number" in await call(bot, row("vote:x", Kind.BUTTON))
-    assert "NUMBER is missing" in await call(bot, row("vote", Kind.BUTTON))
+    assert await call(bot, row("vote:x", Kind.BUTTON)) == OLD_BUTTON
+    assert await call(bot, row("vote", Kind.BUTTON)) == OLD_BUTTON
 
 
 async def test_routers_add_their_handlers_and_middlewares_stand_around_in_order(call):

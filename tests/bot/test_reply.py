@@ -6,6 +6,7 @@ import pytest
 
 from processsupervisor import Bot, Button, Edit, File, Message, Reply, Router
 from processsupervisor.bot.collecting import MAX_REPLIES, MAX_REPLY_CHARS
+from processsupervisor.bot.handlers import OLD_BUTTON
 from processsupervisor.chat.settings import FAILED
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import Markup
@@ -244,3 +245,63 @@ def test_a_file_that_is_not_there_or_too_large_fails_its_message():
     with Lab(bot_that(lambda: Reply("look", files=[File(b"x" * 2000, name="a.bin")])), chat={"retries": 0, "max_file": "1KB"}) as lab:
         lab.say("hi")
         assert lab.you.shown[1:] == [FAILED] and lab.letters[0].reason == "error"
+
+
+@pytest.mark.parametrize(("answer", "found"), [(b"x", "bytes"), (["a", b"x"], "list with bytes"), (3, "int")])
+def test_the_log_says_what_was_answered_and_where(answer, found, caplog):
+    """Place, found and expected, and no part of the value."""
+    bot = bot_that(lambda: answer)
+    with Lab(bot) as lab:
+        lab.say("hi")
+        (letter,) = lab.letters
+    line = bot.registry.named("message").function.__code__.co_firstlineno
+    assert f"test_reply.py:{line} returned {found}, expected None, str, Reply" in caplog.text
+    assert f"returned {found}, expected" in letter.detail and "b'x'" not in caplog.text
+
+
+def test_what_is_yielded_and_no_reply_is_told_with_the_generator(caplog):
+    bot = Bot()
+
+    @bot.on_message
+    async def pieces(message):
+        yield "a"
+        yield b"x"
+
+    with Lab(bot) as lab:
+        lab.say("hi")
+        lab.sees(FAILED)
+    assert f"test_reply.py:{pieces.__code__.co_firstlineno} yielded bytes, expected str, Reply or Edit" in caplog.text
+
+
+@pytest.mark.parametrize("piece", ["", "x" * 10_000])
+def test_a_generator_that_never_ends_and_waits_for_nothing_is_given_up(piece):
+    """No deadline could end it: only what takes its pieces can."""
+    bot = Bot()
+
+    @bot.on_message
+    async def endless(message):
+        while message.text == "endless":
+            yield piece
+        yield "short"
+
+    with Lab(bot) as lab:
+        lab.say("endless")
+        lab.sees(FAILED)
+        assert "yielded more than" in lab.letters[0].detail
+        lab.say("hi")
+        lab.sees("short")
+
+
+def test_who_presses_a_button_that_does_not_fit_is_not_told_to_write_a_command(caplog):
+    """The button is of an older version, or wrong: that is the author's to see."""
+    bot = bot_that(lambda: Reply("Vote:", buttons=[[Button("Yes", "vote:yes")]]))
+
+    @bot.button("vote")
+    async def vote(message, number: int):
+        return str(number)
+
+    with Lab(bot) as lab:
+        lab.say("hi")
+        lab.press("Yes")
+        lab.sees(OLD_BUTTON)
+    assert f'does not fit the parameters of @bot.button("vote"), defined at {__file__}' in caplog.text

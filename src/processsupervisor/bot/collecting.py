@@ -17,7 +17,7 @@ MAX_REPLIES = 100
 
 
 class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help."""
+    """A handler returned something that is no reply; trying again cannot help. The text names types and places alone, and is logged."""
 
 
 class Growing(Protocol):
@@ -38,12 +38,12 @@ class Collected:
         """None where nothing is shown: in a handler that is played again."""
         self._replies: list[Reply] = []
         self._text: str | None = None
-        """The text that grows, None when none does."""
+        """The text that grows, None when none does; with one character too many where it has to be cut."""
 
     def add(self, reply: Reply) -> None:
         """Put a reply behind the others; it ends a text that grows."""
         text, self._text = self._text, None
-        for one in (reply,) if text is None else (Reply(text), reply):
+        for one in (reply,) if text is None else (Reply(cut_reply(text)), reply):
             if len(self._replies) >= MAX_REPLIES:
                 raise BadReply(f"a handler answered with more than {MAX_REPLIES} messages")
             self._replies.append(one)
@@ -51,14 +51,14 @@ class Collected:
     async def grow(self, piece: str) -> None:
         """Put a piece behind the text that grows."""
         if self._text is None or len(self._text) <= MAX_REPLY_CHARS:
-            self._text = cut_reply((self._text or "") + clean_text(piece))
+            self._text = ((self._text or "") + clean_text(piece))[: MAX_REPLY_CHARS + 1]
             if self.growing is not None:
-                await self.growing.grow(len(self._replies), self._text)
+                await self.growing.grow(len(self._replies), cut_reply(self._text))
 
     def take(self) -> list[Reply]:
         """Return all replies, and begin anew. The first one to a pressed button acknowledges it; when there is none, an empty one does."""
         if self._text is not None:
-            self._replies.append(Reply(self._text))
+            self._replies.append(Reply(cut_reply(self._text)))
         found, self._replies, self._text = self._replies, [], None
         return acknowledged(found, self.row)
 

@@ -41,7 +41,7 @@ Answering = Callable[[Context], Awaitable[list[Reply]]]
 
 
 class _Dialog:
-    """What is known of a dialog without its handler: who is asked what."""
+    """What is known of a dialog without its handler: who is asked what; `sender` is "" where everybody may answer."""
 
     __slots__ = ("choices", "number", "row_id", "sender")
 
@@ -84,7 +84,7 @@ class Dialogs:
         dialog = await self._dialog(row.place)
         if dialog is None:
             return _saying(CLOSED) if pressed is not None else None
-        if row.envelope.room is not RoomKind.PRIVATE and row.sender != dialog.sender:
+        if row.envelope.room is not RoomKind.PRIVATE and dialog.sender and row.sender != dialog.sender:
             return _saying(NOT_YOURS) if pressed is not None else None
         if row.kind is Kind.BUTTON:
             if pressed is None:
@@ -175,8 +175,8 @@ class Dialogs:
             return None
         try:
             _, head = journal_of(state.journal)
-            return _Dialog(state.row_id, head["row"]["sender"], tuple(head["choices"]), head["number"])
-        except (JournalBroken, KeyError, TypeError):
+            return _Dialog(state.row_id, _asked(row_noted(head["row"])), tuple(head["choices"]), head["number"])
+        except (JournalBroken, KeyError, TypeError, ValueError):
             return _Dialog(state.row_id, "", (), 0)  # whoever answers is told that it cannot go on
 
     async def _keep(self, run: Run) -> None:
@@ -222,4 +222,9 @@ def _body(handler: Handler) -> Answering:
 
 
 def _dialog_of(run: Run, question: Question) -> _Dialog:
-    return _Dialog(run.head.row_id, run.head.sender, question.choices, question.number)
+    return _Dialog(run.head.row_id, _asked(run.head), question.choices, question.number)
+
+
+def _asked(head: InboxRow) -> str:
+    """Return who is asked by the handler of a message: nobody in particular by that of a schedule, which nobody wrote."""
+    return "" if head.kind is Kind.SCHEDULE else head.sender

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.injection import Plan, plan_of
 from processsupervisor.bot.message import Message
-from processsupervisor.bot.reply import Answer, is_answer
+from processsupervisor.bot.reply import Answer, is_answer, kind_of
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow
@@ -55,6 +56,8 @@ _WRITTEN = frozenset({Event.COMMAND, Event.BUTTON})
 """Events whose handlers take words of a contact."""
 _NAMED = frozenset({Event.COMMAND, Event.BUTTON, Event.SCHEDULED})
 _HINTS = {Event.COMMAND: "write it without the slash", Event.BUTTON: 'for the data "vote:yes" it is "vote"'}
+OLD_BUTTON = "This button does not work any more."
+_log = logging.getLogger("processsupervisor.bot")
 PAYLOAD = "payload"
 """The parameter of a scheduled handler that is given what was scheduled with it."""
 
@@ -120,7 +123,8 @@ class Function:
             run = _around(middleware, run)
         answer = await run(context)
         if not is_answer(answer):
-            raise BadReply(f"{place_of(self.function)} returned {type(answer).__name__}, expected None, str, Reply or an async iterator")
+            expected = "None, str, Reply, Edit, a list of these or an async iterator"
+            raise BadReply(f"{place_of(self.function)} returned {kind_of(answer)}, expected {expected}")
         return cast(Answer, answer)
 
     async def _run(self, context: Context) -> Any:
@@ -132,12 +136,17 @@ class Function:
             try:
                 words = parse_arguments(self.word, plan.written, written_text(self.event, context.row))
             except BadArguments as err:
-                return str(err)
+                return str(err) if self.event is Event.COMMAND else self._unfit()
         called = plan.call(self.function, context, words)
         if hasattr(called, "__anext__"):
             return called
         result = await called
         return result.__aiter__() if hasattr(result, "__aiter__") else result
+
+    def _unfit(self) -> str:
+        """Return what who pressed a button hears whose data does not fit: nobody wrote it, so nobody can write it better."""
+        _log.warning("the data of a button does not fit the parameters of %s, defined at %s", self.shown, place_of(self.function))
+        return OLD_BUTTON
 
 
 def name_of(event: Event, word: str = "") -> str:

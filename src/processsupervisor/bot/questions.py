@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from processsupervisor.bot.asking import Run, running_run
 from processsupervisor.bot.choices import buttons, check_choices
@@ -19,6 +19,8 @@ from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.records import Reply
+
+T = TypeVar("T")
 
 
 class AskTimeout(PsvError):
@@ -63,18 +65,18 @@ async def ask(question: Part, *, timeout: float | timedelta | str | None = None,
         reply = Reply(f"Please choose: {', '.join(offered)}.")
 
 
-async def once(name: str, work: Awaitable[Any] | Callable[[], Awaitable[Any]]) -> Any:
-    """Return what `work` returns (as JSON can hold it), and the same again when the handler is played again after a question.
+async def once(name: str, work: Awaitable[T] | Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` returns, as JSON can hold it, and the same again when the handler is played again after a question.
 
     For what is not the bot's own: the time, chance, another service. `name` says which step it is. A handler that dies before its next
     question or its end begins anew, and does it again. Raises UsageError outside of a handler, TypeError for what is not JSON.
     """
     _, run = _asked_in()
 
-    async def do() -> Any:
+    async def do() -> T:
         value = await (work() if callable(work) else work)
-        json.dumps(value)
-        return value
+        told: T = json.loads(json.dumps(value))  # a tuple is a list the first time too, not only when it is played again
+        return told
 
     try:
         return await run.journal.told("once", name, do)

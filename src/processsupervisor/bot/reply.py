@@ -6,6 +6,7 @@ the id of a message that grows.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
@@ -21,6 +22,8 @@ from processsupervisor.storage.records import ButtonRow, Extras, FileOut, InboxR
 
 MAX_DATA_BYTES = 64  # Telegram's limit, the lowest of all networks
 MAX_LABEL_CHARS = 200
+MAX_PIECES = 200_000  # more than a reply has characters
+_PIECES_IN_A_TURN = 100
 
 MarkupName = Literal["plain", "markdown", "html"]
 
@@ -98,15 +101,28 @@ async def collect(answer: Answer, found: Collected) -> list[records.Reply]:
 
 async def _collect_pieces(pieces: Any, found: Collected) -> None:
     try:
+        count = 0
         async for piece in pieces:
+            count += 1
+            if count > MAX_PIECES:
+                raise BadReply(f"{_place_of(pieces)} yielded more than {MAX_PIECES} pieces")
+            if count % _PIECES_IN_A_TURN == 0:
+                await asyncio.sleep(0)  # one that waits for nothing must not hold up all other conversations
             if isinstance(piece, str):
                 await found.grow(piece)
-            else:
+            elif isinstance(piece, (Reply, Edit)):
                 found.add(await record_of(piece, found.row))
+            else:
+                raise BadReply(f"{_place_of(pieces)} yielded {type(piece).__name__}, expected str, Reply or Edit")
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
+
+
+def _place_of(pieces: object) -> str:
+    code = getattr(pieces, "ag_code", None)
+    return "a handler" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def is_answer(result: object) -> bool:
@@ -114,6 +130,12 @@ def is_answer(result: object) -> bool:
     if result is None or isinstance(result, (str, Reply, Edit)) or hasattr(result, "__anext__"):
         return True
     return isinstance(result, (list, tuple)) and all(isinstance(part, (str, Reply, Edit)) for part in result)
+
+
+def kind_of(result: object) -> str:
+    """Return what a handler returned that is no answer, by its types: "bytes", "list with bytes"."""
+    strange = [part for part in result if not isinstance(part, (str, Reply, Edit))] if isinstance(result, (list, tuple)) else []
+    return type(result).__name__ + (f" with {type(strange[0]).__name__}" if strange else "")
 
 
 async def unasked_record(message: str | Reply, place: Place, running: Running) -> records.Reply:
