@@ -296,6 +296,27 @@ async def test_an_update_that_no_type_knows_is_answered_and_holds_up_nobody(api:
     assert following.text == "next"
 
 
+async def test_the_token_of_a_new_bot_takes_nothing_for_the_former_ones(api: BotApi, port: Port, tmp_path) -> None:
+    """Neither is its first message a repeat, nor is anything confirmed unread by the former one's offset; back again it goes on."""
+    other = "654321:AAofanotherbot"
+    for number in range(3):
+        api.bot(TOKEN).says(f"old {number}")
+    async with connected(api, port, tmp_path):
+        await until(lambda: len(port.accepted) == 3)
+    port.cursor_at = 10**9  # the former one's, far ahead or in the midst of the new one's
+    api.known(other).updates.jump(10**9 - 1)
+    for number in range(3):
+        api.bot(other).says(f"new {number}")
+    for _ in range(2):
+        async with connected(api, port, tmp_path, token=other):
+            await until(lambda: len(port.accepted) == 6)
+    assert port.texts[3:] == ["new 0", "new 1", "new 2"] and port.accepted[3].id == f"654321.{port.accepted[0].id}"
+    async with connected(api, port, tmp_path):
+        api.bot(TOKEN).says("old 3")
+        await until(lambda: len(port.accepted) == 7)
+    assert port.accepted[6].id.startswith("m")
+
+
 @pytest.mark.parametrize("answer", [[], {}, [{"message": {}}], [{"update_id": 5}]], ids=str)
 async def test_a_server_that_does_not_hold_polls_is_not_asked_in_a_circle(port: Port, answer: object) -> None:
     """Nothing at once, no list, no update, or the same one for ever: each is followed by a pause."""

@@ -110,6 +110,16 @@ def test_what_was_begun_and_not_answered_comes_again_to_the_next_life(tmp_path: 
     assert backlog.take(0, 100, 191.0) == []
 
 
+def test_the_poll_of_an_ended_life_gives_nothing_again(tmp_path: Path) -> None:
+    """It still waits when the next life has begun its work, and looks once more when something comes."""
+    backlog = Backlog(tmp_path / "updates.db", again_s=60.0)
+    backlog.add([in_chat(10, 7)], 1.0)
+    assert ids(backlog.take(0, 100, 1.0)) == [10]
+    assert backlog.take(11, 100, 2.0) == []
+    assert backlog.take(0, 100, 2.0, begins=False) == []
+    assert ids(backlog.take(0, 100, 2.0)) == [10]
+
+
 def test_an_update_that_the_bot_dies_of_is_given_three_times(tmp_path: Path) -> None:
     """Then it is left alone: the bot has to come up."""
     backlog = Backlog(tmp_path / "updates.db", again_s=60.0)

@@ -8,7 +8,7 @@ import sqlite3
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, FormData
 from tests.web.botapi.conftest import BOT, TOKEN, Stand
 from yarl import URL
 
@@ -16,6 +16,7 @@ from processsupervisor.launch.locks import token_holder
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.limits import Limits
 from processsupervisor.testing.botapi.people import ADA, Person
+from processsupervisor.web.botapi.proxy import UPLOADS_AT_ONCE
 
 
 def texts(updates: list[dict[str, Any]]) -> list[str]:
@@ -263,3 +264,20 @@ async def test_a_poll_alone_finds_the_new_token(stand: Stand) -> None:
         while not found:
             found = (await stand.call("getUpdates", timeout=1)).get("result", [])
     assert texts(found) == ["hi"] and token_holder(TOKEN) is None
+
+
+async def test_only_so_many_large_bodies_are_held_at_once(stand: Stand, eventually: Any) -> None:
+    """The others wait before they are read, small calls pass them by, and all are answered in the end."""
+    stand.crowd.says("hi")
+    stalls = stand.api.faults.add(Fault(FaultKind.STALL, "sendDocument", delay_s=0.5, times=9))
+    uploads = [asyncio.create_task(upload(stand, 3 << 20)) for _ in range(UPLOADS_AT_ONCE + 2)]
+    await eventually(lambda: stalls.struck == UPLOADS_AT_ONCE)
+    assert (await stand.call("getMe"))["ok"] and stalls.struck == UPLOADS_AT_ONCE
+    assert [(await task)["ok"] for task in uploads] == [True] * (UPLOADS_AT_ONCE + 2)
+
+
+async def upload(stand: Stand, size: int) -> Any:
+    form = FormData({"chat_id": str(ADA.id)})
+    form.add_field("document", b"x" * size, filename="x.bin")
+    async with ClientSession() as session, session.post(f"{stand.url}/bot{stand.token}/sendDocument", data=form) as answer:
+        return await answer.json()

@@ -18,6 +18,7 @@ from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity,
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me
 from processsupervisor.connectors.telegram.drafts import Drafts
+from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.connectors.telegram.polling import Polling
 from processsupervisor.connectors.telegram.sending import Sending
 from processsupervisor.connectors.telegram.settings import TelegramSettings
@@ -72,6 +73,8 @@ class TelegramConnector:
         self._port = port
         port.prove(NETWORK)  # it has just said who the bot is
         client, settings = self._calls(), self._settings
+        former = Former(self._folder / "telegram-bot.json", self._me.id)
+        self._me = self._me._replace(prefix=former.prefix)
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
         self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json")
         webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret)
@@ -79,7 +82,7 @@ class TelegramConnector:
             self._webhook = webhook
             receive = webhook.run
         else:
-            receive = Polling(client, port, self._me, settings.allowed_updates, webhook.is_own).run
+            receive = Polling(client, port, self._me, settings.allowed_updates, webhook.is_own, former).run
         self._receiving = asyncio.get_running_loop().create_task(_keep(receive))
 
     def _calls(self) -> Client:

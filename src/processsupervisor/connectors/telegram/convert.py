@@ -32,6 +32,8 @@ class Me(NamedTuple):
 
     id: int
     username: str
+    prefix: str = ""
+    """What stands before the ids of messages, see former.py."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _RATE = "too many requests"
 _PARSING = "can't parse entities"
 _MAX_CHARS = 120
 
+
 def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
     """Return what `err` asks of us; `asks_who`: the call had only the token to be wrong about, so that 404 means it is not valid."""
     match err:

@@ -21,6 +21,7 @@ from aiogram.types import Update
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved, incoming_of, unreadable_of
+from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Incoming, Place
@@ -46,21 +47,26 @@ _log = logging.getLogger("processsupervisor.telegram")
 def read_update(raw: dict[str, Any], me: Me) -> Incoming | Moved | None:
     """Return what one update says; one that aiogram cannot read becomes a message of a new kind."""
     try:
-        return incoming_of(Update.model_validate(raw), me)
+        found = incoming_of(Update.model_validate(raw), me)
     except (ValueError, TypeError, LookupError, AttributeError) as err:
         _log.warning("update %s is of a kind that this version does not know (%s)", raw.get("update_id"), type(err).__name__)
-        return unreadable_of(raw)
+        found = unreadable_of(raw)
+    return replace(found, id=me.prefix + found.id) if me.prefix and isinstance(found, Incoming) else found
 
 
 class Polling:
-    """The way in of one bot. `is_own_webhook` tells an address that an earlier life of this bot gave Telegram."""
+    """The way in of one bot. `is_own_webhook` tells an address that an earlier life gave Telegram; `former`, whose offset is kept."""
 
-    def __init__(self, client: Client, port: Port, me: Me, allowed: Sequence[str], is_own_webhook: Callable[[str], bool]) -> None:
+    def __init__(
+        self, client: Client, port: Port, me: Me, allowed: Sequence[str], is_own_webhook: Callable[[str], bool],
+        former: Former | None = None,
+    ) -> None:  # fmt: skip
         self._client = client
         self._port = port
         self._me = me
         self._allowed = list(allowed)
         self._is_own_webhook = is_own_webhook
+        self._former = former
         self._heard_mono = clock.mono()
         self._conflict_mono: float | None = None
         self._failures = 0
@@ -85,6 +91,9 @@ class Polling:
             pass  # the bot ends: what is not committed is not confirmed either
 
     async def _cursor(self) -> int | None:
+        if self._former is not None and self._former.is_other:
+            _log.warning("the token is of another bot than before: it is read from the beginning")
+            return None
         try:
             return await self._port.cursor(NETWORK)
         except PsvError as err:
@@ -134,7 +143,7 @@ class Polling:
                 await self._client.call(DeleteWebhook(drop_pending_updates=False))
             return
         if url:
-            hint = "set mode to \"webhook\", or take it away by the Bot API's deleteWebhook, then start the bot"
+            hint = 'set mode to "webhook", or take it away by the Bot API\'s deleteWebhook, then start the bot'
             raise NetworkError(ErrorKind.CONFLICT, "telegram: the token has a webhook that is not this bot's", hint=hint)
         now, before = clock.mono(), self._conflict_mono
         if before is not None and now - before < _CONFLICT_S:
@@ -173,6 +182,8 @@ class Polling:
         if batch:
             await self._commit_all(batch[:-1])
             await self._commit(replace(batch[-1], cursor=offset))
+            if self._former is not None:
+                self._former.settled()
 
     async def _commit_all(self, batch: Sequence[Incoming]) -> None:
         futures = []

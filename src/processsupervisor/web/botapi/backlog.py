@@ -161,11 +161,14 @@ class Backlog:
         row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def take(self, offset: int, limit: int, now: float) -> list[Json]:
-        """Drop what the bot's `offset` confirms and return at most `limit` of what waits, with the numbers that the bot knows."""
+    def take(self, offset: int, limit: int, now: float, begins: bool = True) -> list[Json]:
+        """Drop what the bot's `offset` confirms and return at most `limit` of what waits, with the numbers that the bot knows.
+
+        A poll that looks once more (`begins` is False) may be that of a life that has ended: what the next one has begun is not its affair.
+        """
         if offset:
             self._confirm(offset, now)
-        elif self._again_s:
+        elif self._again_s and begins:
             self._give_again(now)
         with self._told():
             rows = self._database.execute(

@@ -31,7 +31,7 @@ class _Brake:
 class Polls:
     """The one poll of a bot that may be under way."""
 
-    def __init__(self, take: Callable[[int, int], Awaitable[list[Json]]], problem: Callable[[], Told | None]) -> None:
+    def __init__(self, take: Callable[[int, int, bool], Awaitable[list[Json]]], problem: Callable[[], Told | None]) -> None:
         self._take = take
         self._problem = problem
         self._waiting: asyncio.Future[bool] | None = None
@@ -48,9 +48,11 @@ class Polls:
     async def get_updates(self, offset: int, limit: int, timeout_s: int) -> list[Json]:
         """Return updates, waiting for some. Raises Told (409) when another poll came, and what the intake's problem is."""
         until = mono() + min(timeout_s, MOST_TIMEOUT_S)
+        begins = True
         while True:
             seen = self._woken
-            updates = await self._take(offset, limit)
+            updates = await self._take(offset, limit, begins)
+            begins = False
             if updates:
                 return updates
             if (problem := self._problem()) is not None:

@@ -26,6 +26,8 @@ from processsupervisor.web.botapi.values import Answer, Json, Told
 
 AT_ONCE = 64
 """Calls of one bot that are under way; the others wait their turn."""
+UPLOADS_AT_ONCE = 4
+"""Of one bot; a body is in memory as a whole until Telegram has answered."""
 _REREAD_S = 10.0
 _ANSWERED = (200, 400, 403)
 """Said of a send that will not be made again: it arrived, or it never can."""
@@ -43,6 +45,8 @@ class Proxy:
         self._owner = Owner(paths, bot)
         self._pace = Pace()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self.uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        """Held by each large body from its beginning to its answer."""
         self._reread_at = 0.0
         self._token = ""
         self._upstream: Upstream
@@ -116,8 +120,8 @@ class Proxy:
         )
         return _result(updates)
 
-    async def _take(self, offset: int, limit: int) -> list[Json]:
-        updates = await self._intake.call(self._backlog.take, offset, limit, wall())
+    async def _take(self, offset: int, limit: int, begins: bool) -> list[Json]:
+        updates = await self._intake.call(self._backlog.take, offset, limit, wall(), begins)
         self._intake.hasten()
         return updates
 

@@ -15,11 +15,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from processsupervisor.web.botapi.proxies import Proxies
+from processsupervisor.web.botapi.proxy import Proxy
 from processsupervisor.web.botapi.request import BotRequest
 from processsupervisor.web.botapi.values import JSON_TYPE, Told
 
 MOST_BODY_BYTES = 52 << 20
 """Telegram takes files of 50 MB."""
+LARGE_BODY_BYTES = 1 << 20
 _METHOD = re.compile(r"[A-Za-z]{1,64}")
 """Anything else could lead elsewhere: `getUpdates?offset=9`, once decoded, is Telegram's own getUpdates."""
 
@@ -39,19 +41,16 @@ class BotApiRoutes:
 
     async def method(self, request: Request) -> Response:
         """Answer a method."""
+        name = request.path_params["method"]
         try:
             _check_peer(request)
             proxy = self._proxies.find(request.path_params["token"])
-            if _METHOD.fullmatch(request.path_params["method"]) is None:
+            if _METHOD.fullmatch(name) is None:
                 raise Told(404, "Not Found: method not found")
-            call = BotRequest(
-                request.method,
-                request.path_params["method"],
-                request.url.query,
-                await _read(request),
-                request.headers.get("content-type", ""),
-            )
-            answer = await proxy.answer(call)
+            async with contextlib.AsyncExitStack() as turn:
+                body = await _read(request, proxy, turn)
+                call = BotRequest(request.method, name, request.url.query, body, request.headers.get("content-type", ""))
+                answer = await proxy.answer(call)
         except Told as err:
             return _told(err)
         return Response(answer.body, answer.status, media_type=answer.content_type)
@@ -77,11 +76,16 @@ async def _closing(stack: contextlib.AsyncExitStack, content: AsyncIterator[byte
             yield piece
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, proxy: Proxy, turn: contextlib.AsyncExitStack) -> bytes:
+    """Return the body; one that is large has to wait for its turn, which lasts until `turn` ends."""
     body = bytearray()
+    is_large = False
     try:
         async for chunk in request.stream():
             body += chunk
+            if len(body) > LARGE_BODY_BYTES and not is_large:
+                is_large = True
+                await turn.enter_async_context(proxy.uploads)
             if len(body) > MOST_BODY_BYTES:
                 raise Told(413, "Request Entity Too Large")
     except ClientDisconnect as err:
