@@ -29,7 +29,7 @@ token = "x"
 def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path, **env}, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env={**os.environ, "PATH": path, **env}, capture_output=True, text=True, timeout=160, check=False
     )
 
 
