@@ -17,7 +17,9 @@ MAX_REPLIES = 100
 
 
 class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help."""
+    """A handler returned something that is no reply; trying again cannot help. `function` is the author's, once it is known."""
+
+    function: object = None
 
 
 class Growing(Protocol):

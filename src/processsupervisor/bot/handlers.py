@@ -18,7 +18,7 @@ from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.injection import Plan, plan_of
 from processsupervisor.bot.message import Message
-from processsupervisor.bot.reply import Answer, is_answer
+from processsupervisor.bot.reply import ANSWERS, Answer, is_answer
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow
@@ -120,7 +120,7 @@ class Function:
             run = _around(middleware, run)
         answer = await run(context)
         if not is_answer(answer):
-            raise BadReply(f"{place_of(self.function)} returned {type(answer).__name__}, expected None, str, Reply or an async iterator")
+            raise BadReply(f"the handler returned {_found(answer)}, expected {ANSWERS}")
         return cast(Answer, answer)
 
     async def _run(self, context: Context) -> Any:
@@ -138,6 +138,14 @@ class Function:
             return called
         result = await called
         return result.__aiter__() if hasattr(result, "__aiter__") else result
+
+
+def _found(answer: object) -> str:
+    """Return what a handler gave in place of an answer: its type, of a list those of what is wrong in it."""
+    name = type(answer).__name__
+    if not isinstance(answer, (list, tuple)):
+        return name
+    return f"a {name} with {next(type(part).__name__ for part in answer if not is_answer(part) or isinstance(part, (list, tuple)))} in it"
 
 
 def name_of(event: Event, word: str = "") -> str:

@@ -34,6 +34,10 @@ class Misfit(PsvError):
     code = "misfit"
 
 
+class _Unfit(ValueError):
+    """What does not fit, in words of ours."""
+
+
 class Shape:
     """One type of the author's. Raises BadSignature for one that JSON cannot hold."""
 
@@ -115,7 +119,7 @@ def _from_json(hint: Any, value: object) -> Any:
         try:
             return hint.model_validate(value)
         except ValueError as err:
-            raise ValueError(_pydantic_why(err)) from None
+            raise _Unfit(_pydantic_why(err, hint)) from None
     return msgspec.convert(value, hint, str_keys=True, dec_hook=_from_json)
 
 
@@ -124,18 +128,29 @@ def _to_json(value: Any) -> object:
         return str(value)  # what a question was answered with
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
+    raise _Unfit(f"{type(value).__name__} cannot be kept as JSON")
 
 
 def _why(err: Exception) -> str:
-    """Return an error's words without the value, which msgspec tells of an enum."""
+    """Return an error's words without a value: msgspec tells that of an enum, and an author's own check any."""
+    asked = err.__cause__ or err
+    if not isinstance(asked, (_Unfit, msgspec.MsgspecError)):
+        place = re.search(r" - at `[^`]*`$", str(err)) if asked is not err else None
+        return f"{type(asked).__name__}{place.group() if place else ''}"
     return _NAMES_A_VALUE.sub("Unknown value", str(err))
 
 
-def _pydantic_why(err: Exception) -> str:
-    """Return places and kinds of what pydantic found: its words hold the value."""
+def _pydantic_why(err: Exception, model: Any) -> str:
+    """Return places and kinds of what pydantic found: its words hold the value, and a place the key of a dict."""
     errors = getattr(err, "errors", None)
     if errors is None:
         return type(err).__name__
     first = errors(include_input=False, include_url=False)[:3]
-    return ", ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['type']}" for one in first)
+    fields = getattr(model, "model_fields", {})
+    return ", ".join(f"{_field(one['loc'], fields)}: {one['type']}" for one in first)
+
+
+def _field(place: tuple[object, ...], fields: Any) -> str:
+    """Return a place in a model, of which only fields of its own and numbers are told."""
+    shown_parts = [str(part) if isinstance(part, int) or part in fields else "…" for part in place]
+    return ".".join(shown_parts) or "it"
