@@ -166,6 +166,23 @@ def test_what_cannot_be_kept_is_told_with_its_place():
         Shape(Rhythm).dump(Rhythm("ada", Duration(1), timedelta()))
 
 
+def test_a_value_of_another_type_is_told_with_the_way_out():
+    """Which works: deleting does not read."""
+    bot = Bot()
+
+    @bot.on_message
+    async def answer(message: Message, todos: Store[list[Todo]]) -> str:
+        await message.store.set("todos", ["a text"])
+        with pytest.raises(Misfit, match=r'use another key, or delete the old value: await store.delete\("todos"\)$'):
+            await todos.get("todos", [])
+        await todos.delete("todos")
+        return f"left: {await todos.get('todos', [])}"
+
+    with Lab(bot) as lab:
+        lab.say("hi")
+        lab.sees("left: []")
+
+
 def test_append_of_a_typed_store_adds_to_its_list():
     """And checks what is added."""
     bot = Bot()
