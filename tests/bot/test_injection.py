@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import enum
+import json
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel
 
-from processsupervisor import Bot, BotStore, Config, Contact, Conversation, Http, Log, Message, Reply, Router, Store
-from processsupervisor.bot.shapes import Misfit
+from processsupervisor import Bot, BotStore, Config, Contact, Conversation, Duration, Http, Log, Message, Reply, Router, Store
+from processsupervisor.bot.shapes import Misfit, Shape
 from processsupervisor.kernel.errors import ConfigError, UsageError
 from processsupervisor.testing import Lab
 
@@ -138,6 +139,48 @@ def test_a_value_of_another_type_is_neither_kept_nor_read():
         lab.say("hi")
     assert len(seen) == 5 and not any("private" in text or "word" in text for text in seen), seen
     assert "$[1].text" in seen[0] and "$[0].colour" in seen[2] and "choice: literal_error" in seen[3], seen
+
+
+@dataclass
+class Rhythm:
+    every_s: float
+    pause: Duration
+    rest: timedelta
+    notes: list[object] = field(default_factory=list)
+
+
+def test_a_duration_is_kept_as_its_seconds():
+    """Where a float is asked for, and where a Duration is: that comes back as one. A timedelta is kept too."""
+    shape = Shape(Rhythm)
+    kept = json.loads(json.dumps(shape.dump(Rhythm(Duration(90), Duration(5), timedelta(minutes=1)))))
+    assert kept == {"every_s": 90.0, "pause": 5.0, "rest": "PT60S", "notes": []}
+    back = shape.load(kept)
+    assert back == Rhythm(90.0, 5.0, timedelta(minutes=1)) and isinstance(back.pause, Duration)
+
+
+def test_what_cannot_be_kept_is_told_with_its_place():
+    """As what does not fit is; nothing of the value is in it."""
+    with pytest.raises(Misfit, match=r"it is no list\[.*Rhythm\]: object cannot be kept as JSON - at `\$\[1\].notes\[1\]\[...\]`"):
+        Shape(list[Rhythm]).dump([Rhythm(1, Duration(1), timedelta()), Rhythm(1, Duration(1), timedelta(), [1, {"ada": object()}])])
+    with pytest.raises(Misfit, match=r"Expected `float`, got `str` - at `\$.every_s`"):
+        Shape(Rhythm).dump(Rhythm("ada", Duration(1), timedelta()))
+
+
+def test_a_value_of_another_type_is_told_with_the_way_out():
+    """Which works: deleting does not read."""
+    bot = Bot()
+
+    @bot.on_message
+    async def answer(message: Message, todos: Store[list[Todo]]) -> str:
+        await message.store.set("todos", ["a text"])
+        with pytest.raises(Misfit, match=r'use another key, or delete the old value: await store.delete\("todos"\)$'):
+            await todos.get("todos", [])
+        await todos.delete("todos")
+        return f"left: {await todos.get('todos', [])}"
+
+    with Lab(bot) as lab:
+        lab.say("hi")
+        lab.sees("left: []")
 
 
 def test_append_of_a_typed_store_adds_to_its_list():

@@ -30,7 +30,7 @@ def test_makes_a_small_fleet(psv: Psv, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_each_template_passes_check(psv: Psv, tmp_path: Path, template: str) -> None:
-    """Its files and nothing else; no problem and no warning; the next command works on its bot."""
+    """Its files and nothing else; no problem and no warning; the next command works on its bot. A token is asked for, and not shown."""
     done = psv("init", "--template", template, "new", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     folder = tmp_path / "new"
@@ -39,6 +39,12 @@ def test_each_template_passes_check(psv: Psv, tmp_path: Path, template: str) -> 
         compile(path.read_text(), path.name, "exec")
     bot = next(iter(tomllib.loads((folder / "fleet.toml").read_text())["bots"]))
     assert f"psv -C new {TEMPLATES[template].first}" in done.stdout and f" {bot}" in TEMPLATES[template].first
+    if template == "telegram-echo":
+        assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+        refused = psv("check", cwd=folder)
+        assert refused.returncode == 1 and f"the token in {folder}/.env:1 (BOT_TOKEN) is none of Telegram: it has no colon" in refused.stderr
+        assert "put-here" not in refused.stdout + refused.stderr
+        (folder / ".env").write_text("BOT_TOKEN=123456:the-token-of-echo\n")
     checked = psv("check", "--json", cwd=folder)
     assert (checked.returncode, checked.stderr) == (0, "") and json.loads(checked.stdout) == []
 

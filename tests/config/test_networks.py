@@ -76,3 +76,25 @@ def test_a_proxy_without_its_library(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("processsupervisor.config.networks.find_spec", lambda _name: None)
     found = codes(folder, f"[bots.a]\n{SCRIPT}telegram_proxy.token = '1:x'\n")
     assert "pip install" in found["library-missing"], found
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ("put-here-what-you-got", "it has no colon"),
+        ("123456:private words", "it has white space in it"),
+        ("123456:'private'", "it has quotes in it"),
+        ("", "it is empty"),
+    ],
+)
+def test_what_is_no_token_of_telegram_is_told_with_its_place(folder: Path, token: str, words: str) -> None:
+    """In fleet.toml itself, literally, and in an env_file with its line; it is never shown."""
+    for written in (token, f"literal:{token}"):
+        if written:
+            found = codes(folder, f'[bots.a]\n{NATIVE}networks.telegram.token = "{written}"\n').get("token-malformed", "")
+            assert words in found and "@BotFather" in found and "private" not in found, found
+    (folder / ".env").write_text(f'# of the bot\nOTHER=1\nexport TOKEN="{token}"\n')
+    found = codes(folder, f'[bots.a]\n{NATIVE}env_file = ".env"\nnetworks.telegram.token = "env:TOKEN"\n')["token-malformed"]
+    assert f"the token in {folder}/.env:3 (TOKEN) is none of Telegram: {words}" in found and "private" not in found, found
+    found = codes(folder, f'[bots.a]\n{SCRIPT}env_file = ".env"\ntelegram_proxy.token = "env:TOKEN"\n')["token-malformed"]
+    assert words in found

@@ -93,7 +93,7 @@ class Answering:
 
     def _given_up(self, row: InboxRow, err: BaseException, failed: list[str]) -> Settled | None:
         """Log a failure and add it to those before; returns the end of a message that is not tried again."""
-        place = f"{place_of_error(err)}: {err}" if isinstance(err, BadReply) else place_of_error(err)
+        place = place_of_error(err)
         is_news = not failed or failed[-1] != place  # the tries of a message are one
         stack = f"\n{stack_of_error(err)}" if self.show_error is None and is_news else ""
         if self.show_error is not None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from processsupervisor.bot.asking import DIALOG_TIMER, Given, Question, Run
 from processsupervisor.bot.choices import button_of, chosen
+from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.handlers import Handler
 from processsupervisor.bot.journal import JournalBroken, journal_of
@@ -216,7 +217,11 @@ def _saying(sentence: str) -> Answering:
 
 def _body(handler: Handler) -> Answering:
     async def body(context: Context) -> list[Reply]:
-        return await collect(await handler.call(context), context.collected)
+        try:
+            return await collect(await handler.call(context), context.collected)
+        except BadReply as err:
+            err.function = getattr(handler, "function", None)
+            raise
 
     return body
 

@@ -1,4 +1,6 @@
-"""How a handler's exception is logged: its type and its stack, never its message, which may hold a contact's words.
+"""How a handler's exception is logged: its type and its stack, never an author's message, which may hold a contact's words.
+
+What our own code raised is told with its text: that has at most a quoted value, which is left out.
 
 The stack is printed as Python prints one, so that `psv errors` finds it.
 """
@@ -6,20 +8,27 @@ The stack is printed as Python prints one, so that `psv errors` finds it.
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
+
+from processsupervisor.bot.collecting import BadReply
+from processsupervisor.bot.shapes import Misfit
+from processsupervisor.kernel.errors import PsvError
 
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _LONGEST_CHAIN = 4
 _MOST_FRAMES = 20
+_MOST_CHARS = 500
+_QUOTED = re.compile(r"""["'].*["']""", re.DOTALL)  # from the first to the last: a value may hold quotes itself
 _CAUSED = "The above exception was the direct cause of the following exception:"
 _MEANWHILE = "During handling of the above exception, another exception occurred:"
 
 
 def place_of_error(err: BaseException) -> str:
-    """Return type and place of an exception."""
+    """Return type and place of an exception, and the text of one of ours."""
     places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in _own_frames(err)[-3:]]
-    return f"{type(err).__name__} at " + " > ".join(places)
+    return f"{type(err).__name__}{_told(err)} at " + " > ".join(places)
 
 
 def stack_of_error(err: BaseException) -> str:
@@ -39,10 +48,28 @@ def _one(err: BaseException) -> str:
     kind = type(err)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     frames = "".join(traceback.format_list(_own_frames(err)[-_MOST_FRAMES:]))
-    return f"Traceback (most recent call last):\n{frames}{name}"
+    return f"Traceback (most recent call last):\n{frames}{name}{_told(err)}"
+
+
+def _told(err: BaseException) -> str:
+    """Return ": TEXT" of an exception that our code raised, without a value that it quotes; "" of any other."""
+    frame = err.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if not isinstance(err, (PsvError, BadReply)) or frame is None or not frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        return ""
+    if isinstance(err, PsvError) and not isinstance(err, Misfit) and _QUOTED.search(err.message):
+        text = _QUOTED.sub('"…"', err.message)
+    else:
+        text = str(err)  # Misfit and BadReply are made of types, places and the author's key
+    return f": {' '.join(text.split())[:_MOST_CHARS]}"
 
 
 def _own_frames(err: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames outside of this package; all if there is none."""
+    """Return the frames outside of this package; if there is none, the handler that a BadReply came from, or the last one."""
     frames = list(traceback.extract_tb(err.__traceback__))
-    return [frame for frame in frames if not frame.filename.startswith(_PACKAGE)] or frames[-1:]
+    own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+    code = getattr(err.function, "__code__", None) if isinstance(err, BadReply) else None
+    if not own and code is not None:
+        return [traceback.FrameSummary(code.co_filename, code.co_firstlineno, code.co_name)]
+    return own or frames[-1:]

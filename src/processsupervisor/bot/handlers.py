@@ -19,7 +19,7 @@ from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.injection import Plan, plan_of
 from processsupervisor.bot.message import Message
-from processsupervisor.bot.reply import Answer, is_answer, kind_of
+from processsupervisor.bot.reply import ANSWERS, Answer, is_answer, kind_of
 from processsupervisor.chat.consent import RESERVED_COMMANDS
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow
@@ -123,8 +123,7 @@ class Function:
             run = _around(middleware, run)
         answer = await run(context)
         if not is_answer(answer):
-            expected = "None, str, Reply, Edit, a list of these or an async iterator"
-            raise BadReply(f"{place_of(self.function)} returned {kind_of(answer)}, expected {expected}")
+            raise BadReply(f"the handler returned {kind_of(answer)}, expected {ANSWERS}")
         return cast(Answer, answer)
 
     async def _run(self, context: Context) -> Any:

@@ -80,6 +80,8 @@ class Edit:
 Part: TypeAlias = str | Reply | Edit
 Answer: TypeAlias = Part | Sequence[Part] | AsyncIterator[Part] | None
 """What a handler returns; a generator's iterator is one too."""
+ANSWERS = "None, str, Reply, Edit, a list of these or an async iterator of str, Reply and Edit"
+"""The same in words."""
 
 
 async def collect(answer: Answer, found: Collected) -> list[records.Reply]:

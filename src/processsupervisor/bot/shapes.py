@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from processsupervisor.bot.arguments import BadSignature
+from processsupervisor.bot.arguments import BadSignature, Duration
 from processsupervisor.kernel.errors import PsvError
 
 _MODULES = frozenset({"builtins", "collections", "datetime", "decimal", "typing", "uuid"})
@@ -32,6 +32,10 @@ class Misfit(PsvError):
     """A value is not of the type that was asked for."""
 
     code = "misfit"
+
+
+class _Unfit(ValueError):
+    """What does not fit, in words of ours."""
 
 
 class Shape:
@@ -56,7 +60,10 @@ class Shape:
     def dump(self, value: object) -> object:
         """Return a value of the author's type as what JSON can hold. Raises Misfit for one of another type."""
         try:
-            plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json)
+            plain = _plain(value)
+        except _MISFITS as err:
+            raise Misfit(f"it is no {self.name}: {_why(err)} - at `{_stuck(value)}`") from None
+        try:
             _from_json(self._hint, plain)
         except _MISFITS as err:
             raise Misfit(f"it is no {self.name}: {_why(err)}") from None
@@ -97,7 +104,7 @@ def _strangers(hint: Any, seen: list[Any]) -> Iterator[object]:
 def _is_known(kind: type) -> bool:
     if kind.__module__ == "collections.abc":
         return kind.__name__ in _COLLECTIONS
-    return kind.__module__ in _MODULES and kind not in _NOT_JSON
+    return kind is Duration or (kind.__module__ in _MODULES and kind not in _NOT_JSON)
 
 
 def _read(owner: type, name: str, hint: Any) -> Any:
@@ -115,27 +122,69 @@ def _from_json(hint: Any, value: object) -> Any:
         try:
             return hint.model_validate(value)
         except ValueError as err:
-            raise ValueError(_pydantic_why(err)) from None
+            raise _Unfit(_pydantic_why(err, hint)) from None
+    if hint is Duration:
+        return Duration(msgspec.convert(value, float))
     return msgspec.convert(value, hint, str_keys=True, dec_hook=_from_json)
 
 
+def _plain(value: object) -> object:
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json)
+
+
+def _stuck(value: Any, place: str = "$", depth: int = 20) -> str:
+    """Return the place of the innermost value that is no JSON; the key of a dict, which may be a contact's word, is not told."""
+    fields: dict[str, Any] = {}
+    if isinstance(value, dict):
+        fields = {f"{place}[...]": inner for inner in value.values() if not _is_plain(inner)}
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        fields = {f"{place}[{number}]": inner for number, inner in enumerate(value)}
+    elif hasattr(value, "__dataclass_fields__"):
+        fields = {f"{place}.{name}": getattr(value, name, None) for name in value.__dataclass_fields__}
+    for inner_place, inner in fields.items():
+        if depth and not _is_plain(inner):
+            return _stuck(inner, inner_place, depth - 1)
+    return place
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        _plain(value)
+    except _MISFITS:
+        return False
+    return True
+
+
 def _to_json(value: Any) -> object:
+    if isinstance(value, float):
+        return float(value)  # a Duration
     if isinstance(value, str):
         return str(value)  # what a question was answered with
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
+    raise _Unfit(f"{type(value).__name__} cannot be kept as JSON")
 
 
 def _why(err: Exception) -> str:
-    """Return an error's words without the value, which msgspec tells of an enum."""
+    """Return an error's words without a value: msgspec tells that of an enum, and an author's own check any."""
+    asked = err.__cause__ or err
+    if not isinstance(asked, (_Unfit, msgspec.MsgspecError)):
+        place = re.search(r" - at `[^`]*`$", str(err)) if asked is not err else None
+        return f"{type(asked).__name__}{place.group() if place else ''}"
     return _NAMES_A_VALUE.sub("Unknown value", str(err))
 
 
-def _pydantic_why(err: Exception) -> str:
-    """Return places and kinds of what pydantic found: its words hold the value."""
+def _pydantic_why(err: Exception, model: Any) -> str:
+    """Return places and kinds of what pydantic found: its words hold the value, and a place the key of a dict."""
     errors = getattr(err, "errors", None)
     if errors is None:
         return type(err).__name__
     first = errors(include_input=False, include_url=False)[:3]
-    return ", ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['type']}" for one in first)
+    fields = getattr(model, "model_fields", {})
+    return ", ".join(f"{_field(one['loc'], fields)}: {one['type']}" for one in first)
+
+
+def _field(place: tuple[object, ...], fields: Any) -> str:
+    """Return a place in a model, of which only fields of its own and numbers are told."""
+    shown_parts = [str(part) if isinstance(part, int) or part in fields else "…" for part in place]
+    return ".".join(shown_parts) or "it"

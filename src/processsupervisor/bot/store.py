@@ -17,6 +17,7 @@ from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
 from processsupervisor.storage.values import MAX_KEY_CHARS, MAX_VALUE_CHARS
 
+_WAYS_OUT = 'give new fields a default; for another type use another key, or delete the old value: await store.delete("{key}")'
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -51,7 +52,7 @@ class Store(Generic[T]):
         try:
             return self._shape.load(value)
         except Misfit as err:
-            raise Misfit(f'the value under "{key}" cannot be read: {err.message}', hint="give new fields a default") from err
+            raise Misfit(f'the value under "{key}" cannot be read: {err.message}', hint=_WAYS_OUT.format(key=key)) from err
 
     async def _read(self, key: str) -> str | None:
         work = open_work()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import unicodedata
@@ -51,6 +52,11 @@ def _exists(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
+def _private(path: str, flags: int) -> int:
+    """Open for the owner alone, as what will hold a token."""
+    return os.open(path, flags, 0o600)
+
+
 def _write_all(target: Path, files: dict[str, str]) -> None:
     """Write all files or leave none of ours behind; a .gitignore of the user's stays as it is."""
     written: list[Path] = []
@@ -63,7 +69,7 @@ def _write_all(target: Path, files: dict[str, str]) -> None:
             if not path.parent.is_dir():
                 path.parent.mkdir()
                 made.append(path.parent)
-            with path.open("x", encoding="utf-8") as file:
+            with open(path, "x", encoding="utf-8", opener=_private if name == ".env" else None) as file:
                 written.append(path)
                 file.write(content)
     except OSError:

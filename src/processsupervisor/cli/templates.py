@@ -1,6 +1,6 @@
 """What `psv init` writes: a small fleet for each way to begin. Texts only; `{name}` in fleet.toml is the fleet's name.
 
-Each passes `psv check` as it stands, and does something one can see.
+Each passes `psv check`, and does something one can see: as it stands, telegram-echo with a token.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ _TELEGRAM_ECHO = Template(
     {
         "fleet.toml": '''\
 # A bot on Telegram that says what people say to it. Its token comes from @BotFather and stands in .env, which git does not keep.
-# psv chat echo hello talks to the same bot from here.
+# When it runs, for which it needs the token, psv chat echo hello talks to the same bot from here.
+# Without Telegram: python -m pytest. Against a double of Telegram: docs/howto/telegram.md of psv.
 [fleet]
 name = "{name}"
 
@@ -196,7 +197,8 @@ def test_it_says_what_you_say_and_counts() -> None:
 ''',
     },
     "chat echo hello",
-    "put the token of your bot into .env (ask @BotFather for one)",
+    "put the token of your bot into .env (@BotFather gives one); psv check says whether it is one. "
+    "The bot does not start without; docs/howto/telegram.md tries one without Telegram",
 )
 
 TEMPLATES: dict[str, Template] = {"echo": _ECHO, "telegram-echo": _TELEGRAM_ECHO, "web-faq": _WEB_FAQ, "script": _SCRIPT}

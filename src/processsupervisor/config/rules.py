@@ -18,6 +18,7 @@ from processsupervisor.config.networks import networks_are_known
 from processsupervisor.config.problem import HIDDEN, Finding, KeyPath, hidden_in, nearest, printable, quoted
 from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.config.telegramtoken import telegram_token_is_one
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import format_duration
@@ -177,6 +178,7 @@ def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
 def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """What stands elsewhere (env:, file:, cmd:, secret:) is there."""
     yield from references_hold(spec, site.folder, site.sources)
+    yield from telegram_token_is_one(spec, site.env_file)
 
 
 def nothing_is_hidden(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -195,12 +197,8 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
     try:
         uid = pwd.getpwnam(spec["user"]).pw_uid
     except KeyError:
-        yield _outside(
-            ("user",),
-            "user-unknown",
-            f"user {quoted(spec['user'])} does not exist on this machine",
-            f"useradd {spec['user']}, or remove user",
-        )
+        text = f"user {quoted(spec['user'])} does not exist on this machine"
+        yield _outside(("user",), "user-unknown", text, f"useradd {spec['user']}, or remove user")
         return
     if os.geteuid() not in (0, uid):
         yield _outside(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import traceback
 import weakref
 from collections.abc import Coroutine
 from pathlib import Path
@@ -42,6 +43,7 @@ class Life:
         self.connector = MemoryConnector(network, folder)
         self.service = Service(definition, self.database, [self.connector], settings=settings, points=points)
         self.service.pump.ended = self._end
+        self.service.pump.answering.show_error = traceback.print_exception  # a Lab has no contact whose words it could tell
         self.ended_by: NetworkError | None = None
         """Why the network takes the bot no longer; in a fleet its process ends by that."""
         self.is_dead = False

@@ -1,0 +1,77 @@
+"""What is told of a handler's failure: our own words with the author's place, never a contact's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from processsupervisor import Bot, Button, Edit, Message, Reply, Store
+from processsupervisor.bot.failure import place_of_error, stack_of_error
+from processsupervisor.kernel.errors import UsageError
+from processsupervisor.testing import Lab
+
+
+@pytest.fixture
+def lab():
+    bot = Bot()
+
+    @bot.command("dict")
+    async def answer_dict(message: Message, words: str):
+        return {"answer": message.text}
+
+    @bot.command("list")
+    async def answer_list(message: Message, words: str):
+        return ["one", 2]
+
+    @bot.command("edit")
+    async def answer_edit(message: Message, words: str):
+        return Edit("changed")
+
+    @bot.command("piece")
+    async def answer_piece(message: Message, words: str):
+        yield 5
+
+    @bot.command("store")
+    async def read(message: Message, numbers: Store[list[int]], words: str):
+        await message.store.set("numbers", [message.text])
+        await numbers.get("numbers")
+
+    @bot.command("label")
+    async def label(message: Message, words: str):
+        return Reply("?", buttons=[[Button(message.text)]])
+
+    @bot.command("own")
+    async def own(message: Message, words: str):
+        raise UsageError(f"found {message.text}")
+
+    with Lab(bot, chat={"retries": 0}) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("word", "told", "function"), [
+    ("dict", "BadReply: the handler returned dict, expected None, str, Reply, Edit, a list of these or", "answer_dict"),
+    ("list", "BadReply: the handler returned list with int, expected None", "answer_list"),
+    ("edit", "BadReply: an Edit changes the message whose button was pressed", "answer_edit"),
+    ("piece", "yielded int, expected str, Reply or Edit", "answer_piece"),
+    ("store", 'Misfit: the value under "numbers" cannot be read: it is no list[int]: Expected `int`, got `str` - at `$[0]`', "read"),
+    ("label", 'UsageError: the button "…" needs data or a url, and not both at', "label"),
+    ("own", "UsageError at", "own"),
+])  # fmt: skip
+def test_the_letter_tells_our_words_and_the_authors_place(lab, word, told, function, capfd):
+    """What an author raised stays untold; in the Lab nobody else reads, so the whole exception is shown."""
+    lab.say(f"/{word} private words")
+    detail = lab.letters[0].detail
+    assert detail.startswith(told), detail
+    assert __file__ in detail and detail.endswith(f"in {function}"), detail
+    assert "private" not in detail
+    shown = capfd.readouterr().err
+    assert "Traceback" in shown and ("private words" in shown) == (word in ("label", "own")), shown
+
+
+def test_the_traceback_in_the_log_ends_with_the_text():
+    """Type and text in one line, as Python writes them; that of an author's exception is left out."""
+    with pytest.raises(UsageError) as ours:
+        Button("yes")
+    with pytest.raises(UsageError) as theirs:
+        raise UsageError("private words")
+    assert 'UsageError: the button "…" needs data' in stack_of_error(ours.value).splitlines()[-1]
+    assert stack_of_error(theirs.value).endswith("errors.UsageError") and "private" not in place_of_error(theirs.value)
