@@ -60,7 +60,7 @@ def test_the_letter_tells_our_words_and_the_authors_place(lab, word, told, funct
     """What an author raised stays untold; in the Lab nobody else reads, so the whole exception is shown."""
     lab.say(f"/{word} private words")
     detail = lab.letters[0].detail
-    assert detail.startswith(told), detail
+    assert told in detail, detail
     assert __file__ in detail and detail.endswith(f"in {function}"), detail
     assert "private" not in detail
     shown = capfd.readouterr().err
