@@ -8,8 +8,6 @@ from processsupervisor.connectors.base import clean_text
 from processsupervisor.storage.records import Attachment
 
 _MAX_NAME_CHARS = 120
-MAX_DOWNLOAD_BYTES = 20 << 20
-"""What getFile gives at most (core.telegram.org/bots/api#getfile)."""
 
 
 def attachments_of(message: Message) -> tuple[Attachment, ...]:
