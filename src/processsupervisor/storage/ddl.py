@@ -22,7 +22,6 @@ CREATE TABLE outbox (seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT
   DEFAULT 0 NOT NULL, network_id TEXT, reason TEXT DEFAULT '' NOT NULL, UNIQUE (id));
 CREATE INDEX outbox_open ON outbox (network, conversation, seq) WHERE state IN (0, 2);
 CREATE INDEX outbox_place ON outbox (conversation, network, seq);
-CREATE INDEX outbox_sent ON outbox (network, conversation, network_id) WHERE network_id IS NOT NULL;
 CREATE TABLE drafts (id TEXT NOT NULL, inbox_id INTEGER NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (id)) WITHOUT ROWID;
 CREATE TABLE reminders (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, conversation TEXT NOT NULL, due_at
   REAL NOT NULL, text TEXT NOT NULL, created_at REAL NOT NULL, state INTEGER DEFAULT 0 NOT NULL);

@@ -129,8 +129,6 @@ OUTBOX = Table(
 Index("outbox_place", OUTBOX.c.conversation, OUTBOX.c.network, OUTBOX.c.seq)
 _TO_SEND = text("state IN (0, 2)")
 Index("outbox_open", OUTBOX.c.network, OUTBOX.c.conversation, OUTBOX.c.seq, sqlite_where=_TO_SEND, postgresql_where=_TO_SEND)
-_SENT = text("network_id IS NOT NULL")
-Index("outbox_sent", OUTBOX.c.network, OUTBOX.c.conversation, OUTBOX.c.network_id, sqlite_where=_SENT, postgresql_where=_SENT)
 
 DRAFTS = Table(
     "drafts",

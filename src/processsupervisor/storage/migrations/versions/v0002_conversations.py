@@ -53,9 +53,8 @@ def upgrade() -> None:
         _count("uncertain", 0), sa.Column("network_id", sa.Text), _text("reason", ""),
     ):  # fmt: skip
         op.add_column("outbox", column)
-    to_send, sent = sa.text("state IN (0, 2)"), sa.text("network_id IS NOT NULL")
+    to_send = sa.text("state IN (0, 2)")
     op.create_index("outbox_open", "outbox", ["network", "conversation", "seq"], sqlite_where=to_send, postgresql_where=to_send)
-    op.create_index("outbox_sent", "outbox", ["network", "conversation", "network_id"], sqlite_where=sent, postgresql_where=sent)
     _make_tables()
     op.execute(_VIEW)
     _fill()
@@ -129,8 +128,8 @@ def downgrade() -> None:
     op.execute("UPDATE inbox SET state = 1 WHERE state > 1 OR (state = 0 AND kind <> 'message')")
     op.execute("UPDATE outbox SET state = 1 WHERE state <> 0")
     op.execute("DELETE FROM conversations WHERE disclosed_at IS NULL")  # version 1 takes a row for one
-    for index, table in (("outbox_open", "outbox"), ("outbox_sent", "outbox")):
-        op.drop_index(index, table)
+    op.drop_index("outbox_open", "outbox")
+    op.drop_index("outbox_sent", "outbox", if_exists=True)  # files that were made while this version was young have it
     for table, columns in _ADDED.items():
         for column in columns:
             op.drop_column(table, column)
