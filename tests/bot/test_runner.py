@@ -330,6 +330,27 @@ def test_options_and_name_reach_the_author_and_the_statement(start_bot):
     assert client.reply_to("m1")["text"] == "alice {'about': 'I am Al, a bot.', 'n': 1}"
 
 
+def test_a_send_that_ended_as_unknown_waits_again_when_psvd_asks(start_bot):
+    """Once; whoever asks for another one is told."""
+    bot = start_bot(ECHO)
+    supervisor = Supervisor(bot.paths)
+    supervisor.welcome()
+    supervisor.expect("ready")
+    client = bot.client()
+    client.subscribe()
+    client.post("m1", "hi")
+    client.reply_to("m1")
+    with contextlib.closing(sqlite3.connect(bot.database)) as file:
+        file.execute("INSERT INTO outbox (id, network, conversation, text, created_at, state, uncertain) VALUES ('r9', 'far', 'a', 'x', 1, 4, 1)")
+        file.commit()
+        (number,) = file.execute("SELECT seq FROM outbox WHERE id = 'r9'").fetchone()
+        for which, word in ((number, ""), (number, f"it has no send {number} that ended as unknown")):
+            supervisor.send(op="replay", id=which, send=which)
+            assert supervisor.expect("replayed") == {"op": "replayed", "id": which, "message": word}
+        assert file.execute("SELECT state, uncertain FROM outbox WHERE id = 'r9'").fetchone() == (0, 1)
+    supervisor.close()
+
+
 def test_a_dead_letter_is_handled_again_when_psvd_asks(start_bot):
     """Under a new number, behind what waits; an unknown one is told."""
     bot = start_bot("""

@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 from processsupervisor import Bot
+from processsupervisor.bot.sender import Sender
 from processsupervisor.chat.points import Point
 from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.storage.records import Place, SendState
@@ -174,6 +175,35 @@ def test_at_most_once_sends_nothing_again_and_says_so(bot, point):
         lab.say("two")
         assert lab.you.shown.count("echo one") == (point is Point.AFTER_SEND)
         assert rows(lab) == [SendState.UNCERTAIN, SendState.SENT, SendState.SENT] and "not resent" in rows(lab, "reason")[0]
+
+
+def test_what_ended_as_unknown_is_told_once_and_sent_when_a_person_says_so(bot, monkeypatch):
+    """By the sender that finds it at the start, and by one whose network gave no answer; then it goes out, and no second time."""
+    told: list[int] = []
+    make = Sender.__init__
+
+    def heard(self, *args, **keys):
+        make(self, *args, **keys)
+        self.unknown = told.append
+
+    monkeypatch.setattr(Sender, "__init__", heard)
+    with Lab(bot, network=MemoryNetwork(capabilities=NO_KEY), chat={"replies": "at-most-once"}) as lab:
+        lab.say("hello")
+        lab.die_at(Point.BEFORE_SEND)
+        lab.say("one")
+        assert told == []
+        lab.restart()
+        assert told == [1]
+        lab.network.fail(ErrorKind.TRANSIENT, is_uncertain=True)
+        lab.say("three")
+        assert told == [1, 1] and lab.you.shown[-1] == "echo hello"
+        service = lab._stage.life.service
+        later, first = (one.number for one in lab.run(lab._stage.life.database.uncertain_sends()))
+        assert lab.run(service.send_anew(first)) == ""
+        lab.settle()
+        assert lab.you.shown[-1] == "echo one" and f"no send {first}" in lab.run(service.send_anew(first))
+        assert {one.number: one.state for one in lab.run(lab._stage.life.database.uncertain_sends())} == {
+            later: "unknown, not resent", first: "uncertain, sent again"}
 
 
 def test_an_answer_that_is_lost_marks_the_send(keyless):

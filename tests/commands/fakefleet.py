@@ -134,8 +134,8 @@ class FakeFleet:
         facts = {"name": name, "ok": True, "state": self.state[name], "message": "", "code": "", "pid": 7, "generation": 1, "at": 1700000000.0}
         return facts | {"process": {"State": "S"}, "stacks": f"stack of {name}\x1b[31m", "tasks": "Task a: main", "missing": ["x: why"]}
 
-    async def replay_letter(self, name: str, letter: int) -> dict[str, object]:
-        return {"name": name, "ok": letter == 7, "message": "" if letter == 7 else f"it has no letter {letter}"}
+    async def replay(self, name: str, what: str, which: int) -> dict[str, object]:
+        return {"name": name, "ok": which == 7, "message": "" if which == 7 else f"it has no {what} {which}"}
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         times = {"alice": (3.0, 1.0), "bob": (2.0,), "legacy": ()}[name]

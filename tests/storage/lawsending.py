@@ -78,19 +78,34 @@ class SendingLaw:
         assert (out.id, out.is_repeat) == (ids[0], True)
         await later.sending([out.id])
         await later.sent(out.id, "")
-        assert await later.uncertain_count("net") == 2 and await later.uncertain_count("other") == 0
+        assert [(one.id, one.state) for one in await later.uncertain_sends()] == [
+            (ids[1], "unknown, not resent"), (ids[0], "uncertain, sent again")]
         assert [each.state for each in await later.after(BOB, 0, 10)][-1] is SendState.UNCERTAIN
 
-    async def test_ids_of_the_network_lead_both_ways(self, shelf):
-        """By place, for networks number their messages by place; a row that was not sent has none."""
+    async def test_the_networks_id_of_a_row_is_kept(self, shelf):
+        """Of what was sent; networks number their messages by place, so two places may have the same."""
         database = shelf.open()
         ids = await answered(database, "1", "2") + await answered(database, "b", place=BOB)
         for out_id, network_id in ((ids[0], "77"), (ids[2], "77")):
             await database.sending([out_id])
             await database.sent(out_id, network_id)
         assert [await database.network_id(out_id) for out_id in (*ids, "none")] == ["77", None, "77", None]
-        assert await database.find_out(ADA, "77") == ids[0] and await database.find_out(BOB, "77") == ids[2]
-        assert await database.find_out(ADA, "78") is None
+
+    async def test_what_ended_as_unknown_is_sent_when_somebody_says_so(self, shelf):
+        """Once, as a repeat, before what came behind it; what was sent again already, or is unknown here, is not."""
+        database = shelf.open()
+        ids = await answered(database, "1", "2") + await answered(database, "b", place=BOB)
+        await database.sending([ids[0], ids[2]])
+        await database.send_unknown(ids[0], resend=False)
+        await database.send_unknown(ids[2], resend=True)
+        await database.sent(ids[2], "")
+        resent, ended = (one.number for one in await database.uncertain_sends())
+        assert await due(database) == ["2"]
+        assert (await database.send_anew(ended)).id == ids[0] and await database.send_anew(ended) is None
+        assert await database.send_anew(resent) is None and await database.send_anew(10_000) is None
+        (out,) = await shelf.open().sends_due("net", NOW, 10)
+        assert (out.id, out.is_repeat) == (ids[0], True)
+        assert {one.state for one in await database.uncertain_sends()} == {"uncertain, sent again", "uncertain, to be sent again"}
 
     async def test_rows_of_networks_to_send_begin_waiting(self, shelf):
         """Replies, sends and reminders alike, each by its own network; readers' rows are shown at once."""

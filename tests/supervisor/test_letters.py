@@ -22,7 +22,7 @@ class Bot:
 
 
 async def ask(desk: LetterDesk, bot: Bot, letter: int) -> asyncio.Task:
-    task = asyncio.create_task(desk.replay(bot, letter))
+    task = asyncio.create_task(desk.ask(bot, "letter", letter))
     await asyncio.sleep(0)
     return task
 
@@ -46,7 +46,7 @@ async def test_a_bot_that_does_not_answer_is_told(monkeypatch):
     monkeypatch.setattr(letters, "ANSWER_S", 0.01)
     bot = Bot("anna")
     with pytest.raises(Refused, match="did not answer"):
-        await LetterDesk().replay(bot, 1)
+        await LetterDesk().ask(bot, "letter", 1)
     bot.link = None
     with pytest.raises(Refused, match="does not talk"):
-        await LetterDesk().replay(bot, 1)
+        await LetterDesk().ask(bot, "letter", 1)

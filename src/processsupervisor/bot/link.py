@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from processsupervisor.bot.tally import Tally
 from processsupervisor.ipc.client import connect_unix
 from processsupervisor.kernel.clock import mono
 from processsupervisor.kernel.paths import FleetPaths
@@ -51,10 +52,10 @@ class Link:
         """What is true now, by topic, in the order in which a new psvd must hear it."""
         self._peer: _Peer | None = None
         self._proved_mono = float("-inf")
-        self._given_up = 0
-        """Messages that were given up, until a psvd hears of them."""
-        self._unsent = 0
-        self._unsent_mono = float("-inf")
+        self._given_up = Tally(lambda count, _why: self._count("given-up", count))
+        self._unsent = Tally(lambda count, why: self._count("send-failed", count, why=why[:_MAX_WHY_CHARS]), _UNSENT_EVERY_S)
+        self._unknown = Tally(lambda count, _why: self._count("send-unknown", count), _UNSENT_EVERY_S)
+        self._tallies = (self._given_up, self._unsent, self._unknown)
 
     def ready(self) -> None:
         """Say that the bot is ready; said again to every new psvd."""
@@ -89,7 +90,7 @@ class Link:
             self._write({"op": "work", "handled": handled, "running": running})
 
     def replayed(self, number: int, why_not: str) -> None:
-        """Answer psvd's question to handle a dead letter again; "" when it is done."""
+        """Answer psvd's question to handle a dead letter, or to send a message, again; "" when it is done."""
         if self._peer is not None:
             self._write({"op": "replayed", "id": number, "message": why_not})
 
@@ -104,21 +105,22 @@ class Link:
 
     def give_up(self) -> None:
         """Say that a message was given up; told once, as soon as a psvd is there."""
-        self._given_up += 1
-        self._tell_given_up()
-
-    def _tell_given_up(self) -> None:
-        if self._peer is not None and self._given_up:
-            self._write({"op": "given-up", "messages": self._given_up})
-            self._given_up = 0
+        self._given_up.add()
 
     def send_failed(self, why: str) -> None:
-        """Say that a network refuses a message for good; of many in a minute the first is told, and the others with the next."""
-        self._unsent += 1
-        if self._peer is not None and mono() - self._unsent_mono >= _UNSENT_EVERY_S:
-            self._unsent_mono = mono()
-            self._write({"op": "send-failed", "messages": self._unsent, "why": why[:_MAX_WHY_CHARS]})
-            self._unsent = 0
+        """Say that a network refuses a message for good; of many the first is told, and the others a minute later."""
+        self._unsent.add(why=why)
+
+    def send_unknown(self, count: int) -> None:
+        """Say that of messages it is unknown whether they arrived, and that they are not sent again; as `send_failed` does."""
+        self._unknown.add(count)
+
+    def _count(self, op: str, count: int, **more: object) -> bool:
+        """Tell a psvd that is there how often something happened."""
+        if self._peer is None:
+            return False
+        self._write({"op": op, "messages": count, **more})
+        return True
 
     def _say(self, topic: str, line: dict[str, object]) -> None:
         self._holds[topic] = line
@@ -169,7 +171,8 @@ class Link:
         self._peer = peer
         for line in tuple(self._holds.values()):
             self._write(line)
-        self._tell_given_up()
+        for tally in self._tallies:
+            tally.flush()
         has_proof = self._holds.get("proof", {}).get("at_mono") is not None
         self._proved_mono = mono() if has_proof else float("-inf")
 

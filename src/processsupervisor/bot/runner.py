@@ -131,6 +131,7 @@ class Life:
         self._service.pump.ended = self._network_ended
         for sender in self._service.senders.values():
             sender.failed = lambda _out, why: self._link.send_failed(why)
+            sender.unknown = self._link.send_unknown
         count_messages(lambda: self._service.pump.handled)
         stop = context.spec.get("stop")
         self._stop_s = float(stop["timeout_s"]) if isinstance(stop, dict) else _DEFAULT_STOP_S
@@ -195,14 +196,19 @@ class Life:
         self._end()
 
     def _on_replay(self, line: Mapping[str, object]) -> None:
-        number, letter = line.get("id"), line.get("letter")
+        number, letter, send = line.get("id"), line.get("letter"), line.get("send")
         if isinstance(number, int) and isinstance(letter, int):
-            task = asyncio.get_running_loop().create_task(self._replay(number, letter))
-            self._replays.add(task)
-            task.add_done_callback(self._replays.discard)
+            work = self._service.replay(letter)
+        elif isinstance(number, int) and isinstance(send, int):
+            work = self._service.send_anew(send)
+        else:
+            return
+        task = asyncio.get_running_loop().create_task(self._replay(number, work))
+        self._replays.add(task)
+        task.add_done_callback(self._replays.discard)
 
-    async def _replay(self, number: int, letter: int) -> None:
-        self._link.replayed(number, await self._service.replay(letter))
+    async def _replay(self, number: int, work: Coroutine[Any, Any, str]) -> None:
+        self._link.replayed(number, await work)
 
     def _turn(self, word: str) -> None:
         try:

@@ -57,6 +57,8 @@ class Sender:
         self._is_closed = False
         self.failed: Callable[[Outgoing, str], None] = lambda _out, _why: None
         """Hears each message that the network refuses for good, and why."""
+        self.unknown: Callable[[int], None] = lambda _count: None
+        """Hears of how many messages it is unknown whether they arrived, and that they are not sent again."""
         self.moved: Callable[[Place, Place], None] = lambda _old, _new: None
         """Hears that a conversation goes on under another id."""
 
@@ -127,11 +129,14 @@ class Sender:
 
     async def _take_over(self) -> None:
         """Decide about what an earlier life was sending when it ended."""
+        ended = 0
         for out in await self._database.left_sending(self._connector.network):
             if self._connector.capabilities.takes_key:
                 await self._database.send_again(out.id, 0.0)
             else:
-                await self._unknown(out, 0.0)
+                ended += not await self._doubt(out, 0.0)
+        if ended:
+            self.unknown(ended)
 
     async def _send_due(self) -> float | None:
         """Begin what may be sent now; returns in how many seconds more may be, None: when something changes."""
@@ -226,18 +231,20 @@ class Sender:
                 await self._database.send_unknown(out.id, False)
             await self._fail(out, f"tried for a day: {err.message}")
         elif is_unknown:
-            await self._unknown(out, at)
+            if not await self._doubt(out, at):
+                self.unknown(1)
         else:
             await self._database.send_again(out.id, at)
 
-    async def _unknown(self, out: Outgoing, at: float) -> None:
-        """Mark a row whose outcome is unknown for ever, then do what the settings say."""
+    async def _doubt(self, out: Outgoing, at: float) -> bool:
+        """Mark a row whose outcome is unknown for ever, then do what the settings say; returns whether it is sent again."""
         resend = self._settings.replies is Replies.AT_LEAST_ONCE
         await self._database.send_unknown(out.id, resend)
         if resend:
             await self._database.send_again(out.id, at)
         else:
             _log.warning("whether a message arrived is unknown, it is not sent again: %s", out.id)
+        return resend
 
     async def _gone(self, out: Outgoing, err: NetworkError) -> None:
         if err.moved_to is not None:

@@ -194,6 +194,17 @@ class Service:
         self.pump.put([row])
         return ""
 
+    async def send_anew(self, number: int) -> str:
+        """Send a message of which it is unknown whether it arrived; returns why not, "" when it waits for its turn."""
+        try:
+            out = await self._database.send_anew(number)
+        except (StorageError, Refused) as err:
+            return str(err)
+        if out is None:
+            return f"it has no send {number} that ended as unknown"
+        self._networks.show(out)
+        return ""
+
     # --- what a Bot and its handlers ask for -----------------------------------------------------------------------------------------
 
     def prove(self, network: str) -> None:

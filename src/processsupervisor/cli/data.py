@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,9 +19,10 @@ from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, Storage
 from processsupervisor.kernel.files import is_flocked, try_flock
 from processsupervisor.kernel.units import format_bytes
 from processsupervisor.storage.backup import Facts, back_up, facts_of, restore
-from processsupervisor.storage.schema import VERSION
+from processsupervisor.storage.schema import VERSION, open_database, storage_error
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SHOWN_CHARS = 40
 _NO_FILE = "only native bots (run = ...) have one, from their first message on"
 
 
@@ -90,6 +92,26 @@ def migrate(session: Session, command: Command, *, name: str, to: int | None) ->
     else:
         session.say(f"{name} has schema {version} now; a copy of the file as it was is {kept}")
     return EXIT_OK
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a bot's file for one transaction, committed at the end. Raises StorageError."""
+    connection = open_database(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except sqlite3.Error as err:
+        raise storage_error(path, err) from err
+    finally:
+        connection.close()
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a message, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"
 
 
 @contextlib.contextmanager

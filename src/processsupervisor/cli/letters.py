@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 from processsupervisor.cli.bots import moment
-from processsupervisor.cli.data import database_of, resting
+from processsupervisor.cli.data import database_of, opened, resting, shortened
 from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK, Refused
 from processsupervisor.kernel.files import is_flocked
-from processsupervisor.storage import letters
+from processsupervisor.storage import letters, uncertain
 from processsupervisor.storage.records import DeadLetter
-from processsupervisor.storage.schema import open_database, storage_error
-
-_SHOWN_CHARS = 40
 
 
 def show_all(session: Session, command: Command, *, name: str, limit: int) -> int:
     """Print the letters, newest first."""
-    with _opened(database_of(session, name)) as file:
-        found = letters.dead_letters(file, limit)
+    with opened(database_of(session, name)) as file:
+        found, unknown = letters.dead_letters(file, limit), uncertain.uncertain_count(file)
     if session.as_json:
         session.print_json([_told(letter) for letter in found])
         return EXIT_OK
-    if not found:
+    if found:
+        _print(found)
+    else:
         session.say(f"{name} has given up no message")
-        return EXIT_OK
+    if unknown:
+        session.say(f"of {unknown} sends it was unknown whether they arrived: psv send list {name}")
+    return EXIT_OK
+
+
+def _print(found: list[DeadLetter]) -> None:
     rows = [
-        [str(letter.row_id), moment(letter.died_at), letter.reason, str(letter.attempts), "/".join(letter.place), _short(letter.text)]
+        [str(letter.row_id), moment(letter.died_at), letter.reason, str(letter.attempts), "/".join(letter.place), shortened(letter.text)]
         for letter in found
     ]
     print_table(("LETTER", "GIVEN UP", "REASON", "TRIES", "CONVERSATION", "TEXT"), rows, right=("LETTER", "TRIES"))
-    return EXIT_OK
 
 
 def show(session: Session, command: Command, *, name: str, letter: int) -> int:
     """Print one letter whole."""
-    with _opened(database_of(session, name)) as file:
+    with opened(database_of(session, name)) as file:
         found = letters.dead_letter(file, letter)
     if found is None:
         raise _unknown(name, letter)
@@ -71,7 +70,7 @@ def replay(session: Session, command: Command, *, name: str, letter: int) -> int
             raise Refused(f"{name}: {answer['message']}", hint=_hint(name))
         session.say(f"{name} handles letter {letter} again")
         return EXIT_OK
-    with resting(name, lock), _opened(path) as file:
+    with resting(name, lock), opened(path) as file:
         if letters.replay(file, letter, None) is None:
             raise _unknown(name, letter)
     session.say(f"{name} handles letter {letter} again when it starts")
@@ -80,36 +79,17 @@ def replay(session: Session, command: Command, *, name: str, letter: int) -> int
 
 def drop(session: Session, command: Command, *, name: str, letter: int) -> int:
     """Forget a letter; the file may be in use."""
-    with _opened(database_of(session, name)) as file:
+    with opened(database_of(session, name)) as file:
         if not letters.drop_letter(file, letter):
             raise _unknown(name, letter)
     session.say(f"{name}: letter {letter} is dropped")
     return EXIT_OK
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file for one transaction, committed at the end. Raises StorageError."""
-    connection = open_database(path)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield connection
-        connection.execute("COMMIT")
-    except sqlite3.Error as err:
-        raise storage_error(path, err) from err
-    finally:
-        connection.close()
-
-
 def _told(letter: DeadLetter) -> dict[str, object]:
     told = asdict(letter) | {"network": letter.place.network, "conversation": letter.place.conversation}
     del told["place"]
     return {"letter": told.pop("row_id")} | told
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"
 
 
 def _unknown(name: str, letter: int) -> Refused:

@@ -22,6 +22,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 GROUPS = {
     "bot": "Work on bots: NAME… are names or globs such as 'shop-*'",
     "letter": "Work on dead letters: messages that a native bot gave up",
+    "send": "Work on sends of which it is unknown whether they arrived",
     "task": "Work on tasks: bots that run when their time comes",
     "secret": "Keep tokens and passwords for bots, encrypted",
     "release": "Work on releases: immutable copies of the bots' code",

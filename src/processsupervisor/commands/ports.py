@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Emit = Callable[[dict[str, object]], Awaitable[None]]
 """Sends one event of a streaming command; raises (as any write to a peer does) when the peer is gone."""
 
+Asked = Literal["letter", "send"]
+"""What a bot is asked to do again, by its number."""
 
 ASKING: ContextVar[str | None] = ContextVar("ASKING", default=None)
 """Who asked for what is being done now, while a command is carried out; whatever it began and left behind inherits it."""
@@ -126,8 +128,8 @@ class FleetPort(Protocol):
         """Return the bot object with `spec_summary`, `last_exit`, `notes` and `what_to_do`."""
         ...
 
-    async def replay_letter(self, name: str, letter: int) -> dict[str, object]:
-        """Have a native bot that runs handle a message again that it gave up; return `{name, ok, message}`. Raises Refused."""
+    async def replay(self, name: str, what: Asked, which: int) -> dict[str, object]:
+        """Have a native bot that runs handle a dead letter, or send a message, again; return `{name, ok, message}`. Raises Refused."""
         ...
 
     async def start(self, name: str, wait: bool, timeout_s: float, no_deps: bool = False) -> dict[str, object]:

@@ -237,10 +237,6 @@ class BotDatabase(SendJobs, PlanJobs):
         """Return the last messages of both sides, oldest first; nothing when no message ever came."""
         return await self.run(lambda db: outbox.history(db, place, limit)) if self.is_used() else []
 
-    def is_used(self) -> bool:
-        """Tell whether there is anything to read, without making the file."""
-        return self.writer.is_started or self.path.exists()
-
     # --- values ------------------------------------------------------------------------------------------------------
 
     async def read_value(self, scope: str, key: str) -> str | None:

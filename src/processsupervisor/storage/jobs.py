@@ -47,6 +47,10 @@ class Jobs:
         """Return how a row for a place begins."""
         return SendState.WAITING if place.network in self.networks_to_send else SendState.SHOWN
 
+    def is_used(self) -> bool:
+        """Tell whether there is anything to read, without making the file."""
+        return self.writer.is_started or self.path.exists()
+
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run one job and return its result. Raises StorageError."""
         return await self.writer.submit(work)

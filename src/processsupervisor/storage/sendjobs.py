@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 
-from processsupervisor.storage import cursors, outbox, sends
+from processsupervisor.storage import cursors, outbox, sends, uncertain
 from processsupervisor.storage.conversations import place_now
 from processsupervisor.storage.jobs import Jobs
 from processsupervisor.storage.records import NO_EXTRAS, Extras, Outgoing, Place, Reply
+from processsupervisor.storage.uncertain import UncertainSend
 
 
 class SendJobs(Jobs):
@@ -56,22 +57,18 @@ class SendJobs(Jobs):
         """Return rows that an earlier life was sending when it ended; to be asked before anything is sent."""
         return await self.run(lambda db: sends.left_sending(db, network))
 
-    async def uncertain_count(self, network: str) -> int:
-        """Return how many rows are marked as uncertain, sent again or not."""
-        return await self.run(lambda db: sends.uncertain_count(db, network))
+    async def uncertain_sends(self, limit: int = 100) -> list[UncertainSend]:
+        """Return rows whose outcome was unknown, newest first, with what became of them."""
+        return await self.run(lambda db: uncertain.uncertain_sends(db, limit)) if self.is_used() else []
+
+    async def send_anew(self, number: int) -> Outgoing | None:
+        """Let a row wait that was uncertain and not sent again; None when there is no such one. Raises Refused: its files are gone."""
+        return await self.run(lambda db: uncertain.send_anew(db, number)) if self.is_used() else None
 
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a row of ours that was sent."""
         return await self.run(lambda db: sends.network_id(db, out_id))
 
-    async def find_out(self, place: Place, network_id: str) -> str | None:
-        """Return the id of our row that the network knows by `network_id` in that place."""
-        return await self.run(lambda db: sends.find_out(db, place, network_id))
-
     async def cursor(self, network: str) -> int | None:
         """Return how far a network was read, None when never."""
         return await self.run(lambda db: cursors.read_cursor(db, network))
-
-    async def set_cursor(self, network: str, position: int) -> None:
-        """Commit how far a network was read, where no message says it."""
-        await self.run(lambda db: cursors.write_cursor(db, network, position))

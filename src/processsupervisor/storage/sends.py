@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from processsupervisor.storage.outbox import COLUMNS, outgoing
-from processsupervisor.storage.records import Outgoing, Place, SendState
+from processsupervisor.storage.records import Outgoing, SendState
 
 _HEADS = "SELECT min(seq) FROM outbox WHERE network = ? AND state IN (0, 2) GROUP BY conversation"
 _DUE = f"SELECT {COLUMNS} FROM outbox WHERE seq IN ({_HEADS}) AND state = 0 AND not_before <= ? ORDER BY seq LIMIT ?"
@@ -53,7 +53,7 @@ def send_failed(connection: sqlite3.Connection, out_id: str, reason: str) -> Non
 
 def send_unknown(connection: sqlite3.Connection, out_id: str, resend: bool) -> None:
     """Mark a row, for ever, as one whose outcome was unknown; it is sent again, or ends as UNCERTAIN."""
-    state, reason = (SendState.WAITING, "") if resend else (SendState.UNCERTAIN, "unknown, not resent")
+    state, reason = (SendState.WAITING, "") if resend else (SendState.UNCERTAIN, "not resent")
     connection.execute(
         "UPDATE outbox SET state = ?, uncertain = 1, reason = ? WHERE id = ? AND state IN (0, 2)", (int(state), reason, out_id)
     )
@@ -65,21 +65,7 @@ def left_sending(connection: sqlite3.Connection, network: str) -> list[Outgoing]
     return [outgoing(found) for found in rows]
 
 
-def uncertain_count(connection: sqlite3.Connection, network: str) -> int:
-    """Return how many rows of a network are marked as uncertain, sent again or not."""
-    (count,) = connection.execute("SELECT count(*) FROM outbox WHERE network = ? AND uncertain = 1", (network,)).fetchone()
-    return int(count)
-
-
 def network_id(connection: sqlite3.Connection, out_id: str) -> str | None:
     """Return the network's own id of a row that was sent."""
     found = connection.execute("SELECT network_id FROM outbox WHERE id = ?", (out_id,)).fetchone()
     return None if found is None else found[0]
-
-
-def find_out(connection: sqlite3.Connection, place: Place, sent_as: str) -> str | None:
-    """Return the id of our row that the network knows as `sent_as` in that place (networks count by place)."""
-    found = connection.execute(
-        "SELECT id FROM outbox WHERE network = ? AND conversation = ? AND network_id = ? ORDER BY seq DESC LIMIT 1", (*place, sent_as)
-    ).fetchone()
-    return None if found is None else str(found[0])

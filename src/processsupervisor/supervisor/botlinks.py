@@ -130,6 +130,8 @@ class BotLinks:
                 self._tell_given_up(handle.name, int(message.get("messages") or 1))
             case "send-failed":
                 self._tell_unsent(handle.name, int(message.get("messages") or 1), str(message.get("why") or ""))
+            case "send-unknown":
+                self._tell_unknown(handle.name, int(message.get("messages") or 1))
             case _:
                 pass  # a newer bot may say more than this psvd knows
 
@@ -142,6 +144,10 @@ class BotLinks:
     def _tell_unsent(self, bot: str, count: int, why: str) -> None:
         which = "a message" if count == 1 else f"{count} messages"
         self._events.tell("alert", bot=bot, what="send-failed", message=f"{which} cannot be sent: {why}")
+
+    def _tell_unknown(self, bot: str, count: int) -> None:
+        which = "a message is unknown, it is" if count == 1 else f"{count} messages is unknown, they are"
+        self._events.tell("alert", bot=bot, what="send-unknown", message=f"the outcome of {which} not sent again; see psv send list {bot}")
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:

@@ -1,10 +1,14 @@
-"""Asks a running bot to handle a dead letter again, and waits for its word. The bot's file is the bot's alone: psvd never opens it."""
+"""Asks a running bot to handle a dead letter, or to send a message, again, and waits for its word.
+
+The bot's file is the bot's alone: psvd never opens it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from processsupervisor.commands.ports import Asked
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.process.handle import BotHandle
 
@@ -18,7 +22,7 @@ class LetterDesk:
         self._asked: dict[tuple[str, int], asyncio.Future[str]] = {}
         self._number = 0
 
-    async def replay(self, handle: BotHandle, letter: int) -> dict[str, object]:
+    async def ask(self, handle: BotHandle, what: Asked, which: int) -> dict[str, object]:
         """Return `{name, ok, message}` as the bot answers. Raises Refused when it does not."""
         if handle.link is None:
             raise Refused(f"{handle.name} does not talk to psvd now", hint="a native bot does while it runs; stopped, its file is changed")
@@ -26,7 +30,7 @@ class LetterDesk:
         key = (handle.name, self._number)
         answer = self._asked[key] = asyncio.get_running_loop().create_future()
         try:
-            handle.link.send({"op": "replay", "id": self._number, "letter": letter})
+            handle.link.send({"op": "replay", "id": self._number, what: which})
             async with asyncio.timeout(ANSWER_S):
                 why = await answer
         except TimeoutError:

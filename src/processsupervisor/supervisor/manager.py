@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 
-from processsupervisor.commands.ports import ASKING, Caller, Emit
+from processsupervisor.commands.ports import ASKING, Asked, Caller, Emit
 from processsupervisor.kernel.clock import mono, wall
 from processsupervisor.kernel.errors import NoSuchBot, Refused, UsageError
 from processsupervisor.kernel.reasons import Reason
@@ -259,9 +259,9 @@ class Manager:
         handle = self._fleet.handles[name]
         return self._result(handle, True, "") | await self._fleet.care.dump(handle)
 
-    async def replay_letter(self, name: str, letter: int) -> dict[str, object]:
+    async def replay(self, name: str, what: Asked, which: int) -> dict[str, object]:
         """See FleetPort."""
-        return await self._letters.replay(self._fleet.handles[name], letter)
+        return await self._letters.ask(self._fleet.handles[name], what, which)
 
     def history(self, name: str, limit: int) -> list[dict[str, object]]:
         """See FleetPort."""
