@@ -14,6 +14,7 @@ from tests.supervisor.live import LiveFleet, eventually
 
 from processsupervisor.kernel.reasons import Reason
 from processsupervisor.kernel.states import State
+from processsupervisor.launch.locks import read_holder
 from processsupervisor.supervisor.adoption import Finding, Outcome
 from processsupervisor.supervisor.reconcile import Reconcile
 
@@ -37,7 +38,10 @@ LEAVES_A_CHILD = """
 def _up(fleet: LiveFleet, text: str = TWO) -> dict[str, int]:
     fleet.configure(text)
     fleet.up()
-    return {name: fleet.until(name, state="RUNNING")["pid"] for name in ("unclear", "other")}
+    pids = {name: fleet.until(name, state="RUNNING")["pid"] for name in ("unclear", "other")}
+    # Ready after 0 s is ready when forked: the child may not have come to its lock yet, whose note is blank until then.
+    eventually(lambda: (read_holder(_lock(fleet)) or {}).get("pid") == pids["unclear"], "the bot has signed its lock")
+    return pids
 
 
 def _swap(fleet: LiveFleet, change: bytes | None = None, *, kill: int | None = None) -> None:
