@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import signal
 import sys
 import traceback
 
@@ -50,6 +51,13 @@ def load_bot(run: str) -> Bot:
     except ConfigError as err:
         raise LoadFailed(str(err), EXIT_CONFIG) from err
     return found
+
+
+def status_of_exit(err: BaseException) -> int:
+    """Return the exit status for what an author's code ends a bot with that runs: sys.exit, or a KeyboardInterrupt."""
+    if not isinstance(err, SystemExit):
+        return 128 + signal.SIGINT
+    return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
 
 
 def _import(name: str) -> object:

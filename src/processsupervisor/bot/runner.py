@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from processsupervisor.bot.api import Bot
 from processsupervisor.bot.link import Link
-from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot
+from processsupervisor.bot.loading import EXIT_CRASHED, LoadFailed, load_bot, status_of_exit
 from processsupervisor.bot.loop import new_event_loop
 from processsupervisor.bot.plugins import make_connectors
 from processsupervisor.bot.service import Service
@@ -68,10 +68,8 @@ def main(context: Context) -> int:
     except PsvError as err:  # settings that nothing can be made of
         print(f"bot {bot.name} cannot start: {err}", file=sys.stderr, flush=True)
         return status_of(err)
-    except SystemExit as err:
-        return err.code if isinstance(err.code, int) else (EXIT_CRASHED if err.code else 0)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except (SystemExit, KeyboardInterrupt) as err:
+        return status_of_exit(err)
 
 
 def status_of(err: PsvError) -> int:

@@ -159,6 +159,11 @@ class Lab:
         return self._stage.life is not None and self._stage.life.is_dead
 
     @property
+    def exit_code(self) -> int | None:
+        """What the bot's own code ended it with (`sys.exit`), None unless it did; until `restart` it is dead."""
+        return self._stage.life.exit_code if self._stage.life is not None else None
+
+    @property
     def ended_by(self) -> NetworkError | None:
         """Why the network takes the bot no longer (its token is refused, or in use elsewhere), by which a process ends."""
         return self._stage.life.ended_by if self._stage.life is not None else None

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dis
 import traceback
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
 from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.loading import status_of_exit
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.points import Points
 from processsupervisor.chat.settings import ChatSettings
@@ -26,6 +28,7 @@ from processsupervisor.testing.writer import InlineWriter
 
 STOP_S = 10.0
 _BURY_TURNS = 50
+ASYNCIO = str(Path(asyncio.__file__).parent)
 _owner: contextvars.ContextVar[Life | None] = contextvars.ContextVar("psv_lab_life", default=None)
 
 
@@ -46,6 +49,8 @@ class Life:
         self.service.pump.answering.show_error = traceback.print_exception  # a Lab has no contact whose words it could tell
         self.ended_by: NetworkError | None = None
         """Why the network takes the bot no longer; in a fleet its process ends by that."""
+        self.exit_code: int | None = None
+        """What the author's code ended the bot with (`sys.exit`); in a fleet its process ends by that."""
         self.is_dead = False
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._context = contextvars.copy_context()
@@ -85,6 +90,16 @@ class Life:
         self.writer.die()
         self.connector.cut()
 
+    def exit(self, err: BaseException) -> None:
+        """End as a process does whose code calls `sys.exit`: what was submitted is committed, nothing else is done."""
+        if self.is_dead:
+            return
+        self.exit_code = status_of_exit(err)
+        self.service.pump.abandon()
+        self.writer.flush()
+        self.die()
+        asyncio.get_running_loop().call_soon(self.bury)
+
     def bury(self, turns: int = _BURY_TURNS) -> None:
         """Cancel what is left of the tasks of a life that ended, on one turn of the loop after the other: some take notice late."""
         left = [task for task in self.tasks if not task.done()]
@@ -98,11 +113,52 @@ class Life:
 
 def make_task(loop: asyncio.AbstractEventLoop, work: Any, **keys: Any) -> asyncio.Task[Any]:
     """Make a task that its life knows (a task factory)."""
-    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **keys)
     context = keys.get("context")
     owner = _owner.get() if context is None else context.get(_owner)
+    task: asyncio.Task[Any] = asyncio.Task(work if owner is None else _Guarded(work, owner.exit), loop=loop, **keys)
     if owner is not None:
         owner.tasks.add(task)
         if owner.is_dead:
             task.cancel()  # what a dead process begins does not even begin
     return task
+
+
+class _Guarded(Coroutine[Any, Any, Any]):
+    """A task's coroutine whose `sys.exit` ends the life that it belongs to, and not the test."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], exit_life: Callable[[BaseException], None]) -> None:
+        self.cr_await = inner
+        """As coroutines name what they wait for."""
+        self._exit_life = exit_life
+        self.__qualname__ = getattr(inner, "__qualname__", "")
+
+    def send(self, value: Any) -> Any:
+        return self._step(self.cr_await.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self.cr_await.throw, *error)
+
+    def close(self) -> None:
+        self.cr_await.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self.cr_await.__await__()
+
+    def _step(self, go_on: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return go_on(*given)
+        except (SystemExit, KeyboardInterrupt) as err:
+            if isinstance(err, KeyboardInterrupt) and not _was_raised(err):
+                raise  # whoever runs the test has pressed Ctrl-C
+            self._exit_life(err)
+            raise Died("sys.exit") from None
+
+
+def _was_raised(err: BaseException) -> bool:
+    """Tell whether a `raise` of the author's made it, and not a signal, which strikes between any two instructions."""
+    innermost = err.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None or innermost.tb_frame.f_code.co_filename.startswith(ASYNCIO):
+        return False
+    return innermost.tb_frame.f_code.co_code[innermost.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -13,6 +13,9 @@ from processsupervisor.testing.virtualtime import Verdict, VirtualTime
 PATIENCE_S = 3600.0
 """So much virtual time a bot may be busy with what it was told before `settle` gives up."""
 
+BUSY_STEP_S = 0.001
+"""What one turn of a loop that never rests takes of virtual time."""
+
 
 class NeverQuiet(AssertionError):
     """The bot did not come to rest."""
@@ -57,6 +60,12 @@ class Pace:
         if self._settling and (wait_s is None or self._virtual.mono() + wait_s > max(mono for mono, _ in self._settling)):
             return _free(self._settling, NeverQuiet(f"the bot does not come to rest: {self._on_stuck()}"))
         return Verdict.WAIT if wait_s is None else wait_s
+
+    def busy(self, wait_s: float | None, waits_outside: bool) -> float | Verdict:
+        """As `idle`, of a loop that never rests (`while True: await asyncio.sleep(0)`): time goes on in small steps, up to a deadline."""
+        if not self._is_quiet() or not (self._settling or self._reaching):
+            wait_s = BUSY_STEP_S if wait_s is None else min(wait_s, BUSY_STEP_S)
+        return self.idle(wait_s, waits_outside)
 
     def _step_to(self, target: float, wait_s: float | None, waits_outside: bool) -> float | Verdict:
         left_s = target - self._virtual.mono()

@@ -22,13 +22,12 @@ from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import Incoming
-from processsupervisor.testing.life import Died, Life, make_task
+from processsupervisor.testing.life import ASYNCIO, Died, Life, make_task
 from processsupervisor.testing.network import MemoryNetwork
 from processsupervisor.testing.pace import Pace
 from processsupervisor.testing.virtualtime import VirtualTime, Warp
 
 T = TypeVar("T")
-_ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 class Step(Awaitable[T], Generic[T]):
@@ -271,7 +270,7 @@ def _place_of(task: asyncio.Task[Any]) -> str:
     frame = None
     while waits is not None:
         inner = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None) or getattr(waits, "gi_frame", None)
-        if inner is not None and not inner.f_code.co_filename.startswith(_ASYNCIO):
+        if inner is not None and not inner.f_code.co_filename.startswith(ASYNCIO):
             frame = inner
         waits = getattr(waits, "cr_await", None) or getattr(waits, "ag_await", None) or getattr(waits, "gi_yieldfrom", None)
     return f"{frame.f_code.co_qualname} at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else task.get_name()

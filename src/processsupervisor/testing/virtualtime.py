@@ -20,6 +20,8 @@ from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import UsageError
 
 _RESOLUTION_S = 1e-6
+_MANY_TURNS = 20_000
+"""So often a loop turns without a rest before time goes on all the same."""
 _LOOK_AGAIN_S = clock.look_again_s
 
 
@@ -81,6 +83,9 @@ class Pace(Protocol):
     def idle(self, wait_s: float | None, waits_outside: bool) -> float | Verdict:
         """Return how many seconds are skipped, at most `wait_s` (None: no timer is set), or what is done instead."""
 
+    def busy(self, wait_s: float | None, waits_outside: bool) -> float | Verdict:
+        """Return the same for a loop that has turned very often without coming to rest."""
+
 
 class Warp:
     """Puts an event loop on virtual time, until `undo`. `pace` is asked whenever nothing can run.
@@ -100,7 +105,8 @@ class Warp:
         self._outside = 0
         self._resolution_s = self._loop._clock_resolution
         self._run_in_executor = self._loop.run_in_executor
-        self._loop._selector = _IdleSelector(self._inner, self._idle)
+        self._turned_mono = 0.0
+        self._loop._selector = _IdleSelector(self._inner, self._idle, self._busy)
         self._loop._clock_resolution = _RESOLUTION_S
         self._loop.time = virtual.mono
         self._loop.run_in_executor = self._in_executor
@@ -121,7 +127,7 @@ class Warp:
         self._outside -= 1
 
     def _idle(self, wait_s: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        verdict = self._pace.idle(wait_s, self._outside > 0 or len(self._inner.get_map()) > self._own_files)
+        verdict = self._pace.idle(wait_s, self._waits_outside)
         if verdict is Verdict.RUN:
             return []
         if verdict is Verdict.WAIT:
@@ -132,13 +138,32 @@ class Warp:
         self._virtual.move(verdict)
         return []
 
+    def _busy(self, is_first: bool) -> None:
+        """Let time pass, or who waits for the bot go on, although something can run."""
+        turned_mono, self._turned_mono = self._turned_mono, time.monotonic()
+        timers = self._loop._scheduled
+        verdict = self._pace.busy(max(timers[0].when() - self._virtual.mono(), 0.0) if timers else None, self._waits_outside)
+        if isinstance(verdict, float):
+            self._virtual.move(verdict)
+        elif verdict is Verdict.WAIT and not is_first:
+            self._virtual.move(self._turned_mono - turned_mono)
+
+    @property
+    def _waits_outside(self) -> bool:
+        return self._outside > 0 or len(self._inner.get_map()) > self._own_files
+
 
 class _IdleSelector(selectors.BaseSelector):
-    """Asks `idle` instead of waiting."""
+    """Asks `idle` instead of waiting, and tells `busy` of each turn of a loop that has not waited for very many."""
 
-    def __init__(self, inner: selectors.BaseSelector, idle: Callable[[float | None], list[tuple[selectors.SelectorKey, int]]]) -> None:
+    def __init__(
+        self, inner: selectors.BaseSelector, idle: Callable[[float | None], list[tuple[selectors.SelectorKey, int]]],
+        busy: Callable[[bool], None],
+    ) -> None:  # fmt: skip
         self._inner = inner
         self._idle = idle
+        self._busy = busy
+        self._turns = 0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._inner.register(fileobj, events, data)
@@ -152,7 +177,11 @@ class _IdleSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = self._inner.select(0)
         if events or (timeout is not None and timeout <= 0):
+            self._turns += 1
+            if self._turns >= _MANY_TURNS:
+                self._busy(self._turns == _MANY_TURNS)
             return events
+        self._turns = 0
         return self._idle(timeout)
 
     def close(self) -> None:

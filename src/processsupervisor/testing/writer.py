@@ -53,6 +53,10 @@ class InlineWriter(Writer):
         self._close_connection()
         await asyncio.sleep(0)  # the answers
 
+    def flush(self) -> None:
+        """Commit what was submitted, now."""
+        self._turn()
+
     def die(self) -> None:
         """End as by SIGKILL: drop what was not committed."""
         self.is_dead = True
