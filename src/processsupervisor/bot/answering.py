@@ -18,7 +18,7 @@ from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
 from processsupervisor.bot.dispatch import answer
 from processsupervisor.bot.draft import Draft
-from processsupervisor.bot.failure import place_of_error, stack_of_error
+from processsupervisor.bot.failure import is_useless_again, place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
@@ -99,12 +99,13 @@ class Answering:
         if self.show_error is not None:
             self.show_error(err)
         failed.append(place)
-        if len(failed) <= len(self.retry_after_s) and not isinstance(err, BadReply):
+        if len(failed) <= len(self.retry_after_s) and not is_useless_again(err):
             _log.warning("handler failed, next try in %g s: %s%s", self.retry_after_s[len(failed) - 1], place, stack)
             return None
         told = "" if row.kind in _UNASKED else ", the contact got an apology"
         _log.error("handler failed%s: %s%s", told, place, stack)
-        return self.dead(row, "bad-reply" if isinstance(err, BadReply) else "error", place, len(failed))
+        reason = "bad-reply" if isinstance(err, BadReply) else "usage" if is_useless_again(err) else "error"
+        return self.dead(row, reason, place, len(failed))
 
     def dead(self, row: InboxRow, reason: str, detail: str, tries: int = 1) -> Settled:
         """Return the end of a message that is given up, with the sentence that its contact gets."""

@@ -17,12 +17,7 @@ MAX_REPLIES = 100
 
 
 class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help. The text names types and places alone, and is logged.
-
-    `function` is the author's, once it is known.
-    """
-
-    function: object = None
+    """A handler returned something that is no reply; trying again cannot help. The text names types and places alone, and is logged."""
 
 
 class Growing(Protocol):

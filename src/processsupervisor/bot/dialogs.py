@@ -16,6 +16,7 @@ from processsupervisor.bot.asking import DIALOG_TIMER, Given, Question, Run
 from processsupervisor.bot.choices import button_of, chosen
 from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
+from processsupervisor.bot.failure import blame
 from processsupervisor.bot.handlers import Handler
 from processsupervisor.bot.journal import JournalBroken, journal_of
 from processsupervisor.bot.noted import row_noted
@@ -24,6 +25,7 @@ from processsupervisor.bot.registry import Registry
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.consent import command_of
+from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import InboxRow, Kind, Outgoing, Place, Reply, RoomKind
 
@@ -219,8 +221,8 @@ def _body(handler: Handler) -> Answering:
     async def body(context: Context) -> list[Reply]:
         try:
             return await collect(await handler.call(context), context.collected)
-        except BadReply as err:
-            err.function = getattr(handler, "function", None)
+        except (BadReply, UsageError) as err:
+            blame(err, getattr(handler, "function", None))
             raise
 
     return body

@@ -1,6 +1,6 @@
 """How a handler's exception is logged: its type and its stack, never an author's message, which may hold a contact's words.
 
-What our own code raised is told with its text: that has at most a quoted value, which is left out.
+What our own code raised is told with its text and the way out: that has at most a quoted value, which is left out.
 
 The stack is printed as Python prints one, so that `psv errors` finds it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.shapes import Misfit
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import PsvError, UsageError
 
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _LONGEST_CHAIN = 4
@@ -23,6 +23,16 @@ _MOST_CHARS = 500
 _QUOTED = re.compile(r"""["'].*["']""", re.DOTALL)  # from the first to the last: a value may hold quotes itself
 _CAUSED = "The above exception was the direct cause of the following exception:"
 _MEANWHILE = "During handling of the above exception, another exception occurred:"
+
+
+def is_useless_again(err: BaseException) -> bool:
+    """Tell whether our own code refused what a handler did, so that another try can only be refused again."""
+    return isinstance(err, BadReply) or (isinstance(err, (UsageError, Misfit)) and _is_ours(err))
+
+
+def blame(err: BaseException, function: object) -> None:
+    """Note whose handler an error came from that may be raised when the author's code has returned already."""
+    vars(err)["function"] = function
 
 
 def place_of_error(err: BaseException) -> str:
@@ -52,24 +62,28 @@ def _one(err: BaseException) -> str:
 
 
 def _told(err: BaseException) -> str:
-    """Return ": TEXT" of an exception that our code raised, without a value that it quotes; "" of any other."""
-    frame = err.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if not isinstance(err, (PsvError, BadReply)) or frame is None or not frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    """Return ": TEXT; HINT" of an exception that our code raised, without a value that the text quotes; "" of any other."""
+    if not isinstance(err, (PsvError, BadReply)) or not _is_ours(err):
         return ""
-    if isinstance(err, PsvError) and not isinstance(err, Misfit) and _QUOTED.search(err.message):
-        text = _QUOTED.sub('"…"', err.message)
-    else:
-        text = str(err)  # Misfit and BadReply are made of types, places and the author's key
+    text = str(err)  # Misfit and BadReply are made of types, places and the author's key
+    if isinstance(err, PsvError) and not isinstance(err, Misfit):
+        text = _QUOTED.sub('"…"', err.message) + (f"; {err.hint}" if err.hint else "")
     return f": {' '.join(text.split())[:_MOST_CHARS]}"
 
 
+def _is_ours(err: BaseException) -> bool:
+    """Tell whether a line of this package raised it."""
+    frame = err.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
 def _own_frames(err: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames outside of this package; if there is none, the handler that a BadReply came from, or the last one."""
+    """Return the frames outside of this package; if there is none, the handler that is to blame, or the last one."""
     frames = list(traceback.extract_tb(err.__traceback__))
     own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
-    code = getattr(err.function, "__code__", None) if isinstance(err, BadReply) else None
+    code = getattr(getattr(err, "function", None), "__code__", None)
     if not own and code is not None:
         return [traceback.FrameSummary(code.co_filename, code.co_firstlineno, code.co_name)]
     return own or frames[-1:]

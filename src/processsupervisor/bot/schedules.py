@@ -100,7 +100,7 @@ class Schedule:
         known = tuple(self._handlers())
         if handler not in known:
             offered = ", ".join(known) or "none"
-            raise UsageError(f'no handler is called "{handler}", there is: {offered}', hint=f'write @bot.scheduled("{handler}") above one')
+            raise UsageError(f'no handler is called "{handler}", there is: {offered}', hint="write @bot.scheduled(NAME) above one")
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS or name.startswith(":"):
             raise UsageError(f"the name of a schedule is a text of 1 to {MAX_NAME_CHARS} characters without a colon in front")
         text = json.dumps(payload)
