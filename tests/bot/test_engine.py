@@ -10,9 +10,11 @@ import pytest
 
 from processsupervisor import Bot
 from processsupervisor.bot.steps import step
+from processsupervisor.chat.consent import STOPPED
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import EXPIRED, FAILED, LATE, UNREADABLE
 from processsupervisor.connectors.base import Capabilities
+from processsupervisor.kernel.errors import Refused
 from processsupervisor.testing import Lab
 from processsupervisor.testing.network import MemoryNetwork
 
@@ -249,6 +251,43 @@ def test_a_short_absence_expires_nothing():
         lab.clock.advance("30s")
         lab.restart()
         assert bot.heard == ["0", "1", "2", "3", "4"]
+
+
+def test_stop_does_not_expire():
+    """Said while the bot was away, it holds, and is answered; what else waited is too old."""
+    bot = echo_bot()
+    with Lab(bot, chat={"max_age": "1h"}) as lab:
+        lab.say("/start")
+        lab.kill()
+        lab.say("hello?")
+        lab.say("/stop")
+        lab.clock.advance("2h")
+        lab.restart()
+        assert bot.heard == [] and replies(lab)[-2:] == [EXPIRED, STOPPED]
+        with pytest.raises(Refused, match="has not agreed"):
+            lab.run(bot.send("memory", "you", "news"))
+
+
+def test_a_replayed_letter_does_not_expire():
+    """It is older than `max_age` by then, and a person asked for it; so also when the bot is started later still."""
+    bot, is_broken = Bot(), [True]
+
+    @bot.on_message
+    async def pay(message):
+        if is_broken[0]:
+            raise RuntimeError("down")
+        return "paid"
+
+    with Lab(bot, chat={"max_age": "1h", "retries": 0}) as lab:
+        lab.say("pay 100")
+        lab.clock.advance("3h")
+        is_broken[0] = False
+        lab.die_at(Point.BEFORE_HANDLER)
+        lab.run(lab._stage.life.service.replay(lab.letters[0].row_id))
+        lab.settle()
+        lab.clock.advance("3h")
+        lab.restart()
+        assert replies(lab) == [FAILED, "paid"] and not lab.letters
 
 
 # --- groups, and what cannot be read ---------------------------------------------------------------------------------

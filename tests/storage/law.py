@@ -189,6 +189,7 @@ class MessageLaw:
     async def test_replies_have_ids_that_a_repeated_run_makes_again(self, shelf):
         """r of the row, numbered; sends first s of the row: in one commit, with markup, buttons and quotes as they were."""
         database = shelf.open()
+        await database.complete(await begin(database, "/start", BOB), [], Changes(consent=Consent.OPTED_IN))
         row = await begin(database, "hi")
         extras = Extras(Markup.HTML, ((ButtonRow("Yes", "y"), ButtonRow("Site", url="https://x")),), (), "r1", "m9", "token")
         changes = Changes(sends=[(BOB, Reply("psst")), (ADA, Reply("and"))])
@@ -217,6 +218,15 @@ class MessageLaw:
             await database.complete(await begin(database, text), [], Changes(consent=consent))
             assert await database.consent(ADA) == consent
         assert await database.consent(BOB) is None
+
+    async def test_a_send_first_is_dropped_where_stop_came_before_its_commit(self, shelf):
+        """What counts is what holds when it is written down; an answer in its own place needs no consent."""
+        database = shelf.open()
+        await database.complete(await begin(database, "/start", BOB), [], Changes(consent=Consent.OPTED_IN))
+        row = await begin(database, "hi")
+        await database.complete(await begin(database, "/stop", BOB), [], Changes(consent=Consent.OPTED_OUT))
+        outs = await database.complete(row, [], Changes(sends=[(BOB, Reply("news")), (ADA, Reply("and"))]))
+        assert [(out.place, out.text) for out in outs] == [(ADA, "and")]
 
     async def test_the_bot_s_own_messages_are_accepted_once_and_claimed(self, shelf):
         """By a name of its choice; there is no contact and no disclosure in them."""

@@ -90,7 +90,7 @@ def test_what_is_no_good_copy_is_refused_and_changes_nothing(tmp_path, damage):
     with pytest.raises(StorageError) as caught:
         restore(source, target)
     assert "bad.bak" in caught.value.message and caught.value.hint
-    assert target.read_bytes() == before and sorted(os.listdir(tmp_path)) == sorted({"bot.db", "bad.bak"} - ({"bad.bak"} if damage == "missing" else set()))
+    assert target.read_bytes() == before and sorted(os.listdir(tmp_path)) == sorted({".opened", "bot.db", "bad.bak"} - ({"bad.bak"} if damage == "missing" else set()))
 
 
 def test_a_copy_that_holds_less_is_thrown_away(tmp_path, monkeypatch):

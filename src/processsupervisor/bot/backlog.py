@@ -1,7 +1,8 @@
 """Messages that waited while the bot was away, and are too old now (`chat.max_age`): recorded as expired, answered once.
 
 How long a message waited is reckoned from when its network says that it was sent to when the bot took it, or came back to it.
-Waiting behind other messages of this life does not count.
+Waiting behind other messages of this life does not count. What a contact says about messages sent first never expires, and neither
+does a dead letter that a person had handled again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 from processsupervisor.bot.answering import Settled
 from processsupervisor.bot.collecting import acknowledged
+from processsupervisor.chat.consent import command_of, consent_command
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.chat.turns import Turn
 from processsupervisor.kernel import clock
@@ -53,7 +55,9 @@ class Backlog:
         return Settled([Reply(self._settings.sentence("expired"))], outcome=Outcome.EXPIRED)
 
     def _is_old(self, row: InboxRow) -> bool:
-        if row.kind in (Kind.SCHEDULE, Kind.JOINED) or self._settings.max_age_s is None:
+        if row.kind in (Kind.SCHEDULE, Kind.JOINED) or row.envelope.is_replayed or self._settings.max_age_s is None:
+            return False
+        if row.kind is Kind.MESSAGE and consent_command(command_of(row.text)) is not None:
             return False
         sent_at = row.envelope.sent_at
         taken_at = max(row.received_at, self._came_back_at)

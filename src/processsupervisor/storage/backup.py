@@ -9,12 +9,13 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from processsupervisor.kernel.errors import StorageError
+from processsupervisor.storage.numbering import go_on_behind, last_numbers, refuse_emptied
 from processsupervisor.storage.schema import VERSION, storage_error
 
 _NOT_A_DATABASE = "name a file that `psv bot backup` made"
@@ -34,6 +35,7 @@ def facts_of(path: Path) -> Facts:
     """Read what a database holds and check every page of it. Raises StorageError for a damaged, empty or foreign file."""
     if not path.is_file():
         raise StorageError(f"there is no file {path}", hint=_NOT_A_DATABASE)
+    refuse_emptied(path)
     try:
         with contextlib.closing(_open_to_read(path)) as connection:
             return _checked(connection, path)
@@ -48,6 +50,7 @@ def back_up(source: Path, target: Path) -> Facts:
     """
     if not source.is_file():
         raise StorageError(f"there is no file {source}", hint="a bot has one from its first message on")
+    refuse_emptied(source)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +84,12 @@ def restore(
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         back_up(source, fresh)
         with resting():
+            _number(fresh, last_numbers(target))
             _give_to_owner(fresh, target)
             kept = _put_away(target)
             fresh.replace(target)
             _sync_folder(target.parent)
-    except OSError as err:
+    except (OSError, sqlite3.Error) as err:
         raise storage_error(target, err) from err
     finally:
         with contextlib.suppress(OSError):
@@ -108,6 +112,11 @@ def _put_away(target: Path) -> Path | None:
     for suffix in journals:
         Path(f"{target}{suffix}").rename(f"{kept}{suffix}")
     return kept
+
+
+def _number(fresh: Path, numbers: Mapping[str, int]) -> None:
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+        go_on_behind(connection, numbers)
 
 
 def _give_to_owner(fresh: Path, target: Path) -> None:
@@ -165,7 +174,7 @@ def _quoted(path: Path) -> str:
 
 def _fold_journal(path: Path) -> None:
     """Put what stands in the journal into the file, so that the file alone is whole; a damaged file is kept as it is."""
-    if path.exists():
+    if path.exists() and path.stat().st_size:  # SQLite deletes the journal of an empty file
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -14,13 +14,14 @@ from typing import NamedTuple
 from processsupervisor.kernel import clock
 from processsupervisor.storage import dialogs, letters, timers
 from processsupervisor.storage.contacts import meet
-from processsupervisor.storage.conversations import Facts, Owner, disclosed, say_consent, standing, touch
+from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing, by_ids
 from processsupervisor.storage.records import (
     Accepted,
     Changes,
+    Consent,
     InboxRow,
     Incoming,
     Kind,
@@ -154,6 +155,8 @@ def complete(
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
     for number, (there, reply) in enumerate(changes.sends, 1):
         there = standing(connection, there)[1]
+        if there != place and consent_of(connection, there) != Consent.OPTED_IN:
+            continue  # a contact who was to be written to first has said /stop while the handler ran
         written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
     return [out for out in written if out is not None]
 

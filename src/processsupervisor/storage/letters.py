@@ -7,9 +7,11 @@ contact was told when it was given up stays under the old ones.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 from processsupervisor.kernel import clock
 from processsupervisor.storage.conversations import Owner, touch
+from processsupervisor.storage.encoding import pack_envelope, unpack_envelope
 from processsupervisor.storage.records import DeadLetter, InboxRow, Kind, Place
 from processsupervisor.storage.rows import COLUMNS, inbox_row
 
@@ -20,7 +22,7 @@ _COLUMNS = (
 _FROM = f"SELECT {_COLUMNS} FROM dead_letters d JOIN inbox i ON i.id = d.inbox_id"
 _REOPEN = (
     "INSERT INTO inbox (network, network_id, conversation, sender, text, received_at, kind, envelope) "
-    "SELECT network, ?, conversation, sender, text, received_at, kind, envelope FROM inbox WHERE id = ? RETURNING id"
+    "SELECT network, ?, conversation, sender, text, received_at, kind, ? FROM inbox WHERE id = ? RETURNING id"
 )
 
 
@@ -59,10 +61,11 @@ def replay(connection: sqlite3.Connection, row_id: int, owner: Owner | None) -> 
     """
     if not drop_letter(connection, row_id):
         return None
-    (network_id,) = connection.execute("SELECT network_id FROM inbox WHERE id = ?", (row_id,)).fetchone()
+    network_id, packed = connection.execute("SELECT network_id, envelope FROM inbox WHERE id = ?", (row_id,)).fetchone()
+    envelope = pack_envelope(replace(unpack_envelope(packed), is_replayed=True))
     # The network's id is unique in its place: the old row gives it up before the new one has it, and goes.
     connection.execute("UPDATE inbox SET network_id = ? WHERE id = ?", (f"{network_id}/replayed-{row_id}", row_id))
-    (new_id,) = connection.execute(_REOPEN, (network_id, row_id)).fetchone()
+    (new_id,) = connection.execute(_REOPEN, (network_id, envelope, row_id)).fetchone()
     connection.execute("DELETE FROM inbox WHERE id = ?", (row_id,))
     found = connection.execute(f"SELECT {COLUMNS} FROM inbox i WHERE i.id = ?", (new_id,)).fetchone()
     row = inbox_row(found)

@@ -79,6 +79,8 @@ class Envelope:
     sent_at: float | None = None
     """When the network says that it was sent, epoch seconds."""
     attachments: tuple[Attachment, ...] = ()
+    is_replayed: bool = False
+    """It was a dead letter, and a person had it handled again."""
 
 
 PLAIN = Envelope()

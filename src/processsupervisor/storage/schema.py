@@ -18,6 +18,7 @@ from pathlib import Path
 
 from processsupervisor.kernel.errors import StorageError
 from processsupervisor.storage.ddl import SQLITE
+from processsupervisor.storage.numbering import first_numbers, mark, refuse_emptied
 
 VERSION = 2
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING, and ALTER TABLE ... DROP COLUMN
@@ -62,6 +63,7 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it all the same, and leave files beside it that cannot be written either.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        refuse_emptied(path)
         if _version_of(path) in range(1, VERSION):
             _bring_up(path)
         timeout_s = BUSY_TIMEOUT_S / 10 if exclusive else BUSY_TIMEOUT_S  # whoever else has it exclusively keeps it
@@ -70,7 +72,8 @@ def open_database(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
         raise storage_error(path, err) from err
     try:
         _prepare(connection, path, exclusive)
-    except sqlite3.Error as err:
+        mark(path)
+    except (sqlite3.Error, OSError) as err:
         connection.close()
         raise storage_error(path, err) from err
     except StorageError:
@@ -133,7 +136,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, exclusive: bool) -> Non
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute("PRAGMA journal_size_limit=4194304")
     if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{SQLITE}\nPRAGMA user_version={VERSION};\nCOMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SQLITE}\n{first_numbers(path)}PRAGMA user_version={VERSION};\nCOMMIT;")
         path.chmod(0o600)
 
 
@@ -154,12 +157,13 @@ def has_open_work(path: Path) -> bool:
     if not path.exists():
         return False
     try:
+        refuse_emptied(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             found = connection.execute(_OPEN_WORK.get(version, "SELECT 1")).fetchone()
         finally:
             connection.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, StorageError):
         return True
     return bool(found[0])
