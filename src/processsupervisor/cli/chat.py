@@ -14,6 +14,7 @@ import sys
 import time
 
 from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
+from processsupervisor.cli.reading import text_of
 from processsupervisor.cli.session import Session, keeper_runs, safe
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.ipc.client import ControlClient
@@ -58,7 +59,7 @@ def require_chat(paths: FleetPaths, name: str) -> None:
 
 def ask_once(paths: FleetPaths, name: str, text: str, conversation: str, timeout_s: float) -> str:
     """Say `text` to a bot and return its reply; a bot that is just restarted is waited for. Raises PsvError when none comes."""
-    question = Question(name, text, conversation)
+    question = Question(paths, name, text, conversation)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         link = None
@@ -81,7 +82,8 @@ def ask_once(paths: FleetPaths, name: str, text: str, conversation: str, timeout
 class Question:
     """One message that wants its reply, over as many connections as it takes."""
 
-    def __init__(self, name: str, text: str, conversation: str) -> None:
+    def __init__(self, paths: FleetPaths, name: str, text: str, conversation: str) -> None:
+        self._paths = paths
         self._name = name
         self._text = text
         self._conversation = conversation
@@ -107,9 +109,9 @@ class Question:
                 self.is_accepted = True
             elif op == "event" and event.get("reply_to") is None and event.get("final"):
                 # What the bot says of itself (that a program answers) is for the person, not for a pipe that wants the reply.
-                print(safe(str(event.get("text", ""))), file=sys.stderr)
+                print(safe(text_of(event, self._paths, self._name)), file=sys.stderr)
             elif op == "event" and event.get("reply_to") == self._id and event.get("final"):
-                return str(event.get("text", ""))
+                return text_of(event, self._paths, self._name)
         return None
 
     def _subscribe_and_post(self, link: BotLink, after: int) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 
 from processsupervisor.cli.botlink import BotLink, Event, new_id
+from processsupervisor.cli.reading import text_of
 from processsupervisor.cli.session import Session, is_terminal, safe
 from processsupervisor.kernel.errors import EXIT_OK
 
@@ -96,7 +97,7 @@ class Conversation:
                 self._after = seq
             with self._lock:
                 self._unanswered.pop(str(event.get("reply_to")), None)
-            self._print(f"{self._name}: {event.get('text', '')}")
+            self._print(f"{self._name}: {text_of(event, self._session.paths, self._name)}")
         elif op == "event" and self._is_tty:
             self._draft(str(event.get("text", "")))
 

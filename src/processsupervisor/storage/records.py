@@ -79,6 +79,8 @@ class Envelope:
     sent_at: float | None = None
     """When the network says that it was sent, epoch seconds."""
     attachments: tuple[Attachment, ...] = ()
+    said: str = ""
+    """What a person typed or read where a button was pressed: its label or its number; "" where the network tells none."""
 
 
 PLAIN = Envelope()
@@ -342,3 +344,4 @@ class HistoryEntry:
     text: str
     at: float
     seq: int | None
+    extras: Extras = NO_EXTRAS
