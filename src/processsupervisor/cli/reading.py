@@ -10,6 +10,8 @@ from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.storage.records import ButtonRow, FileOut
 
 Event = Mapping[str, object]
+WAITED = "(while you were away) "
+"""Stands before what the bot said when nobody listened."""
 
 
 def text_of(event: Event, paths: FleetPaths, name: str) -> str:
