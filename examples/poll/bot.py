@@ -1,6 +1,7 @@
 """Polls in a group: everybody has one vote, which can be changed until who asked closes the poll.
 
-In a fleet: psv -C examples/poll up, with the token of a Telegram bot as fleet.toml says. Its test: pytest examples/poll.
+In a fleet: psv -C examples/poll up; fleet.toml says how it gets to Telegram. Alone, on a console: python examples/poll/bot.py. Its test:
+pytest examples/poll.
 """
 
 from __future__ import annotations
@@ -80,3 +81,7 @@ def shown(poll: Poll) -> str:
 def buttons(number: int, poll: Poll) -> list[list[Button]]:
     votes = [[Button(answer, f"vote:{number} {index}")] for index, answer in enumerate(poll.answers)]
     return [*votes, [Button("Close", f"close:{number}")]]
+
+
+if __name__ == "__main__":
+    bot.run()

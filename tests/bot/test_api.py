@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from processsupervisor import Bot
@@ -94,3 +96,27 @@ def test_run_does_nothing_when_psv_imports_the_file(monkeypatch):
     """A file that ends with bot.run() works in a fleet as it is."""
     monkeypatch.setattr(api, "imported_by_psv", True)
     Bot().run()
+
+
+BARE = ["on_message", "on_file", "on_edit", "on_join", "middleware", "on_start", "on_ready", "on_pause", "on_resume", "on_stop", "on_exit",
+        "lifespan", "on_config_change"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BARE)
+@pytest.mark.parametrize("given", [(), ("help",)])
+def test_decorators_without_parentheses_say_where_they_were_written_with_some(name, given):
+    """And how it is written; nothing is defined."""
+    bot = Bot()
+    with pytest.raises(ConfigError) as caught:
+        getattr(bot, name)(*given)
+    line = caught.tb.tb_lineno if hasattr(caught, "tb") and caught.tb.tb_frame.f_code.co_filename == HERE else 0
+    assert caught.value.message == f"{HERE}:{line}: @bot.{name} is written without parentheses"
+    assert f"@bot.{name}" in caught.value.hint
+    assert not bot.start_hooks and bot.registry.named("message") is None
+
+
+def test_all_decorators_without_parentheses_are_known():
+    """A new one that takes a function alone is refused with parentheses too."""
+    methods = {name: getattr(Bot, name) for name in dir(Bot) if not name.startswith("_") and callable(getattr(Bot, name))}
+    takes_one = [name for name, method in methods.items() if list(inspect.signature(method).parameters) == ["self", "function"]]
+    assert sorted(takes_one) == sorted(BARE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import PSV, Psv, Server, environment
 
+from processsupervisor.cli.heard import Heard
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -27,6 +29,8 @@ class EchoBot:
         self.cut = 0
         self.refusal: dict[str, object] | None = None
         self.silent = False
+        self.more: list[str] = []
+        """What each reply consists of besides its first message."""
         self.ended = threading.Event()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,22 +63,30 @@ class EchoBot:
         is_new = asked["id"] not in self.posts
         if is_new:
             self.posts.append(asked["id"])
-            self.outbox.append({"op": "event", "seq": len(self.outbox) + 1, "id": f"r{len(self.outbox)}", "reply_to": asked["id"],
-                                "text": f"echo: {asked['text']}", "final": True})
+            first = len(self.outbox)
+            for text in (f"echo: {asked['text']}", *self.more):
+                self.says(text, asked["id"])
         if self.cut:
             self.cut -= 1
             return False
         if is_new and not self.silent:
             await send({"op": "event", "seq": None, "id": "other", "reply_to": None, "text": "a reminder", "final": True})
-            await send(self.outbox[-1] | {"seq": None, "text": "ec", "final": False})
-            await send(self.outbox[-1])
+            await send(self.outbox[first] | {"seq": None, "text": "ec", "final": False})
+            for event in self.outbox[first:]:
+                await send(event)
         return True
+
+    def says(self, text: str, reply_to: str | None = None, **more: object) -> None:
+        """Commit something to be read; nobody hears of it now."""
+        number = len(self.outbox) + 1
+        self.outbox.append({"op": "event", "seq": number, "id": f"r{number}", "reply_to": reply_to, "text": text, "final": True, **more})
 
 
 @pytest.fixture
 def bot(folder: Path) -> Iterator[EchoBot]:
     """A bot "echo" in the applied configuration, served on its web.sock; keeper.sock answers."""
     paths = FleetPaths(folder)
+    paths.bot_data("echo").mkdir(parents=True)
     bots = [{"name": "echo", "kind": "native"}, {"name": "old", "kind": "script"}]
     write_json(paths.applied, {"version": 1, "fleet": {"name": "demo"}, "bots": bots})
     echo = EchoBot()
@@ -96,10 +108,79 @@ def test_one_shot_prints_the_final_reply(psv: Psv, bot: EchoBot) -> None:
     assert len(bot.posts) == 1
 
 
-def test_standard_input_is_a_message(psv: Psv, bot: EchoBot) -> None:
-    """Without TEXT and without a terminal, standard input is what is said; an empty one is an error."""
+def test_each_line_of_standard_input_is_a_message(psv: Psv, bot: EchoBot) -> None:
+    """Without TEXT and without a terminal, as on a console: said one after the other, each answered; without any it is an error."""
     assert psv("chat", "echo", stdin="from a pipe\n").stdout == "echo: from a pipe\n"
+    done = psv("chat", "echo", stdin="one\n\n  \ntwo two\r\nthree")
+    assert (done.returncode, done.stdout) == (0, "echo: one\necho: two two\necho: three\n")
+    assert len(bot.posts) == 4
     assert psv("chat", "echo").returncode == 1
+    assert "nothing to say" in psv("chat", "echo", stdin="\n\n").stderr
+
+
+def test_text_of_several_lines_is_one_message(psv: Psv, bot: EchoBot) -> None:
+    """As an argument; what is piped beside it is not read."""
+    assert psv("chat", "echo", "one\ntwo", stdin="three\n").stdout == "echo: one\ntwo\n"
+    assert len(bot.posts) == 1
+
+
+def test_lines_behind_one_without_an_answer_are_not_said(psv: Psv, bot: EchoBot) -> None:
+    """Whoever scripts a conversation goes by its answers."""
+    bot.silent = True
+    done = psv("chat", "echo", "--timeout", "300ms", stdin="one\ntwo\n")
+    assert (done.returncode, done.stdout, len(bot.posts)) == (1, "", 1)
+
+
+def test_a_reply_of_several_messages_is_printed_whole(psv: Psv, bot: EchoBot) -> None:
+    """Nothing of it is left for the next call."""
+    bot.more = ["second", "third"]
+    assert psv("chat", "echo", "hi").stdout == "echo: hi\nsecond\nthird\n"
+    bot.more = []
+    assert psv("chat", "echo", "hi").stderr == "a reminder\n"
+
+
+def test_buttons_and_files_are_told_in_words(psv: Psv, bot: EchoBot, folder: Path) -> None:
+    """Numbers to answer with, and where a file lies."""
+    bot.says("old")
+    psv("chat", "echo", "hi")
+    bot.says("Tea?", buttons=[[{"label": "Yes", "data": "y"}, {"label": "Menu", "url": "https://example.org"}], [{"label": "No", "data": "n"}]])
+    bot.says("", files=[{"name": "a.txt", "mime": "text/plain", "path": "files/1.txt"}])
+    shown = psv("chat", "echo", "hi").stderr
+    assert "Tea?\n[1] Yes  [Menu] https://example.org\n[2] No\n" in shown
+    assert f"[a.txt] {FleetPaths(folder).bot_data('echo')}/files/1.txt\n" in shown
+
+
+def test_what_was_said_while_nobody_listened_is_shown_once(psv: Psv, bot: EchoBot) -> None:
+    """By the next call, marked and beside the reply; what came before anybody listened is not."""
+    bot.says("long ago")
+    assert psv("chat", "echo", "hi").stderr == "a reminder\n"
+    bot.says("tea\nis ready")
+    done = psv("chat", "echo", "hello")
+    assert done.stdout == "echo: hello\n"
+    assert done.stderr == "(while you were away) tea\nis ready\na reminder\n"
+    assert psv("chat", "echo", "again").stderr == "a reminder\n"
+    assert psv("chat", "echo", "-h").returncode == 0
+    bot.says("for another")
+    assert "(while" not in psv("chat", "echo", "hi", "--conversation", "another").stderr
+
+
+def test_an_answer_that_came_too_late_is_shown_by_the_next_call(psv: Psv, bot: EchoBot) -> None:
+    """Nobody has seen it."""
+    psv("chat", "echo", "hi")
+    bot.silent = True
+    psv("chat", "echo", "slow", "--timeout", "300ms")
+    bot.silent = False
+    assert "(while you were away) echo: slow\n" in psv("chat", "echo", "hi").stderr
+
+
+def test_a_bot_that_counts_anew_repeats_nothing(psv: Psv, bot: EchoBot) -> None:
+    """Its database was put back from a copy: what is in there was heard, what comes behind it is not lost."""
+    for _ in range(3):
+        psv("chat", "echo", "hi")
+    del bot.outbox[1:]
+    assert psv("chat", "echo", "hi").stderr == "a reminder\n"
+    bot.says("tea")
+    assert psv("chat", "echo", "hi").stderr == "(while you were away) tea\na reminder\n"
 
 
 def test_broken_connection_sends_the_same_id_again(psv: Psv, bot: EchoBot) -> None:
@@ -143,8 +224,10 @@ def test_no_fleet_at_all(psv: Psv, folder: Path) -> None:
     assert "echo does not run and no supervisor runs" in done.stderr
 
 
-def test_conversation_in_a_terminal(bot: EchoBot, folder: Path) -> None:
+def test_conversation_in_a_terminal(psv: Psv, bot: EchoBot, folder: Path) -> None:
     """Lines are answered as they come, a reminder is shown too, Ctrl-D ends with 0; a restart in between is survived."""
+    Heard(FleetPaths(folder), "echo", f"cli-{getpass.getuser()}").note(0)
+    bot.says("tea")
     leader, follower = pty.openpty()
     ends = {"stdin": follower, "stdout": follower, "stderr": follower}
     process = subprocess.Popen([*PSV, "chat", "echo"], cwd=folder, env=environment(TERM="xterm"), **ends)
@@ -156,6 +239,7 @@ def test_conversation_in_a_terminal(bot: EchoBot, folder: Path) -> None:
         while text not in shown:
             shown += os.read(leader, 65536).decode()
 
+    expect("(while you were away) tea")
     expect("> ")
     os.write(leader, b"one\n")
     expect("echo: a reminder")
@@ -168,3 +252,5 @@ def test_conversation_in_a_terminal(bot: EchoBot, folder: Path) -> None:
     assert process.wait(20) == 0
     os.close(leader)
     assert len(bot.posts) == 2
+    done = psv("chat", "echo", "three")
+    assert "tea" not in done.stderr and "echo: one" not in done.stderr, "what was shown here is not shown again"

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import control_server, environment
 from tests.commands.fakefleet import FakeFleet
 
+from processsupervisor.cli.progress import talk_hint
 from processsupervisor.kernel.files import write_json
 from processsupervisor.kernel.paths import FleetPaths
 
@@ -114,3 +115,20 @@ sys.stdin.read()
     rest = process.stdout.read().splitlines()
     process.communicate()
     assert rest == ["the keeper is gone; bots go on without it: bring it back with psv up"]
+
+
+@pytest.mark.parametrize(
+    ("bots", "hints", "said"),
+    [
+        ({"bob": "native", "old": "script"}, [], ["talk to it: psv -C x chat bob"]),
+        (dict.fromkeys("abcde", "native"), [], ["talk to one of them: psv -C x chat NAME (a, b, c and 2 more)"]),
+        ({"a": "native", "b": "native"}, ["see the logs"], ["talk to one of them: psv -C x chat NAME (a, b)"]),
+        ({"bob": "native"}, ["ask it: psv chat bob hello"], []),
+        ({"old": "script"}, [], []),
+    ],
+)
+def test_who_can_be_talked_to_is_said(folder: Path, bots: dict[str, str], hints: list[str], said: list[str]) -> None:
+    """With the command, unless the fleet's own hints have it."""
+    paths = FleetPaths(folder)
+    write_json(paths.applied, {"fleet": {"hints": hints}, "bots": [{"name": name, "kind": kind} for name, kind in bots.items()]})
+    assert talk_hint(paths, "psv -C x") == said

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +82,63 @@ def _pid(record: Path) -> int:
     facts = read_record(record)
     assert facts is not None and isinstance(facts["identity"], dict)
     return int(facts["identity"]["pid"])
+
+
+BOT = """\
+from processsupervisor import Bot, Button, Edit, Message, Reply
+
+bot = Bot()
+
+
+@bot.command("wake")
+async def wake(message: Message) -> str:
+    await bot.remind(message, 0.1, "wake up")
+    return "soon"
+
+
+@bot.command("vote")
+async def vote(message: Message) -> Reply:
+    return Reply("Tea?", buttons=[[Button("Yes", "vote:yes"), Button("No", "vote:no")]])
+
+
+@bot.button("vote")
+async def voted(message: Message, choice: str) -> Edit:
+    return Edit(f"Tea: {choice}")
+
+
+if __name__ == "__main__":
+    bot.run()
+"""
+
+
+@pytest.mark.slow
+def test_a_native_bot_says_how_to_talk_to_it_and_is_talked_to(tmp_path: Path, run: Run) -> None:
+    """By the command that is shown: a reminder between two calls is in the second, a button is pressed over a kill of the bot."""
+    (tmp_path / "work" / "tea.py").write_text(BOT)
+    process = run("tea.py")
+    said(tmp_path, "err", "psv: talk to it: psv -C ")
+    (line,) = [line for line in (tmp_path / "err").read_text().splitlines() if "talk to it" in line]
+    words = shlex.split(line.partition("talk to it: psv ")[2])
+
+    def chat(*text: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        env = environment(PSV_RUNTIME_DIR=str(tmp_path / "runtime"))
+        return subprocess.run([*PSV, *words, *text], cwd=tmp_path, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+    state = FleetPaths(tmp_path / "work/.psv-run/tea")
+    assert chat("/wake").stdout == "soon\n"
+    eventually(lambda: _rows(state, "SELECT text FROM outbox WHERE id LIKE 'reminder-%'") == [("wake up",)], "the reminder is due")
+    done = chat("/vote")
+    assert (done.stdout, done.stderr) == ("Tea?\n[1] Yes  [2] No\n", "(while you were away) wake up\n")
+    os.kill(_pid(state.bot_run("tea") / "record"), signal.SIGKILL)
+    done = chat(stdin="2\n/vote\nyes\n")
+    assert (done.stdout, done.stderr) == ("Tea: no\nTea?\n[1] Yes  [2] No\nTea: yes\n", "")
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def _rows(state: FleetPaths, query: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(state.bot_data("tea") / "bot.db")) as database:
+        return database.execute(query).fetchall()
 
 
 @pytest.mark.slow

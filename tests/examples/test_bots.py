@@ -25,9 +25,9 @@ def copied(tmp_path: Path):
     return copy
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PSV_RUNTIME_DIR": str(folder.parent)}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=100, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=env, input=typed, capture_output=True, timeout=100, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -45,6 +45,19 @@ def test_psv_takes_the_fleet_of_an_example(copied, name):
     said = (done.stdout + done.stderr).splitlines()
     assert all(": ok, 1 bot" in line or "is not in the secret store" in line for line in said), said
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "shown"),
+    [
+        ("poll", ["/poll Lunch? | Pizza | Soup", "1", "soup", "Close"], "Lunch?\n0 × Pizza\n1 × Soup\nClosed.\n"),
+        ("todo", ["/add", "buy milk", "4", "/list"], "1. buy milk: noted.\n1. buy milk\n"),
+    ],
+)
+def test_an_example_can_be_used_on_a_console(copied, name, typed, shown):
+    """`python bot.py`, with nothing but a keyboard: its buttons are pressed by number or label."""
+    done = run(copied(name), sys.executable, "bot.py", typed="".join(f"{line}\n" for line in typed))
+    assert done.returncode == 0 and done.stdout.endswith(shown), done.stdout + done.stderr
 
 
 def test_the_tutorial_builds_the_todo_bot():

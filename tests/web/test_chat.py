@@ -171,6 +171,15 @@ def test_no_text_in_the_log(fleet: Fleet) -> None:
     assert b"my-secret" not in out + err
 
 
+@pytest.mark.parametrize("press", [{}, {"message": "r1"}, {"message": "r1", "data": ""}, {"message": "r1", "data": "x", "more": 1}, "r1"])
+def test_a_press_is_the_message_and_the_data_of_its_button(fleet: Fleet, press: object) -> None:
+    """Nothing else is passed on to the bot."""
+    fleet.start_bot("guide")
+    answer = fleet.post("guide", {"id": "m1", "text": "Yes", "press": press})
+    assert answer.status_code == 400 and "press" in answer.json()["message"]
+    assert history(fleet) == []
+
+
 def test_history_limit(fleet: Fleet) -> None:
     """History gives the newest `limit`, oldest first; a wrong limit is 400."""
     fleet.start_bot("guide")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.bot.running import BotProcess
 from tests.web.webfleet import Fleet, wait_for
 
 CHROMIUM = "/usr/bin/chromium"
@@ -307,6 +308,84 @@ def test_phone(page) -> None:
     page.tap("#back")
     page.wait_for_selector("#bots a")
     assert page.locator("#pane").is_hidden()
+
+
+VOTES = """
+from processsupervisor import Bot, Button, Edit, File, Message, Reply
+
+bot = Bot()
+
+
+def shown(count):
+    return dict(text=f"{count} for pizza", buttons=[[Button("Pizza", "vote"), Button("Menu", url="https://example.org/"),
+        Button("Trick", url="javascript:window.hacked=1")]])
+
+
+@bot.command("poll")
+async def poll(message: Message) -> Reply:
+    return Reply(**shown(0))
+
+
+@bot.button("vote")
+async def vote(message: Message) -> Edit:
+    count = await message.store.get("count", 0) + 1
+    await message.store.set("count", count)
+    return Edit(**shown(count))
+
+
+@bot.command("report")
+async def report(message: Message) -> Reply:
+    return Reply(files=[File(b"all well", name="report <1>.txt")])
+
+
+@bot.on_message
+async def echo(message: Message) -> str:
+    return f"heard {message.text}"
+"""
+
+
+def test_buttons_are_pressed_by_mouse_and_keyboard(page, fleet: Fleet) -> None:
+    """A press changes the message in its place, also behind other messages and over a reload; the focus stays on the button."""
+    fleet.kill_bot("guide")
+    votes = BotProcess(fleet.paths.folder, VOTES, name="guide").start()
+    try:
+        say(page, "/poll")
+        page.wait_for_selector("text=0 for pizza")
+        page.click("button:has-text('Pizza')")
+        page.wait_for_selector("text=1 for pizza")
+        say(page, "hello")
+        page.wait_for_selector("text=heard hello")
+        page.focus("button:has-text('Pizza')")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=2 for pizza")
+        assert page.evaluate("document.activeElement.textContent") == "Pizza"
+        assert [text for text in texts(page) if text.endswith("for pizza")] == ["2 for pizza"]
+        links = page.locator(".presses a")
+        assert [links.nth(number).get_attribute("href") for number in range(links.count())] == ["https://example.org/"]
+        before = texts(page)
+        page.reload()
+        page.wait_for_selector("text=2 for pizza")
+        assert texts(page) == before and before.count("Pizza") == 2
+    finally:
+        votes.close()
+
+
+def test_a_file_of_a_reply_can_be_saved(page, fleet: Fleet) -> None:
+    """Under its own name; what is not kept any more is said, and nothing else of the folder is given away."""
+    fleet.kill_bot("guide")
+    files = BotProcess(fleet.paths.folder, VOTES, name="guide").start()
+    try:
+        say(page, "/report")
+        with page.expect_download() as saved:
+            page.click(".file:has-text('report <1>.txt')")
+        assert Path(saved.value.path()).read_bytes() == b"all well"
+        address = f"{fleet.url}{page.locator('.file').get_attribute('href')}"
+        answer = fleet.client.get(address)
+        assert (answer.content, answer.headers["content-disposition"]) == (b"all well", "attachment")
+        for other in ("0" * 24 + ".txt", "..%2Fbot.db", "bot.db", ".hidden"):
+            assert fleet.client.get(f"{fleet.url}/chat/guide/files/{other}").status_code == 404
+    finally:
+        files.close()
 
 
 def test_reading_above_is_not_disturbed(page) -> None:

@@ -61,7 +61,7 @@ async def _serve(bot: Definition, path: Path, section: Section) -> None:
     database = BotDatabase(path, exclusive=True)
     is_terminal = cast(Any, sys.stdin).isatty()
     networks = make_connectors(section.networks, bot.name, path.parent)
-    console = ConsoleConnector(sender=_user()) if is_terminal or not networks else None
+    console = ConsoleConnector(sender=_user(), folder=path.parent) if is_terminal or not networks else None
     if is_terminal:
         print(f"{bot.name} listens. Ctrl-D or Ctrl-C ends.", flush=True)
     try:

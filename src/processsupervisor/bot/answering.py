@@ -20,6 +20,7 @@ from processsupervisor.bot.dispatch import Dispatch
 from processsupervisor.bot.draft import Draft
 from processsupervisor.bot.failure import is_useless_again, place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
+from processsupervisor.bot.pressing import as_press
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.deadlines import Deadlines
@@ -82,6 +83,7 @@ class Answering:
         """The places of the failures so far."""
         while True:
             try:
+                turn.row = await as_press(turn.row, self._database, self._networks, self.dialogs)
                 return await self._run(turn, len(failed) + 1)
             except StorageError as err:
                 _log.warning("a message waits for the database: %s", err)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from processsupervisor.bot.bare import bare
 from processsupervisor.bot.context import Running
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.handlers import Event, check_config_hook, check_hook, place_of
@@ -35,42 +36,49 @@ imported_by_psv = False
 class Bot(Definition):
     """A bot: define handlers with its decorators, then name it in fleet.toml (`run = "module:bot"`) or call run()."""
 
+    @bare
     def on_start(self, function: Hook) -> Hook:
         """Call `function()` before the bot is ready; an exception ends the start."""
         check_hook(function, "@bot.on_start")
         self.start_hooks.append(function)
         return function
 
+    @bare
     def on_ready(self, function: Hook) -> Hook:
         """Call `function()` once the bot is ready, beside its first messages; an exception is logged."""
         check_hook(function, "@bot.on_ready")
         self.ready_hooks.append(function)
         return function
 
+    @bare
     def on_pause(self, function: Hook) -> Hook:
         """Call `function()` when a pause was asked for and the last handler has ended; an exception is logged."""
         check_hook(function, "@bot.on_pause")
         self.pause_hooks.append(function)
         return function
 
+    @bare
     def on_resume(self, function: Hook) -> Hook:
         """Call `function()` before the bot takes messages again after a pause; an exception is logged."""
         check_hook(function, "@bot.on_resume")
         self.resume_hooks.append(function)
         return function
 
+    @bare
     def on_stop(self, function: Hook) -> Hook:
         """Call `function()` when the last handler has ended; an exception is logged."""
         check_hook(function, "@bot.on_stop")
         self.stop_hooks.append(function)
         return function
 
+    @bare
     def on_exit(self, function: Hook) -> Hook:
         """Call `function()` as the last thing of all, when stores and connections are closed; an exception is logged."""
         check_hook(function, "@bot.on_exit")
         self.exit_hooks.append(function)
         return function
 
+    @bare
     def lifespan(self, function: Life) -> Life:
         """Run a generator around the bot's life: up to its yield with the start hooks, the rest with the stop hooks, the last one first.
 
@@ -102,6 +110,7 @@ class Bot(Definition):
         self.exit_hooks.append(outside.end)
         return outside
 
+    @bare
     def on_config_change(self, function: ConfigHook) -> ConfigHook:
         """Call `function(old, new)` before other options hold while the bot runs; what it raises refuses them, Refused with its words.
 

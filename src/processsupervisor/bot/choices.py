@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from processsupervisor.connectors.words import folded, index_of
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import ButtonRow, InboxRow, Kind
 
@@ -49,14 +50,10 @@ def chosen(text: str, choices: Sequence[str]) -> str:
     """Return the choice that a contact wrote, as it is or by its number; the text itself without choices, "" for none of them."""
     if not choices:
         return text
-    said = _plain(text)
-    for choice in choices:
-        if _plain(choice) == said:
-            return choice
-    if said.isdecimal() and len(said) <= 2 and 1 <= int(said) <= len(choices):
-        return choices[int(said) - 1]
-    return ""
+    index = index_of(_plain(text), [_plain(choice) for choice in choices])
+    return "" if index is None else choices[index]
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(".!")
+    """Return words without the stop or mark behind them: who is asked answers in a sentence."""
+    return folded(text).strip(".!")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
@@ -64,7 +63,8 @@ class Conversation:
         wanted = max(1, min(limit, MAX_HISTORY))
 
         async def read() -> list[list[Any]]:
-            return [list(astuple(entry)) for entry in await self._context.database.history(self.place, wanted)]
+            found = await self._context.database.history(self.place, wanted)
+            return [[entry.id, entry.sender, entry.text, entry.at, entry.seq] for entry in found]
 
         return [HistoryEntry(*entry) for entry in await told("history", str(wanted), read)]
 

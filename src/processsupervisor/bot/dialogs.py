@@ -102,6 +102,13 @@ class Dialogs:
             return None
         return lambda context: self._go_on(context, Given(row, chosen(row.text, dialog.choices)))
 
+    async def waits_for_words(self, row: InboxRow) -> bool:
+        """Tell whether the sender of a message is asked for words of their own: whatever comes then is the answer."""
+        dialog = await self._dialog(row.place)
+        if dialog is None or dialog.choices:
+            return False
+        return row.envelope.room is RoomKind.PRIVATE or dialog.sender in ("", row.sender)
+
     async def _go_on(self, context: Context, given: Given) -> list[Reply]:
         """Give the handler its answer, and return what it replies until its next question or its end."""
         place = context.row.place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
+from processsupervisor.bot.bare import bare
 from processsupervisor.bot.handlers import Event, place_of
 from processsupervisor.bot.registry import Registry
 from processsupervisor.bot.reply import Answer, Part
@@ -20,6 +21,7 @@ class Router:
     def __init__(self) -> None:
         self.registry = Registry()
 
+    @bare
     def on_message(self, function: Handler) -> Handler:
         """Answer every message that is no command: return None, a text, a Reply or a list of these, or yield a text in pieces."""
         self.registry.define(Event.MESSAGE, "", function)
@@ -37,21 +39,25 @@ class Router:
         """Answer what was scheduled for the handler NAME; its parameter `payload` is what was scheduled with it."""
         return self._named(Event.SCHEDULED, name)
 
+    @bare
     def on_file(self, function: Handler) -> Handler:
         """Answer every message with files that is no command; without it they go to on_message."""
         self.registry.define(Event.FILE, "", function)
         return function
 
+    @bare
     def on_edit(self, function: Handler) -> Handler:
         """Hear that a person changed an earlier message; without it nothing happens then."""
         self.registry.define(Event.EDIT, "", function)
         return function
 
+    @bare
     def on_join(self, function: Handler) -> Handler:
         """Hear that the bot was added to a group or channel, behind the statement that a program answers."""
         self.registry.define(Event.JOIN, "", function)
         return function
 
+    @bare
     def middleware(self, function: Around) -> Around:
         """Stand around every handler of this router, and of those that it includes.
 

@@ -1,4 +1,4 @@
-"""`psv chat NAME [TEXT…]`: talk to a native bot over its own socket; it works while psvd is dead.
+"""`psv chat NAME [TEXT…]`: talk to a native bot over its own socket; it works while psvd is dead. Piped, each line is a message.
 
 The message's id is made here and sent again after a broken connection, so the bot handles it once. This is a contact
 like any other: what the bot may say to it is the bot's affair.
@@ -12,8 +12,12 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
+from processsupervisor.cli.heard import Heard
+from processsupervisor.cli.reading import WAITED, text_of
 from processsupervisor.cli.session import Session, keeper_runs, safe
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.ipc.client import ControlClient
@@ -22,6 +26,7 @@ from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 
 RETRY_S = 0.1
+_LOOK_BACK = 200
 
 
 def chat(session: Session, command: Command, *, name: str, text: list[str], conversation: str | None, timeout_s: float) -> int:
@@ -29,16 +34,30 @@ def chat(session: Session, command: Command, *, name: str, text: list[str], conv
     require_chat(session.paths, name)
     conversation = conversation or f"cli-{_user()}"
     said = " ".join(text)
-    if not said and not sys.stdin.isatty():
-        said = sys.stdin.read().strip()
-        if not said:
-            raise PsvError("nothing to say: standard input is empty", hint=f"psv chat {name} TEXT")
-    if said:
-        session.say_text(ask_once(session.paths, name, said, conversation, timeout_s))
+    if said or not sys.stdin.isatty():
+        lines = [said] if said else _lines_of(sys.stdin, name)
+        for line in lines:
+            session.say_text(ask_once(session.paths, name, line, conversation, timeout_s, tell=_tell))
         return EXIT_OK
     from processsupervisor.cli.converse import Conversation  # readline and threading only for who talks
 
     return Conversation(session, name, conversation).run()
+
+
+def _lines_of(source: TextIO, name: str) -> Iterator[str]:
+    """Yield each line as a message, as it comes. Raises PsvError when there is none."""
+    count = 0
+    for line in source:
+        if line.strip():
+            count += 1
+            yield line.rstrip("\r\n")
+    if not count:
+        raise PsvError("nothing to say: standard input is empty", hint=f"psv chat {name} TEXT")
+
+
+def _tell(text: str) -> None:
+    """Show what is no reply: it is for the person, not for a pipe that wants the reply."""
+    print("\n".join(safe(line) for line in text.split("\n")), file=sys.stderr)
 
 
 def require_chat(paths: FleetPaths, name: str) -> None:
@@ -56,9 +75,21 @@ def require_chat(paths: FleetPaths, name: str) -> None:
         raise Refused(f"{name} is a {kind} and has no chat of psv's", hint="only native bots (run = …) can be talked to; see psv logs")
 
 
-def ask_once(paths: FleetPaths, name: str, text: str, conversation: str, timeout_s: float) -> str:
-    """Say `text` to a bot and return its reply; a bot that is just restarted is waited for. Raises PsvError when none comes."""
-    question = Question(name, text, conversation)
+def ask_once(
+    paths: FleetPaths, name: str, text: str, conversation: str, timeout_s: float, *, tell: Callable[[str], None] | None = None
+) -> str:
+    """Say `text` to a bot and return its reply; a bot that is just restarted is waited for. Raises PsvError when none comes.
+
+    `tell` is shown what the bot says besides, first of all what nobody heard since the last call with it.
+    """
+    question = Question(paths, name, text, conversation, tell)
+    try:
+        return _ask(question, paths, name, timeout_s)
+    finally:
+        question.note_heard()
+
+
+def _ask(question: Question, paths: FleetPaths, name: str, timeout_s: float) -> str:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         link = None
@@ -81,36 +112,65 @@ def ask_once(paths: FleetPaths, name: str, text: str, conversation: str, timeout
 class Question:
     """One message that wants its reply, over as many connections as it takes."""
 
-    def __init__(self, name: str, text: str, conversation: str) -> None:
+    def __init__(self, paths: FleetPaths, name: str, text: str, conversation: str, tell: Callable[[str], None] | None = None) -> None:
+        self._paths = paths
+        self._heard = Heard(paths, name, conversation)
+        self._tell = tell
         self._name = name
         self._text = text
         self._conversation = conversation
         self._id = new_id()
         self._after: int | None = None
-        """Number of the last event before ours: from there on a reconnect replays, so that no reply is missed."""
+        """Number of the last event that was taken: from there on a reconnect replays, so that no reply is missed."""
+        self._newest = 0
+        """Number of the newest event when we came: up to there it waited."""
+        self._replies: list[str] = []
         self.is_accepted = False
 
     def ask(self, link: BotLink, deadline: float) -> str | None:
         """Return the reply; None at the deadline. Raises ConnectionError when the connection ends before, PsvError when refused."""
         if self._after is None:
-            link.send(op="history", conversation=self._conversation, limit=50)
+            link.send(op="history", conversation=self._conversation, limit=_LOOK_BACK)
         else:
             self._subscribe_and_post(link, self._after)
+            if self._replies:
+                self._ask_for_the_end(link)
         for event in link.messages(deadline):
             op = event.get("op")
             if op == "history" and self._after is None:
-                self._after = last_seq(event)
+                self._newest = last_seq(event)
+                self._after = self._newest if self._tell is None else self._heard.place_in(self._newest)
                 self._subscribe_and_post(link, self._after)
+            elif op == "history":
+                return "\n".join(self._replies)
             elif op == "refused" and event.get("id") in (self._id, None):
                 raise self._refusal(event)
             elif op == "accepted":
                 self.is_accepted = True
-            elif op == "event" and event.get("reply_to") is None and event.get("final"):
-                # What the bot says of itself (that a program answers) is for the person, not for a pipe that wants the reply.
-                print(safe(str(event.get("text", ""))), file=sys.stderr)
-            elif op == "event" and event.get("reply_to") == self._id and event.get("final"):
-                return str(event.get("text", ""))
+            elif op == "event" and event.get("final"):
+                self._take(event, link)
         return None
+
+    def _take(self, event: Event, link: BotLink) -> None:
+        seq, text = event.get("seq"), text_of(event, self._paths, self._name)
+        if isinstance(seq, int):
+            self._after = seq
+        if event.get("reply_to") == self._id:
+            self._replies.append(text)  # first: a connection that is cut now is asked again by the next
+            if len(self._replies) == 1:
+                self._ask_for_the_end(link)
+        elif self._tell is not None:
+            has_waited = event.get("reply_to") is not None or (isinstance(seq, int) and seq <= self._newest)
+            self._tell(f"{WAITED}{text}" if has_waited else text)
+
+    def _ask_for_the_end(self, link: BotLink) -> None:
+        """Ask for something that is answered behind all that was committed with the first reply: further ones are there then."""
+        link.send(op="history", conversation=self._conversation, limit=1)
+
+    def note_heard(self) -> None:
+        """Write down what was shown, if somebody was."""
+        if self._tell is not None and self._after is not None:
+            self._heard.note(self._after)
 
     def _subscribe_and_post(self, link: BotLink, after: int) -> None:
         link.send(op="subscribe", conversation=self._conversation, after=after)

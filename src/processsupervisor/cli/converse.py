@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 
-from processsupervisor.cli.botlink import BotLink, Event, new_id
+from processsupervisor.cli.botlink import SEND_S, BotLink, Event, last_seq, new_id
+from processsupervisor.cli.heard import Heard
+from processsupervisor.cli.reading import WAITED, text_of
 from processsupervisor.cli.session import Session, is_terminal, safe
 from processsupervisor.kernel.errors import EXIT_OK
 
@@ -29,7 +31,10 @@ class Conversation:
         self._conversation = conversation
         self._lock = threading.Lock()
         self._link: BotLink | None = None
+        self._heard = Heard(session.paths, name, conversation)
         self._after: int | None = None
+        self._newest = 0
+        """Number of the newest event when we came: up to there it waited."""
         self._unanswered: dict[str, str] = {}
         self._has_draft = False
         self._is_tty = is_terminal()
@@ -77,12 +82,22 @@ class Conversation:
 
     def _connect(self) -> BotLink:
         link = BotLink(self._session.paths, self._name)
+        if self._after is None:
+            self._find_place(link)
         link.send(op="subscribe", conversation=self._conversation, after=self._after)
         with self._lock:
             for message_id, text in self._unanswered.items():
                 link.send(op="post", id=message_id, text=text, conversation=self._conversation)
             self._link = link
         return link
+
+    def _find_place(self, link: BotLink) -> None:
+        link.send(op="history", conversation=self._conversation, limit=200)
+        for event in link.messages(time.monotonic() + SEND_S):
+            if event.get("op") == "history":
+                self._newest = last_seq(event)
+                self._after = self._heard.place_in(self._newest)
+                return
 
     def _take(self, event: Event) -> None:
         op = event.get("op")
@@ -92,11 +107,13 @@ class Conversation:
             self._print(f"({event.get('message') or event.get('code')})")
         elif op == "event" and event.get("final"):
             seq = event.get("seq")
-            if isinstance(seq, int):
-                self._after = seq
             with self._lock:
                 self._unanswered.pop(str(event.get("reply_to")), None)
-            self._print(f"{self._name}: {event.get('text', '')}")
+            waited = WAITED if isinstance(seq, int) and seq <= self._newest else ""
+            self._print(f"{self._name}: {waited}{text_of(event, self._session.paths, self._name)}")
+            if isinstance(seq, int):
+                self._after = seq
+                self._heard.note(seq)
         elif op == "event" and self._is_tty:
             self._draft(str(event.get("text", "")))
 

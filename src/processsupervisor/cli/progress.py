@@ -33,6 +33,7 @@ _WORDS = {"RUNNING": "ready", "PAUSED": "paused", "STOPPED": "stopped", "FAILED"
 prefix, command = "", "psv"
 """What stands before each line, and how `psv` is to be called for this fleet; output.py has others."""
 
+_MOST_NAMES = 3
 _TASK_WORDS = {"RUNNING": "runs", "TERMINATED": "waits for its time"}
 
 Event = dict[str, object]
@@ -120,8 +121,19 @@ class Progress:
             return
         if address:
             say(f"web {address}")
-        for hint in read_hints(self._paths):
+        for hint in (*talk_hint(self._paths, command), *read_hints(self._paths)):
             say(hint)
+
+
+def talk_hint(paths: FleetPaths, psv: str = "psv") -> list[str]:
+    """Return the line that says how to talk to the native bots of the applied configuration; none where the fleet's own hints do."""
+    names = read_names(paths, "native")
+    if not names or any(" chat " in hint for hint in read_hints(paths)):
+        return []
+    if len(names) == 1:
+        return [f"talk to it: {psv} chat {names[0]}"]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return [f"talk to one of them: {psv} chat NAME ({', '.join(names[:_MOST_NAMES])}{more})"]
 
 
 def read_hints(paths: FleetPaths) -> list[str]:
@@ -132,11 +144,12 @@ def read_hints(paths: FleetPaths) -> list[str]:
     return [str(hint) for hint in hints] if isinstance(hints, list) else []
 
 
-def read_names(paths: FleetPaths) -> list[str]:
-    """Return the bots of the applied configuration."""
+def read_names(paths: FleetPaths, kind: str | None = None) -> list[str]:
+    """Return the bots of the applied configuration, all or those of one kind."""
     applied = read_json(paths.applied)
     bots = applied.get("bots") if isinstance(applied, dict) else None
-    return [str(bot["name"]) for bot in bots if isinstance(bot, dict)] if isinstance(bots, list) else []
+    rows = [bot for bot in bots if isinstance(bot, dict)] if isinstance(bots, list) else []
+    return [str(bot["name"]) for bot in rows if kind is None or bot.get("kind") == kind]
 
 
 def say(line: str) -> None:

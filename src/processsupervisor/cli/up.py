@@ -20,7 +20,7 @@ from processsupervisor.cli.detach import Started, start_detached
 from processsupervisor.cli.elsewhere import hold_back
 from processsupervisor.cli.fleet import differing
 from processsupervisor.cli.present import last_applied, rejected, version_of
-from processsupervisor.cli.progress import count, read_hints
+from processsupervisor.cli.progress import count, read_hints, talk_hint
 from processsupervisor.cli.session import Session, keeper_runs, user_name
 from processsupervisor.commands.command import Command
 from processsupervisor.config.applied import write_applied
@@ -130,7 +130,7 @@ def report(session: Session, wait: bool, timeout_s: float, told: Collection[str]
     session.say(f"{count(len(result['ready']))} ready")
     if result.get("web"):
         session.say(f"web {result['web']}")
-    for hint in read_hints(session.paths):
+    for hint in (*talk_hint(session.paths), *read_hints(session.paths)):
         session.say(hint)
     return EXIT_FAILED if result["not_ready"] else EXIT_OK
 

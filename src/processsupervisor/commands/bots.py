@@ -170,7 +170,7 @@ COMMANDS = (
             verbs=("bot dump",), json=True),
     Command("bot.chat", "Talk to a native bot; with TEXT, print its answer", (
         Arg("name", "text", None, "The bot", required=True, positional=True),
-        Arg("text", "names", (), "What to say; without it, a conversation"),
+        Arg("text", "names", (), "What to say; without it, a conversation, or a message for each line that is piped"),
         Arg("conversation", "text", None, "Conversation to go on with (default: cli-USER)"),
         Arg("timeout_s", "duration", 30.0, "How long to wait for the answer", most=86400.0),
     ), "operate", place="client", stream=True, verbs=("bot chat", "chat")),

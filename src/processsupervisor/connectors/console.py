@@ -11,10 +11,12 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 from processsupervisor.connectors.base import Port, check_incoming, clean_text
 from processsupervisor.connectors.pulled import Pulled
+from processsupervisor.connectors.words import in_words
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.storage.records import Incoming, Outgoing, Place
 
@@ -28,10 +30,14 @@ class ConsoleConnector(Pulled):
 
     network = NETWORK
 
-    def __init__(self, source: TextIO | None = None, target: TextIO | None = None, sender: str = "console") -> None:
+    def __init__(
+        self, source: TextIO | None = None, target: TextIO | None = None, sender: str = "console", folder: Path | None = None
+    ) -> None:
         self._source = source if source is not None else sys.stdin
         self._target = target if target is not None else sys.stdout
         self._sender = sender
+        self._folder = folder
+        """Where the bot keeps its data: files are told by their paths."""
         self._port: Port | None = None
         self._is_live = self._target.isatty()
         self._shown = ("", "")
@@ -73,13 +79,14 @@ class ConsoleConnector(Pulled):
             self._write(f"(not accepted: {err})\n")
 
     def publish(self, out: Outgoing) -> None:
-        """Print a final text, or what a draft has more than before."""
+        """Print a final text with its buttons and files, or what a draft has more than before. An edit is a text like any other."""
         shown_id, shown = self._shown
         if not out.final and not self._is_live:
             return
-        rest = out.text
-        if shown_id == out.id and out.text.startswith(shown):
-            rest = out.text[len(shown) :]
+        text = in_words(out.text, out.extras.buttons, out.extras.files, self._folder)
+        rest = text
+        if shown_id == out.id and text.startswith(shown):
+            rest = text[len(shown) :]
         elif shown_id:
             self._write("\n")
         self._write(rest + ("\n" if out.final else ""))

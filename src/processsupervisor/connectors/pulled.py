@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Receipt
 from processsupervisor.storage.records import Attachment, Outgoing, Place
 
-SHOWN_BY_KEY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
-"""A row is shown under its id, and a draft of the same id before it. Every reply of ours fits one line of the protocol."""
+SHOWN_BY_KEY = Capabilities(takes_key=True, max_text_chars=300_000, edits=True, buttons=True, files=True, drafts=True)
+"""A row is shown under its id, and a draft of the same id before it. Every reply of ours fits one line of the protocol.
+
+Rows carry their buttons, files and edits as they are; a reader without any of these says them in words (words.py)."""
 
 
 class Pulled:

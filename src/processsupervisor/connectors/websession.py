@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from processsupervisor.connectors.base import MAX_HISTORY, Port, Posted, check_incoming, clean_text
 from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused
-from processsupervisor.storage.records import Accepted, Incoming, Outgoing, Place
+from processsupervisor.storage.records import Accepted, ButtonRow, Envelope, Extras, Incoming, Kind, Outgoing, Place
 
 NETWORK = "web"
 MAX_LINE_BYTES = 1 << 20
@@ -142,7 +142,7 @@ class WebSession(asyncio.Protocol):
         message_id, text, place = clean_text(_text(request, "id")), clean_text(_text(request, "text")), self._place(request)
         try:
             check_incoming(place, message_id, text)
-            future = self._port.accept(Incoming(place, message_id, place.conversation, text))
+            future = self._port.accept(_incoming(request, place, message_id, text))
         except PsvError as err:
             self._refuse(message_id, err)
             return
@@ -202,7 +202,7 @@ class WebSession(asyncio.Protocol):
 
     async def _answer_history(self, place: Place, limit: int) -> None:
         entries = await self._port.history(place, limit)
-        rows = [{"id": e.id, "from": e.sender, "text": e.text, "at": e.at, "seq": e.seq} for e in entries]
+        rows = [{"id": e.id, "from": e.sender, "text": e.text, "at": e.at, "seq": e.seq, **_more(e.extras)} for e in entries]
         self._send({"op": "history", "messages": rows})
 
     def _subscribe(self, request: dict[str, Any]) -> None:
@@ -279,5 +279,34 @@ def _text(request: dict[str, Any], key: str, default: str | None = None) -> str:
     return value
 
 
+def _incoming(request: dict[str, Any], place: Place, message_id: str, text: str) -> Incoming:
+    """Return what was posted: a message, or the press of the button that its text is the label of."""
+    press = request.get("press")
+    if press is None:
+        return Incoming(place, message_id, place.conversation, text)
+    if not isinstance(press, dict):
+        raise ProtocolError("press must be an object")
+    data, about = clean_text(_text(press, "data")), clean_text(_text(press, "message"))
+    check_incoming(place, about, data)
+    return Incoming(place, message_id, place.conversation, data, Kind.BUTTON, Envelope(about=about, said=text))
+
+
 def _event(out: Outgoing) -> dict[str, object]:
-    return {"op": "event", "seq": out.seq, "id": out.id, "reply_to": out.reply_to, "text": out.text, "final": out.final}
+    told = {"op": "event", "seq": out.seq, "id": out.id, "reply_to": out.reply_to, "text": out.text, "final": out.final}
+    return {**told, **_more(out.extras)}
+
+
+def _more(extras: Extras) -> dict[str, object]:
+    """Return what a message has besides its text, as far as it has it: "buttons", "files", and "edits", whose place it takes."""
+    more: dict[str, object] = {}
+    if extras.buttons:
+        more["buttons"] = [[_button(button) for button in row] for row in extras.buttons]
+    if extras.files:
+        more["files"] = [{"name": file.name, "mime": file.mime, "path": file.path} for file in extras.files]
+    if extras.edits is not None:
+        more["edits"] = extras.edits.removeprefix("net:")
+    return more
+
+
+def _button(button: ButtonRow) -> dict[str, str]:
+    return {"label": button.label, "data": button.data} if button.data else {"label": button.label, "url": button.url}

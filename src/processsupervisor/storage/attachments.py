@@ -26,11 +26,13 @@ T = TypeVar("T")
 
 FOLDER = "files"
 GRACE_S = 3600.0
+SHOWN_S = 86400.0
+"""How long a file is kept whose readers fetch it by themselves: nobody says when they have."""
 _PIECE = 1 << 18
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}$")
 _LEFT_OVER = (
     "SELECT a.path FROM attachments a LEFT JOIN outbox o ON o.id = a.out_id "
-    "WHERE a.created_at < ? AND (o.id IS NULL OR o.state NOT IN (0, 1, 2))"
+    "WHERE a.created_at < ? AND (o.id IS NULL OR o.state NOT IN (0, 1, 2) OR (o.state = 1 AND a.created_at < ?))"
 )
 
 
@@ -83,7 +85,10 @@ class Attachments:
         await asyncio.to_thread(_unlink, self.folder.parent / path)
 
     async def sweep(self) -> int:
-        """Delete what was sent, or never will be, an hour after it was kept; returns how many files went. Raises StorageError."""
+        """Delete what was sent, or never will be, an hour after it was kept, what readers may fetch after a day; returns how many went.
+
+        Raises StorageError.
+        """
         if not self.folder.is_dir():
             return 0
         before = clock.wall() - GRACE_S
@@ -159,7 +164,7 @@ def _used(connection: sqlite3.Connection, network: str, identity: str) -> tuple[
 
 
 def _sweep_rows(connection: sqlite3.Connection, before: float) -> set[str]:
-    connection.execute(f"DELETE FROM attachments WHERE path IN ({_LEFT_OVER})", (before,))
+    connection.execute(f"DELETE FROM attachments WHERE path IN ({_LEFT_OVER})", (before, before + GRACE_S - SHOWN_S))
     return {path for (path,) in connection.execute("SELECT path FROM attachments")}
 
 

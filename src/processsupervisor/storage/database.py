@@ -126,6 +126,9 @@ class BotDatabase(SendJobs, PlanJobs):
         how often it was tried. `also` end with it, in the same commit. `state` None: the replies begin as their network asks for.
         """
         trim = self._due_for_trim(row.place)
+        self.note_buttons(row.place, replies)
+        for place, reply in changes.sends:
+            self.note_buttons(place, [reply])
         ending = Ending(outcome, reason, detail, state, tries, tuple(also))
 
         is_repeat = False

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from processsupervisor.kernel import clock
-from processsupervisor.storage.encoding import pack_extras, unpack_extras
+from processsupervisor.storage.encoding import pack_extras, unpack_envelope, unpack_extras
 from processsupervisor.storage.records import HistoryEntry, Outgoing, Place, Reply, SendState
 
 COLUMNS = "seq, id, reply_to, network, conversation, text, created_at, extras, state, attempts, uncertain"
@@ -22,9 +22,10 @@ _INSERT = (
 _AFTER = f"SELECT {COLUMNS} FROM outbox WHERE conversation = ? AND network = ? AND seq > ? ORDER BY seq LIMIT ?"
 _BY_ID = f"SELECT {COLUMNS} FROM outbox WHERE id = ?"
 _SAID = (
-    "SELECT network_id, text, received_at FROM inbox WHERE conversation = ? AND network = ? AND kind <> 'schedule' ORDER BY id DESC LIMIT ?"
+    "SELECT network_id, text, received_at, envelope FROM inbox WHERE conversation = ? AND network = ? AND kind <> 'schedule' "
+    "ORDER BY id DESC LIMIT ?"
 )
-_ANSWERED = "SELECT id, text, created_at, seq FROM outbox WHERE conversation = ? AND network = ? ORDER BY seq DESC LIMIT ?"
+_ANSWERED = "SELECT id, text, created_at, seq, extras FROM outbox WHERE conversation = ? AND network = ? ORDER BY seq DESC LIMIT ?"
 
 
 def add_outgoing(
@@ -59,8 +60,14 @@ def last_seq(connection: sqlite3.Connection) -> int:
 def history(connection: sqlite3.Connection, place: Place, limit: int) -> list[HistoryEntry]:
     """Return the last `limit` messages of both sides, oldest first."""
     given = (place.conversation, place.network, limit)
-    contact = [HistoryEntry(network_id, "contact", text, at, None) for network_id, text, at in connection.execute(_SAID, given)]
-    bot = [HistoryEntry(out_id, "bot", text, at, seq) for out_id, text, at, seq in connection.execute(_ANSWERED, given)]
+    contact = [
+        HistoryEntry(network_id, "contact", unpack_envelope(envelope).said or text, at, None)
+        for network_id, text, at, envelope in connection.execute(_SAID, given)
+    ]
+    bot = [
+        HistoryEntry(out_id, "bot", text, at, seq, unpack_extras(extras))
+        for out_id, text, at, seq, extras in connection.execute(_ANSWERED, given)
+    ]
     # Each side is in its own order already and the sort is stable: a clock set back can mix sides, never reorder one.
     return sorted(contact[::-1] + bot[::-1], key=lambda entry: entry.at)[-limit:]
 

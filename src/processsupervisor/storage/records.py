@@ -81,6 +81,8 @@ class Envelope:
     attachments: tuple[Attachment, ...] = ()
     is_replayed: bool = False
     """It was a dead letter, and a person had it handled again."""
+    said: str = ""
+    """What a person typed or read where a button was pressed: its label or its number; "" where the network tells none."""
 
 
 PLAIN = Envelope()
@@ -344,3 +346,4 @@ class HistoryEntry:
     text: str
     at: float
     seq: int | None
+    extras: Extras = NO_EXTRAS

@@ -8,20 +8,22 @@ from collections.abc import Sequence
 
 from processsupervisor.storage import cursors, outbox, sends, uncertain
 from processsupervisor.storage.conversations import place_now
-from processsupervisor.storage.jobs import Jobs
+from processsupervisor.storage.presses import PressJobs
 from processsupervisor.storage.records import NO_EXTRAS, Extras, Outgoing, Place, Reply
 from processsupervisor.storage.uncertain import UncertainSend
 
 
-class SendJobs(Jobs):
+class SendJobs(PressJobs):
     """Marks that say how a send ended are sticky: they wait out a failing disk, for the network has been called already."""
 
     async def send(self, out_id: str, place: Place, text: str, extras: Extras = NO_EXTRAS) -> Outgoing | None:
         """Append an outbox row that answers nothing; None when the id exists."""
+        reply = Reply(text, extras)
+        self.note_buttons(place, [reply])
 
         def work(db: sqlite3.Connection) -> Outgoing | None:
             there = place_now(db, place)
-            return outbox.add_outgoing(db, out_id, there, None, Reply(text, extras), self.state_of(there))
+            return outbox.add_outgoing(db, out_id, there, None, reply, self.state_of(there))
 
         return await self.run(work)
 

@@ -4,7 +4,7 @@
     GET  /static/FILE            its files           GET  /chat/NAME/history    messages so far
     GET  /api/bots               bots, now           POST /chat/NAME/messages   one message in
     GET  /api/events             bots, live          POST /hook/NAME            what a network posts for a bot
-                                                     /telegram/…                the local Bot API (botapi/)
+    GET  /chat/NAME/files/FILE   a reply's file      /telegram/…                the local Bot API (botapi/)
 
 Nothing but the two POSTs changes anything; a method of the Bot API does what it says, also by GET, for who knows a bot's stand-in.
 """

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from processsupervisor.web.body import read_body
-from processsupervisor.web.link import BotLink, ChatEvent
+from processsupervisor.web.link import BotLink, ChatEvent, Line
 from processsupervisor.web.markdown import render
 from processsupervisor.web.problem import Problem
 from processsupervisor.web.relay import Relay
@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 65_536
 MAX_NAME_CHARACTERS = 128
 DEFAULT_CONVERSATION = "default"
 MAX_HISTORY = 100
-_KEYS = ("id", "text", "conversation")
+_KEYS = ("id", "text", "conversation", "press")
 _SHAPE = 'send {"id": "a name of your own for this message", "text": "...", "conversation": "default"}'
 
 
@@ -40,8 +40,8 @@ class Chat:
         bot = self._applied.chat_bot(request.path_params["name"]).name
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, "not-json", "the message must be sent as application/json", hint=_SHAPE)
-        message_id, text, conversation = _parse_message(await read_body(request, MAX_BODY_BYTES))
-        await self._link.post(bot, message_id, text, conversation)
+        message_id, text, conversation, press = _parse_message(await read_body(request, MAX_BODY_BYTES))
+        await self._link.post(bot, message_id, text, conversation, press)
         return JSONResponse({"id": message_id}, 202, {"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> EventStream:
@@ -56,6 +56,7 @@ class Chat:
         async def produce(emit: Emit) -> None:
             async def on_event(event: ChatEvent) -> None:
                 data: dict[str, object] = {"id": event.id, "reply_to": event.reply_to, "text": event.text, "final": event.final}
+                data |= event.more
                 if is_page:
                     data["html"] = render(event.text)
                 await emit(frame(data, id=event.seq if event.final else None))
@@ -84,7 +85,7 @@ class Chat:
         return JSONResponse({"messages": messages}, headers={"Cache-Control": "no-store"})
 
 
-def _parse_message(body: bytes) -> tuple[str, str, str]:
+def _parse_message(body: bytes) -> tuple[str, str, str, Line | None]:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as err:
@@ -104,7 +105,16 @@ def _parse_message(body: bytes) -> tuple[str, str, str]:
         raise Problem(400, "bad-message", '"text" holds half of a surrogate pair, which is no character', hint="send UTF-8")
     conversation = value.get("conversation")
     named = DEFAULT_CONVERSATION if conversation is None else conversation
-    return _check_name(value["id"], "id"), text, _check_name(named, "conversation")
+    return _check_name(value["id"], "id"), text, _check_name(named, "conversation"), _check_press(value.get("press"))
+
+
+def _check_press(press: object) -> Line | None:
+    """Return the button that a message presses, {"message", "data"} as an event named them; None for a message that presses none."""
+    if press is None:
+        return None
+    if not isinstance(press, dict) or press.keys() != {"message", "data"}:
+        raise Problem(400, "bad-message", '"press" must be {"message": "id of the bot\'s message", "data": "of its button"}', hint=_SHAPE)
+    return {key: _check_name(value, f"press.{key}") for key, value in press.items()}
 
 
 def _check_name(value: object, key: str) -> str:

@@ -28,6 +28,8 @@ CALLS_PER_BOT = 16
 _REFUSED_AS = {"too-long": 413, "empty": 400, "bad-message": 400, "protocol": 400, "forbidden": 403}
 """What a repetition cannot cure; every other refusal (paused, stopping, busy, storage) is 503 with Retry-After."""
 
+_MORE = ("buttons", "files", "edits")
+
 Line = dict[str, object]
 """One JSON object of the bot's protocol, as on the wire."""
 
@@ -40,6 +42,8 @@ class ChatEvent(NamedTuple):
     reply_to: str | None
     text: str
     final: bool
+    more: Line
+    """Buttons, files, and the message whose place it takes, where there are any; passed on as they are."""
 
 
 class BotLink:
@@ -49,9 +53,10 @@ class BotLink:
         self._paths = paths
         self._turns: dict[str, asyncio.Semaphore] = {}
 
-    async def post(self, bot: str, message_id: str, text: str, conversation: str) -> None:
-        """Return when the bot has committed the message; raises Problem when it refuses it (503 when it is paused)."""
-        answer = await self._ask(bot, {"op": "post", "id": message_id, "text": text, "conversation": conversation})
+    async def post(self, bot: str, message_id: str, text: str, conversation: str, press: Line | None = None) -> None:
+        """Return when the bot has committed the message, or the press of a button; raises Problem when it refuses it (503: paused)."""
+        post: Line = {"op": "post", "id": message_id, "text": text, "conversation": conversation}
+        answer = await self._ask(bot, post if press is None else {**post, "press": press})
         match answer.get("op"):
             case "accepted" if answer.get("id") == message_id:
                 return
@@ -149,7 +154,9 @@ async def _events(bot: str, reader: asyncio.StreamReader) -> AsyncIterator[ChatE
         match line:
             case {"op": "event", "id": str(id_), "text": str(text), "final": bool(final)}:
                 seq, reply_to = line.get("seq"), line.get("reply_to")
-                yield ChatEvent(seq if isinstance(seq, int) else None, id_, reply_to if isinstance(reply_to, str) else None, text, final)
+                more = {key: line[key] for key in _MORE if key in line}
+                answered = reply_to if isinstance(reply_to, str) else None
+                yield ChatEvent(seq if isinstance(seq, int) else None, id_, answered, text, final, more)
             case {"op": "refused" | "error"}:
                 raise _refusal(bot, line)
             case _:

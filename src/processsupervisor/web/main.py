@@ -29,6 +29,7 @@ from processsupervisor.web.application import Api, build
 from processsupervisor.web.botapi.proxies import Proxies
 from processsupervisor.web.botapi.routes import BotApiRoutes
 from processsupervisor.web.chat import Chat
+from processsupervisor.web.files import BotFiles
 from processsupervisor.web.fleet import Control, FleetView
 from processsupervisor.web.guard import Guard
 from processsupervisor.web.hook import Hook
@@ -113,7 +114,7 @@ def compose(paths: FleetPaths, wanted: Listen, streams: Streams, more: Sequence[
     control = cast(Control, AsyncControlClient(paths))
     view = FleetView(control, applied, LastWords(paths, tail_lines))
     link = BotLink(paths)
-    routes = [Route("/hook/{name}", Hook(applied, link).post, methods=["POST"]), *more]
+    routes = [Route("/hook/{name}", Hook(applied, link).post, methods=["POST"]), *BotFiles(applied, paths).routes(), *more]
     return build(Api(view, streams), Chat(applied, link, streams), Page(), allowed_hosts(wanted), is_wildcard(wanted), routes)
 
 

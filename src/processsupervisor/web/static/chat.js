@@ -22,7 +22,7 @@ export class Chat {
     this.timer = 0;
     this.text = document.getElementById("text");
     this.form = document.getElementById("composer");
-    this.messages = new Messages(bot, (id, text) => this.edit(id, text), (id) => this.discard(id));
+    this.messages = new Messages(bot, (id, text) => this.edit(id, text), (id) => this.discard(id), (id, button) => this.press(id, button));
     this.mail = new Mail(bot, this.conversation, (id, state, why) => this.onMail(id, state, why));
     this.abort = new AbortController();
     const { signal } = this.abort;
@@ -149,14 +149,23 @@ export class Chat {
     event.preventDefault();
     const text = this.text.value;
     if (!text.trim()) return;
-    const entry = { id: `web-${randomName()}`, text, at: Date.now() / 1000 };
-    outgoing.add(this.bot, entry);
-    this.messages.hideDots();
-    this.messages.mine(entry.id, text, entry.at, "sending");
-    this.messages.toNewest();
+    this.send({ text });
     this.text.value = "";
     this.onInput();
     this.text.focus();
+  }
+
+  /** Press a button of a message: it is sent as its label, with what the bot knows it by. */
+  press(message, button) {
+    this.send({ text: button.label, press: { message, data: button.data } });
+  }
+
+  send(said) {
+    const entry = { id: `web-${randomName()}`, at: Date.now() / 1000, ...said };
+    outgoing.add(this.bot, entry);
+    this.messages.hideDots();
+    this.messages.mine(entry.id, entry.text, entry.at, "sending");
+    this.messages.toNewest();
     this.mail.run();
   }
 

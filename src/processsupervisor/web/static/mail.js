@@ -59,7 +59,7 @@ export class Mail {
       response = await fetch(`/chat/${this.bot}/messages`, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ id: entry.id, text: entry.text, conversation: this.conversation }),
+        body: JSON.stringify({ id: entry.id, text: entry.text, conversation: this.conversation, press: entry.press }),
         signal: AbortSignal.timeout(DEADLINE_MS),
       });
     } catch {

@@ -1,15 +1,17 @@
 // The messages of one chat on the screen: places, drafts that become final, and staying at the newest one.
 // HTML is only ever set from `html`, which the server made of markdown with everything but plain formatting escaped.
 
+import { showExtras } from "./extras.js";
 import { clock, day, element, paintFace, setText } from "./format.js";
 
 const NEAR_PX = 80;
 
 export class Messages {
-  constructor(bot, onEdit, onDiscard) {
+  constructor(bot, onEdit, onDiscard, onPress) {
     this.bot = bot;
     this.onEdit = onEdit;
     this.onDiscard = onDiscard;
+    this.onPress = onPress;
     this.shown = new Map();
     this.list = document.getElementById("messages");
     this.scroller = document.getElementById("scroll");
@@ -70,10 +72,13 @@ export class Messages {
     }
   }
 
-  /** Show what the bot says, a piece or the final text, under its id. */
-  theirs({ id, text, html, final, at }) {
+  /** Show what the bot says, a piece or the final text, under its id; what edits an earlier message takes its place. */
+  theirs({ id, text, html, final, at, buttons, files, edits }) {
     this.hideDots();
-    const entry = this.entry(id, "theirs", at);
+    const root = edits || id;
+    const isChange = this.shown.has(root);
+    const entry = this.entry(root, "theirs", at);
+    this.shown.set(id, entry);
     if (!final && entry.isFinal) return;
     entry.isFinal = final;
     if (typeof html === "string") entry.bubble.innerHTML = html;
@@ -82,7 +87,10 @@ export class Messages {
     entry.node.classList.toggle("draft", !final);
     entry.node.classList.remove("stalled");
     entry.bubble.ariaBusy = final ? "false" : "true";
-    setText(entry.note, final ? clock(entry.at) : "writing…");
+    entry.bubble.hidden = final && !text;
+    showExtras(entry.extras, this.bot, buttons || [], files || [], (button) => this.onPress(root, button));
+    const changed = edits && isChange ? `, changed ${clock(at || Date.now() / 1000)}` : "";
+    setText(entry.note, final ? clock(entry.at) + changed : "writing…");
     this.follow();
   }
 
@@ -126,9 +134,10 @@ export class Messages {
     const note = element("span");
     const under = element("div", { className: "under" }, note);
     const from = element("span", { className: "unseen", textContent: side === "mine" ? "You: " : `${this.bot}: ` });
-    const node = element("li", { className: `message ${side}` }, from, bubble, under);
+    const extras = element("div", { className: "extras", hidden: true });
+    const node = element("li", { className: `message ${side}` }, from, bubble, extras, under);
     this.list.append(node);
-    const made = { node, bubble, note, under, at, isFinal: false };
+    const made = { node, bubble, extras, note, under, at, isFinal: false };
     this.shown.set(id, made);
     this.follow();
     return made;

@@ -47,7 +47,7 @@ export const last = {
   keep: (bot) => write("last", bot),
 };
 
-/** Messages on their way to one bot, oldest first: {id, text, at, refused?}. Read anew each time: other windows write too. */
+/** Messages on their way to one bot, oldest first: {id, text, at, press?, refused?}. Read anew each time: other windows write too. */
 export const outgoing = {
   of(bot) {
     try {
