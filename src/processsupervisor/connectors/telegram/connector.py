@@ -15,9 +15,11 @@ from aiogram.methods import GetMe
 
 from processsupervisor.connections.buckets import Buckets, Limits
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Port, Receipt
+from processsupervisor.connectors.telegram.addresses import Addresses
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me
 from processsupervisor.connectors.telegram.drafts import Drafts
+from processsupervisor.connectors.telegram.errors import no_answer
 from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.connectors.telegram.polling import Polling
 from processsupervisor.connectors.telegram.sending import Sending
@@ -56,7 +58,7 @@ class TelegramConnector:
         """Ask Telegram who the token is of. Raises NetworkError: AUTH when it is refused or of another bot than expected."""
         found = await self._calls().call(GetMe(), asks_who=True)
         if not isinstance(found, dict) or not isinstance(found.get("id"), int):
-            raise NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API")
+            raise no_answer(self._calls().server)
         me = Me(found["id"], str(found.get("username") or ""))
         expect = self._settings.expect
         if expect and expect != str(me.id) and expect.lower() != f"@{me.username.lower()}":
@@ -77,12 +79,13 @@ class TelegramConnector:
         self._me = self._me._replace(prefix=former.prefix)
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
         self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json")
-        webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret)
+        own = Addresses(self._folder / "telegram-hooks.json", self._url)
+        webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret, own)
         if settings.mode == "webhook":
             self._webhook = webhook
             receive = webhook.run
         else:
-            receive = Polling(client, port, self._me, settings.allowed_updates, webhook.is_own, former).run
+            receive = Polling(client, port, self._me, settings.allowed_updates, own.has, former).run
         self._receiving = asyncio.get_running_loop().create_task(_keep(receive))
 
     def _calls(self) -> Client:

@@ -19,8 +19,10 @@ from aiogram.methods import DeleteWebhook, GetMe, GetUpdates, GetWebhookInfo
 from aiogram.types import Update
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
+from processsupervisor.connectors.telegram.addresses import host_of
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved, incoming_of, unreadable_of
+from processsupervisor.connectors.telegram.errors import no_answer
 from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, Refused
@@ -107,7 +109,7 @@ class Polling:
         try:
             found = await self._client.call(method, POLL_S + _GRACE_S, asks_who=True)
             if not isinstance(found, list):
-                raise NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API")
+                raise no_answer(self._client.server)
         except NetworkError as err:
             await self._failed(err)
             return []
@@ -144,7 +146,7 @@ class Polling:
             return
         if url:
             hint = 'set mode to "webhook", or take it away by the Bot API\'s deleteWebhook, then start the bot'
-            raise NetworkError(ErrorKind.CONFLICT, "telegram: the token has a webhook that is not this bot's", hint=hint)
+            raise NetworkError(ErrorKind.CONFLICT, f"telegram: the token has a webhook on {host_of(url)} that is not this bot's", hint=hint)
         now, before = clock.mono(), self._conflict_mono
         if before is not None and now - before < _CONFLICT_S:
             raise conflict

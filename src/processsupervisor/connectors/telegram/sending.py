@@ -113,7 +113,7 @@ class Sending:
         except (AiogramError, OSError, RuntimeError) as err:
             if says(err, "message is not modified"):
                 raise _Unchanged from None
-            error = network_error(err)
+            error = network_error(err, self._client.server)
             if error.kind == ErrorKind.RATE and error.retry_after_s is not None:
                 chat = str(target.chat_id)
                 error.is_for_bot = self._buckets.refused(chat, error.retry_after_s, clock.mono(), is_group=target.is_group)
