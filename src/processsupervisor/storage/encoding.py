@@ -12,7 +12,7 @@ from typing import Any
 
 from processsupervisor.storage.records import NO_EXTRAS, PLAIN, Attachment, ButtonRow, Envelope, Extras, FileOut, Markup, RoomKind
 
-_ENVELOPE = ("title", "sender_name", "locale", "is_addressed", "about", "token", "sent_at")
+_ENVELOPE = ("title", "sender_name", "locale", "is_addressed", "about", "token", "sent_at", "album")
 _EXTRAS = ("edits", "quotes", "acknowledges")
 
 

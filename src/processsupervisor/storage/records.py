@@ -79,6 +79,8 @@ class Envelope:
     sent_at: float | None = None
     """When the network says that it was sent, epoch seconds."""
     attachments: tuple[Attachment, ...] = ()
+    album: str = ""
+    """The network's id of the album that this file is one of: its messages are handled as one."""
 
 
 PLAIN = Envelope()

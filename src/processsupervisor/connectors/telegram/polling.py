@@ -20,6 +20,7 @@ from aiogram.types import Update
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.addresses import host_of
+from processsupervisor.connectors.telegram.albums import Albums
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved, incoming_of, unreadable_of
 from processsupervisor.connectors.telegram.errors import no_answer
@@ -72,6 +73,7 @@ class Polling:
         self._heard_mono = clock.mono()
         self._conflict_mono: float | None = None
         self._failures = 0
+        self._albums = Albums()
 
     async def run(self) -> None:
         """Receive until the bot ends, or the token is refused or in use elsewhere: then the port is told."""
@@ -171,8 +173,8 @@ class Polling:
         that is not.
         """
         batch: list[Incoming] = []
-        for raw in raws:
-            match read_update(raw, self._me):
+        for found in self._albums.address([read_update(raw, self._me) for raw in raws]):
+            match found:
                 case Incoming() as incoming:
                     batch.append(incoming)
                 case Moved(old, new):

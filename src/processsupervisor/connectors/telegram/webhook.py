@@ -15,6 +15,7 @@ from aiogram.methods import GetWebhookInfo, SetWebhook
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.addresses import Addresses, host_of
+from processsupervisor.connectors.telegram.albums import Albums
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved
 from processsupervisor.connectors.telegram.polling import NEVER, read_update
@@ -40,6 +41,7 @@ class Webhook:
         self._secret = secret
         self._own = own
         self._failure = ""
+        self._albums = Albums()
 
     async def run(self) -> None:
         """Have Telegram post here and watch that it does, until the bot ends or another takes the token: then the port is told."""
@@ -104,7 +106,8 @@ class Webhook:
         self._port.prove(NETWORK)
         if not isinstance(update.get("update_id"), int):
             raise Refused("that is no update", code="bad-message")
-        match read_update(dict(update), self._me):
+        (found,) = self._albums.address([read_update(dict(update), self._me)])
+        match found:
             case Incoming() as incoming:
                 await self._commit(incoming)
             case Moved(old, new):

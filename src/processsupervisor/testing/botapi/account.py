@@ -74,6 +74,8 @@ class Account:
     gate: Floodgate = field(default_factory=Floodgate)
     called: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
+    albums: int = 0
+    """How many albums there have been, for their numbers."""
     _last_message_id: int = 0
 
     @property

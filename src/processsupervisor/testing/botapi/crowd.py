@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeVar
 
 from processsupervisor.testing.botapi.account import Account, Pressed, Shown
@@ -53,6 +54,26 @@ class Crowd:
             if caption:
                 found["caption"] = caption
             return self._arrives(chat or self._account.private(person), person, found, 0)
+
+    def sends_album(
+        self, kind: str, contents: Sequence[bytes], person: Person = ADA, *, chat: Chat | None = None, caption: str = ""
+    ) -> list[int]:  # fmt: skip
+        """Send several files of a kind at once: as many messages of one media group, the first of which has the caption."""
+        with self._heard:
+            place = chat or self._account.private(person)
+            self._account.albums += 1
+            group = f"{self._account.id}{self._account.albums:04}"
+            numbers = []
+            for number, content in enumerate(contents, 1):
+                name = f"{kind}-{number}.bin"
+                file = self._account.files.add(kind, Upload(name, "application/octet-stream", content))
+                found = media(kind, file.json, name, "application/octet-stream") | {"media_group_id": group}
+                if caption and number == 1:
+                    found |= {"caption": caption}
+                    if entities := _entities(caption):
+                        found["caption_entities"] = entities
+                numbers.append(self._arrives(place, person, found, 0))
+            return numbers
 
     def edits(self, message_id: int, text: str, person: Person = ADA, *, chat: Chat | None = None) -> None:
         """Change an earlier message of the person's."""

@@ -75,7 +75,8 @@ def send_album(account: Account, params: Params) -> list[Json]:
             raise bad_request("there is no file in the request")
         file = account.files.add(item.text("type"), upload)
         contents.append(media(item.text("type"), file.json, file.name, file.mime) | _text(item, "caption", MAX_CAPTION_UNITS))
-    group = {"media_group_id": str(account.id + len(account.shown))}
+    account.albums += 1
+    group = {"media_group_id": f"{account.id}{account.albums:04}"}
     return [_send(account, chat, params, content | group, item.text("type")) for item, content in zip(items, contents, strict=True)]
 
 
