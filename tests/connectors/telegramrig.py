@@ -33,6 +33,7 @@ class Port:
         self.moves: list[tuple[str, str]] = []
         self.sent_ids: dict[str, str] = {}
         self.tried: list[str] = []
+        self.states: dict[str, SendState | None] = {}
 
     def accept(self, incoming: Incoming) -> asyncio.Future[Accepted]:
         self.tried.append(incoming.text)
@@ -63,6 +64,9 @@ class Port:
 
     async def network_id(self, out_id: str) -> str | None:
         return self.sent_ids.get(out_id)
+
+    async def reply_state(self, out_id: str) -> SendState | None:
+        return self.states.get(out_id, SendState.WAITING)
 
     async def moved(self, old: Place, new: Place) -> None:
         self.moves.append((old.conversation, new.conversation))

@@ -78,7 +78,7 @@ class TelegramConnector:
         former = Former(self._folder / "telegram-bot.json", self._me.id)
         self._me = self._me._replace(prefix=former.prefix)
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
-        self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json")
+        self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json", port)
         own = Addresses(self._folder / "telegram-hooks.json", self._url)
         webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret, own)
         if settings.mode == "webhook":
