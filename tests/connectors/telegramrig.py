@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from processsupervisor.connections.buckets import Limit, Limits
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.connectors.telegram import make
 from processsupervisor.connectors.telegram.connector import TelegramConnector
@@ -16,6 +17,8 @@ from processsupervisor.testing.botapi.server import BotApi
 
 TOKEN = "123456:AAtelegramtokenofthetest"
 DEADLINE_S = 20.0
+WIDE = Limits(token=Limit(1000, 1.0), chat=Limit(1000, 1.0), group=Limit(1000, 1.0))
+"""For tests of something else than limits."""
 
 
 class Port:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.connectors.telegramrig import TOKEN, Port, connected, out, until
+from tests.connectors.telegramrig import TOKEN, WIDE, Port, connected, out, until
 
 from processsupervisor import Bot, Message, Reply
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.settings import ChatSettings
-from processsupervisor.connectors.telegram import begun, drafts, make
+from processsupervisor.connectors.telegram import begun, drafts
+from processsupervisor.connectors.telegram.connector import TelegramConnector
+from processsupervisor.connectors.telegram.settings import read_settings
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import SendState
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
@@ -80,7 +82,7 @@ async def test_a_first_piece_of_which_nothing_is_known_is_the_only_one(api: BotA
 @contextlib.asynccontextmanager
 async def running(api: BotApi, folder: Path, bot: Bot) -> AsyncIterator[Service]:
     bot.name = "anna"
-    connector = make({"token": TOKEN, "base_url": api.url}, "anna", folder)
+    connector = TelegramConnector(read_settings({"token": TOKEN, "base_url": api.url}, "anna"), "anna", folder, WIDE)
     service = Service(bot, BotDatabase(folder / "bot.db"), [connector], settings=ChatSettings.from_spec({"retries": 1}))
     await service.start()
     try:
