@@ -96,7 +96,7 @@ class Polling:
 
     async def _cursor(self) -> int | None:
         if self._former is not None and self._former.is_other:
-            _log.warning("the token is of another bot than before: it is read from the beginning")
+            _log.warning("the offset is of another bot or another time: all that Telegram still has is read")
             return None
         try:
             return await self._port.cursor(NETWORK)
