@@ -69,6 +69,8 @@ class Account:
     shown: list[Shown] = field(default_factory=list)
     actions: list[tuple[int, str]] = field(default_factory=list)
     """(chat, action) of every sendChatAction."""
+    reactions: list[tuple[int, int, list[object]]] = field(default_factory=list)
+    """(chat, message, reaction) of every setMessageReaction."""
     pressed: dict[str, Pressed] = field(default_factory=dict)
     commands: list[object] = field(default_factory=list)
     gate: Floodgate = field(default_factory=Floodgate)
