@@ -54,8 +54,13 @@ def test_a_backup_is_put_back(psv, database):
     made = psv("bot", "backup", "echo", "--to", "kept.db")
     assert made.returncode == EXIT_OK and "1 messages" in made.stdout, made.stderr
     talk(database, "two")
+    for name in ("telegram-bot.json", "telegram-drafts.json", "telegram-hooks.json"):
+        database.with_name(name).write_text("{}")
     back = json.loads(psv("bot", "restore", "echo", "kept.db", "--json").stdout)
     assert back["rows"]["inbox"] == 1 and facts_of(database).rows["inbox"] == 1 and facts_of(Path(back["kept"])).rows["inbox"] == 2
+    stamp = back["kept"].rpartition(".before-")[2]
+    assert {path.name for path in database.parent.glob("*.json*")} == {
+        f"telegram-bot.json.before-{stamp}", f"telegram-drafts.json.before-{stamp}", "telegram-hooks.json"}
 
 
 def test_backups_have_a_place_of_their_own(psv, database, folder):

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from processsupervisor.connections.buckets import Limit, Limits
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.connectors.telegram import make
 from processsupervisor.connectors.telegram.connector import TelegramConnector
@@ -16,6 +17,8 @@ from processsupervisor.testing.botapi.server import BotApi
 
 TOKEN = "123456:AAtelegramtokenofthetest"
 DEADLINE_S = 20.0
+WIDE = Limits(token=Limit(1000, 1.0), chat=Limit(1000, 1.0), group=Limit(1000, 1.0))
+"""For tests of something else than limits."""
 
 
 class Port:
@@ -33,6 +36,7 @@ class Port:
         self.moves: list[tuple[str, str]] = []
         self.sent_ids: dict[str, str] = {}
         self.tried: list[str] = []
+        self.states: dict[str, SendState | None] = {}
 
     def accept(self, incoming: Incoming) -> asyncio.Future[Accepted]:
         self.tried.append(incoming.text)
@@ -63,6 +67,9 @@ class Port:
 
     async def network_id(self, out_id: str) -> str | None:
         return self.sent_ids.get(out_id)
+
+    async def reply_state(self, out_id: str) -> SendState | None:
+        return self.states.get(out_id, SendState.WAITING)
 
     async def moved(self, old: Place, new: Place) -> None:
         self.moves.append((old.conversation, new.conversation))

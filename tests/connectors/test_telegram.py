@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from tests.connectors.telegramrig import TOKEN
+from tests.connectors.telegramrig import TOKEN, WIDE
 
-from processsupervisor.connections.buckets import Limit, Limits
 from processsupervisor.connectors.base import ErrorKind
 from processsupervisor.connectors.telegram.connector import TelegramConnector
 from processsupervisor.connectors.telegram.settings import read_settings
@@ -21,7 +20,6 @@ from processsupervisor.testing.botapi.server import BotApi
 from processsupervisor.testing.connectorlaw import ConnectorLaw, cases_of
 from processsupervisor.testing.lawrig import MOVED_TO, RETRY_AFTER_S, Ability, Mishap
 
-WIDE = Limits(token=Limit(1000, 1.0), chat=Limit(1000, 1.0), group=Limit(1000, 1.0))
 _CONFLICT = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
 _FAULTS = {
     Mishap.AUTH: {"kind": FaultKind.ERROR, "status": 401, "description": "Unauthorized"},

@@ -26,7 +26,9 @@ def test_a_token_is_enough_and_is_not_shown() -> None:
     ("token", "fault"),
     [
         (f"{TOKEN}\n", "line break around"), (f" {TOKEN}", "blanks"), (f'"{TOKEN}"', "quotes"), ("123456", "no colon"),
-        ("123:AA\nbb", "line break"), ("abc:def ghi", "blanks"), ("123456:", "no bot token"), ("", "missing"), (None, "missing"), (7, "missing"),
+        ("123:AA\nbb", "line break"), ("abc:def ghi", "blanks"), ("123456:", "no bot token"), ("", "is empty"), (None, "is missing"), (7, "found int"), (f"'{TOKEN}'\r", "around"),
+        (f"TOKEN={TOKEN}", "more around it"), (f"https://api.telegram.org/bot{TOKEN}/getMe", "more around it"), (f"\ufeff{TOKEN}", "control character"),
+        (f"“{TOKEN}”", "more around it"), ("１２３４５６:AAsecret", "no bot token"),
     ],
 )  # fmt: skip
 def test_a_bad_token_is_named_and_never_shown(token: object, fault: str) -> None:

@@ -135,8 +135,8 @@ async def test_a_group_takes_its_values_to_the_supergroup(api: BotApi, tmp_path)
         await until(lambda: "here is treasure" in ada.texts(bigger.id))
 
 
-async def test_an_edit_of_a_deleted_message_fails_alone(api: BotApi, tmp_path) -> None:
-    """It is noted as failed; the conversation goes on."""
+async def test_an_edit_of_a_deleted_message_fails_alone(api: BotApi, tmp_path, caplog) -> None:
+    """It is noted as failed, in Telegram's words; the conversation goes on."""
     ada = api.bot(TOKEN)
     async with running(api, tmp_path):
         ada.says("/offer")
@@ -147,6 +147,7 @@ async def test_an_edit_of_a_deleted_message_fails_alone(api: BotApi, tmp_path) -
         ada.says("still there?")
         await until(lambda: "echo still there?" in ada.texts())
     assert [state for text, state, _ in states(tmp_path) if text == "changed"] == [SendState.FAILED]
+    assert "telegram: Bad Request: message to edit not found" in caplog.text
 
 
 async def test_who_blocked_the_bot_is_not_written_to(api: BotApi, tmp_path) -> None:

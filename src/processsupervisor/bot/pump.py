@@ -16,6 +16,7 @@ from processsupervisor.bot.answering import Answering, Settled
 from processsupervisor.bot.backlog import Backlog
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.fitting import fit_replies
+from processsupervisor.bot.lookups import Lookups
 from processsupervisor.bot.networks import Networks
 from processsupervisor.chat.conversation import Conversations
 from processsupervisor.chat.points import Point, Points, armed_points
@@ -24,7 +25,7 @@ from processsupervisor.chat.turns import Turn
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
+from processsupervisor.storage.records import Accepted, Changes, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
 
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20
@@ -34,14 +35,14 @@ _DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
 
 
-class Pump:
+class Pump(Lookups):
     """Runs the handlers of one bot on one database; committed rows and drafts go to `networks`."""
 
     def __init__(
         self, bot: Definition, database: BotDatabase, statement: str, networks: Networks, *, reminded: Callable[[float], None],
         settings: ChatSettings = _DEFAULTS, points: Points | None = None,
     ) -> None:  # fmt: skip
-        self._database = database
+        super().__init__(database)
         self._networks = networks
         self._reminded = reminded
         self._settings = settings
@@ -137,14 +138,6 @@ class Pump:
         self.refuse(Refused("the bot is ending", code="stopping"))
         self.ended(error)
 
-    async def cursor(self, network: str) -> int | None:
-        """Return how far a network was read."""
-        return await self._database.cursor(network) if self._database.is_used() else None
-
-    async def network_id(self, out_id: str) -> str | None:
-        """Return the network's id of a message of ours."""
-        return await self._database.network_id(out_id)
-
     async def moved(self, old: Place, new: Place) -> None:
         """Take a conversation for another from now on."""
         await self._database.move_place(old, new)
@@ -153,14 +146,6 @@ class Pump:
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""
         self.proved(network)
-
-    async def after(self, place: Place, seq: int, limit: int) -> list[Outgoing]:
-        """Return committed rows of a place behind `seq`."""
-        return await self._database.after(place, seq, limit)
-
-    async def history(self, place: Place, limit: int) -> list[HistoryEntry]:
-        """Return the last messages of both sides."""
-        return await self._database.history(place, limit)
 
     # --- life ------------------------------------------------------------------------------------------------------
 

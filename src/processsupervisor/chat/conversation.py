@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from processsupervisor.chat.debounce import MOST_WINDOWS, can_join, join_rows, take_joined
+from processsupervisor.chat.debounce import MOST_WINDOWS, join_rows, take_joined, wait_s
 from processsupervisor.chat.settings import ChatSettings, Mode
 from processsupervisor.chat.turns import Turn
 from processsupervisor.storage.records import InboxRow, Kind, Place
@@ -20,7 +20,7 @@ _DEFAULTS = ChatSettings()
 
 
 class _Lane:
-    """One conversation with work. `quiet_at` and `first_at` are times of the loop, for debounce."""
+    """One conversation with work. `quiet_at` (0.0: nothing is waited for) and `first_at` are times of the loop."""
 
     __slots__ = ("first_at", "is_ready", "queue", "quiet_at", "timer", "turn")
 
@@ -63,10 +63,8 @@ class Conversations:
         if lane is None:
             lane = self._lanes[row.place] = _Lane()
         lane.queue.append(row)
-        mode = self._settings.mode
-        if mode is Mode.DEBOUNCE:
-            self._expect_quiet(lane, row)
-        elif mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row):
+        self._expect_quiet(lane, row)
+        if self._settings.mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row):
             lane.turn.interrupt()
         if lane.turn is None:
             self._line_up(row.place, lane)
@@ -136,11 +134,15 @@ class Conversations:
             self._line_up(turn.row.place, lane)
 
     def _expect_quiet(self, lane: _Lane, row: InboxRow) -> None:
-        """Count the quiet time of debounce anew from this message on; nothing waits behind one that stands alone."""
-        now, window_s = asyncio.get_running_loop().time(), self._settings.debounce_s
-        if len(lane.queue) == 1:
+        """Count the time to wait for more of the same anew from this message on; nothing waits behind one that stands alone."""
+        window_s = wait_s(row, self._settings)
+        if not window_s:
+            lane.quiet_at = 0.0
+            return
+        now = asyncio.get_running_loop().time()
+        if len(lane.queue) == 1 or not lane.quiet_at:
             lane.first_at = now
-        lane.quiet_at = min(now + window_s, lane.first_at + MOST_WINDOWS * window_s) if can_join(row) else now
+        lane.quiet_at = min(now + window_s, lane.first_at + MOST_WINDOWS * window_s)
 
     def _line_up(self, place: Place, lane: _Lane) -> None:
         """Put a conversation in which nothing runs where it belongs: ready, waiting for quiet, or done."""
@@ -152,7 +154,7 @@ class Conversations:
         if not lane.queue:
             del self._lanes[place]
             return
-        if self._settings.mode is Mode.DEBOUNCE and can_join(lane.queue[0]):
+        if lane.quiet_at and wait_s(lane.queue[0], self._settings):
             loop = asyncio.get_running_loop()
             if lane.quiet_at > loop.time():
                 lane.timer = loop.call_at(lane.quiet_at, self._quiet, place, lane)
@@ -200,7 +202,7 @@ class Conversations:
                 if turn.is_elsewhere:
                     return  # somebody else works here already
                 lane.turn = None
-                if self._settings.mode is Mode.DEBOUNCE:
+                if lane.quiet_at:
                     break  # what has come meanwhile may have to wait for more
             self._line_up(place, lane)
             if not self._is_open or not self._ready:
@@ -212,14 +214,10 @@ class Conversations:
 
     def _begin(self, lane: _Lane) -> Turn:
         queue, mode = lane.queue, self._settings.mode
-        if mode is Mode.DEBOUNCE:
-            rows = take_joined(queue)
-            turn = Turn(join_rows(rows), tuple(rows[:-1]))
-        else:
-            rows = [queue.popleft()]
-            turn = Turn(rows[0])
-            if mode is Mode.INTERRUPT and any(interrupts(row) for row in queue):
-                turn.wants_interrupt = True
+        rows = take_joined(queue, mode)
+        turn = Turn(join_rows(rows), tuple(rows[:-1]))
+        if mode is Mode.INTERRUPT and any(interrupts(row) for row in queue):
+            turn.wants_interrupt = True
         self.waiting -= len(rows)
         for row in rows:
             self.waiting_chars -= len(row.text)

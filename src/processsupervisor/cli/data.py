@@ -15,6 +15,7 @@ from processsupervisor.cli.session import Session
 from processsupervisor.cli.table import print_table
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.config.load import load_fleet
+from processsupervisor.connectors.telegram import OF_DATABASE
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, Refused, StorageError, UsageError
 from processsupervisor.kernel.files import is_flocked, try_flock
 from processsupervisor.kernel.units import format_bytes
@@ -65,7 +66,7 @@ def put_back(session: Session, command: Command, *, name: str, file: str) -> int
     lock = session.paths.bot_run(name) / "lock"
     if is_flocked(lock):
         raise _running(name)
-    facts, kept = restore(session.beside(file), path, partial(resting, name, lock))
+    facts, kept = restore(session.beside(file), path, partial(resting, name, lock), beside=OF_DATABASE)
     if session.as_json:
         session.print_json({"bot": name, "file": str(path), "kept": str(kept) if kept else None, **_told(facts)})
     else:

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from processsupervisor.kernel.errors import PsvError, Refused
-from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place
+from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place, SendState
 
 MAX_TEXT_BYTES = 64 * 1024
 MAX_ID_CHARS = 200
@@ -118,6 +118,9 @@ class Port(Protocol):
 
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a message of ours that was sent, for an edit of it. Raises StorageError."""
+
+    async def reply_state(self, out_id: str) -> SendState | None:
+        """Return how far a reply is, WAITING also while its message is handled; None: none of that id is to come. Raises StorageError."""
 
     async def moved(self, old: Place, new: Place) -> None:
         """Note that a conversation has another id now: all that is kept of it, and what waits, is of the new one. Raises StorageError."""

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +69,14 @@ def back_up(source: Path, target: Path) -> Facts:
 
 
 def restore(
-    source: Path, target: Path, resting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    source: Path, target: Path, resting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext, *, beside: Sequence[str] = ()
 ) -> tuple[Facts, Path | None]:
     """Put the copy `source` in the place of the database `target`, which nobody may have open inside `resting`.
 
-    The copy is checked and copied before `resting` is entered, for the exchange alone. Returns what it holds, and where the file that
-    stood there lies now (None: there was none). Raises StorageError, and what `resting` raises; then `target` is as it was.
+    The copy is checked and copied before `resting` is entered, for the exchange alone. Files named in `beside`, which speak of the one that
+    is replaced, are put away with it, and before it: without them a network is read once more, with another's something would be lost.
+    Returns what it holds, and where the file that stood there lies now (None: there was none). Raises StorageError, and what `resting`
+    raises; then `target` is as it was.
     """
     facts = facts_of(source)
     if facts.version > VERSION:
@@ -86,7 +88,11 @@ def restore(
         with resting():
             _number(fresh, last_numbers(target))
             _give_to_owner(fresh, target)
-            kept = _put_away(target)
+            stamp = _free_stamp(target)
+            for name in beside:
+                with contextlib.suppress(FileNotFoundError):
+                    target.with_name(name).rename(target.with_name(f"{name}.before-{stamp}"))
+            kept = _put_away(target, stamp)
             fresh.replace(target)
             _sync_folder(target.parent)
     except (OSError, sqlite3.Error) as err:
@@ -97,7 +103,7 @@ def restore(
     return facts, kept
 
 
-def _put_away(target: Path) -> Path | None:
+def _put_away(target: Path, stamp: str) -> Path | None:
     """Give the file a second name, under which it stays; a journal that is left (the file is damaged) goes there too.
 
     A journal beside another file than its own would be applied to that.
@@ -106,7 +112,7 @@ def _put_away(target: Path) -> Path | None:
     journals = [suffix for suffix in ("-wal", "-shm") if Path(f"{target}{suffix}").exists()]
     if not target.exists() and not journals:
         return None
-    kept = _free_name(target)
+    kept = target.with_name(f"{target.name}.before-{stamp}")
     if target.exists():
         kept.hardlink_to(target)  # not renamed: at no moment is there no file, which a bot would take for a new one
     for suffix in journals:
@@ -179,13 +185,14 @@ def _fold_journal(path: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _free_name(target: Path) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    name, number = target.with_name(f"{target.name}.before-{stamp}"), 1
-    while name.exists():
+def _free_stamp(target: Path) -> str:
+    """Return what is put behind the names of files that are put away now: no file has it yet."""
+    now, number = time.strftime("%Y%m%d-%H%M%S"), 1
+    stamp = now
+    while any(target.parent.glob(f"*.before-{stamp}")):
         number += 1
-        name = target.with_name(f"{target.name}.before-{stamp}-{number}")
-    return name
+        stamp = f"{now}-{number}"
+    return stamp
 
 
 def _sync_folder(folder: Path) -> None:

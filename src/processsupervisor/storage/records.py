@@ -83,6 +83,8 @@ class Envelope:
     """It was a dead letter, and a person had it handled again."""
     said: str = ""
     """What a person typed or read where a button was pressed: its label or its number; "" where the network tells none."""
+    album: str = ""
+    """The network's id of the album that this file is one of: its messages are handled as one."""
 
 
 PLAIN = Envelope()

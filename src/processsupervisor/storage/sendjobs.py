@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from processsupervisor.storage import cursors, outbox, sends, uncertain
 from processsupervisor.storage.conversations import place_now
 from processsupervisor.storage.presses import PressJobs
-from processsupervisor.storage.records import NO_EXTRAS, Extras, Outgoing, Place, Reply
+from processsupervisor.storage.records import NO_EXTRAS, Extras, Outgoing, Place, Reply, SendState
 from processsupervisor.storage.uncertain import UncertainSend
 
 
@@ -70,6 +70,10 @@ class SendJobs(PressJobs):
     async def network_id(self, out_id: str) -> str | None:
         """Return the network's id of a row of ours that was sent."""
         return await self.run(lambda db: sends.network_id(db, out_id))
+
+    async def reply_state(self, out_id: str) -> SendState | None:
+        """Return how far a reply is, WAITING while its message is open, None when it will never be."""
+        return await self.run(lambda db: sends.reply_state(db, out_id))
 
     async def cursor(self, network: str) -> int | None:
         """Return how far a network was read, None when never."""

@@ -69,3 +69,15 @@ def network_id(connection: sqlite3.Connection, out_id: str) -> str | None:
     """Return the network's own id of a row that was sent."""
     found = connection.execute("SELECT network_id FROM outbox WHERE id = ?", (out_id,)).fetchone()
     return None if found is None else found[0]
+
+
+def reply_state(connection: sqlite3.Connection, out_id: str) -> SendState | None:
+    """Return how far a reply is, WAITING when a message that it would answer is still open, None when it will never be."""
+    found = connection.execute("SELECT state FROM outbox WHERE id = ?", (out_id,)).fetchone()
+    if found is not None:
+        return SendState(found[0])
+    answered = out_id.partition(".")[0].removeprefix("r")
+    if not answered.isdecimal():
+        return None
+    is_open = connection.execute("SELECT 1 FROM inbox WHERE id = ? AND state = 0", (int(answered),)).fetchone()
+    return None if is_open is None else SendState.WAITING

@@ -83,11 +83,11 @@ class Person(View):
         return self._step(f"{self.name}.says(…)", self._say(Kind.MESSAGE, text, to.id if to is not None else None, is_addressed))
 
     def sends(
-        self, content: bytes, name: str, *, mime: str = "application/octet-stream", kind: str = "document", text: str = ""
+        self, content: bytes, name: str, *, mime: str = "application/octet-stream", kind: str = "document", text: str = "", album: str = ""
     ) -> Step[None]:
-        """Send a file, with a text under it."""
+        """Send a file, with a text under it; those of one `album` are one message to the bot."""
         attachment = self._stage.network.attach(kind, name, mime, content)
-        return self._step(f"{self.name}.sends(…)", self._say(Kind.MESSAGE, text, None, None, (attachment,)))
+        return self._step(f"{self.name}.sends(…)", self._say(Kind.MESSAGE, text, None, None, (attachment,), album))
 
     def sends_unreadable(self, what: str) -> Step[None]:
         """Send what no connector can turn into text or a file: a sticker, a voice message."""
@@ -107,15 +107,16 @@ class Person(View):
         return self._step(f"{self.name}.leaves()", self._leave())
 
     async def _say(
-        self, kind: Kind, text: str, about: str | None, is_addressed: bool | None, attachments: tuple[Attachment, ...] = ()
-    ) -> None:
+        self, kind: Kind, text: str, about: str | None, is_addressed: bool | None, attachments: tuple[Attachment, ...] = (),
+        album: str = "",
+    ) -> None:  # fmt: skip
         network = self._stage.network
         self.chat.is_closed = False
         message_id = network.next_id()
         if kind is Kind.MESSAGE:
             self._last_id = message_id
         addressed = network.speaks_to_bot(self.chat, text, about) if is_addressed is None else is_addressed
-        await self._bring(message_id, kind, text, about=about, is_addressed=addressed, attachments=attachments)
+        await self._bring(message_id, kind, text, about=about, is_addressed=addressed, attachments=attachments, album=album)
 
     async def _press(self, label: str) -> None:
         for shown in reversed(self.chat.messages.values()):

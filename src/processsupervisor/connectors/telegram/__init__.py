@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+BOT_FILE, BEGUN_FILE, DRAFTS_FILE = "telegram-bot.json", "telegram-begun.json", "telegram-drafts.json"
+OF_DATABASE = (BOT_FILE, BEGUN_FILE, DRAFTS_FILE)
+"""Files beside the database that speak of its rows and numbers: nothing in them is true of another one."""
+
 if TYPE_CHECKING:
     from processsupervisor.connectors.telegram.connector import TelegramConnector
 

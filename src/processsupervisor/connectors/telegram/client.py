@@ -20,8 +20,9 @@ from aiogram.exceptions import AiogramError, ClientDecodeError, TelegramNetworkE
 from aiogram.methods import GetFile, TelegramMethod
 from aiogram.methods.base import Response
 from aiogram.types import InputFile
-from aiohttp import ClientError, ClientSession, ClientTimeout, FormData, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, FormData, TCPConnector
 
+from processsupervisor.connections.direct import is_of_this_machine, shown_url
 from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.connectors.telegram.errors import network_error
 from processsupervisor.connectors.telegram.settings import TelegramSettings
@@ -29,6 +30,8 @@ from processsupervisor.connectors.telegram.settings import TelegramSettings
 CALL_S = 30
 """Deadline of a call; one that carries files has `FILE_S`."""
 FILE_S = 300
+MOST_ANSWER_BYTES = 16 << 20
+"""A hundred updates are well below 1 MiB; what is longer is no answer of the Bot API. Files come by `stream_content`."""
 _CONNECTIONS = 40
 _CONNECT_S = 15.0
 _CHUNK_BYTES = 64 * 1024
@@ -51,8 +54,10 @@ class Session(BaseSession):
         """Return the answer with its result as it came; raises what aiogram raises for a refusal."""
         try:
             answer = _RAW.model_validate(self.json_loads(content))
-        except ValueError as err:  # pydantic's and json's are ValueErrors
-            raise ClientDecodeError("not an answer of the Bot API", err, "") from err
+            if not answer.ok and not isinstance(answer.description, str):
+                raise ValueError("an error of the Bot API says what it is")
+        except (ValueError, RecursionError) as err:  # pydantic's and json's are ValueErrors
+            raise ClientDecodeError("not an answer of the Bot API", err, status_code) from err
         if answer.ok and status_code < 300:
             return answer
         return super().check_response(bot, method, status_code, content)
@@ -74,7 +79,7 @@ class Session(BaseSession):
         limit = ClientTimeout(total=timeout or CALL_S, connect=_CONNECT_S)
         try:
             async with self._http().post(url, data=self.form_of(bot, method), timeout=limit) as answer:
-                content = await answer.text()
+                content = await _read(answer)
         except (ClientError, OSError) as err:  # a timeout is one; none of their texts is passed on, an address has the token in it
             raise TelegramNetworkError(method=method, message=type(err).__name__) from err
         return self.check_response(bot, method, answer.status, content).result
@@ -93,13 +98,25 @@ class Session(BaseSession):
         if self._session is None:
             is_secure = self.api.base.startswith("https:")
             connector = TCPConnector(ssl=tls_context() if is_secure else False, limit=_CONNECTIONS, ttl_dns_cache=3600)
-            self._session = ClientSession(connector=connector, raise_for_status=False)
+            trusts_env = not is_of_this_machine(self.api.base)  # HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+            self._session = ClientSession(connector=connector, raise_for_status=False, trust_env=trusts_env)
         return self._session
 
     async def close(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
+
+
+async def _read(answer: ClientResponse) -> str:
+    """Return an answer's text. Raises ClientDecodeError for one that is longer than any of the Bot API's."""
+    content = bytearray()
+    async for piece in answer.content.iter_chunked(_CHUNK_BYTES):
+        content += piece
+        if len(content) > MOST_ANSWER_BYTES:
+            answer.close()
+            raise ClientDecodeError("not an answer of the Bot API", ValueError("too long"), answer.status)
+    return content.decode("utf-8", "replace")
 
 
 class Client:
@@ -109,6 +126,8 @@ class Client:
         session = Session(api=TelegramAPIServer.from_base(settings.base_url))
         self._bot = Bot(settings.token, session=session)
         self._session = session
+        self.server = shown_url(settings.base_url)
+        """Who is asked, for errors."""
         self._is_closed = False
 
     async def try_call(self, method: TelegramMethod[Any], timeout_s: int = CALL_S) -> Any:
@@ -122,7 +141,7 @@ class Client:
         try:
             return await self.try_call(method, timeout_s)
         except (AiogramError, OSError, RuntimeError) as err:
-            raise network_error(err, asks_who=asks_who) from None
+            raise network_error(err, self.server, asks_who=asks_who) from None
 
     async def download(self, file_id: str) -> AsyncIterator[bytes]:
         """Yield the content of a file. Raises NetworkError; the address of a file has the token in it and is in no error."""

@@ -15,15 +15,18 @@ from aiogram.methods import GetMe
 
 from processsupervisor.connections.buckets import Buckets, Limits
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Port, Receipt
+from processsupervisor.connectors.telegram import BOT_FILE, DRAFTS_FILE
+from processsupervisor.connectors.telegram.addresses import Addresses
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me
 from processsupervisor.connectors.telegram.drafts import Drafts
+from processsupervisor.connectors.telegram.errors import no_answer
 from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.connectors.telegram.polling import Polling
 from processsupervisor.connectors.telegram.sending import Sending
 from processsupervisor.connectors.telegram.settings import TelegramSettings
 from processsupervisor.connectors.telegram.webhook import Webhook
-from processsupervisor.kernel.errors import Refused
+from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Attachment, Outgoing, Place
 
 _AGAIN_S = 5.0
@@ -56,7 +59,7 @@ class TelegramConnector:
         """Ask Telegram who the token is of. Raises NetworkError: AUTH when it is refused or of another bot than expected."""
         found = await self._calls().call(GetMe(), asks_who=True)
         if not isinstance(found, dict) or not isinstance(found.get("id"), int):
-            raise NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API")
+            raise no_answer(self._calls().server)
         me = Me(found["id"], str(found.get("username") or ""))
         expect = self._settings.expect
         if expect and expect != str(me.id) and expect.lower() != f"@{me.username.lower()}":
@@ -73,16 +76,17 @@ class TelegramConnector:
         self._port = port
         port.prove(NETWORK)  # it has just said who the bot is
         client, settings = self._calls(), self._settings
-        former = Former(self._folder / "telegram-bot.json", self._me.id)
+        former = Former(self._folder / BOT_FILE, self._me.id, await _has_past(port))
         self._me = self._me._replace(prefix=former.prefix)
         self._sending = Sending(client, self._buckets, self._folder, port.network_id)
-        self._drafts = Drafts(client, self._buckets, self._folder / "telegram-drafts.json")
-        webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret)
+        self._drafts = Drafts(client, self._buckets, self._folder / DRAFTS_FILE, port)
+        own = Addresses(self._folder / "telegram-hooks.json", self._url)
+        webhook = Webhook(client, port, self._me, settings.allowed_updates, self._url, settings.secret, own)
         if settings.mode == "webhook":
             self._webhook = webhook
             receive = webhook.run
         else:
-            receive = Polling(client, port, self._me, settings.allowed_updates, webhook.is_own, former).run
+            receive = Polling(client, port, self._me, settings.allowed_updates, own.has, former).run
         self._receiving = asyncio.get_running_loop().create_task(_keep(receive))
 
     def _calls(self) -> Client:
@@ -131,6 +135,14 @@ class TelegramConnector:
             self._drafts.close()
         if self._client is not None:
             await self._client.close()
+
+
+async def _has_past(port: Port) -> bool:
+    """Tell whether the bot's database knows how far Telegram was read; what cannot be read has a past."""
+    try:
+        return await port.cursor(NETWORK) is not None
+    except PsvError:
+        return True
 
 
 async def _keep(receive: Callable[[], Awaitable[None]]) -> None:

@@ -103,7 +103,7 @@ def _make(message: Message, me: Me, identity: str, text: str, kind: Kind) -> Inc
         room=_room(message.chat.type), title=clean_text(message.chat.title or ""), locale=(person.language_code or "") if person else "",
         sender_name=clean_text((person.full_name if person else None) or message.chat.title or ""),
         is_addressed=is_addressed, about=about, sent_at=float(message.edit_date or message.date.timestamp()),
-        attachments=attachments_of(message),
+        attachments=attachments_of(message), album=message.media_group_id or "",
     )  # fmt: skip
     who = str(sender.id) if sender is not None else str(message.chat.id)
     return Incoming(_place(message), identity, who, clean_text(text), kind, envelope)

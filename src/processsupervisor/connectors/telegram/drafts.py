@@ -1,14 +1,15 @@
 """A reply that grows: in private Telegram's own drafts, which vanish by themselves, in groups a message that is edited until it is whole.
 
 The newest piece wins: one call at a time and chat, and none sooner than its pause. Which message of a group is the beginning of
-which reply stands in a file, so that the life after a crash makes it whole instead of writing another one. Nothing here is needed; whatever
-fails is left out.
+which reply is kept (begun.py), so that the life after a crash makes it whole instead of writing another one. Nothing here is needed;
+whatever fails is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from typing import Any
 from aiogram.methods import EditMessageText, SendMessage, SendMessageDraft, TelegramMethod
 
 from processsupervisor.connections.buckets import Buckets
-from processsupervisor.connectors.base import ErrorKind, NetworkError
+from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
+from processsupervisor.connectors.telegram.begun import Begun, sweep
 from processsupervisor.connectors.telegram.calls import Target, target_of, text_fields
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.markup import units
 from processsupervisor.kernel import clock
-from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.storage.records import Outgoing
 
 EVERY_S = 0.5
@@ -33,16 +34,19 @@ MAX_CHARS = 4096
 _MORE = " …"
 _SETTLE_S = 2.0
 _MAX_REFUSALS = 5
-_MAX_BEGUN = 200
+_MAX_UNSURE = 200
 
 
 class Drafts:
-    """The growing replies of one bot; `path` is the file of those in groups."""
+    """The growing replies of one bot; `path` is the file of those in groups, `port` says which of them still come."""
 
-    def __init__(self, client: Client, buckets: Buckets, path: Path) -> None:
+    def __init__(self, client: Client, buckets: Buckets, path: Path, port: Port) -> None:
         self._client = client
         self._buckets = buckets
-        self._begun = _Begun(path)
+        self._begun = Begun(path)
+        self._sweeping = asyncio.get_running_loop().create_task(sweep(self._begun, client, port))
+        self._unsure: deque[str] = deque(maxlen=_MAX_UNSURE)
+        """Replies whose first piece may stand in a group under a number that nobody knows: there shall not be a second one."""
         self._newest: dict[str, Outgoing] = {}
         self._showing: dict[str, asyncio.Task[None]] = {}
         self._calling: set[str] = set()
@@ -55,7 +59,9 @@ class Drafts:
     def show(self, out: Outgoing) -> None:
         """Show a piece soon. Never waits, never raises."""
         conversation = out.place.conversation
-        if self._is_closed or self._refusals >= _MAX_REFUSALS or not out.text.strip() or units(out.text + _MORE) > MAX_CHARS:
+        if self._is_closed or out.id in self._unsure or self._refusals >= _MAX_REFUSALS:
+            return
+        if not out.text.strip() or units(out.text + _MORE) > MAX_CHARS:
             return
         self._newest[conversation] = out
         if conversation not in self._showing:
@@ -93,6 +99,7 @@ class Drafts:
     def close(self) -> None:
         """Show nothing more."""
         self._is_closed = True
+        self._sweeping.cancel()
         self._newest.clear()
         for task in tuple(self._showing.values()):
             task.cancel()
@@ -141,49 +148,11 @@ class Drafts:
             method = EditMessageText(chat_id=target.chat_id, message_id=standing, **fields)
         else:
             method = SendMessage(**target.fields(), **fields)
-        result = await self._client.call(method)
+        try:
+            result = await self._client.call(method)
+        except NetworkError as err:
+            if standing is None and err.is_uncertain:
+                self._unsure.append(out.id)
+            raise
         if standing is None and isinstance(result, dict) and isinstance(result.get("message_id"), int):
             self._begun.note(out.id, out.place.conversation, result["message_id"])
-
-
-class _Begun:
-    """{reply: [conversation, message that is its beginning]}, in a file that is not there when there is none."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, tuple[str, int]] | None = None
-
-    def find(self, out_id: str, conversation: str) -> int | None:
-        """Return the message that a reply has begun as, if it stands in that conversation."""
-        found = self._all().get(out_id)
-        return found[1] if found is not None and found[0] == conversation else None
-
-    def note(self, out_id: str, conversation: str, message_id: int) -> None:
-        """Keep it; of very many the oldest are forgotten."""
-        known = self._all()
-        known[out_id] = (conversation, message_id)
-        while len(known) > _MAX_BEGUN:
-            del known[next(iter(known))]
-        self._write(known)
-
-    def forget(self, out_id: str) -> None:
-        """Drop it: the reply is whole."""
-        if self._all().pop(out_id, None) is not None:
-            self._write(self._all())
-
-    def _all(self) -> dict[str, tuple[str, int]]:
-        if self._known is None:
-            content = read_json(self._path)
-            rows = content.items() if isinstance(content, dict) else ()
-            self._known = {key: (str(row[0]), int(row[1])) for key, row in rows if isinstance(row, list) and len(row) == 2}
-        return self._known
-
-    def _write(self, known: dict[str, tuple[str, int]]) -> None:
-        try:
-            if known:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(self._path, known)
-            else:
-                self._path.unlink(missing_ok=True)
-        except OSError:
-            pass  # a full disk: after a crash the beginning stands there beside the whole

@@ -7,9 +7,10 @@ latter and only the beginning of the former gets into a message, and the cause i
 from __future__ import annotations
 
 from aiogram import exceptions as tg
-from aiohttp import ClientConnectorError, ConnectionTimeoutError
+from aiohttp import ClientConnectorError, ClientHttpProxyError, ConnectionTimeoutError
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError
+from processsupervisor.connectors.telegram.settings import API
 
 _GONE = (
     "chat not found", "user not found", "peer_id_invalid", "group chat was deactivated", "bot was kicked", "bot is not a member",
@@ -21,8 +22,8 @@ _PARSING = "can't parse entities"
 _MAX_CHARS = 120
 
 
-def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
-    """Return what `err` asks of us; `asks_who`: the call had only the token to be wrong about, so that 404 means it is not valid."""
+def network_error(err: Exception, server: str = API, *, asks_who: bool = False) -> NetworkError:
+    """Return what `err` of `server` asks of us; `asks_who`: only token and server could be wrong, so that 404 speaks of these."""
     match err:
         case tg.TelegramRetryAfter():
             wait_s = float(err.retry_after)
@@ -32,7 +33,7 @@ def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
         case tg.TelegramUnauthorizedError():
             return token_refused()
         case tg.TelegramNotFound() if asks_who:
-            return token_refused()
+            return token_refused() if server == API else _nobody(server)
         case tg.TelegramConflictError():
             return NetworkError(ErrorKind.CONFLICT, _words(err), hint="another program receives with the same token: stop one of the two")
         case tg.TelegramForbiddenError():
@@ -43,12 +44,12 @@ def network_error(err: Exception, *, asks_who: bool = False) -> NetworkError:
             is_uncertain = any(words in _lower(err) for words in _UNANSWERED)
             return NetworkError(ErrorKind.TRANSIENT, _words(err), is_uncertain=is_uncertain)
         case tg.TelegramNetworkError():
-            return _cut(err)
+            return _cut(err, server)
         case tg.TelegramBadRequest() | tg.TelegramNotFound():
             kind = ErrorKind.GONE if any(words in _lower(err) for words in _GONE) else ErrorKind.PERMANENT
             return NetworkError(kind, _words(err))
         case tg.ClientDecodeError():  # a gateway's page in place of an answer: whether the call got through is not said
-            return NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API", is_uncertain=True)
+            return no_answer(server, err.data, is_uncertain=True)
         case tg.TelegramAPIError() if _RATE in _lower(err):  # 429 that does not say for how long
             return NetworkError(ErrorKind.RATE, "telegram: too much at once")
         case tg.TelegramAPIError():
@@ -63,6 +64,23 @@ def token_refused() -> NetworkError:
     return NetworkError(ErrorKind.AUTH, "telegram: the token is refused", hint=hint)
 
 
+def no_answer(server: str, status: object = "", *, is_uncertain: bool = False) -> NetworkError:
+    """Return the error of what is none of the Bot API's answers: a gateway's page, or another server altogether."""
+    said = f" (status {status})" if isinstance(status, int) else ""
+    hint = "" if server == API else "networks.telegram.base_url says who is asked; without it that is Telegram"
+    words = f"telegram: the answer of {server} is not of the Bot API{said}"
+    return NetworkError(ErrorKind.TRANSIENT, words, is_uncertain=is_uncertain, hint=hint)
+
+
+def _nobody(server: str) -> NetworkError:
+    """Return the error of a 404 to a call that every token has: Telegram says 401 of a token that is not valid."""
+    hint = (
+        f'is networks.telegram.base_url right? It is that of Telegram, "{API}", or of a server like it, without "/bot" behind it; '
+        "if it is, the token is not one that BotFather gave"
+    )
+    return NetworkError(ErrorKind.AUTH, f"telegram: {server} knows no such token or path (404)", hint=hint)
+
+
 def is_broken_markup(err: Exception) -> bool:
     """Tell whether a message was refused for its markup, and so was not sent."""
     return isinstance(err, tg.TelegramBadRequest) and _PARSING in _lower(err)
@@ -73,11 +91,14 @@ def says(err: Exception, words: str) -> bool:
     return isinstance(err, tg.TelegramBadRequest) and words in _lower(err)
 
 
-def _cut(err: tg.TelegramNetworkError) -> NetworkError:
+def _cut(err: tg.TelegramNetworkError, server: str) -> NetworkError:
     cause = err.__cause__
     name = type(cause).__name__ if cause is not None else "no answer"
+    if isinstance(cause, ClientHttpProxyError):  # a subclass of a response's error, but the request went nowhere
+        hint = "HTTPS_PROXY of the bot's environment names it"
+        return NetworkError(ErrorKind.TRANSIENT, f"telegram: the proxy refused the way to {server} ({cause.status})", hint=hint)
     if isinstance(cause, (ClientConnectorError, ConnectionTimeoutError)):  # no connection, so the request was not begun
-        return NetworkError(ErrorKind.TRANSIENT, f"telegram: cannot be reached ({name})")
+        return NetworkError(ErrorKind.TRANSIENT, f"telegram: {server} cannot be reached ({name})")
     words = "no answer in time" if isinstance(cause, TimeoutError) else f"the connection was cut ({name})"
     return NetworkError(ErrorKind.TRANSIENT, f"telegram: {words}", is_uncertain=True)
 

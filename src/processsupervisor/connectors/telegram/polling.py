@@ -19,8 +19,11 @@ from aiogram.methods import DeleteWebhook, GetMe, GetUpdates, GetWebhookInfo
 from aiogram.types import Update
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
+from processsupervisor.connectors.telegram.addresses import host_of
+from processsupervisor.connectors.telegram.albums import Albums
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved, incoming_of, unreadable_of
+from processsupervisor.connectors.telegram.errors import no_answer
 from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, Refused
@@ -70,6 +73,7 @@ class Polling:
         self._heard_mono = clock.mono()
         self._conflict_mono: float | None = None
         self._failures = 0
+        self._albums = Albums()
 
     async def run(self) -> None:
         """Receive until the bot ends, or the token is refused or in use elsewhere: then the port is told."""
@@ -92,7 +96,7 @@ class Polling:
 
     async def _cursor(self) -> int | None:
         if self._former is not None and self._former.is_other:
-            _log.warning("the token is of another bot than before: it is read from the beginning")
+            _log.warning("the offset is of another bot or another time: all that Telegram still has is read")
             return None
         try:
             return await self._port.cursor(NETWORK)
@@ -107,7 +111,7 @@ class Polling:
         try:
             found = await self._client.call(method, POLL_S + _GRACE_S, asks_who=True)
             if not isinstance(found, list):
-                raise NetworkError(ErrorKind.TRANSIENT, "telegram: the answer is not of the Bot API")
+                raise no_answer(self._client.server)
         except NetworkError as err:
             await self._failed(err)
             return []
@@ -144,7 +148,7 @@ class Polling:
             return
         if url:
             hint = 'set mode to "webhook", or take it away by the Bot API\'s deleteWebhook, then start the bot'
-            raise NetworkError(ErrorKind.CONFLICT, "telegram: the token has a webhook that is not this bot's", hint=hint)
+            raise NetworkError(ErrorKind.CONFLICT, f"telegram: the token has a webhook on {host_of(url)} that is not this bot's", hint=hint)
         now, before = clock.mono(), self._conflict_mono
         if before is not None and now - before < _CONFLICT_S:
             raise conflict
@@ -169,8 +173,8 @@ class Polling:
         that is not.
         """
         batch: list[Incoming] = []
-        for raw in raws:
-            match read_update(raw, self._me):
+        for found in self._albums.address([read_update(raw, self._me) for raw in raws]):
+            match found:
                 case Incoming() as incoming:
                     batch.append(incoming)
                 case Moved(old, new):

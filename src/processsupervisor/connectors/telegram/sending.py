@@ -15,6 +15,7 @@ from aiogram.methods import AnswerCallbackQuery, EditMessageCaption, EditMessage
 
 from processsupervisor.connections.buckets import Buckets
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Receipt
+from processsupervisor.connectors.telegram import BEGUN_FILE
 from processsupervisor.connectors.telegram.calls import Step, Target, edit_step, steps_of, target_of
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.errors import is_broken_markup, network_error, says
@@ -33,7 +34,7 @@ class Sending:
         self._buckets = buckets
         self._folder = folder
         self._network_id = network_id
-        self._progress = Progress(folder / "telegram-begun.json")
+        self._progress = Progress(folder / BEGUN_FILE)
 
     async def send(self, out: Outgoing, standing: int | None = None) -> Receipt:
         """Send a message, an edit, or the answer to a pressed button; `standing` is the message that its beginning stands in.
@@ -113,7 +114,7 @@ class Sending:
         except (AiogramError, OSError, RuntimeError) as err:
             if says(err, "message is not modified"):
                 raise _Unchanged from None
-            error = network_error(err)
+            error = network_error(err, self._client.server)
             if error.kind == ErrorKind.RATE and error.retry_after_s is not None:
                 chat = str(target.chat_id)
                 error.is_for_bot = self._buckets.refused(chat, error.retry_after_s, clock.mono(), is_group=target.is_group)

@@ -23,6 +23,7 @@ KINDS = {
 """The words of `kinds`, and the updates of Telegram that each stands for. Membership is always asked for: the core needs it."""
 _KEYS = ("token", "base_url", "mode", "url", "secret", "expect", "kinds")
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
+_WITHIN = re.compile(r"[0-9]{5,20}:[A-Za-z0-9_-]{20,}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # what setWebhook takes as secret_token
 _EXPECT = re.compile(r"@[A-Za-z0-9_]{3,64}|[0-9]{1,20}")
 
@@ -81,9 +82,10 @@ def read_settings(table: Mapping[str, object], name: str) -> TelegramSettings:
 
 
 def _check_token(token: object, place: str) -> str:
-    hint = "expected digits, a colon, then letters, digits, _ and -, as BotFather gives it"
+    hint = "expected digits, a colon, then letters, digits, _ and -, as BotFather gives it, and nothing else"
     if not isinstance(token, str) or not token:
-        raise ConfigError(f"{place}.token is missing", hint=f'{hint}; write it as a reference: token = "secret:NAME"')
+        fault = "is empty" if token == "" else "is missing" if token is None else f"is no text: found {type(token).__name__}"
+        raise ConfigError(f"{place}.token {fault}", hint=f'{hint}; write it as a reference: token = "secret:NAME"')
     if _TOKEN.fullmatch(token):
         return token
     fault = "is no bot token"
@@ -95,6 +97,8 @@ def _check_token(token: object, place: str) -> str:
         fault = "has blanks, a line break or a control character in it"
     elif ":" not in token:
         fault = "has no colon"
+    elif _WITHIN.search(token):
+        fault = "has more around it: a name in front, or an address"
     raise ConfigError(f"{place}.token {fault}; it is not shown here", hint=hint)
 
 

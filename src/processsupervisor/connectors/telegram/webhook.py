@@ -14,6 +14,8 @@ from typing import Any
 from aiogram.methods import GetWebhookInfo, SetWebhook
 
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
+from processsupervisor.connectors.telegram.addresses import Addresses, host_of
+from processsupervisor.connectors.telegram.albums import Albums
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved
 from processsupervisor.connectors.telegram.polling import NEVER, read_update
@@ -26,16 +28,20 @@ _log = logging.getLogger("processsupervisor.telegram")
 
 
 class Webhook:
-    """The way in of one bot that is posted to at `url`."""
+    """The way in of one bot that is posted to at `url`; `own` are the addresses that it has had."""
 
-    def __init__(self, client: Client, port: Port, me: Me, allowed: Sequence[str], url: str, secret: str) -> None:
+    def __init__(
+        self, client: Client, port: Port, me: Me, allowed: Sequence[str], url: str, secret: str, own: Addresses
+    ) -> None:  # fmt: skip
         self._client = client
         self._port = port
         self._me = me
         self._allowed = list(allowed)
         self._url = url
         self._secret = secret
+        self._own = own
         self._failure = ""
+        self._albums = Albums()
 
     async def run(self) -> None:
         """Have Telegram post here and watch that it does, until the bot ends or another takes the token: then the port is told."""
@@ -63,8 +69,9 @@ class Webhook:
 
     async def _set(self) -> None:
         found = await self._url_now()
-        if found and not self.is_own(found):
-            self._refuse()
+        if found and not self._own.has(found):
+            self._refuse(found)
+        self._own.note()
         await self._client.call(
             SetWebhook(url=self._url, secret_token=self._secret, allowed_updates=self._allowed, drop_pending_updates=False), asks_who=True
         )
@@ -72,11 +79,13 @@ class Webhook:
     async def _look(self) -> None:
         found = await self._url_now()
         if found != self._url:
-            self._refuse()
+            self._refuse(found)
 
-    def _refuse(self) -> None:
-        hint = "somebody else receives with this token, or took its webhook away; start the bot when that is settled"
-        raise NetworkError(ErrorKind.CONFLICT, "telegram: the token's webhook is not this bot's", hint=hint)
+    def _refuse(self, found: str) -> None:
+        """Raise what ends the bot. Only the host of another's address is told: what is behind it may be all its protection."""
+        hint = "somebody else receives with this token, or took its webhook away; start the bot when that is settled (deleteWebhook)"
+        whose = f"is on {host_of(found)} and not" if found else "was taken away, it is not"
+        raise NetworkError(ErrorKind.CONFLICT, f"telegram: the token's webhook {whose} this bot's", hint=hint)
 
     async def _url_now(self) -> str:
         info = await self._client.call(GetWebhookInfo(), asks_who=True)
@@ -84,10 +93,6 @@ class Webhook:
             return ""
         self._tell(str(info.get("last_error_message") or "") if info.get("pending_update_count") else "")
         return str(info.get("url") or "")
-
-    def is_own(self, url: str) -> bool:
-        """Tell whether an address was given to Telegram by a life of this bot, perhaps under another host."""
-        return url.rpartition("/hook/")[2] == self._url.rpartition("/hook/")[2]
 
     def _tell(self, failure: str) -> None:
         if failure and failure != self._failure:
@@ -101,7 +106,8 @@ class Webhook:
         self._port.prove(NETWORK)
         if not isinstance(update.get("update_id"), int):
             raise Refused("that is no update", code="bad-message")
-        match read_update(dict(update), self._me):
+        (found,) = self._albums.address([read_update(dict(update), self._me)])
+        match found:
             case Incoming() as incoming:
                 await self._commit(incoming)
             case Moved(old, new):

@@ -69,11 +69,15 @@ class Account:
     shown: list[Shown] = field(default_factory=list)
     actions: list[tuple[int, str]] = field(default_factory=list)
     """(chat, action) of every sendChatAction."""
+    reactions: list[tuple[int, int, list[object]]] = field(default_factory=list)
+    """(chat, message, reaction) of every setMessageReaction."""
     pressed: dict[str, Pressed] = field(default_factory=dict)
     commands: list[object] = field(default_factory=list)
     gate: Floodgate = field(default_factory=Floodgate)
     called: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
+    albums: int = 0
+    """How many albums there have been, for their numbers."""
     _last_message_id: int = 0
 
     @property

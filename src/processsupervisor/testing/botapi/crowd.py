@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeVar
 
 from processsupervisor.testing.botapi.account import Account, Pressed, Shown
 from processsupervisor.testing.botapi.people import ADA, FIRST_SUPERGROUP, GENERAL_TOPIC, Chat, Person, RoomType, Standing
+from processsupervisor.testing.botapi.rooms import member_json
 from processsupervisor.testing.botapi.values import Json, Upload, utf16_units
 
 T = TypeVar("T")
@@ -53,6 +55,26 @@ class Crowd:
             if caption:
                 found["caption"] = caption
             return self._arrives(chat or self._account.private(person), person, found, 0)
+
+    def sends_album(
+        self, kind: str, contents: Sequence[bytes], person: Person = ADA, *, chat: Chat | None = None, caption: str = ""
+    ) -> list[int]:  # fmt: skip
+        """Send several files of a kind at once: as many messages of one media group, the first of which has the caption."""
+        with self._heard:
+            place = chat or self._account.private(person)
+            self._account.albums += 1
+            group = f"{self._account.id}{self._account.albums:04}"
+            numbers = []
+            for number, content in enumerate(contents, 1):
+                name = f"{kind}-{number}.bin"
+                file = self._account.files.add(kind, Upload(name, "application/octet-stream", content))
+                found = media(kind, file.json, name, "application/octet-stream") | {"media_group_id": group}
+                if caption and number == 1:
+                    found |= {"caption": caption}
+                    if entities := _entities(caption):
+                        found["caption_entities"] = entities
+                numbers.append(self._arrives(place, person, found, 0))
+            return numbers
 
     def edits(self, message_id: int, text: str, person: Person = ADA, *, chat: Chat | None = None) -> None:
         """Change an earlier message of the person's."""
@@ -125,6 +147,10 @@ class Crowd:
         """Kick the bot out of a room."""
         self._becomes(chat, by, Standing.KICKED)
 
+    def promotes_bot(self, chat: Chat, by: Person = ADA) -> None:
+        """Make the bot an administrator of a room."""
+        self._becomes(chat, by, Standing.ADMINISTRATOR)
+
     def adds_bot(self, chat: Chat, by: Person = ADA) -> None:
         """Let the bot into a room again."""
         self._becomes(chat, by, Standing.MEMBER)
@@ -182,10 +208,11 @@ class Crowd:
     def _becomes(self, chat: Chat | None, by: Person, standing: Standing) -> None:
         with self._heard:
             place = chat or self._account.private(by)
-            old, place.standing = place.standing, standing
+            before = member_json(self._account, place)
+            place.standing = standing
             self._account.add_update("my_chat_member", {
                 "chat": place.json, "from": by.user, "date": int(time.time()),
-                "old_chat_member": _member(self._account.user, old), "new_chat_member": _member(self._account.user, standing),
+                "old_chat_member": before, "new_chat_member": member_json(self._account, place),
             })  # fmt: skip
 
 
@@ -203,11 +230,6 @@ def media(kind: str, file: Json, name: str, mime: str) -> Json:
             return {"sticker": file | shape | {"emoji": "👍"}}
         case _:
             return {"document": file | {"file_name": name, "mime_type": mime}}
-
-
-def _member(user: Json, standing: Standing) -> Json:
-    found: Json = {"user": user, "status": str(standing)}
-    return found | {"until_date": 0} if standing is Standing.KICKED else found
 
 
 def _entities(text: str) -> list[Json]:

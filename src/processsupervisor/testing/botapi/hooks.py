@@ -18,10 +18,11 @@ from aiohttp import BodyPartReader, ClientError, ClientResponse, ClientSession, 
 
 from processsupervisor.testing.botapi.account import Account, Hook
 from processsupervisor.testing.botapi.params import Params
-from processsupervisor.testing.botapi.values import Json, Rejected
+from processsupervisor.testing.botapi.values import Json, Rejected, Upload
 
 RETRY_S = 0.25
 DEADLINE_S = 30.0
+_ANY_MIME = "application/octet-stream"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 
@@ -76,7 +77,7 @@ class Hooks:
             async with self._session.post(hook.url, json=update, headers=headers) as response:
                 if not 200 <= response.status < 300:
                     return f"Wrong response from the webhook: {response.status} {response.reason}"
-                values = await _read_method(response)
+                values, uploads = await _read_method(response)
         except TimeoutError:
             return "Read timeout expired"
         except (ClientError, OSError):
@@ -86,27 +87,30 @@ class Hooks:
             self._heard.notify_all()
         with contextlib.suppress(Rejected):
             if method := values.pop("method", None):
-                self._carry_out(account, str(method), Params(values))
+                self._carry_out(account, str(method), Params(values, uploads))
         return ""
 
 
-async def _read_method(response: ClientResponse) -> Json:
-    """Return the method that a bot put into its answer, with its parameters; empty when there is none that can be read."""
+async def _read_method(response: ClientResponse) -> tuple[Json, dict[str, Upload]]:
+    """Return the method that a bot put into its answer, with its parameters and files; empty when there is none that can be read."""
     if response.content_type.startswith("multipart/"):
         found: Json = {}
+        uploads: dict[str, Upload] = {}
         parts = MultipartReader.from_response(response)
         while isinstance(part := await parts.next(), BodyPartReader):
-            if part.name and not part.filename:
+            if part.name and part.filename:
+                uploads[part.name] = Upload(part.filename, part.headers.get("Content-Type", _ANY_MIME), bytes(await part.read()))
+            elif part.name:
                 found[part.name] = await part.text()
-        return found
+        return found, uploads
     body = await response.text()
     if response.content_type == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body))
+        return dict(parse_qsl(body)), {}
     try:
         values = json.loads(body)
     except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
+        return {}, {}
+    return values if isinstance(values, dict) else {}, {}
 
 
 def _chat(update: Json) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from processsupervisor.testing.botapi import sending
+from processsupervisor.testing.botapi import copying, rooms, sending
 from processsupervisor.testing.botapi.account import Account, Hook
 from processsupervisor.testing.botapi.params import Params
 from processsupervisor.testing.botapi.people import Chat
@@ -80,7 +80,7 @@ def _get_chat_member(account: Account, params: Params) -> Json:
     chat = _known(account, params)
     if params.integer("user_id") != account.id:
         raise bad_request("PARTICIPANT_ID_INVALID")
-    return {"user": account.user, "status": str(chat.standing)}
+    return rooms.member_json(account, chat)
 
 
 def _set_commands(account: Account, params: Params) -> bool:
@@ -127,9 +127,28 @@ _METHODS: dict[str, Method] = {
     "editmessagecaption": sending.edit_text,
     "editmessagereplymarkup": sending.edit_text,
     "sendmediagroup": sending.send_album,
+    "sendlocation": sending.send_location,
+    "sendcontact": sending.send_contact,
+    "senddice": sending.send_dice,
+    "setmessagereaction": sending.set_reaction,
+    "forwardmessage": copying.forward_message,
+    "copymessage": copying.copy_message,
+    "deletemessages": copying.delete_messages,
+    "pinchatmessage": copying.pin_message,
+    "unpinchatmessage": copying.unpin_message,
+    "unpinallchatmessages": copying.unpin_message,
+    "createforumtopic": rooms.create_topic,
+    "editforumtopic": rooms.edit_topic,
+    "closeforumtopic": rooms.close_topic,
+    "reopenforumtopic": rooms.reopen_topic,
+    "deleteforumtopic": rooms.delete_topic,
+    "getchatmembercount": rooms.member_count,
+    "getchatadministrators": rooms.administrators,
+    "leavechat": rooms.leave,
     "deletemessage": sending.delete_message,
     "sendmessagedraft": sending.send_draft,
     "sendchataction": sending.send_action,
     "answercallbackquery": sending.answer_callback,
 } | {f"send{kind}": _file_method(kind) for kind in FILE_KINDS}
-_LIMITED = frozenset({"sendmessage", "editmessagetext", "sendmediagroup"} | {f"send{kind}" for kind in FILE_KINDS})
+_SENDS = {"sendmessage", "sendmediagroup", "sendlocation", "sendcontact", "senddice", "forwardmessage", "copymessage"}
+_LIMITED = frozenset(_SENDS | {"editmessagetext"} | {f"send{kind}" for kind in FILE_KINDS})

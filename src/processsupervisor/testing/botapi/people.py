@@ -62,6 +62,9 @@ class Chat:
     is_gone: bool = False
     """The account behind a private chat was deleted."""
     topics: dict[int, str] = field(default_factory=dict)
+    closed_topics: set[int] = field(default_factory=set)
+    pinned: int = 0
+    """The number of the message that is pinned, 0: none is."""
     messages: dict[int, Json] = field(default_factory=dict)
     last_message_id: int = 0
 

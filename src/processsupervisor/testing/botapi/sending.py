@@ -12,7 +12,7 @@ from processsupervisor.testing.botapi.account import Account
 from processsupervisor.testing.botapi.crowd import media
 from processsupervisor.testing.botapi.markup import read_markup
 from processsupervisor.testing.botapi.params import Params
-from processsupervisor.testing.botapi.people import Chat, RoomType
+from processsupervisor.testing.botapi.people import Chat, RoomType, Standing
 from processsupervisor.testing.botapi.values import (
     MAX_CAPTION_UNITS,
     MAX_DATA_BYTES,
@@ -35,10 +35,10 @@ _NOT_MODIFIED = (
 def send_message(account: Account, params: Params) -> Json:
     """sendMessage."""
     chat = account.chat_for(params.text("chat_id"))
-    content = _text(params, "text", MAX_TEXT_UNITS)
+    content = text_of(params, "text", MAX_TEXT_UNITS)
     if not content.get("text"):
         raise bad_request("message text is empty")
-    return _send(account, chat, params, content, "message")
+    return put(account, chat, params, content, "message")
 
 
 def send_file(account: Account, params: Params, kind: str) -> Json:
@@ -55,8 +55,8 @@ def send_file(account: Account, params: Params, kind: str) -> Json:
         file = account.files.find(params.text(kind))
     else:
         raise bad_request(f"there is no {kind} in the request")
-    content = media(kind, file.json, file.name, file.mime) | _text(params, "caption", MAX_CAPTION_UNITS)
-    return _send(account, chat, params, content, kind)
+    content = media(kind, file.json, file.name, file.mime) | text_of(params, "caption", MAX_CAPTION_UNITS)
+    return put(account, chat, params, content, kind)
 
 
 def send_album(account: Account, params: Params) -> list[Json]:
@@ -71,12 +71,48 @@ def send_album(account: Account, params: Params) -> list[Json]:
     uploads = [item.upload("media") for item in items]
     contents = []
     for item, upload in zip(items, uploads, strict=True):
-        if upload is None or not upload.content:
-            raise bad_request("there is no file in the request")
-        file = account.files.add(item.text("type"), upload)
-        contents.append(media(item.text("type"), file.json, file.name, file.mime) | _text(item, "caption", MAX_CAPTION_UNITS))
-    group = {"media_group_id": str(account.id + len(account.shown))}
-    return [_send(account, chat, params, content | group, item.text("type")) for item, content in zip(items, contents, strict=True)]
+        if upload is not None and not upload.content:
+            raise bad_request("file must be non-empty")
+        file = account.files.find(item.text("media")) if upload is None else account.files.add(item.text("type"), upload)
+        contents.append(media(item.text("type"), file.json, file.name, file.mime) | text_of(item, "caption", MAX_CAPTION_UNITS))
+    account.albums += 1
+    group = {"media_group_id": f"{account.id}{account.albums:04}"}
+    return [put(account, chat, params, content | group, item.text("type")) for item, content in zip(items, contents, strict=True)]
+
+
+def send_location(account: Account, params: Params) -> Json:
+    """sendLocation."""
+    chat = account.chat_for(params.text("chat_id"))
+    try:
+        place = {name: float(params.text(name)) for name in ("latitude", "longitude")}
+    except ValueError:
+        raise bad_request("latitude and longitude must be numbers") from None
+    return put(account, chat, params, {"location": place}, "location")
+
+
+def send_contact(account: Account, params: Params) -> Json:
+    """sendContact."""
+    chat = account.chat_for(params.text("chat_id"))
+    for name in ("phone_number", "first_name"):
+        if not params.has(name):
+            raise bad_request(f"{name.replace('_', ' ')} must be non-empty")
+    contact = {name: params.text(name) for name in ("phone_number", "first_name", "last_name") if params.has(name)}
+    return put(account, chat, params, {"contact": contact}, "contact")
+
+
+def send_dice(account: Account, params: Params) -> Json:
+    """sendDice: always a one, so that a test knows it."""
+    chat = account.chat_for(params.text("chat_id"))
+    return put(account, chat, params, {"dice": {"emoji": params.text("emoji", "🎲"), "value": 1}}, "dice")
+
+
+def set_reaction(account: Account, params: Params) -> bool:
+    """setMessageReaction."""
+    chat = account.chat_for(params.text("chat_id"))
+    if params.integer("message_id") not in chat.messages:
+        raise bad_request("message to react not found")
+    account.reactions.append((chat.id, params.integer("message_id"), params.array("reaction") or []))
+    return True
 
 
 def edit_text(account: Account, params: Params) -> Json:
@@ -94,12 +130,12 @@ def edit_text(account: Account, params: Params) -> Json:
         if "text" in message:
             raise bad_request("there is no caption in the message to edit")
         changed.pop("caption_entities", None)
-        changed |= _text(params, "caption", MAX_CAPTION_UNITS)
+        changed |= text_of(params, "caption", MAX_CAPTION_UNITS)
     if params.has("text"):
         if "text" not in message:
             raise bad_request("there is no text in the message to edit")
         changed.pop("entities", None)
-        changed |= _text(params, "text", MAX_TEXT_UNITS)
+        changed |= text_of(params, "text", MAX_TEXT_UNITS)
     if changed == message:
         raise bad_request(_NOT_MODIFIED)
     chat.messages[number] = changed | {"edit_date": int(time.time())}
@@ -122,7 +158,7 @@ def send_draft(account: Account, params: Params) -> bool:
         raise bad_request("chat not found")
     if not params.integer("draft_id"):
         raise bad_request("DRAFT_ID_INVALID")
-    draft: Json = {"message_id": params.integer("draft_id"), "chat": chat.json} | _text(params, "text", MAX_TEXT_UNITS)
+    draft: Json = {"message_id": params.integer("draft_id"), "chat": chat.json} | text_of(params, "text", MAX_TEXT_UNITS)
     account.show(chat, draft, "draft")
     return True
 
@@ -145,10 +181,13 @@ def answer_callback(account: Account, params: Params) -> bool:
     return True
 
 
-def _send(account: Account, chat: Chat, params: Params, content: Json, kind: str) -> Json:
+def put(account: Account, chat: Chat, params: Params, content: Json, kind: str) -> Json:
+    """Show a new message of the bot's, in the topic and as the answer that the parameters say. Raises Rejected."""
     topic = params.integer("message_thread_id")
     if topic and topic not in chat.topics:
         raise bad_request("message thread not found")
+    if topic in chat.closed_topics and chat.standing is not Standing.ADMINISTRATOR:
+        raise bad_request("TOPIC_CLOSED")
     reply = params.mapping("reply_parameters")
     quoted = int(str(reply.get("message_id", 0))) or params.integer("reply_to_message_id")
     if quoted and quoted in chat.messages:
@@ -160,7 +199,7 @@ def _send(account: Account, chat: Chat, params: Params, content: Json, kind: str
     return message
 
 
-def _text(params: Params, name: str, most_units: int) -> Json:
+def text_of(params: Params, name: str, most_units: int) -> Json:
     """Return text and entities of a parameter; empty when there is none. Raises Rejected for broken markup and what is too long."""
     kind = "caption" if name == "caption" else ""
     raw = params.text(name)

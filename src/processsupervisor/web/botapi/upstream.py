@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from processsupervisor.connections.direct import is_of_this_machine
 from processsupervisor.web.botapi.values import JSON_TYPE, Answer, Json, Unreachable
 
 if TYPE_CHECKING:
@@ -81,5 +82,5 @@ class Upstream:
         if self._session is None:
             from aiohttp import ClientSession, DummyCookieJar
 
-            self._session = ClientSession(cookie_jar=DummyCookieJar(), trust_env=True)
+            self._session = ClientSession(cookie_jar=DummyCookieJar(), trust_env=not is_of_this_machine(self._url))
         return self._session
