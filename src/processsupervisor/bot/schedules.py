@@ -188,6 +188,11 @@ async def is_held_back(row: InboxRow, database: BotDatabase) -> bool:
     """Tell whether a schedule that comes again and again is due where /stop was said: it goes on when /start is."""
     if row.kind is not Kind.SCHEDULE or row.place.network == BOT_NETWORK or await database.consent(row.place) != Consent.OPTED_OUT:
         return False
+    return await comes_again(row, database)
+
+
+async def comes_again(row: InboxRow, database: BotDatabase) -> bool:
+    """Tell whether what is due here is due again some time."""
     name = row.id.removeprefix("timer-").rpartition("-")[0]
     return any(timer.name == name and timer.rule for timer in await database.timers(row.place))
 
