@@ -99,6 +99,16 @@ async def test_a_message_that_was_refused_and_kept_is_handled_once(inlet, bot, d
     assert await inlet.ask("next") == "echo next" and bot.heard == ["hi", "next"]
 
 
+async def test_what_is_accepted_behind_a_message_in_doubt_is_handled_behind_it(inlet, bot, disk):
+    """Also when its own commit is the first that works again."""
+    await inlet.ask("warm")
+    disk.lies_about = ACCEPTED
+    with pytest.raises(StorageError):
+        await inlet.post("first")
+    await inlet.ask("second")
+    assert bot.heard == ["warm", "first", "second"] and (await inlet.finals(3))[1:] == ["echo first", "echo second"]
+
+
 async def test_a_reply_that_was_committed_in_doubt_is_shown_once(inlet, bot, disk):
     """To readers that are there, without a new connection."""
     await inlet.ask("warm")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from processsupervisor.bot.answering import Answering, Settled
 from processsupervisor.bot.backlog import Backlog
 from processsupervisor.bot.definition import Definition
+from processsupervisor.bot.doubts import Doubts
 from processsupervisor.bot.fitting import fit_replies
 from processsupervisor.bot.lookups import Lookups
 from processsupervisor.bot.networks import Networks
@@ -68,6 +69,7 @@ class Pump(Lookups):
         """Rows that an earlier life left, until this one begins them."""
         self._open_rows: set[int] = set()
         """Messages that are queued, running, or handled and not yet on disk."""
+        self._doubts = Doubts(database, self._open_rows, self._queue, networks.show)
         self._counted: set[int] = set()
         """Rows whose begin in this life is written down, until they end."""
         self._suspects = asyncio.Lock()
@@ -117,21 +119,8 @@ class Pump(Lookups):
             self.put([accepted.row])
 
     def look_again(self) -> None:
-        """Queue messages that were committed although that was told to have failed: their networks may never ask again."""
-        with contextlib.suppress(StorageError):  # closed: the next life takes them up
-            self._database.held().add_done_callback(self._found)
-
-    def _found(self, done: asyncio.Future[tuple[list[InboxRow], list[Outgoing]]]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        rows, statements = done.result()
-        unknown = {row.row_id: row for row in rows if row.row_id not in self._open_rows}
-        for statement in statements:
-            if int(statement.id.removeprefix("program-")) in unknown:
-                self._networks.show(statement)
-        if unknown:
-            _log.warning("%d messages were kept although the disk refused them; they are handled now", len(unknown))
-        self.put(unknown.values())
+        """Queue messages that were committed although that was told to have failed, in front of those accepted since."""
+        self._doubts.look()
 
     def end(self, error: NetworkError) -> None:
         """End the bot, for its network takes it no longer."""
@@ -158,14 +147,17 @@ class Pump(Lookups):
         self.open()
 
     def put(self, rows: Iterable[InboxRow]) -> None:
-        """Queue committed messages that no connector brought: of schedules, replayed ones."""
-        for row in rows:
-            self._open_rows.add(row.row_id)
-            self._conversations.put(row)
+        """Queue committed messages, also those that no connector brought: of schedules, replayed ones."""
+        self._doubts.put(rows)
+
+    def _queue(self, row: InboxRow) -> None:
+        self._open_rows.add(row.row_id)
+        self._conversations.put(row)
 
     def open(self) -> None:
-        """Begin to accept; for a database without unfinished work."""
-        self._closed = None
+        """Begin to accept, unless the bot is ending; for a database without unfinished work."""
+        if self._closed is not None and self._closed.code != "stopping":
+            self._closed = None
 
     def refuse(self, reason: Refused) -> None:
         """Take nothing new, for this reason."""
@@ -187,11 +179,12 @@ class Pump(Lookups):
     @property
     def unfinished(self) -> int:
         """Return how many messages are accepted and not through: being committed, queued, running, or handled and not yet on disk."""
-        return self._conversations.waiting + self._conversations.running + self._uncommitted + (self._accepting_chars > 0)
+        queued = self._conversations.waiting + self._doubts.waiting
+        return queued + self._conversations.running + self._uncommitted + (self._accepting_chars > 0)
 
     async def wait_quiet(self) -> None:
         """Wait until nothing is queued, running or uncommitted."""
-        while self._conversations.waiting or not self._conversations.is_idle or not self._settled.is_set() or self._accepting_chars:
+        while self.unfinished or not self._settled.is_set():
             await self._conversations.wait_idle()
             await self._settled.wait()
             await asyncio.sleep(0.01)

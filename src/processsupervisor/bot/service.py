@@ -82,6 +82,8 @@ class Service:
         self._files = Attachments(database, Limits(settings.max_file_bytes, settings.max_contact_bytes, settings.max_total_bytes))
         self._swept_mono = -_SWEEP_EVERY_S
         self._sent = 0
+        self._is_recovered = False
+        """What earlier lives left is queued."""
 
     async def start(self) -> None:
         """Run the start hooks, take up what was left, open the connectors. Raises what a hook or a connector raises.
@@ -99,6 +101,7 @@ class Service:
             await self._recover()
         else:
             self.pump.open()
+            self._is_recovered = True
         for connector, is_known in openings:
             if connector.has_network:
                 self.proofs.expect(connector.network)
@@ -107,7 +110,14 @@ class Service:
             else:
                 self._tasks.append(loop.create_task(open_later(connector, self.pump)))
         self._tasks += (loop.create_task(sender.run()) for sender in self.senders.values())
-        self._tasks += (loop.create_task(one.run(look_first=has_work)) for one in self._clocks)
+        if self._is_recovered:
+            self._run_clocks(has_work)
+        else:
+            self._tasks.append(loop.create_task(self._recover_later()))
+
+    def _run_clocks(self, look_first: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(one.run(look_first=look_first)) for one in self._clocks]
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""
@@ -118,10 +128,12 @@ class Service:
         try:
             await self.pump.recover()
         except StorageError as err:
-            # The order of a conversation needs the old messages first: nothing is accepted until they could be read.
+            # The order of a conversation needs the old messages first: until they could be read nothing is accepted, nothing that is
+            # due goes off and no letter is replayed, for each of these claims a conversation, which then counts as taken up.
             _log.error("nothing is accepted until the database can be read: %s", err)
             self.pump.refuse(Refused(err.message, hint=err.hint, code="storage"))
-            self._tasks.append(asyncio.get_running_loop().create_task(self._recover_later()))
+            return
+        self._is_recovered = True
 
     async def _recover_later(self) -> None:
         attempt = 0
@@ -133,6 +145,8 @@ class Service:
             except StorageError:
                 continue
             _log.info("the database can be read again")
+            self._is_recovered = True
+            self._run_clocks(look_first=True)
             return
 
     def _look_again(self) -> None:
@@ -185,6 +199,8 @@ class Service:
 
     async def replay(self, row_id: int) -> str:
         """Handle a dead letter again, behind what its conversation waits for; returns why not, "" when it is queued."""
+        if not self._is_recovered:
+            return "its database cannot be read now, try again later"
         try:
             row = await self._database.replay(row_id)
         except StorageError as err:

@@ -166,9 +166,6 @@ class Writer:
             return
         self._retry_s = _RETRY_FIRST_S
         self._answer(batch)
-        if self._is_in_doubt:
-            self._is_in_doubt = False
-            self._tell(self.doubted)
 
     def _transact(self, batch: list[_Job]) -> BaseException | None:
         """Run and commit all jobs; None, or the error of the one job that made all of them roll back. Raises StorageError."""
@@ -200,6 +197,9 @@ class Writer:
             self._is_in_doubt = True
             raise
         self.commits += 1
+        if self._is_in_doubt:
+            self._is_in_doubt = False
+            self._tell(self.doubted)  # before the answers of this commit, whose rows come behind those in doubt
 
     def _open(self) -> sqlite3.Connection:
         return open_database(self._path, exclusive=self._exclusive)
