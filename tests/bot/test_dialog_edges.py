@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import pytest
 
-from processsupervisor import Bot, Conversation, File, Message, Reply, Schedule, ask, once
+from processsupervisor import AskTimeout, Bot, Conversation, File, Message, Reply, Schedule, ask, once
 from processsupervisor.chat.points import Point
+from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Place
 from processsupervisor.testing import Lab
@@ -288,3 +290,131 @@ def test_a_conversation_that_moves_while_a_question_is_kept_is_answered_where_it
         there.sees("What?")
         there.says("this")
         there.sees("you said this")
+
+
+def test_what_a_step_does_with_the_bot_itself_is_not_played_again():
+    """A store used in `once`, and a file of a message sent first, before a question that a restart comes behind."""
+    bot = Bot()
+
+    @bot.command("book")
+    async def book(message):
+        seats = await ask("How many?")
+        taken = await once("reserve", lambda: bot.store.append("taken", str(seats)))
+        await bot.send("memory", "you", Reply("ticket", files=[File(b"x", name="t.txt")]))
+        return f"{seats} {taken} {await ask('Sure?')}"
+
+    with Lab(bot) as lab:
+        for text in ("/start", "/book", "4"):
+            lab.say(text)
+        lab.sees("Sure?")
+        lab.kill()
+        lab.restart()
+        lab.say("yes")
+        lab.sees("4 1 yes")
+        assert lab.run(bot.store.get("taken")) == ["4"] and lab.you.shown.count("ticket") == 1
+
+
+def test_nobody_is_asked_inside_of_once():
+    """An answer would be part of a step that is never played again."""
+    bot, told = Bot(), []
+
+    @bot.command("go")
+    async def go(message):
+        try:
+            await once("form", lambda: ask("Name?"))
+        except UsageError as err:
+            told.append(err.message)
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.say("ada")
+        assert told == ["a function that `once` calls can ask nobody"]
+
+
+def test_half_a_character_of_another_service_is_kept_with_a_question():
+    """JSON may have it, no database takes it as it is."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        smile = await once("look", smiling)
+        await ask("Well?")
+        return str(len(smile))
+
+    async def smiling():
+        return "smile \ud83d"
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.kill()
+        lab.restart()
+        lab.say("well")
+        lab.sees("7")
+
+
+def test_a_question_that_could_not_be_kept_waits_for_nothing():
+    """Its message is a dead letter, the next one an ordinary message, and nothing of the handler counts."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        await message.store.set("half a character: \ud83d", True)
+        await ask("Well?")
+        await message.store.set("answered", True)
+
+    @bot.on_message
+    async def other(message):
+        return f"kept {await message.store.keys()}"
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.say("hello")
+        lab.sees("kept []")
+        assert [letter.reason for letter in lab.letters] == ["bad-reply"]
+
+
+def test_a_handler_that_was_given_up_cannot_ask_any_more():
+    """The next message is no answer to it."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 20
+        while loop.time() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(end - loop.time())
+        return await ask("sure?")
+
+    @bot.on_message
+    async def other(message):
+        return "usual"
+
+    with Lab(bot, chat={"retries": 0, "deadline": "10s"}) as lab:
+        lab.say("/go")
+        lab.clock.advance("1m")
+        lab.say("hello")
+        lab.sees("usual")
+
+
+def test_a_handler_that_fails_behind_its_deadline_leaves_no_question_open():
+    """The deadline has been used up: nothing else would ever end it."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        try:
+            await ask("Sure?", timeout="1m")
+        except AskTimeout:
+            raise RuntimeError("service down") from None
+
+    @bot.on_message
+    async def other(message):
+        return "usual"
+
+    with Lab(bot, chat={"retries": 0}) as lab:
+        lab.say("/go")
+        lab.clock.advance("2m")
+        assert [letter.reason for letter in lab.letters] == ["error"]
+        lab.say("hello")
+        lab.sees("usual")

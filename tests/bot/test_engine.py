@@ -306,6 +306,23 @@ def test_a_short_absence_expires_nothing():
         assert bot.heard == ["0", "1", "2", "3", "4"]
 
 
+def test_a_command_for_another_bot_of_the_room_is_none_to_this_one():
+    """Not of the core, and not of the author, also where all that people say is heard."""
+    bot = echo_bot()
+
+    @bot.command("go")
+    async def go(message):
+        return "gone"
+
+    with Lab(bot, chat={"groups": "all"}) as lab:
+        ada = lab.group("team").person("ada")
+        for text in ("/start@otherbot", "/go@otherbot"):
+            ada.says(text, is_addressed=False)
+        assert bot.heard == ["/start@otherbot", "/go@otherbot"]
+        with pytest.raises(Refused, match="has not agreed"):
+            lab.run(bot.send("memory", "team", "news"))
+
+
 def test_stop_does_not_expire():
     """Said while the bot was away, it holds, and is answered; what else waited is too old."""
     bot = echo_bot()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from processsupervisor.bot.asking import DIALOG_TIMER
 from processsupervisor.bot.collecting import BadReply, acknowledged
 from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
@@ -114,7 +115,8 @@ class Answering:
         """Return the end of a message that is given up, with the sentence that its contact gets."""
         sentence = self._settings.sentence("late" if reason == "timeout" else "failed")
         told = [] if row.kind in _UNASKED else acknowledged([Reply(sentence)], row)
-        return Settled(told, Changes(), Outcome.DEAD, reason, detail, tries)
+        ends_question = row.kind is Kind.SCHEDULE and row.sender == DIALOG_TIMER  # its deadline is over, and comes no second time
+        return Settled(told, Changes(ends_dialog=ends_question), Outcome.DEAD, reason, detail, tries)
 
     # --- one run -------------------------------------------------------------------------------------------------------
 

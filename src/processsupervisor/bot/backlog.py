@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from processsupervisor.bot.answering import Settled
 from processsupervisor.bot.collecting import acknowledged
-from processsupervisor.chat.consent import command_of, consent_command
+from processsupervisor.chat.consent import command_in, consent_command
 from processsupervisor.chat.settings import ChatSettings
 from processsupervisor.chat.turns import Turn
 from processsupervisor.kernel import clock
@@ -57,7 +57,7 @@ class Backlog:
     def _is_old(self, row: InboxRow) -> bool:
         if row.kind in (Kind.SCHEDULE, Kind.JOINED) or row.envelope.is_replayed or self._settings.max_age_s is None:
             return False
-        if row.kind is Kind.MESSAGE and consent_command(command_of(row.text)) is not None:
+        if row.kind is Kind.MESSAGE and consent_command(command_in(row)) is not None:
             return False
         sent_at = row.envelope.sent_at
         taken_at = max(row.received_at, self._came_back_at)

@@ -24,7 +24,7 @@ from processsupervisor.bot.questions import AskTimeout
 from processsupervisor.bot.registry import Registry
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.work import Work
-from processsupervisor.chat.consent import command_of
+from processsupervisor.chat.consent import command_in
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import InboxRow, Kind, Outgoing, Place, Reply, RoomKind
@@ -95,7 +95,7 @@ class Dialogs:
             if pressed[:2] != (dialog.row_id, dialog.number) or not 0 <= pressed[2] < len(dialog.choices):
                 return _saying(CLOSED)
             return lambda context: self._go_on(context, Given(row, dialog.choices[pressed[2]]))
-        word = command_of(row.text)
+        word = command_in(row)
         if word == "cancel":
             return self._cancel
         if word is not None and (word in _CORE or self._registry.command(word) is not None):
@@ -164,6 +164,14 @@ class Dialogs:
         run = self._awake.pop(old, None)
         if run is not None:
             run.abandon()  # it is woken from disk under its new place
+
+    def not_kept(self, place: Place) -> None:
+        """What a handler answered there last is on no disk: it does nothing any more, and what is on disk counts."""
+        run = self._awake.pop(place, None)
+        if run is not None:
+            run.abandon()
+        if self._places is not None:
+            self._places.add(place)
 
     def close(self) -> None:
         """Leave every dialog to the disk: handlers in memory do nothing any more."""

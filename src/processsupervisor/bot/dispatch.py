@@ -9,7 +9,7 @@ from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Answering, Dialogs
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.schedules import BOT_NETWORK, comes_again, is_held_back
-from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
+from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_in, consent_command
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.records import InboxRow, Kind, Reply
 
@@ -29,7 +29,7 @@ class Dispatch:
         """Return the replies to a message. Raises whatever the author's handler raises."""
         row, registry = context.row, self._bot.registry
         is_text = row.kind is Kind.MESSAGE
-        word = command_of(row.text) if is_text else None
+        word = command_in(row) if is_text else None
         if word is not None:
             context.work.changes.consent = consent_command(word)
             if word in RESERVED_COMMANDS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from processsupervisor.kernel.errors import PsvError, Refused, UsageError
@@ -18,6 +19,10 @@ MAX_CHARS = 1 << 20
 _VERSION = 1
 _OP, _KEY, _VALUE, _ERROR = range(4)
 T = TypeVar("T")
+
+
+_inside: ContextVar[bool] = ContextVar("psv_inside_step", default=False)
+is_inside_step = _inside.get
 
 
 class JournalBroken(BaseException):
@@ -45,18 +50,24 @@ class Journal:
     async def told(self, op: str, key: str, tell: Callable[[], Awaitable[T]]) -> T:
         """Return what the journal has for this step, or call `tell` and note what it returns (as JSON can hold it), or an error of ours.
 
-        Raises JournalBroken when the step is not the one that stands there.
+        What `tell` does with the bot itself is part of this step, and not noted: played again, `tell` is not called. Raises JournalBroken
+        when the step is not the one that stands there.
         """
+        if _inside.get():
+            return await tell()
         entry = self.step(op, key)
         if len(entry) > _ERROR:
             raise _error_of(entry[_ERROR])
         if len(entry) > _VALUE:
             return entry[_VALUE]  # type: ignore[no-any-return]
+        entered = _inside.set(True)
         try:
             value = await tell()
         except (UsageError, Refused) as err:
             entry[_VALUE:] = [None, [err.code, err.message, err.hint]]
             raise
+        finally:
+            _inside.reset(entered)
         entry[_VALUE:] = [value]
         return value
 
@@ -82,13 +93,25 @@ class Journal:
 
     def text(self, head: object) -> str:
         """Return the journal as JSON, with `head` beside it. Raises UsageError when it is too long to be kept with each question."""
-        text = json.dumps({"v": _VERSION, "head": head, "entries": self._entries}, ensure_ascii=False, separators=(",", ":"))
+        whole = {"v": _VERSION, "head": head, "entries": self._entries}
+        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+        if not _can_be_kept(text):
+            text = json.dumps(whole, separators=(",", ":"))
         if len(text) > MAX_CHARS:
             raise UsageError(
                 f"a handler cannot ask when it was told {len(text)} characters before; {MAX_CHARS} are kept",
                 hint="read less from the store before the question",
             )
         return text
+
+
+def _can_be_kept(text: str) -> bool:
+    """Tell whether there is no half of a character in it, as JSON of other services may have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def journal_of(text: str) -> tuple[Journal, Any]:

@@ -12,9 +12,11 @@ from typing import TypeVar
 from processsupervisor.bot.asking import Run, running_run
 from processsupervisor.bot.choices import buttons, check_choices
 from processsupervisor.bot.context import Context, running_context
+from processsupervisor.bot.journal import is_inside_step
 from processsupervisor.bot.message import Message, message_of
 from processsupervisor.bot.reply import Part, record_of
 from processsupervisor.bot.schedules import BOT_NETWORK
+from processsupervisor.bot.work import open_work
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, UsageError
 from processsupervisor.kernel.units import parse_duration
@@ -86,9 +88,12 @@ async def once(name: str, work: Awaitable[T] | Callable[[], Awaitable[T]]) -> T:
 
 
 def _asked_in() -> tuple[Context, Run]:
+    open_work()  # raises in a handler that was given up
     context, run = running_context(), running_run()
     if context is None or run is None:
         raise UsageError("questions are asked in a handler", hint="await ask(...) in a function that a decorator of the bot has defined")
+    if is_inside_step():
+        raise UsageError("a function that `once` calls can ask nobody", hint="ask first, and give `once` what the answer is needed for")
     if context.row.place.network == BOT_NETWORK:
         raise UsageError("nobody can be asked by a schedule of the whole bot", hint="schedule it in the conversation")
     return context, run

@@ -12,7 +12,7 @@ from typing import Any
 from processsupervisor.bot import providers
 from processsupervisor.bot.handlers import Event, Function, Middleware, make_function, make_middleware, name_of, place_of
 from processsupervisor.bot.shapes import Shape
-from processsupervisor.chat.consent import command_of
+from processsupervisor.chat.consent import command_in
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.records import InboxRow, Kind
 
@@ -81,7 +81,7 @@ class Registry:
         A command or a button without a handler of its own goes on: the command to `on_message`, the button to nobody.
         """
         if row.kind is Kind.MESSAGE:
-            return self.command(command_of(row.text)) or self._file(row) or self.named("message")
+            return self.command(command_in(row)) or self._file(row) or self.named("message")
         if row.kind is Kind.BUTTON:
             return self.named(name_of(Event.BUTTON, row.text.partition(":")[0]))
         if row.kind is Kind.SCHEDULE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from processsupervisor.storage.records import Consent
+from processsupervisor.storage.records import Consent, InboxRow
 
 RESERVED_COMMANDS = frozenset({"about", "stop"})
 MAX_WORDING_CHARS = 2000
@@ -20,6 +20,7 @@ _NAMES_A_PROGRAM = re.compile(
 )
 
 _COMMAND = re.compile(r"/([A-Za-z][\w-]*)")
+_NAMES_A_BOT = re.compile(r"/[A-Za-z][\w-]*@")
 
 STOPPED = "You will get no more messages that I send first. I still answer, and your reminders still come. /start undoes this."
 STARTED = "You agreed to get messages that I send first. /stop undoes this."
@@ -37,6 +38,11 @@ def command_of(text: str) -> str | None:
     """Return the word of a slash command in lower case ("about" for "/about@anna now"), None for other text."""
     match = _COMMAND.match(text) if text.startswith("/") else None
     return match.group(1).lower() if match else None
+
+
+def command_in(row: InboxRow) -> str | None:
+    """Return the word of the command that a message gives to this bot: one that names another bot of the room is none."""
+    return None if not row.envelope.is_addressed and _NAMES_A_BOT.match(row.text) else command_of(row.text)
 
 
 def consent_command(command: str | None) -> Consent | None:

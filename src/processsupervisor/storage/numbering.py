@@ -26,19 +26,24 @@ def mark(path: Path) -> None:
         marked.touch(mode=0o600)
 
 
+def had_one(path: Path) -> bool:
+    """Tell whether the bot has had a database in this place."""
+    return path.with_name(_MARK).exists()
+
+
 def refuse_emptied(path: Path) -> None:
     """Raise StorageError for a file that was cut to nothing: SQLite would take it for a new one, and delete its journal with it."""
     if not path.exists() or path.stat().st_size:
         return
     journal = Path(f"{path}-wal")
-    if path.with_name(_MARK).exists() or (journal.exists() and journal.stat().st_size):
+    if had_one(path) or (journal.exists() and journal.stat().st_size):
         hint = "stop the bot, then put a backup in the file's place (psv bot restore) or move the file away"
         raise StorageError(f"{path} is empty, and it was not before", hint=hint)
 
 
 def first_numbers(path: Path) -> str:
     """Return the SQL by which a new file in this place begins its numbers: none where there never was one."""
-    if not path.with_name(_MARK).exists():
+    if not had_one(path):
         return ""
     rows = ", ".join(f"('{table}', {_by_clock()})" for table in NUMBERED)
     return f"INSERT INTO sqlite_sequence (name, seq) VALUES {rows};\n"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from processsupervisor.storage.numbering import had_one
 from processsupervisor.storage.schema import open_database
 from processsupervisor.storage.writer import Writer
 
@@ -86,7 +87,7 @@ class InlineWriter(Writer):
 
     def _open(self) -> sqlite3.Connection:
         """Open a copy of a fresh file instead of making one, and leave the disk its time."""
-        if not self._path.exists():
+        if not self._path.exists() and not had_one(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.write_bytes(_fresh_file())
         connection = super()._open()
