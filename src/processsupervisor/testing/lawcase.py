@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from processsupervisor.testing.lawrig import Ability, Engine, Rig
+from processsupervisor.testing.lawengine import Engine
+from processsupervisor.testing.lawrig import Ability, Rig
 
 Case = Callable[[Any, Rig, Engine], Awaitable[None]]
 
@@ -17,7 +18,7 @@ class LawBase:
     """A part of the law. A test class of yours derives from the whole (connectorlaw.py) and gives `rig` and `abilities`."""
 
     abilities: ClassVar[frozenset[Ability]] = frozenset()
-    """What your network has; cases that need more are left out."""
+    """What your network has; what it lacks has cases of its own."""
 
     def rig(self, folder: Path) -> AbstractAsyncContextManager[Rig]:
         """Return the network with one person at it; `folder` is empty and yours."""
@@ -29,14 +30,18 @@ class LawBase:
             return  # a part of the law, or the whole
         if not cls.abilities:
             raise TypeError(f"{cls.__name__} needs abilities: what your network has, out of Ability (testing/lawrig.py)")
+        if (Ability.SENDS in cls.abilities) == (Ability.PULLS in cls.abilities):
+            raise TypeError(f"the abilities of {cls.__name__} need one of SENDS and PULLS: rows are sent, or taken by readers")
+        if not cls.abilities & {Ability.KEEPS, Ability.REFUSES}:
+            raise TypeError(f"the abilities of {cls.__name__} need KEEPS or REFUSES: what is not taken comes again, or the person is told")
         for name in dir(cls):
-            needs = getattr(getattr(cls, name), "needs", None)
-            if name.startswith("test_") and needs is not None and not needs <= cls.abilities:
+            needs, lacks = getattr(getattr(cls, name), "needs", None), getattr(getattr(cls, name), "lacks", None)
+            if needs is not None and lacks is not None and (not needs <= cls.abilities or lacks & cls.abilities):
                 setattr(cls, name, None)  # pytest does not take it for a test
 
 
-def case(*needs: Ability) -> Callable[[Case], Callable[[Any, Path], None]]:
-    """Make a test of a case that holds where the network has all of `needs`."""
+def case(*needs: Ability, lacks: Ability | None = None) -> Callable[[Case], Callable[[Any, Path], None]]:
+    """Make a test of a case that holds where the network has all of `needs`, and has not what it `lacks`."""
 
     def make(function: Case) -> Callable[[Any, Path], None]:
         def run(self: LawBase, tmp_path: Path) -> None:
@@ -46,7 +51,8 @@ def case(*needs: Ability) -> Callable[[Case], Callable[[Any, Path], None]]:
         run.__qualname__ = function.__qualname__
         run.__doc__ = function.__doc__
         run.__module__ = function.__module__
-        run.needs = frozenset(needs)  # type: ignore[attr-defined]  # read by LawBase
+        run.needs = frozenset(needs)  # type: ignore[attr-defined]  # both are read by LawBase
+        run.lacks = frozenset() if lacks is None else frozenset({lacks})  # type: ignore[attr-defined]
         return run
 
     return make
