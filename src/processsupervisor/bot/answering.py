@@ -164,7 +164,7 @@ class Answering:
         if turn.ended_by is End.DEADLINE:
             return self._late(turn, tries)
         if turn.ended_by is End.INTERRUPT:
-            return Settled(draft.shown(), work.kept or Changes(), tries=tries)
+            return Settled(acknowledged(draft.shown(), turn.row), work.kept or Changes(), tries=tries)
         return None
 
     def _late(self, turn: Turn, tries: int) -> Settled:
@@ -183,7 +183,7 @@ class Answering:
         except asyncio.CancelledError:
             if turn.ended_by is None:
                 raise
-            return Settled()
+            return Settled(acknowledged([], turn.row))
         finally:
             turn.close()
             await self._shed_cancels(turn)

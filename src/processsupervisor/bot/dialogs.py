@@ -193,6 +193,8 @@ class Dialogs:
 
     async def _keep(self, run: Run) -> None:
         """Keep a run that waits, and end what is too much: the oldest in memory sleep, the oldest on disk are forgotten."""
+        if self._places is None:  # first: nothing else may come in between what follows
+            self._places = set(await self._database.dialog_places())
         place = self._moved.get(run.context.row.place, run.context.row.place)
         before = self._awake.pop(place, None)
         if before is not None:
@@ -200,8 +202,6 @@ class Dialogs:
         self._awake[place] = run
         if len(self._awake) > self._most_awake:
             self._awake.popitem(last=False)[1].abandon()
-        if self._places is None:
-            self._places = set(await self._database.dialog_places())
         self._places.add(place)
         if len(self._places) > self._most:
             for told in await self._database.forget_dialogs(self._most - 1, FORGOTTEN):  # the new one is not committed yet

@@ -28,6 +28,7 @@ GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
 _STORAGE_RETRY_S = 1.0
 _AGAIN_S = 10.0
+_MANY_MOVES = 3
 _ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
 
@@ -248,10 +249,15 @@ class Sender:
 
     async def _gone(self, out: Outgoing, err: NetworkError) -> None:
         if err.moved_to is not None:
-            await self._database.move_place(out.place, Place(out.place.network, err.moved_to))
-            self.moved(out.place, Place(out.place.network, err.moved_to))
-            await self._database.send_again(out.id, 0.0)
-            _log.info("a conversation goes on under another id: %s", err.message)
+            there = Place(out.place.network, err.moved_to)
+            if there != out.place:
+                await self._database.move_place(out.place, there)
+                self.moved(out.place, there)
+                _log.info("a conversation goes on under another id: %s", err.message)
+            if there == out.place or out.attempts >= _MANY_MOVES:  # a network that leads in a circle is not called at once again
+                await self._later(out, err, clock.wall() + _backoff_s(out.attempts))
+            else:
+                await self._database.send_again(out.id, 0.0)
             return
         await self._database.set_reachable(out.place, False)
         await self._fail(out, err.message)
