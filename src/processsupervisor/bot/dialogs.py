@@ -165,8 +165,9 @@ class Dialogs:
         if run is not None:
             run.abandon()  # it is woken from disk under its new place
 
-    def not_kept(self, place: Place) -> None:
-        """What a handler answered there last is on no disk: it does nothing any more, and what is on disk counts."""
+    def undo(self, place: Place) -> None:
+        """Take the last step of a dialog for not done: it was not committed, and goes on from the disk."""
+        place = self._moved.get(place, place)
         run = self._awake.pop(place, None)
         if run is not None:
             run.abandon()

@@ -22,17 +22,24 @@ _DEFAULTS = ChatSettings()
 class _Lane:
     """One conversation with work. `quiet_at` (0.0: nothing is waited for) and `first_at` are times of the loop."""
 
-    __slots__ = ("first_at", "is_ready", "queue", "quiet_at", "timer", "turn")
+    __slots__ = ("again", "first_at", "is_ready", "queue", "quiet_at", "timer", "turn")
 
     def __init__(self) -> None:
         self.queue: deque[InboxRow] = deque()
         self.turn: Turn | None = None
         """What runs."""
+        self.again: Turn | None = None
+        """What runs next, before the queue."""
         self.is_ready = False
         """Its place stands in the line for a worker."""
         self.timer: asyncio.TimerHandle | None = None
         self.quiet_at = 0.0
         self.first_at = 0.0
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether something is to be run."""
+        return bool(self.queue) or self.again is not None
 
 
 class Conversations:
@@ -128,6 +135,14 @@ class Conversations:
         if not self._workers:
             self._idle.set()
 
+    def again(self, turn: Turn) -> None:
+        """Run a turn anew before everything else of its conversation; the task that it had is left to itself."""
+        lane = self._lanes.get(turn.row.place)
+        if lane is not None and lane.turn is turn:
+            lane.again = Turn(turn.row, turn.others)
+            self.waiting += 1
+        self.leave(turn)
+
     def _free(self, lane: _Lane, turn: Turn) -> None:
         if lane.turn is turn:
             lane.turn = None
@@ -151,10 +166,10 @@ class Conversations:
             lane.timer = None
         if lane.is_ready:
             return
-        if not lane.queue:
+        if not lane.has_work:
             del self._lanes[place]
             return
-        if lane.quiet_at and wait_s(lane.queue[0], self._settings):
+        if lane.quiet_at and lane.again is None and wait_s(lane.queue[0], self._settings):
             loop = asyncio.get_running_loop()
             if lane.quiet_at > loop.time():
                 lane.timer = loop.call_at(lane.quiet_at, self._quiet, place, lane)
@@ -188,8 +203,8 @@ class Conversations:
         while True:
             lane = self._lanes[place]
             lane.is_ready = False
-            for _ in range(min(_TURN, len(lane.queue))):
-                if not self._is_open or not lane.queue:
+            for _ in range(min(_TURN, len(lane.queue) + (lane.again is not None))):
+                if not self._is_open or not lane.has_work:
                     break
                 turn = self._begin(lane)
                 turn.task = task
@@ -213,6 +228,10 @@ class Conversations:
             place = self._ready.popleft()
 
     def _begin(self, lane: _Lane) -> Turn:
+        if lane.again is not None:
+            turn, lane.again = lane.again, None
+            self.waiting -= 1
+            return turn
         queue, mode = lane.queue, self._settings.mode
         rows = take_joined(queue, mode)
         turn = Turn(join_rows(rows), tuple(rows[:-1]))
