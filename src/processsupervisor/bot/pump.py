@@ -137,7 +137,12 @@ class Pump:
     async def moved(self, old: Place, new: Place) -> None:
         """Take a conversation for another from now on."""
         await self._database.move_place(old, new)
+        self.has_moved(old, new)
+
+    def has_moved(self, old: Place, new: Place) -> None:
+        """Hear that a conversation goes on under another id, which is committed."""
         self.answering.dialogs.moved(old, new)
+        self._conversations.moved(old, new)
 
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""

@@ -73,7 +73,7 @@ class Service:
         self.pump.proved = self.proofs.prove
         self.senders = senders_for(database, connectors, settings, self.pump.end, points)
         for sender in self.senders.values():
-            sender.moved = self.pump.answering.dialogs.moved
+            sender.moved = self.pump.has_moved
         self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
         database.networks_to_send = self._networks.to_send()
         database.writer.doubted = self._look_again

@@ -22,14 +22,20 @@ _DEFAULTS = ChatSettings()
 class _Lane:
     """One conversation with work. `quiet_at` and `first_at` are times of the loop, for debounce."""
 
-    __slots__ = ("first_at", "is_ready", "queue", "quiet_at", "timer", "turn")
+    __slots__ = ("beside", "first_at", "heir", "is_ready", "places", "queue", "quiet_at", "timer", "turn")
 
     def __init__(self) -> None:
+        self.places: list[Place] = []
+        """Where its messages come from: the id that the conversation has, and those that it had."""
         self.queue: deque[InboxRow] = deque()
         self.turn: Turn | None = None
         """What runs."""
         self.is_ready = False
-        """Its place stands in the line for a worker."""
+        """It stands in the line for a worker."""
+        self.heir: _Lane | None = None
+        """The lane that took its messages over while it was at work."""
+        self.beside = 0
+        """How many lanes that it took over are still at work: it begins nothing before they have ended."""
         self.timer: asyncio.TimerHandle | None = None
         self.quiet_at = 0.0
         self.first_at = 0.0
@@ -43,9 +49,10 @@ class Conversations:
         self._settings = settings
         self._lanes: dict[Place, _Lane] = {}
         """A place is here while it has work queued or running."""
-        self._ready: deque[Place] = deque()
-        """Places with work queued, due, and nothing running."""
-        self._workers: set[asyncio.Task[None]] = set()
+        self._ready: deque[_Lane] = deque()
+        """Lanes with work queued, due, and nothing running."""
+        self._workers: dict[asyncio.Task[None], _Lane] = {}
+        """Each with the lane that it is at."""
         self._is_open = True
         self.is_ending = False
         """What runs is cancelled because the bot ends: its messages are left to the next life."""
@@ -59,18 +66,48 @@ class Conversations:
         """Queue a message behind those of its conversation."""
         self.waiting += 1
         self.waiting_chars += len(row.text)
-        lane = self._lanes.get(row.place)
-        if lane is None:
-            lane = self._lanes[row.place] = _Lane()
+        if row.moved_to is not None:
+            self._lane_at(row.place)
+            self.moved(row.place, row.moved_to)
+        lane = self._lane_at(row.place)
         lane.queue.append(row)
         mode = self._settings.mode
         if mode is Mode.DEBOUNCE:
             self._expect_quiet(lane, row)
         elif mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row):
             lane.turn.interrupt()
-        if lane.turn is None:
-            self._line_up(row.place, lane)
-            self._staff()
+        self._line_up(lane)
+        self._staff()
+
+    def _lane_at(self, place: Place) -> _Lane:
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = _Lane()
+            lane.places.append(place)
+        return lane
+
+    def moved(self, old: Place, new: Place) -> None:
+        """Take what is queued for two places for one conversation, in the order in which it came; nothing when `old` has no work."""
+        one, other = self._lanes.get(old), self._lanes.get(new)
+        if one is None or one is other:
+            return
+        if other is None:
+            self._lanes[new] = one
+            one.places.append(new)
+            return
+        gone, lane = (other, one) if other.turn is None else (one, other)
+        lane.queue = deque(sorted((*lane.queue, *gone.queue), key=lambda row: row.row_id))
+        lane.quiet_at, lane.first_at = max(lane.quiet_at, gone.quiet_at), max(lane.first_at, gone.first_at)
+        if gone.turn is not None or gone.beside:
+            gone.heir = lane
+            lane.beside += 1
+        for place in gone.places:
+            self._lanes[place] = lane
+        lane.places += gone.places
+        gone.places, gone.queue = [], deque()
+        self._line_up(gone)
+        self._line_up(lane)
+        self._staff()
 
     def following(self, place: Place) -> InboxRow | None:
         """Return the message that is queued next in a conversation."""
@@ -121,9 +158,7 @@ class Conversations:
 
     def leave(self, turn: Turn) -> None:
         """Go on without a turn whose task does not end now: its conversation gets another worker, the task is left to itself."""
-        if turn.task is not None:
-            self._workers.discard(turn.task)
-        lane = self._lanes.get(turn.row.place)
+        lane = self._workers.pop(turn.task, None) if turn.task is not None else None
         if lane is not None:
             self._free(lane, turn)
         self._staff()
@@ -132,8 +167,18 @@ class Conversations:
 
     def _free(self, lane: _Lane, turn: Turn) -> None:
         if lane.turn is turn:
-            lane.turn = None
-            self._line_up(turn.row.place, lane)
+            self._ended(lane)
+            self._line_up(lane)
+
+    def _ended(self, lane: _Lane) -> None:
+        """A lane is not at work any more, so that its heir may be."""
+        lane.turn = None
+        if lane.heir is not None and not lane.beside:
+            heir, lane.heir = lane.heir, None
+            heir.beside -= 1
+            if heir.turn is None:
+                self._ended(heir)
+                self._line_up(heir)
 
     def _expect_quiet(self, lane: _Lane, row: InboxRow) -> None:
         """Count the quiet time of debounce anew from this message on; nothing waits behind one that stands alone."""
@@ -142,52 +187,57 @@ class Conversations:
             lane.first_at = now
         lane.quiet_at = min(now + window_s, lane.first_at + MOST_WINDOWS * window_s) if can_join(row) else now
 
-    def _line_up(self, place: Place, lane: _Lane) -> None:
+    def _line_up(self, lane: _Lane) -> None:
         """Put a conversation in which nothing runs where it belongs: ready, waiting for quiet, or done."""
+        if lane.turn is not None or lane.beside:
+            return
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
         if lane.is_ready:
             return
         if not lane.queue:
-            del self._lanes[place]
+            for place in lane.places:
+                del self._lanes[place]
+            lane.places = []
             return
         if self._settings.mode is Mode.DEBOUNCE and can_join(lane.queue[0]):
             loop = asyncio.get_running_loop()
             if lane.quiet_at > loop.time():
-                lane.timer = loop.call_at(lane.quiet_at, self._quiet, place, lane)
+                lane.timer = loop.call_at(lane.quiet_at, self._quiet, lane)
                 return
         lane.is_ready = True
-        self._ready.append(place)
+        self._ready.append(lane)
 
-    def _quiet(self, place: Place, lane: _Lane) -> None:
+    def _quiet(self, lane: _Lane) -> None:
         lane.quiet_at = 0.0  # a timer may fire a trifle early
-        if lane.turn is None:
-            self._line_up(place, lane)
-            self._staff()
+        self._line_up(lane)
+        self._staff()
 
     # --- workers -------------------------------------------------------------------------------------------------------
 
     def _staff(self) -> None:
         while self._is_open and self._ready and len(self._workers) < self._settings.at_once:
-            task = asyncio.get_running_loop().create_task(self._work(self._ready.popleft()))
-            self._workers.add(task)
+            lane = self._ready.popleft()
+            task = asyncio.get_running_loop().create_task(self._work(lane))
+            self._workers[task] = lane
             self._idle.clear()
             task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
-        self._workers.discard(task)
+        self._workers.pop(task, None)
         self._staff()
         if not self._workers:
             self._idle.set()
 
-    async def _work(self, place: Place) -> None:
+    async def _work(self, lane: _Lane) -> None:
         task = asyncio.current_task()
+        assert task is not None
         while True:
-            lane = self._lanes[place]
+            self._workers[task] = lane
             lane.is_ready = False
             for _ in range(min(_TURN, len(lane.queue))):
-                if not self._is_open or not lane.queue:
+                if not self._is_open or not lane.queue or lane.beside:
                     break
                 turn = self._begin(lane)
                 turn.task = task
@@ -199,16 +249,16 @@ class Conversations:
                     raise
                 if turn.is_elsewhere:
                     return  # somebody else works here already
-                lane.turn = None
+                self._ended(lane)
                 if self._settings.mode is Mode.DEBOUNCE:
                     break  # what has come meanwhile may have to wait for more
-            self._line_up(place, lane)
+            self._line_up(lane)
             if not self._is_open or not self._ready:
                 return
             await asyncio.sleep(0)
             if not self._is_open or not self._ready:
                 return
-            place = self._ready.popleft()
+            lane = self._ready.popleft()
 
     def _begin(self, lane: _Lane) -> Turn:
         queue, mode = lane.queue, self._settings.mode

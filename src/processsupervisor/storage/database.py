@@ -241,17 +241,12 @@ class BotDatabase(SendJobs, PlanJobs):
 
     async def read_value(self, scope: str, key: str) -> str | None:
         """Return the JSON text under a key."""
-        return await self.run(lambda db: values.read_value(db, scope, key))
+        return await self.run(lambda db: values.read_value(db, conversations.scope_now(db, scope), key))
 
     async def read_keys(self, scope: str) -> list[str]:
         """Return all keys of a scope."""
-        return await self.run(lambda db: values.read_keys(db, scope))
+        return await self.run(lambda db: values.read_keys(db, conversations.scope_now(db, scope)))
 
     async def write_values(self, changes: Changes) -> None:
         """Commit values outside a message."""
-
-        def work(db: sqlite3.Connection) -> None:
-            for (scope, key), value in changes.values.items():
-                values.write_value(db, scope, key, value)
-
-        await self.run(work)
+        await self.run(lambda db: conversations.write_values(db, changes))
