@@ -152,6 +152,30 @@ async def test_a_message_that_says_where_its_conversation_went_waits_there():
     assert handler.ended == [1, 2, 3] and handler.most == 1
 
 
+async def test_drain_does_not_wait_for_a_task_that_is_left_to_itself():
+    """A handler that asks when the bot ends: its turn is over, its task waits on."""
+    turns: list[Turn] = []
+    answer = asyncio.Event()
+
+    async def handle(turn: Turn) -> None:
+        turns.append(turn)
+        await answer.wait()
+
+    conversations = Conversations(handle)
+    conversations.put(row(1))
+    await settle()
+    [turn] = turns
+
+    def ask() -> None:
+        turn.is_passed_on = True
+        conversations.leave(turn)
+
+    asyncio.get_running_loop().call_later(0.01, ask)
+    async with asyncio.timeout(10):
+        assert await conversations.drain(60.0) is True
+    answer.set()
+
+
 async def test_drain_waits_then_cancels():
     """Within the time what runs ends by itself; after it, it is cancelled, and drain says so."""
     handler = Handler()

@@ -104,6 +104,8 @@ class Dialogs:
 
     async def _go_on(self, context: Context, given: Given) -> list[Reply]:
         """Give the handler its answer, and return what it replies until its next question or its end."""
+        if context.work.turn is not None:
+            context.work.turn.is_answer = True
         place = self._place(context.row)
         run = self._awake.pop(place, None)
         try:

@@ -7,6 +7,7 @@ them a deadline. What is still queued then stays in the inbox for the next life 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +17,7 @@ from processsupervisor.chat.turns import Turn
 from processsupervisor.storage.records import InboxRow, Kind, Place
 
 _TURN = 16  # messages of one conversation before the loop and the other conversations get their turn
+_OF_A_PERSON = (Kind.MESSAGE, Kind.EDIT, Kind.BUTTON)
 _DEFAULTS = ChatSettings()
 
 
@@ -74,7 +76,7 @@ class Conversations:
         mode = self._settings.mode
         if mode is Mode.DEBOUNCE:
             self._expect_quiet(lane, row)
-        elif mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row):
+        elif mode is Mode.INTERRUPT and lane.turn is not None and interrupts(row, lane.turn.row):
             lane.turn.interrupt()
         self._line_up(lane)
         self._staff()
@@ -143,7 +145,10 @@ class Conversations:
         if not self._workers:
             self.is_ending = True
             return True
-        _, late = await asyncio.wait(tuple(self._workers), timeout=max(timeout_s, 0.0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                await self._idle.wait()  # not for the tasks: one whose handler asks meanwhile ends its turn and waits on
+        late = tuple(self._workers)
         self.abandon()
         for task in late:
             task.cancel()
@@ -268,7 +273,7 @@ class Conversations:
         else:
             rows = [queue.popleft()]
             turn = Turn(rows[0])
-            if mode is Mode.INTERRUPT and any(interrupts(row) for row in queue):
+            if mode is Mode.INTERRUPT and any(interrupts(row, rows[0]) for row in queue):
                 turn.wants_interrupt = True
         self.waiting -= len(rows)
         for row in rows:
@@ -276,6 +281,6 @@ class Conversations:
         return turn
 
 
-def interrupts(row: InboxRow) -> bool:
-    """Tell whether a message ends the handler of an older one in mode interrupt."""
-    return row.kind is Kind.MESSAGE and row.envelope.is_addressed
+def interrupts(row: InboxRow, older: InboxRow) -> bool:
+    """Tell whether a message ends the handler of an older one in mode interrupt: it does of what the same person said or did there."""
+    return row.kind is Kind.MESSAGE and row.envelope.is_addressed and older.kind in _OF_A_PERSON and row.sender == older.sender
