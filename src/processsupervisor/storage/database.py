@@ -205,6 +205,10 @@ class BotDatabase(SendJobs, PlanJobs):
         """Return what is known of a conversation."""
         return await self.run(lambda db: conversations.find(db, place))
 
+    async def agreed(self, behind: Place, limit: int) -> list[ConversationRow]:
+        """Return conversations that agreed to messages sent first and can be reached, in order, from behind a place on."""
+        return await self.run(lambda db: conversations.agreed(db, behind, limit))
+
     async def contact(self, network: str, identity: str) -> ContactRow | None:
         """Return the person behind an identity."""
         return await self.run(lambda db: contacts.find(db, network, identity))

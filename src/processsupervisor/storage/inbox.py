@@ -14,13 +14,14 @@ from typing import NamedTuple
 from processsupervisor.kernel import clock
 from processsupervisor.storage import dialogs, letters, timers
 from processsupervisor.storage.contacts import meet
-from processsupervisor.storage.conversations import Facts, Owner, disclosed, say_consent, standing, touch
+from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing, by_ids
 from processsupervisor.storage.records import (
     Accepted,
     Changes,
+    Consent,
     InboxRow,
     Incoming,
     Kind,
@@ -160,6 +161,8 @@ def complete(
         out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
     for number, (there, reply) in enumerate(changes.sends, 1):
+        if there != row.place and not _may_write_first(connection, there):
+            continue
         there = standing(connection, there)[1]
         written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
     return [out for out in written if out is not None]
@@ -169,6 +172,11 @@ def written(connection: sqlite3.Connection, row: InboxRow, replies: int, sends: 
     """Return what ending a message has written, in a commit that was not known to have taken place."""
     ids = [row.reply_id, *(f"{row.reply_id}.{number}" for number in range(2, replies + 1))]
     return by_ids(connection, [*ids, *(f"s{row.row_id}.{number}" for number in range(1, sends + 1))])
+
+
+def _may_write_first(connection: sqlite3.Connection, place: Place) -> bool:
+    """Tell whether a contact still agrees: a handler that wrote to many may have looked a while ago."""
+    return consent_of(connection, place) == Consent.OPTED_IN
 
 
 def _is_open(connection: sqlite3.Connection, row: InboxRow) -> bool:
