@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from processsupervisor.bot.api import Bot
-from processsupervisor.bot.pump import MAX_LIVES
+from processsupervisor.bot.earlier import MAX_LIVES
 from processsupervisor.bot.service import Service
 from processsupervisor.chat.consent import STARTED, STOPPED
 from processsupervisor.chat.settings import FAILED as APOLOGY

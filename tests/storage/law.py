@@ -189,6 +189,7 @@ class MessageLaw:
     async def test_replies_have_ids_that_a_repeated_run_makes_again(self, shelf):
         """r of the row, numbered; sends first s of the row: in one commit, with markup, buttons and quotes as they were."""
         database = shelf.open()
+        await database.complete(await begin(database, "/start", BOB), [], Changes(consent=Consent.OPTED_IN))
         row = await begin(database, "hi")
         extras = Extras(Markup.HTML, ((ButtonRow("Yes", "y"), ButtonRow("Site", url="https://x")),), (), "r1", "m9", "token")
         changes = Changes(sends=[(BOB, Reply("psst")), (ADA, Reply("and"))])

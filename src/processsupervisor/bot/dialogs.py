@@ -161,6 +161,15 @@ class Dialogs:
         if run is not None:
             run.abandon()  # it is woken from disk under its new place
 
+    def undo(self, row: InboxRow) -> None:
+        """Take the last step of a dialog for not done: it was not committed, and goes on from the disk."""
+        place = self._place(row)
+        run = self._awake.pop(place, None)
+        if run is not None:
+            run.abandon()
+        if self._places is not None:
+            self._places.add(place)
+
     def close(self) -> None:
         """Leave every dialog to the disk: handlers in memory do nothing any more."""
         for run in self._awake.values():

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from processsupervisor.bot.answering import Answering, Settled
 from processsupervisor.bot.backlog import Backlog
+from processsupervisor.bot.contention import MOST_LOST, Commit, Contention, contended, is_lost
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.doubts import Doubts
+from processsupervisor.bot.earlier import Earlier
 from processsupervisor.bot.fitting import fit_replies
 from processsupervisor.bot.networks import Networks
 from processsupervisor.chat.conversation import Conversations
@@ -24,13 +26,13 @@ from processsupervisor.chat.settings import ChatSettings, Groups
 from processsupervisor.chat.turns import Turn
 from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import Refused, StorageError
+from processsupervisor.storage.alone import Key
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Accepted, Changes, HistoryEntry, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, RoomKind
 
 MAX_QUEUED = 10_000
 MAX_QUEUED_CHARS = 16 << 20
 MAX_UNCOMMITTED = 1024
-MAX_LIVES = 3  # so often a message may be running when the process dies before it is given up
 _DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
 
@@ -64,17 +66,11 @@ class Pump:
         """Why nothing is taken, apart from a pause: starting, storage, stopping."""
         self._is_paused = False
         self._accepting_chars = 0
-        self._recovered: set[int] = set()
-        """Rows that an earlier life left, until this one begins them."""
+        self._earlier = Earlier(database)
+        self._contention = Contention(database.alone)
         self._open_rows: set[int] = set()
         """Messages that are queued, running, or handled and not yet on disk."""
         self._doubts = Doubts(database, self._open_rows, self._queue, networks.show)
-        self._counted: set[int] = set()
-        """Rows whose begin in this life is written down, until they end."""
-        self._suspects = asyncio.Lock()
-        """Rows that were running at a crash before run one at a time, so that the one at fault is found."""
-        self._suspect: Turn | None = None
-        """The one that runs."""
         self._uncommitted = 0
         self.handled = 0
         """Messages handled and committed in this life."""
@@ -161,7 +157,7 @@ class Pump:
     async def recover(self) -> None:
         """Queue what earlier lives left unfinished, then begin to accept. Raises StorageError; may be called again."""
         while rows := await self._database.claim():
-            self._recovered.update(row.row_id for row in rows)
+            self._earlier.add(rows)
             self._backlog.came_back()
             self.put(rows)
         self.open()
@@ -230,16 +226,15 @@ class Pump:
     async def _handle(self, turn: Turn) -> None:
         row = turn.row
         try:
-            if row.attempts:
-                settled = await self._settle_alone(turn)
-            else:
-                settled = await self._settle(turn)
-            if not turn.is_elsewhere:
-                await self._complete(turn, settled)
+            while True:
+                if self._contention.has_lost(turn):
+                    await self._contention.before_run(turn)
+                settled = await (self._settle_alone(turn) if row.attempts else self._settle(turn))
+                if turn.is_elsewhere or await self._complete(turn, settled):
+                    break
         except asyncio.CancelledError:
-            if row.row_id in self._counted and not turn.is_elsewhere:  # the bot is stopped in good order: that is not this message's fault
-                with contextlib.suppress(StorageError):
-                    self._database.count_attempt(row, -1)
+            if not turn.is_elsewhere:
+                self._earlier.stopped(row)
             raise
         except (SystemExit, KeyboardInterrupt):
             self.abandon()
@@ -248,56 +243,50 @@ class Pump:
             _log.error("a message ended after the database was closed; the next start handles it again: %s", err)
         finally:
             if not turn.is_elsewhere:
-                self._counted.discard(row.row_id)
+                self._ended(turn)
+
+    def _ended(self, turn: Turn) -> None:
+        self._earlier.ended(turn.row)
+        self._contention.end(turn)
 
     async def _settle_alone(self, turn: Turn) -> Settled:
-        await self._suspects.acquire()
-        self._suspect = turn
+        await self._earlier.wait_alone(turn)
         try:
             return await self._settle(turn)
         finally:
-            self._clear(turn)
-
-    def _clear(self, turn: Turn) -> None:
-        """Let the next suspect run, if this is the one that did."""
-        if self._suspect is turn:
-            self._suspect = None
-            self._suspects.release()
+            self._earlier.clear(turn)
 
     async def _settle(self, turn: Turn) -> Settled:
         if (expired := self._backlog.expired(turn)) is not None:
             return expired
-        if self._recovered:
-            row = turn.row
-            await self._begin_again((*turn.others, row))
-            if row.attempts >= MAX_LIVES - 1:  # and once in the life that accepted it
-                _log.error("message given up: the bot died %d times while it ran", row.attempts + 1)
-                self.gave_up()
-                return self.answering.dead(row, "crashed", f"the bot died {row.attempts + 1} times while it ran", 1)
+        if not await self._earlier.begin(turn):
+            lives = turn.row.attempts + 1
+            _log.error("message given up: the bot died %d times while it ran", lives)
+            self.gave_up()
+            return self.answering.dead(turn.row, "crashed", f"the bot died {lives} times while it ran", 1)
         return await self.answering.settle(turn)
 
-    async def _begin_again(self, rows: Sequence[InboxRow]) -> None:
-        """Write down that this life begins rows of an earlier one, so that one which always kills the bot is found out."""
-        for row in rows:
-            if row.row_id not in self._recovered:
-                continue
-            while row.attempts < MAX_LIVES - 1:
-                try:
-                    await self._database.count_attempt(row, 1)
-                except StorageError as err:
-                    _log.warning("a message waits for the database: %s", err)
-                    await asyncio.sleep(1.0)
-                    continue
-                self._counted.add(row.row_id)
-                break
-            self._recovered.discard(row.row_id)
-
-    async def _complete(self, turn: Turn, settled: Settled) -> None:
+    async def _complete(self, turn: Turn, settled: Settled) -> bool:
+        """Hand over what a turn did; False when it has to run again. It waits only for what read and changed values of the whole bot."""
+        keys = contended(settled.changes)
+        if self._database.alone.holder:
+            await self._contention.before_commit(turn, settled.changes)
         future = self._commit(turn, settled)
-        if self._uncommitted >= MAX_UNCOMMITTED:
+        if keys or self._uncommitted >= MAX_UNCOMMITTED:
             await asyncio.wait((future,))
+        return not (keys and is_lost(future) and self._again(turn, settled, keys))
 
-    def _commit(self, turn: Turn, settled: Settled) -> asyncio.Future[list[Outgoing]]:
+    def _again(self, turn: Turn, settled: Settled, keys: frozenset[Key]) -> bool:
+        """Prepare a turn that lost against another one to be run again; False when it is given up."""
+        if settled.changes.dialog is not None or settled.changes.ends_dialog:
+            self.answering.dialogs.undo(turn.row)
+        if self._contention.lost(turn, keys):
+            return True
+        _log.error("message given up: what it read and changes was changed by others %d times meanwhile", MOST_LOST)
+        self._commit(turn, self.answering.dead(turn.row, "error", f"others were faster {MOST_LOST} times", settled.tries))
+        return False
+
+    def _commit(self, turn: Turn, settled: Settled) -> Commit:
         row = turn.row
         self._points(Point.AFTER_HANDLER)
         future = self._database.complete(
@@ -310,21 +299,34 @@ class Pump:
         return future
 
     def _leave(self, turn: Turn, settled: Settled) -> None:
-        """End a turn whose task goes on."""
-        self._counted.discard(turn.row.row_id)
-        self._clear(turn)
+        """End a turn whose task goes on: at once, or when it is known whether it has to run again."""
+        self._earlier.clear(turn)
+        keys = contended(settled.changes)
         with contextlib.suppress(StorageError):  # the file is closed: the next start handles it again
-            self._commit(turn, settled)
+            future = self._commit(turn, settled)
+            if keys:
+                future.add_done_callback(lambda done: self._left(done, turn, settled, keys))
+                return
+        self._ended(turn)
         self._conversations.leave(turn)
 
-    def _committed(self, done: asyncio.Future[list[Outgoing]], turn: Turn, settled: Settled) -> None:
+    def _left(self, done: Commit, turn: Turn, settled: Settled, keys: frozenset[Key]) -> None:
+        with contextlib.suppress(StorageError):
+            if is_lost(done) and self._again(turn, settled, keys):
+                self._conversations.again(turn)
+                return
+        self._ended(turn)
+        self._conversations.leave(turn)
+
+    def _committed(self, done: Commit, turn: Turn, settled: Settled) -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
             self._not_committed(turn, settled, error)
         self._uncommitted -= 1
         if not self._uncommitted:
             self._settled.set()
-        if done.cancelled() or error is not None:
+        shown = None if done.cancelled() or error is not None else done.result()
+        if shown is None:
             return
         self._open_rows.difference_update((turn.row.row_id, *(row.row_id for row in turn.others)))
         changes = settled.changes
@@ -333,7 +335,7 @@ class Pump:
             self._reminded(due.due_at)
         self.committed(changes)
         self.handled += 1
-        for out in done.result():
+        for out in shown:
             self._networks.show(out)
 
     def _not_committed(self, turn: Turn, settled: Settled, error: BaseException) -> None:

@@ -1,13 +1,16 @@
 """`message.store`, `bot.store`, `Store[T]` and `BotStore[T]`: small JSON values that last, for one conversation or for the whole bot.
 
 Inside a handler changes are seen by it at once and committed together with its reply, or not at all; outside they are
-committed when the call returns. Handlers of one conversation never overlap; those of several do, so of two that change
-the same key of `bot.store` at the same time the last one wins.
+committed when the call returns. Handlers of one conversation never overlap; those of several do: what one reads of
+`bot.store` is noted, and one that also changes it is committed only if it is still that (contention.py), else run again.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 import json
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast, overload
 
 from processsupervisor.bot.shapes import Misfit, Shape
@@ -15,7 +18,7 @@ from processsupervisor.bot.work import open_work, told
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
-from processsupervisor.storage.values import MAX_KEY_CHARS, MAX_VALUE_CHARS
+from processsupervisor.storage.values import BOT_SCOPE, MAX_KEY_CHARS, MAX_VALUE_CHARS
 
 _WAYS_OUT = 'give new fields a default; for another type use another key, or delete the old value: await store.delete("{key}")'
 T = TypeVar("T")
@@ -43,7 +46,9 @@ class Store(Generic[T]):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value under `key`, or `default`. Raises Misfit when it is not of the type T."""
-        found = await told("get", f"{self._scope} {key}", lambda: self._read(key))
+        return self._loaded(key, await told("get", f"{self._scope} {key}", lambda: self._read(key)), default)
+
+    def _loaded(self, key: str, found: str | None, default: Any) -> Any:
         if found is None:
             return default
         value = json.loads(found)
@@ -59,10 +64,16 @@ class Store(Generic[T]):
         place = (self._scope, key)
         if work is not None and place in work.changes.values:
             return work.changes.values[place]
-        return await self._database.read_value(self._scope, key)
+        found = await self._database.read_value(self._scope, key)
+        if work is not None and self._scope == BOT_SCOPE:
+            work.note_read(self._scope, key, found)
+        return found
 
     async def set(self, key: str, value: T) -> None:
         """Put a value under `key`. Raises UsageError when it is too big, Misfit when it is no T, TypeError when it is not JSON."""
+        await self._write(key, self._dumped(key, value))
+
+    def _dumped(self, key: str, value: T) -> str:
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARS:
             raise UsageError(f"a key is a text of 1 to {MAX_KEY_CHARS} characters")
         plain: object = value
@@ -74,7 +85,33 @@ class Store(Generic[T]):
         text = json.dumps(plain)
         if len(text) > MAX_VALUE_CHARS:
             raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
-        await self._write(key, text)
+        return text
+
+    @overload
+    async def update(self, key: str, change: Callable[[T], T], default: T) -> T: ...
+
+    @overload
+    async def update(self, key: str, change: Callable[[T | None], T]) -> T: ...
+
+    async def update(self, key: str, change: Callable[[Any], T], default: Any = None) -> T:
+        """Put what `change` makes of the value under `key` (of `default` when there is none) in its place, and return it.
+
+        Nothing that others change meanwhile is lost, outside of a handler too; `change` is a plain function and may be called more than
+        once. Raises what it raises, and what get and set raise.
+        """
+        if open_work() is not None:
+            value = _changed(change, await self.get(key, default))
+            await self.set(key, value)
+            return value
+        place = (self._scope, key)
+        async with self._database.alone.lock_of(place):
+            await self._database.alone.let_pass(place)
+            was = await self._database.read_value(*place)
+            while True:  # a handler's commit may come in between
+                value = _changed(change, self._loaded(key, was, copy.deepcopy(default)))
+                is_written, was = await self._database.swap_value(*place, was, self._dumped(key, value))
+                if is_written:
+                    return value
 
     async def delete(self, key: str) -> None:
         """Forget a key; an unknown one is fine."""
@@ -82,12 +119,13 @@ class Store(Generic[T]):
 
     async def append(self, key: str, value: Any) -> int:
         """Add a value to the list under `key` (made when missing) and return its new length."""
-        values: Any = await self.get(key, [])
-        if not isinstance(values, list):
-            raise UsageError(f'the value under "{key}" is not a list')
-        values.append(value)
-        await self.set(key, cast(T, values))
-        return len(values)
+
+        def add(values: Any) -> Any:
+            if not isinstance(values, list):
+                raise UsageError(f'the value under "{key}" is not a list')
+            return [*values, value]
+
+        return len(cast(list[Any], await self.update(key, add, cast(T, []))))
 
     async def keys(self) -> list[str]:
         """Return all keys, sorted."""
@@ -110,7 +148,16 @@ class Store(Generic[T]):
         if work is not None:
             work.changes.values[(self._scope, key)] = text
         else:
+            await self._database.alone.let_pass((self._scope, key))
             await self._database.write_values(Changes(values={(self._scope, key): text}))
+
+
+def _changed(change: Callable[[Any], T], value: Any) -> T:
+    made = change(value)
+    if inspect.iscoroutine(made):
+        made.close()
+        raise UsageError("update takes a plain function", hint="what has to be awaited comes before it")
+    return made
 
 
 class BotStore(Store[T]):

@@ -39,8 +39,16 @@ class Work:
         now = self.changes
         self.kept = replace(
             now, values=dict(now.values), reminders=list(now.reminders), sends=list(now.sends), timers=list(now.timers),
-            cancelled_timers=list(now.cancelled_timers),
+            cancelled_timers=list(now.cancelled_timers), reads=None if now.reads is None else dict(now.reads),
         )  # fmt: skip
+
+    def note_read(self, scope: str, key: str, text: str | None) -> None:
+        """Note what was read of the whole bot, first of all: if it is changed as well, nobody else may have changed it in between."""
+        if not self.is_open:
+            return
+        if self.changes.reads is None:
+            self.changes.reads = {}
+        self.changes.reads.setdefault((scope, key), text)
 
 
 T = TypeVar("T")

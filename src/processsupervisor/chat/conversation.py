@@ -24,7 +24,7 @@ _DEFAULTS = ChatSettings()
 class _Lane:
     """One conversation with work. `quiet_at` and `first_at` are times of the loop, for debounce."""
 
-    __slots__ = ("beside", "first_at", "heir", "is_ready", "places", "queue", "quiet_at", "timer", "turn")
+    __slots__ = ("again", "beside", "first_at", "heir", "is_ready", "places", "queue", "quiet_at", "timer", "turn")
 
     def __init__(self) -> None:
         self.places: list[Place] = []
@@ -32,6 +32,8 @@ class _Lane:
         self.queue: deque[InboxRow] = deque()
         self.turn: Turn | None = None
         """What runs."""
+        self.again: Turn | None = None
+        """What runs next, before the queue."""
         self.is_ready = False
         """It stands in the line for a worker."""
         self.heir: _Lane | None = None
@@ -41,6 +43,16 @@ class _Lane:
         self.timer: asyncio.TimerHandle | None = None
         self.quiet_at = 0.0
         self.first_at = 0.0
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether something is to be run."""
+        return bool(self.queue) or self.again is not None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Tell whether something has begun and not ended, here or in a lane that was taken over."""
+        return self.turn is not None or self.again is not None or self.beside > 0
 
 
 class Conversations:
@@ -53,8 +65,9 @@ class Conversations:
         """A place is here while it has work queued or running."""
         self._ready: deque[_Lane] = deque()
         """Lanes with work queued, due, and nothing running."""
-        self._workers: dict[asyncio.Task[None], _Lane] = {}
-        """Each with the lane that it is at."""
+        self._begun: dict[Turn, _Lane] = {}
+        """Where each turn runs."""
+        self._workers: set[asyncio.Task[None]] = set()
         self._is_open = True
         self.is_ending = False
         """What runs is cancelled because the bot ends: its messages are left to the next life."""
@@ -100,7 +113,7 @@ class Conversations:
         gone, lane = (other, one) if other.turn is None else (one, other)
         lane.queue = deque(sorted((*lane.queue, *gone.queue), key=lambda row: row.row_id))
         lane.quiet_at, lane.first_at = max(lane.quiet_at, gone.quiet_at), max(lane.first_at, gone.first_at)
-        if gone.turn is not None or gone.beside:
+        if gone.is_at_work:
             gone.heir = lane
             lane.beside += 1
         for place in gone.places:
@@ -163,27 +176,37 @@ class Conversations:
 
     def leave(self, turn: Turn) -> None:
         """Go on without a turn whose task does not end now: its conversation gets another worker, the task is left to itself."""
-        lane = self._workers.pop(turn.task, None) if turn.task is not None else None
+        if turn.task is not None:
+            self._workers.discard(turn.task)
+        lane = self._begun.get(turn)
         if lane is not None:
-            self._free(lane, turn)
+            self._free(lane)
         self._staff()
         if not self._workers:
             self._idle.set()
 
-    def _free(self, lane: _Lane, turn: Turn) -> None:
-        if lane.turn is turn:
-            self._ended(lane)
-            self._line_up(lane)
+    def again(self, turn: Turn) -> None:
+        """Run a turn anew before everything else of its conversation; the task that it had is left to itself."""
+        lane = self._begun.get(turn)
+        if lane is not None:
+            lane.again = Turn(turn.row, turn.others)
+            self.waiting += 1
+        self.leave(turn)
+
+    def _free(self, lane: _Lane) -> None:
+        self._ended(lane)
+        self._line_up(lane)
 
     def _ended(self, lane: _Lane) -> None:
-        """A lane is not at work any more, so that its heir may be."""
-        lane.turn = None
-        if lane.heir is not None and not lane.beside:
+        """The turn of a lane is over, if it had one; so may be what its heir waits for."""
+        if lane.turn is not None:
+            del self._begun[lane.turn]
+            lane.turn = None
+        if lane.heir is not None and not lane.is_at_work:
             heir, lane.heir = lane.heir, None
             heir.beside -= 1
             if heir.turn is None:
-                self._ended(heir)
-                self._line_up(heir)
+                self._free(heir)
 
     def _expect_quiet(self, lane: _Lane, row: InboxRow) -> None:
         """Count the quiet time of debounce anew from this message on; nothing waits behind one that stands alone."""
@@ -201,12 +224,12 @@ class Conversations:
             lane.timer = None
         if lane.is_ready:
             return
-        if not lane.queue:
+        if not lane.has_work:
             for place in lane.places:
                 del self._lanes[place]
             lane.places = []
             return
-        if self._settings.mode is Mode.DEBOUNCE and can_join(lane.queue[0]):
+        if self._settings.mode is Mode.DEBOUNCE and lane.again is None and can_join(lane.queue[0]):
             loop = asyncio.get_running_loop()
             if lane.quiet_at > loop.time():
                 lane.timer = loop.call_at(lane.quiet_at, self._quiet, lane)
@@ -223,34 +246,32 @@ class Conversations:
 
     def _staff(self) -> None:
         while self._is_open and self._ready and len(self._workers) < self._settings.at_once:
-            lane = self._ready.popleft()
-            task = asyncio.get_running_loop().create_task(self._work(lane))
-            self._workers[task] = lane
+            task = asyncio.get_running_loop().create_task(self._work(self._ready.popleft()))
+            self._workers.add(task)
             self._idle.clear()
             task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
-        self._workers.pop(task, None)
+        self._workers.discard(task)
         self._staff()
         if not self._workers:
             self._idle.set()
 
     async def _work(self, lane: _Lane) -> None:
         task = asyncio.current_task()
-        assert task is not None
         while True:
-            self._workers[task] = lane
             lane.is_ready = False
-            for _ in range(min(_TURN, len(lane.queue))):
-                if not self._is_open or not lane.queue or lane.beside:
+            for _ in range(min(_TURN, len(lane.queue) + (lane.again is not None))):
+                if not self._is_open or not lane.has_work or lane.beside:
                     break
                 turn = self._begin(lane)
                 turn.task = task
-                lane.turn = turn
+                lane.turn, self._begun[turn] = turn, lane
                 try:
                     await self._handle(turn)
                 except BaseException:
-                    self._free(lane, turn)
+                    if lane.turn is turn:
+                        self._free(lane)
                     raise
                 if turn.is_elsewhere:
                     return  # somebody else works here already
@@ -266,6 +287,10 @@ class Conversations:
             lane = self._ready.popleft()
 
     def _begin(self, lane: _Lane) -> Turn:
+        if lane.again is not None:
+            turn, lane.again = lane.again, None
+            self.waiting -= 1
+            return turn
         queue, mode = lane.queue, self._settings.mode
         if mode is Mode.DEBOUNCE:
             rows = take_joined(queue)

@@ -27,8 +27,8 @@ class Turn:
     """One run of work in a conversation. Everything happens on the loop's thread."""
 
     __slots__ = (
-        "_timer", "ended_by", "is_answer", "is_left_behind", "is_open", "is_passed_on", "others", "pass_on", "row", "steps", "task",
-        "wants_interrupt",
+        "_timer", "ended_by", "is_answer", "is_firm", "is_left_behind", "is_open", "is_passed_on", "others", "pass_on", "row", "steps",
+        "task", "wants_interrupt",
     )  # fmt: skip
 
     def __init__(self, row: InboxRow, others: tuple[InboxRow, ...] = ()) -> None:
@@ -44,6 +44,8 @@ class Turn:
         self.is_answer = False
         """It goes on with a handler that has asked: no newer message ends that, which would answer the question once more."""
         self.wants_interrupt = False
+        self.is_firm = False
+        """No newer message ends it any more."""
         self.ended_by: End | None = None
         self.is_left_behind = False
         """The handler took no notice of its end. What it still does counts for nothing."""
@@ -75,9 +77,14 @@ class Turn:
     def interrupt(self) -> None:
         """End the turn for a newer message: now, or as soon as it is open and in no step."""
         self.wants_interrupt = True
-        if self.is_open and not self.is_answer and not self.steps and self.ended_by is None and self.task is not None:
+        is_kept = self.is_firm or self.is_answer or self.steps
+        if self.is_open and not is_kept and self.ended_by is None and self.task is not None:
             self.ended_by = End.INTERRUPT
             self.task.cancel()
+
+    def hold_fast(self) -> None:
+        """Let no newer message end the turn: its handler had come to an end, or to the end of a step, and has to run again."""
+        self.is_firm, self.ended_by = True, None
 
     def enter_step(self) -> None:
         """Keep newer messages from ending the turn."""

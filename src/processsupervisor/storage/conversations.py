@@ -32,6 +32,10 @@ ON CONFLICT (network, conversation) DO UPDATE SET
     ELSE conversations.lease_owner END
 RETURNING fence, lease_owner, disclosed_at, moved_to
 """
+_AGREED = (
+    "SELECT network, conversation, room, title, first_at FROM conversations WHERE consent = 'in' AND is_reachable = 1 AND moved_to IS NULL "
+    "AND (network > ? OR (network = ? AND conversation > ?)) ORDER BY network, conversation LIMIT ?"
+)
 _FIND = "SELECT room, title, first_at, consent, is_reachable FROM conversations WHERE network = ? AND conversation = ?"
 
 
@@ -140,6 +144,14 @@ def consent_of(connection: sqlite3.Connection, place: Place) -> str | None:
         "SELECT consent FROM conversations WHERE network = ? AND conversation = ?", place_now(connection, place)
     ).fetchone()
     return found[0] if found else None
+
+
+def agreed(connection: sqlite3.Connection, behind: Place, limit: int) -> list[ConversationRow]:
+    """Return conversations that may be written to first, in order, from behind a place on."""
+    return [
+        ConversationRow(Place(network, conversation), RoomKind(room), title, first_at, Consent.OPTED_IN, True)
+        for network, conversation, room, title, first_at in connection.execute(_AGREED, (behind.network, *behind, limit))
+    ]
 
 
 def move(connection: sqlite3.Connection, old: Place, new: Place) -> None:

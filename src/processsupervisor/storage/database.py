@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from processsupervisor.kernel import clock
 from processsupervisor.storage import contacts, conversations, inbox, letters, outbox, retention, rows, values
+from processsupervisor.storage.alone import Alone
 from processsupervisor.storage.conversations import LEASE_S, Facts
 from processsupervisor.storage.inbox import Arrival, Ending
 from processsupervisor.storage.jobs import Submits
@@ -64,6 +65,8 @@ class BotDatabase(SendJobs, PlanJobs):
         """Raised by whatever makes a claim that is being committed now untrue for the cache."""
         self._appended: dict[Place, int] = {}
         self._trimmed_mono = 0.0
+        self.alone = Alone()
+        """Who has values of the whole bot to itself."""
 
     def has_open_work(self) -> bool:
         """Tell whether a start must open the file: messages to handle or to send, or something that comes due."""
@@ -119,9 +122,10 @@ class BotDatabase(SendJobs, PlanJobs):
     def complete(
         self, row: InboxRow, replies: Sequence[Reply], changes: Changes, *, outcome: Outcome = Outcome.DONE, reason: str = "",
         detail: str = "", state: SendState | None = None, tries: int = 1, also: Sequence[InboxRow] = (),
-    ) -> asyncio.Future[list[Outgoing]]:  # fmt: skip
+    ) -> asyncio.Future[list[Outgoing] | None]:  # fmt: skip
         """End a message in one transaction; never fails for the disk's sake, it waits instead. [] when it was not ours to end.
 
+        None when a value in `changes.reads` that it changes is another one by now: nothing is written, the message has to run again.
         Replies get the ids r{row}, r{row}.2 …, `changes.sends` s{row}.1 …. `outcome` DEAD keeps a letter with `reason`, `detail` and
         how often it was tried. `also` end with it, in the same commit. `state` None: the replies begin as their network asks for.
         """
@@ -130,9 +134,11 @@ class BotDatabase(SendJobs, PlanJobs):
 
         is_repeat = False
 
-        def work(db: sqlite3.Connection) -> list[Outgoing]:
+        def work(db: sqlite3.Connection) -> list[Outgoing] | None:
             nonlocal is_repeat
             written = inbox.complete(db, row, replies, changes, ending, self.state_of)
+            if written is None:
+                return None
             if is_repeat and not written:
                 written = inbox.written(db, row, len(replies), len(changes.sends))
             is_repeat = True
@@ -199,6 +205,10 @@ class BotDatabase(SendJobs, PlanJobs):
         """Return what is known of a conversation."""
         return await self.run(lambda db: conversations.find(db, place))
 
+    async def agreed(self, behind: Place, limit: int) -> list[ConversationRow]:
+        """Return conversations that agreed to messages sent first and can be reached, in order, from behind a place on."""
+        return await self.run(lambda db: conversations.agreed(db, behind, limit))
+
     async def contact(self, network: str, identity: str) -> ContactRow | None:
         """Return the person behind an identity."""
         return await self.run(lambda db: contacts.find(db, network, identity))
@@ -246,6 +256,10 @@ class BotDatabase(SendJobs, PlanJobs):
     async def read_keys(self, scope: str) -> list[str]:
         """Return all keys of a scope."""
         return await self.run(lambda db: values.read_keys(db, conversations.scope_now(db, scope)))
+
+    async def swap_value(self, scope: str, key: str, was: str | None, text: str | None) -> tuple[bool, str | None]:
+        """Commit JSON text under a key if it is still `was` (None: missing); returns whether, and what is there now."""
+        return await self.run(lambda db: values.swap_value(db, conversations.scope_now(db, scope), key, was, text))
 
     async def write_values(self, changes: Changes) -> None:
         """Commit values outside a message."""

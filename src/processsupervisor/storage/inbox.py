@@ -14,13 +14,14 @@ from typing import NamedTuple
 from processsupervisor.kernel import clock
 from processsupervisor.storage import dialogs, letters, timers
 from processsupervisor.storage.contacts import meet
-from processsupervisor.storage.conversations import Facts, Owner, disclosed, say_consent, standing, touch, write_values
+from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch, write_values
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing, by_ids
 from processsupervisor.storage.records import (
     Accepted,
     Changes,
+    Consent,
     InboxRow,
     Incoming,
     Kind,
@@ -33,6 +34,7 @@ from processsupervisor.storage.records import (
 )  # fmt: skip
 from processsupervisor.storage.reminders import add_reminder
 from processsupervisor.storage.rows import COLUMNS, INSERT, OPEN, STATES, inbox_row
+from processsupervisor.storage.values import are_current
 
 _OPEN_ROWS = (
     f"SELECT {COLUMNS}, c.lease_owner, c.lease_until FROM inbox i LEFT JOIN conversations c "
@@ -137,10 +139,17 @@ def held(connection: sqlite3.Connection, owner: Owner) -> tuple[list[InboxRow], 
 
 def complete(
     connection: sqlite3.Connection, row: InboxRow, replies: Sequence[Reply], changes: Changes, ending: Ending, state_of: StateOf
-) -> list[Outgoing]:
-    """End a message and write everything that handling it caused; with an old fence, or for the second time, change nothing."""
+) -> list[Outgoing] | None:
+    """End a message and write everything that handling it caused; with an old fence, or for the second time, change nothing.
+
+    None when what it read and changes is not what it was any more: then nothing is written either, and the message is still open.
+    """
     fence, place = standing(connection, row.place)
-    if not fence or fence != row.fence or not _end(connection, row, ending.outcome):
+    if not fence or fence != row.fence:
+        return []
+    if changes.reads and _is_open(connection, row) and not are_current(connection, changes):
+        return None
+    if not _end(connection, row, ending.outcome):
         return []
     ended = [*(other for other in ending.also if _end(connection, other, ending.outcome)), row]
     if ending.outcome is Outcome.DEAD:
@@ -156,6 +165,8 @@ def complete(
         out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
     for number, (there, reply) in enumerate(changes.sends, 1):
+        if there != row.place and not _may_write_first(connection, there):
+            continue
         there = standing(connection, there)[1]
         written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
     return [out for out in written if out is not None]
@@ -165,6 +176,15 @@ def written(connection: sqlite3.Connection, row: InboxRow, replies: int, sends: 
     """Return what ending a message has written, in a commit that was not known to have taken place."""
     ids = [row.reply_id, *(f"{row.reply_id}.{number}" for number in range(2, replies + 1))]
     return by_ids(connection, [*ids, *(f"s{row.row_id}.{number}" for number in range(1, sends + 1))])
+
+
+def _may_write_first(connection: sqlite3.Connection, place: Place) -> bool:
+    """Tell whether a contact still agrees: a handler that wrote to many may have looked a while ago."""
+    return consent_of(connection, place) == Consent.OPTED_IN
+
+
+def _is_open(connection: sqlite3.Connection, row: InboxRow) -> bool:
+    return connection.execute("SELECT 1 FROM inbox WHERE id = ? AND state = 0", (row.row_id,)).fetchone() is not None
 
 
 def _end(connection: sqlite3.Connection, row: InboxRow, outcome: Outcome) -> bool:

@@ -281,6 +281,8 @@ class Changes:
     cancelled_timers: list[tuple[Place, str]] = field(default_factory=list)
     dialog: DialogState | None = None
     ends_dialog: bool = False
+    reads: dict[tuple[str, str], str | None] | None = None
+    """Values of the whole bot as they were read first: those of them that are changed are committed only where that still holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from processsupervisor.storage.records import Place
+from processsupervisor.storage.records import Changes, Place
 
 BOT_SCOPE = "bot"
 MAX_KEY_CHARS = 200
@@ -40,6 +40,21 @@ def write_value(connection: sqlite3.Connection, scope: str, key: str, value: str
             "INSERT INTO kv (scope, key, value) VALUES (?,?,?) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
             (scope, key, value),
         )
+
+
+def swap_value(connection: sqlite3.Connection, scope: str, key: str, was: str | None, value: str | None) -> tuple[bool, str | None]:
+    """Write a key if it is still what it was; returns whether, and what it is now."""
+    found = read_value(connection, scope, key)
+    if found != was:
+        return False, found
+    write_value(connection, scope, key, value)
+    return True, value
+
+
+def are_current(connection: sqlite3.Connection, changes: Changes) -> bool:
+    """Tell whether the values that are changed are still what was read of them; those that were not read always are."""
+    reads = changes.reads or {}
+    return all(read_value(connection, *key) == text for key, text in reads.items() if key in changes.values)
 
 
 def read_keys(connection: sqlite3.Connection, scope: str) -> list[str]:
