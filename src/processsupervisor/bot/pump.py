@@ -234,7 +234,7 @@ class Pump:
                     break
         except asyncio.CancelledError:
             if not turn.is_elsewhere:
-                self._earlier.stopped(row)
+                self._earlier.stopped(turn)
             raise
         except (SystemExit, KeyboardInterrupt):
             self.abandon()
@@ -246,7 +246,7 @@ class Pump:
                 self._ended(turn)
 
     def _ended(self, turn: Turn) -> None:
-        self._earlier.ended(turn.row)
+        self._earlier.ended(turn)
         self._contention.end(turn)
 
     async def _settle_alone(self, turn: Turn) -> Settled:
