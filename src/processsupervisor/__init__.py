@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from processsupervisor.bot.log import Log
     from processsupervisor.bot.message import Message
     from processsupervisor.bot.questions import AskTimeout, Said, ask, once
+    from processsupervisor.bot.recipients import Recipient
     from processsupervisor.bot.reply import Answer, Button, Edit, Reply
     from processsupervisor.bot.routers import Router
     from processsupervisor.bot.schedules import Planned, Schedule
@@ -52,6 +53,7 @@ __all__ = [
     "Log",
     "Message",
     "Planned",
+    "Recipient",
     "Refused",
     "Reply",
     "Router",
@@ -76,6 +78,7 @@ _HOMES = {
     "bot.log": ("Log",),
     "bot.message": ("Message",),
     "bot.questions": ("AskTimeout", "Said", "ask", "once"),
+    "bot.recipients": ("Recipient",),
     "bot.reply": ("Answer", "Button", "Edit", "Reply"),
     "bot.routers": ("Router",),
     "bot.schedules": ("Planned", "Schedule"),

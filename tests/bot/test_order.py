@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 
@@ -24,6 +25,8 @@ def bot():
         if message.text == "bad":
             raise ValueError
         made.heard.append(message.text)
+        if message.text.startswith("slow"):
+            await asyncio.sleep(60)
         return f"echo {message.text}"
 
     @made.scheduled("tick")
@@ -70,3 +73,24 @@ def test_no_letter_is_replayed_before_what_an_earlier_life_left_could_be_read(bo
         assert "cannot be read now" in lab.run(replay(letter.row_id))
         lab.clock.advance("1m")
         assert bot.heard == ["important"] and lab.run(replay(letter.row_id)) == ""
+
+
+def test_a_stop_in_good_order_counts_for_none_of_the_messages_that_are_answered_as_one(bot):
+    """Else a few of them and one kill would be taken for a message that kills the bot."""
+    with Lab(bot, chat={"mode": "debounce"}) as lab:
+        lab.start()
+
+        async def main():
+            said = [asyncio.ensure_future(lab.say(text)) for text in ("slow", "slower")]
+            await asyncio.sleep(1)
+            lab._stage.fall()
+            await asyncio.gather(*said)
+            for life in range(1, 4):
+                starting = asyncio.ensure_future(lab._stage.restart())
+                await asyncio.sleep(8)
+                assert bot.heard == ["slow\nslower"] * life
+                await lab._stage.stop()
+                starting.cancel()
+
+        lab.run(main())
+        assert lab._stage.read(lambda file: file.execute("SELECT attempts, state FROM inbox").fetchall(), []) == [(0, 0), (0, 0)]

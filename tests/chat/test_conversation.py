@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from processsupervisor.chat.conversation import Conversations
 from processsupervisor.chat.settings import ChatSettings
@@ -87,6 +88,92 @@ async def test_pause_ends_what_runs_and_begins_nothing():
     conversations.resume()
     await conversations.wait_idle()
     assert handler.ended == [0, 1, 2, 3]
+
+
+OLD, NEW = Place("web", "old"), Place("web", "new")
+
+
+async def test_a_conversation_that_moves_is_one_line():
+    """What comes under its new id waits for what waits under the old one; so it is when both had work, which then ends first."""
+    for running, queued in (("old", "new"), ("new", "old")):
+        handler = Handler()
+        conversations = Conversations(handler)
+        for number, place in ((1, running), (2, "old"), (3, queued), (4, running)):
+            conversations.put(row(number, place))
+        await settle()
+        conversations.moved(OLD, NEW)
+        for number, place in ((5, "new"), (6, "old"), (7, "other")):
+            conversations.put(row(number, place))
+        begun = list(handler.begun)
+        handler.gate.set()
+        await conversations.wait_idle()
+        mine = [number for number in handler.begun if number != 7]
+        assert len(begun) == 2 and sorted(begun) == mine[:2] and mine[2:] == sorted(mine[2:]) and len(mine) == 6
+        assert not conversations._lanes and conversations.waiting == 0
+
+
+async def test_two_that_run_when_they_become_one_both_end_first():
+    """Also when it moves once more meanwhile: the message behind them runs alone."""
+    gates = {number: asyncio.Event() for number in range(6)}
+    running: set[int] = set()
+    seen = []
+
+    async def handle(turn: Turn) -> None:
+        running.add(turn.row.row_id)
+        seen.append(set(running))
+        await gates[turn.row.row_id].wait()
+        running.discard(turn.row.row_id)
+
+    conversations = Conversations(handle)
+    for number, place in ((0, "old"), (1, "new"), (2, "newest"), (3, "old"), (4, "new")):
+        conversations.put(row(number, place))
+    await settle()
+    conversations.moved(OLD, NEW)
+    conversations.moved(NEW, Place("web", "newest"))
+    for number in (1, 2, 0):
+        assert len(seen) == 3
+        gates[number].set()
+        await settle()
+    assert seen[3:] == [{3}]
+    gates[3].set()
+    gates[4].set()
+    await conversations.wait_idle()
+    assert seen[3:] == [{3}, {4}] and not conversations._lanes
+
+
+async def test_a_message_that_says_where_its_conversation_went_waits_there():
+    """As those do that an earlier life left."""
+    handler = Handler()
+    conversations = Conversations(handler)
+    for number, place in ((1, "old"), (2, "new"), (3, "old")):
+        conversations.put(replace(row(number, place), moved_to=NEW if place == "old" else None))
+    handler.gate.set()
+    await conversations.wait_idle()
+    assert handler.ended == [1, 2, 3] and handler.most == 1
+
+
+async def test_drain_does_not_wait_for_a_task_that_is_left_to_itself():
+    """A handler that asks when the bot ends: its turn is over, its task waits on."""
+    turns: list[Turn] = []
+    answer = asyncio.Event()
+
+    async def handle(turn: Turn) -> None:
+        turns.append(turn)
+        await answer.wait()
+
+    conversations = Conversations(handle)
+    conversations.put(row(1))
+    await settle()
+    [turn] = turns
+
+    def ask() -> None:
+        turn.is_passed_on = True
+        conversations.leave(turn)
+
+    asyncio.get_running_loop().call_later(0.01, ask)
+    async with asyncio.timeout(10):
+        assert await conversations.drain(60.0) is True
+    answer.set()
 
 
 async def test_drain_waits_then_cancels():

@@ -105,7 +105,7 @@ class PlannedLaw:
         await database.complete(done, [Reply("1")], changes, state=SendState.WAITING)
         await database.move_place(ADA, NEW)
         assert [out.place for out in await database.sends_due("net", 0.0, 10)] == [NEW]
-        assert await database.read_value(scope_of(NEW), "count") == "1" and await database.read_keys(scope_of(ADA)) == []
+        assert await database.read_value(scope_of(NEW), "count") == "1" and await database.read_value(scope_of(ADA), "count") == "1"
         assert (await database.dialog(NEW)).place == NEW and [timer.place for timer in await database.timers()] == [NEW]
         assert await database.consent(ADA) == "in" and (await database.conversation(ADA)).place == NEW
         (out,) = await database.complete(running, [Reply("2")], Changes(values={(scope_of(ADA), "count"): "2"}, reminders=[Due(ADA, 6.0, "x")]))

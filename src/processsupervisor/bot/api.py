@@ -16,6 +16,7 @@ from processsupervisor.bot.handlers import Event, check_config_hook, check_hook,
 from processsupervisor.bot.lifespan import lifespan_hooks
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.outside import OutsideResponder, OutsideStore
+from processsupervisor.bot.recipients import Recipient
 from processsupervisor.bot.reply import Reply, unasked_record
 from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
@@ -153,13 +154,20 @@ class Bot(Definition):
         return datetime.fromtimestamp(await told("remind", "", set_it), UTC)
 
     async def send(self, network: str, conversation: str, message: str | Reply) -> None:
-        """Send a message that answers none, to a contact who agreed by /start. Raises Refused (code "no-opt-in") otherwise."""
+        """Send a message that answers none, to a contact who agreed by /start; in a handler it is committed with its reply.
+
+        Raises Refused (code "no-opt-in") to one who did not, or said /stop, and (code "unreachable") to one who blocked the bot.
+        """
         place, running = Place(network, conversation), self._runtime()
 
         async def send() -> None:
             await running.send(place, await unasked_record(message, place, running))
 
         await told("send", "", send)
+
+    def recipients(self) -> AsyncIterator[Recipient]:
+        """Return the conversations that `send` may write to now, for `async for`. One of them may be gone when it is written to."""
+        return self._runtime().recipients()
 
     def prove(self, network: str) -> None:
         """Say that `network` has answered just now; for a bot that talks to one by code of its own. On its loop, as often as it likes.

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.journal import Journal, JournalBroken
 from processsupervisor.bot.noted import noted_row, row_noted
+from processsupervisor.bot.schedules import BOT_NETWORK
 from processsupervisor.bot.work import set_work
 from processsupervisor.chat.turns import Turn
 from processsupervisor.kernel.errors import UsageError
@@ -85,7 +86,8 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._step: asyncio.Future[_Step] | None = None
         self._answer: asyncio.Future[Given] | None = None
-        context.work.journal = self.journal
+        if context.row.place.network != BOT_NETWORK:  # nobody can be asked there, so nothing is played again, however long it is
+            context.work.journal = self.journal
 
     async def proceed(self, context: Context, given: Given | None = None) -> list[Reply]:
         """Let the handler run for the message of `context` until it asks or ends; `given` ends the question that it waits at.

@@ -84,7 +84,7 @@ class Dialogs:
         if row.kind not in (Kind.MESSAGE, Kind.BUTTON):
             return None
         pressed = button_of(row)
-        dialog = await self._dialog(row.place)
+        dialog = await self._dialog(self._place(row))
         if dialog is None:
             return _saying(CLOSED) if pressed is not None else None
         if row.envelope.room is not RoomKind.PRIVATE and dialog.sender and row.sender != dialog.sender:
@@ -111,7 +111,9 @@ class Dialogs:
 
     async def _go_on(self, context: Context, given: Given) -> list[Reply]:
         """Give the handler its answer, and return what it replies until its next question or its end."""
-        place = context.row.place
+        if context.work.turn is not None:
+            context.work.turn.is_answer = True
+        place = self._place(context.row)
         run = self._awake.pop(place, None)
         try:
             run = run or await self._wake(place, context, given)
@@ -141,13 +143,13 @@ class Dialogs:
 
     async def _late(self, context: Context) -> list[Reply]:
         """End the question whose deadline has come, if it is still that one."""
-        dialog = await self._dialog(context.row.place)
+        dialog = await self._dialog(self._place(context.row))
         if dialog is None or json.loads(context.row.text) != [dialog.row_id, dialog.number]:
             return []
         return await self._go_on(context, Given(None, ""))
 
     async def _cancel(self, context: Context) -> list[Reply]:
-        run = self._awake.pop(context.row.place, None)
+        run = self._awake.pop(self._place(context.row), None)
         if run is not None:
             run.abandon()
         self._end(context)
@@ -157,7 +159,8 @@ class Dialogs:
 
     def moved(self, old: Place, new: Place) -> None:
         """A conversation is known by another id from now on."""
-        self._moved[old] = new
+        before = {place: new if there == old else there for place, there in self._moved.items() if place != new}
+        self._moved = {**before, old: new}
         if self._places is not None and old in self._places:
             self._places.discard(old)
             self._places.add(new)
@@ -165,9 +168,9 @@ class Dialogs:
         if run is not None:
             run.abandon()  # it is woken from disk under its new place
 
-    def undo(self, place: Place) -> None:
+    def undo(self, row: InboxRow) -> None:
         """Take the last step of a dialog for not done: it was not committed, and goes on from the disk."""
-        place = self._moved.get(place, place)
+        place = self._place(row)
         run = self._awake.pop(place, None)
         if run is not None:
             run.abandon()
@@ -202,7 +205,7 @@ class Dialogs:
         """Keep a run that waits, and end what is too much: the oldest in memory sleep, the oldest on disk are forgotten."""
         if self._places is None:  # first: nothing else may come in between what follows
             self._places = set(await self._database.dialog_places())
-        place = self._moved.get(run.context.row.place, run.context.row.place)
+        place = self._place(run.context.row)
         before = self._awake.pop(place, None)
         if before is not None:
             before.abandon()
@@ -222,7 +225,11 @@ class Dialogs:
         changes.dialog, changes.ends_dialog = None, True
         changes.cancelled_timers.append((context.row.place, DIALOG_TIMER))
         if self._places is not None:
-            self._places.discard(self._moved.get(context.row.place, context.row.place))
+            self._places.discard(self._place(context.row))
+
+    def _place(self, row: InboxRow) -> Place:
+        """Return where the conversation of a message is now."""
+        return self._moved.get(row.place, row.moved_to or row.place)
 
 
 def _saying(sentence: str) -> Answering:

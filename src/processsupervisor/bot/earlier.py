@@ -58,15 +58,16 @@ class Earlier:
                 break
             self._left.discard(row.row_id)
 
-    def stopped(self, row: InboxRow) -> None:
-        """Take the begin of a row back: the bot is stopped in good order, which is not this message's fault."""
-        if row.row_id in self._counted:
-            with contextlib.suppress(StorageError):
-                self._database.count_attempt(row, -1)
+    def stopped(self, turn: Turn) -> None:
+        """Take the begin of a turn back: the bot is stopped in good order, which is the fault of none of its messages."""
+        for row in (*turn.others, turn.row):
+            if row.row_id in self._counted:
+                with contextlib.suppress(StorageError):
+                    self._database.count_attempt(row, -1)
 
-    def ended(self, row: InboxRow) -> None:
-        """Forget a row that is through."""
-        self._counted.discard(row.row_id)
+    def ended(self, turn: Turn) -> None:
+        """Forget a turn that is through."""
+        self._counted.difference_update((turn.row.row_id, *(row.row_id for row in turn.others)))
 
     async def wait_alone(self, turn: Turn) -> None:
         """Wait until no other suspect runs; `clear` lets the next one run."""

@@ -126,7 +126,12 @@ class Pump(Lookups):
     async def moved(self, old: Place, new: Place) -> None:
         """Take a conversation for another from now on."""
         await self._database.move_place(old, new)
+        self.has_moved(old, new)
+
+    def has_moved(self, old: Place, new: Place) -> None:
+        """Hear that a conversation goes on under another id, which is committed."""
         self.answering.dialogs.moved(old, new)
+        self._conversations.moved(old, new)
 
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""
@@ -214,7 +219,7 @@ class Pump(Lookups):
                     break
         except asyncio.CancelledError:
             if not turn.is_elsewhere:
-                self._earlier.stopped(row)
+                self._earlier.stopped(turn)
             raise
         except (SystemExit, KeyboardInterrupt):
             self.abandon()
@@ -226,7 +231,7 @@ class Pump(Lookups):
                 self._ended(turn)
 
     def _ended(self, turn: Turn) -> None:
-        self._earlier.ended(turn.row)
+        self._earlier.ended(turn)
         self._contention.end(turn)
 
     async def _settle_alone(self, turn: Turn) -> Settled:
@@ -259,7 +264,7 @@ class Pump(Lookups):
     def _again(self, turn: Turn, settled: Settled, keys: frozenset[Key]) -> bool:
         """Prepare a turn that lost against another one to be run again; False when it is given up."""
         if settled.changes.dialog is not None or settled.changes.ends_dialog:
-            self.answering.dialogs.undo(turn.row.place)
+            self.answering.dialogs.undo(turn.row)
         if self._contention.lost(turn, keys):
             return True
         _log.error("message given up: what it read and changes was changed by others %d times meanwhile", MOST_LOST)

@@ -20,6 +20,7 @@ from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.opening import close, identify, open_later
 from processsupervisor.bot.proofs import Proofs
 from processsupervisor.bot.pump import Pump
+from processsupervisor.bot.recipients import Recipient, recipients
 from processsupervisor.bot.schedules import Schedule, Schedules
 from processsupervisor.bot.sender import senders_for
 from processsupervisor.bot.store import Store
@@ -73,7 +74,7 @@ class Service:
         self.pump.proved = self.proofs.prove
         self.senders = senders_for(database, connectors, settings, self.pump.end, points)
         for sender in self.senders.values():
-            sender.moved = self.pump.answering.dialogs.moved
+            sender.moved = self.pump.has_moved
         self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
         database.networks_to_send = self._networks.to_send()
         database.writer.doubted = self._look_again
@@ -269,6 +270,10 @@ class Service:
         else:
             await self._database.add_reminder(due)
             self._clock.expect(due.due_at)
+
+    def recipients(self) -> AsyncIterator[Recipient]:
+        """Return the conversations that may be written to first."""
+        return recipients(self._database)
 
     async def send(self, place: Place, reply: Reply) -> None:
         """Send first, to a contact who opted in; with the running message if there is one. Raises Refused otherwise."""

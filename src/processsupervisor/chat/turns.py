@@ -27,8 +27,8 @@ class Turn:
     """One run of work in a conversation. Everything happens on the loop's thread."""
 
     __slots__ = (
-        "_timer", "ended_by", "is_firm", "is_left_behind", "is_open", "is_passed_on", "others", "pass_on", "row", "steps", "task",
-        "wants_interrupt",
+        "_timer", "ended_by", "is_answer", "is_firm", "is_left_behind", "is_open", "is_passed_on", "others", "pass_on", "row", "steps",
+        "task", "wants_interrupt",
     )  # fmt: skip
 
     def __init__(self, row: InboxRow, others: tuple[InboxRow, ...] = ()) -> None:
@@ -41,6 +41,8 @@ class Turn:
         """The author's code runs, or waits to be tried again: the turn can be ended."""
         self.steps = 0
         """How many steps the handler stands in; it is not interrupted then."""
+        self.is_answer = False
+        """It goes on with a handler that has asked: no newer message ends that, which would answer the question once more."""
         self.wants_interrupt = False
         self.is_firm = False
         """No newer message ends it any more."""
@@ -60,6 +62,7 @@ class Turn:
     def open(self) -> None:
         """Let the turn be ended from now on."""
         self.is_open = True
+        self.is_answer = False
         if self.wants_interrupt:
             self._interrupt_soon()
 
@@ -74,7 +77,8 @@ class Turn:
     def interrupt(self) -> None:
         """End the turn for a newer message: now, or as soon as it is open and in no step."""
         self.wants_interrupt = True
-        if self.is_open and not self.is_firm and not self.steps and self.ended_by is None and self.task is not None:
+        is_kept = self.is_firm or self.is_answer or self.steps
+        if self.is_open and not is_kept and self.ended_by is None and self.task is not None:
             self.ended_by = End.INTERRUPT
             self.task.cancel()
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from processsupervisor.kernel import clock
-from processsupervisor.storage.records import Consent, ConversationRow, Place, RoomKind
-from processsupervisor.storage.values import scope_of
+from processsupervisor.storage.records import Changes, Consent, ConversationRow, Place, RoomKind
+from processsupervisor.storage.values import place_of, scope_of, write_value
 
 LEASE_S = 60.0
 _ALWAYS = 1e18  # every lease has ended before
@@ -30,8 +30,12 @@ ON CONFLICT (network, conversation) DO UPDATE SET
     THEN :until ELSE conversations.lease_until END,
   lease_owner = CASE WHEN conversations.lease_owner IS NULL OR conversations.lease_until < :over THEN :owner
     ELSE conversations.lease_owner END
-RETURNING fence, lease_owner, disclosed_at
+RETURNING fence, lease_owner, disclosed_at, moved_to
 """
+_AGREED = (
+    "SELECT network, conversation, room, title, first_at FROM conversations WHERE consent = 'in' AND is_reachable = 1 AND moved_to IS NULL "
+    "AND (network > ? OR (network = ? AND conversation > ?)) ORDER BY network, conversation LIMIT ?"
+)
 _FIND = "SELECT room, title, first_at, consent, is_reachable FROM conversations WHERE network = ? AND conversation = ?"
 
 
@@ -56,10 +60,11 @@ class Facts(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The claim of a conversation: its fence, 0 when somebody else holds it; and whether the disclosure was made there."""
+    """The claim of a conversation: its fence, 0 when somebody else holds it; whether the disclosure was made there; where it went."""
 
     fence: int
     is_disclosed: bool
+    moved_to: Place | None
 
 
 def touch(connection: sqlite3.Connection, place: Place, owner: Owner, facts: Facts | None) -> Claim:
@@ -71,8 +76,9 @@ def touch(connection: sqlite3.Connection, place: Place, owner: Owner, facts: Fac
         "reachable": int(shown.is_reachable), "owner": owner.name, "until": now + LEASE_S, "over": owner.over_before(now),
         "is_news": int(facts is not None),
     }  # fmt: skip
-    fence, holder, disclosed_at = connection.execute(_TOUCH, given).fetchone()
-    return Claim(fence if holder == owner.name else 0, disclosed_at is not None)
+    fence, holder, disclosed_at, moved_to = connection.execute(_TOUCH, given).fetchone()
+    there = None if moved_to is None else Place(place.network, moved_to)
+    return Claim(fence if holder == owner.name else 0, disclosed_at is not None, there)
 
 
 def disclosed(connection: sqlite3.Connection, place: Place) -> None:
@@ -92,6 +98,19 @@ def standing(connection: sqlite3.Connection, place: Place) -> tuple[int, Place]:
 def place_now(connection: sqlite3.Connection, place: Place) -> Place:
     """Return where a conversation is now."""
     return standing(connection, place)[1]
+
+
+def scope_now(connection: sqlite3.Connection, scope: str) -> str:
+    """Return the scope in which the values are that were kept in this one: that of the conversation as it is known now."""
+    place = place_of(scope)
+    return scope if place is None else scope_of(place_now(connection, place))
+
+
+def write_values(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Set the values of `changes`, each where its conversation is now."""
+    scopes = {scope: scope_now(connection, scope) for scope, _ in changes.values}
+    for (scope, key), value in changes.values.items():
+        write_value(connection, scopes[scope], key, value)
 
 
 def find(connection: sqlite3.Connection, place: Place) -> ConversationRow | None:
@@ -125,6 +144,14 @@ def consent_of(connection: sqlite3.Connection, place: Place) -> str | None:
         "SELECT consent FROM conversations WHERE network = ? AND conversation = ?", place_now(connection, place)
     ).fetchone()
     return found[0] if found else None
+
+
+def agreed(connection: sqlite3.Connection, behind: Place, limit: int) -> list[ConversationRow]:
+    """Return conversations that may be written to first, in order, from behind a place on."""
+    return [
+        ConversationRow(Place(network, conversation), RoomKind(room), title, first_at, Consent.OPTED_IN, True)
+        for network, conversation, room, title, first_at in connection.execute(_AGREED, (behind.network, *behind, limit))
+    ]
 
 
 def move(connection: sqlite3.Connection, old: Place, new: Place) -> None:

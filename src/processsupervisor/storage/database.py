@@ -208,6 +208,10 @@ class BotDatabase(SendJobs, PlanJobs):
         """Return what is known of a conversation."""
         return await self.run(lambda db: conversations.find(db, place))
 
+    async def agreed(self, behind: Place, limit: int) -> list[ConversationRow]:
+        """Return conversations that agreed to messages sent first and can be reached, in order, from behind a place on."""
+        return await self.run(lambda db: conversations.agreed(db, behind, limit))
+
     async def contact(self, network: str, identity: str) -> ContactRow | None:
         """Return the person behind an identity."""
         return await self.run(lambda db: contacts.find(db, network, identity))
@@ -250,21 +254,16 @@ class BotDatabase(SendJobs, PlanJobs):
 
     async def read_value(self, scope: str, key: str) -> str | None:
         """Return the JSON text under a key."""
-        return await self.run(lambda db: values.read_value(db, scope, key))
+        return await self.run(lambda db: values.read_value(db, conversations.scope_now(db, scope), key))
 
     async def read_keys(self, scope: str) -> list[str]:
         """Return all keys of a scope."""
-        return await self.run(lambda db: values.read_keys(db, scope))
+        return await self.run(lambda db: values.read_keys(db, conversations.scope_now(db, scope)))
 
     async def swap_value(self, scope: str, key: str, was: str | None, text: str | None) -> tuple[bool, str | None]:
         """Commit JSON text under a key if it is still `was` (None: missing); returns whether, and what is there now."""
-        return await self.run(lambda db: values.swap_value(db, scope, key, was, text))
+        return await self.run(lambda db: values.swap_value(db, conversations.scope_now(db, scope), key, was, text))
 
     async def write_values(self, changes: Changes) -> None:
         """Commit values outside a message."""
-
-        def work(db: sqlite3.Connection) -> None:
-            for (scope, key), value in changes.values.items():
-                values.write_value(db, scope, key, value)
-
-        await self.run(work)
+        await self.run(lambda db: conversations.write_values(db, changes))

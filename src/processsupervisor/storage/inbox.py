@@ -14,7 +14,7 @@ from typing import NamedTuple
 from processsupervisor.kernel import clock
 from processsupervisor.storage import dialogs, letters, timers
 from processsupervisor.storage.contacts import meet
-from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch
+from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch, write_values
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing, by_ids
@@ -34,14 +34,14 @@ from processsupervisor.storage.records import (
 )  # fmt: skip
 from processsupervisor.storage.reminders import add_reminder
 from processsupervisor.storage.rows import COLUMNS, INSERT, OPEN, STATES, inbox_row
-from processsupervisor.storage.values import are_current, scope_of, write_value
+from processsupervisor.storage.values import are_current
 
 _OPEN_ROWS = (
     f"SELECT {COLUMNS}, c.lease_owner, c.lease_until FROM inbox i LEFT JOIN conversations c "
     "ON c.network = i.network AND c.conversation = i.conversation WHERE i.state = 0 ORDER BY i.id"
 )
 _HELD_ROWS = (
-    f"SELECT {COLUMNS}, c.fence FROM inbox i JOIN conversations c ON c.network = i.network AND c.conversation = i.conversation "
+    f"SELECT {COLUMNS}, c.fence, c.moved_to FROM inbox i JOIN conversations c ON c.network = i.network AND c.conversation = i.conversation "
     "WHERE i.state = 0 AND c.lease_owner = ? ORDER BY i.id"
 )
 StateOf = Callable[[Place], SendState]
@@ -73,7 +73,7 @@ class Ending:
 
 
 def accept(connection: sqlite3.Connection, arrival: Arrival, owner: Owner, state_of: StateOf) -> tuple[Accepted, int]:
-    """Store a message unless its network id is known in its place; returns the claim's fence beside it."""
+    """Store a message unless its network id is known in its place; returns the fence of a claim beside it that holds for the next too."""
     incoming, now = arrival.incoming, clock.wall()
     place, envelope = incoming.place, incoming.envelope
     if incoming.cursor is not None:
@@ -86,16 +86,17 @@ def accept(connection: sqlite3.Connection, arrival: Arrival, owner: Owner, state
     row_id = int(found[0])
     if not arrival.is_known_person and incoming.sender:
         meet(connection, place.network, incoming.sender, envelope.sender_name, envelope.locale)
-    fence, first = arrival.fence, None
+    fence, moved_to, first = arrival.fence, None, None
     if not fence:
-        fence, is_disclosed = touch(connection, place, owner, Facts(envelope.room, envelope.title, incoming.kind is not Kind.LEFT))
+        facts = Facts(envelope.room, envelope.title, incoming.kind is not Kind.LEFT)
+        fence, is_disclosed, moved_to = touch(connection, place, owner, facts)
         if arrival.statement is not None and _is_first(incoming, is_disclosed):
             disclosed(connection, place)
             first = add_outgoing(connection, f"program-{row_id}", place, None, Reply(arrival.statement), state_of(place))
     if not arrival.opens:
         return Accepted(None, first), fence
-    row = InboxRow(row_id, place, incoming.id, incoming.sender, incoming.text, now, 0, incoming.kind, envelope, fence)
-    return Accepted(row, first), fence
+    row = InboxRow(row_id, place, incoming.id, incoming.sender, incoming.text, now, 0, incoming.kind, envelope, fence, moved_to)
+    return Accepted(row, first), 0 if moved_to is not None else fence
 
 
 def _is_first(incoming: Incoming, is_disclosed: bool) -> bool:
@@ -122,14 +123,17 @@ def claim(connection: sqlite3.Connection, limit: int, owner: Owner) -> list[Inbo
         count += 1
     found: list[InboxRow] = []
     for place, rows in chosen.items():
-        fence = touch(connection, place, owner, None).fence
-        found += (replace(row, fence=fence) for row in rows)
+        claimed = touch(connection, place, owner, None)
+        found += (replace(row, fence=claimed.fence, moved_to=claimed.moved_to) for row in rows)
     return sorted(found, key=lambda row: row.row_id)
 
 
 def held(connection: sqlite3.Connection, owner: Owner) -> tuple[list[InboxRow], list[Outgoing]]:
     """Return the open messages of conversations that are claimed for `owner`, oldest first, and the statements kept with them."""
-    rows = [replace(inbox_row(columns), fence=fence) for *columns, fence in connection.execute(_HELD_ROWS, (owner.name,)).fetchall()]
+    rows = []
+    for *columns, fence, moved_to in connection.execute(_HELD_ROWS, (owner.name,)).fetchall():
+        row = inbox_row(columns)
+        rows.append(replace(row, fence=fence, moved_to=None if moved_to is None else Place(row.place.network, moved_to)))
     return rows, by_ids(connection, (f"program-{row.row_id}" for row in rows))
 
 
@@ -152,7 +156,7 @@ def complete(
         for one in ended:
             letters.write_letter(connection, one, ending.reason, ending.detail, one.attempts + ending.tries)
     drafted = connection.execute("DELETE FROM drafts WHERE id = ?", (row.reply_id,)).rowcount
-    _write_changes(connection, row, changes, place)
+    _write_changes(connection, row, changes)
     state = ending.state if ending.state is not None else state_of(place)
     if drafted and not replies and state is SendState.SHOWN:
         replies = (Reply(""),)  # what readers saw growing has to end
@@ -161,9 +165,9 @@ def complete(
         out_id = row.reply_id if number == 1 else f"{row.reply_id}.{number}"
         written.append(add_outgoing(connection, out_id, place, row.id, reply, state))
     for number, (there, reply) in enumerate(changes.sends, 1):
+        if there != row.place and not _may_write_first(connection, there):
+            continue
         there = standing(connection, there)[1]
-        if there != place and consent_of(connection, there) != Consent.OPTED_IN:
-            continue  # a contact who was to be written to first has said /stop while the handler ran
         written.append(add_outgoing(connection, f"s{row.row_id}.{number}", there, None, reply, state_of(there)))
     return [out for out in written if out is not None]
 
@@ -174,6 +178,11 @@ def written(connection: sqlite3.Connection, row: InboxRow, replies: int, sends: 
     return by_ids(connection, [*ids, *(f"s{row.row_id}.{number}" for number in range(1, sends + 1))])
 
 
+def _may_write_first(connection: sqlite3.Connection, place: Place) -> bool:
+    """Tell whether a contact still agrees: a handler that wrote to many may have looked a while ago."""
+    return consent_of(connection, place) == Consent.OPTED_IN
+
+
 def _is_open(connection: sqlite3.Connection, row: InboxRow) -> bool:
     return connection.execute("SELECT 1 FROM inbox WHERE id = ? AND state = 0", (row.row_id,)).fetchone() is not None
 
@@ -182,10 +191,8 @@ def _end(connection: sqlite3.Connection, row: InboxRow, outcome: Outcome) -> boo
     return connection.execute("UPDATE inbox SET state = ? WHERE id = ? AND state = 0", (STATES[outcome], row.row_id)).rowcount > 0
 
 
-def _write_changes(connection: sqlite3.Connection, row: InboxRow, changes: Changes, place: Place) -> None:
-    old_scope, new_scope = (scope_of(row.place), scope_of(place)) if place != row.place else ("", "")
-    for (scope, key), value in changes.values.items():
-        write_value(connection, new_scope if scope == old_scope else scope, key, value)
+def _write_changes(connection: sqlite3.Connection, row: InboxRow, changes: Changes) -> None:
+    write_values(connection, changes)
     for due in changes.reminders:
         add_reminder(connection, due)
     if changes.consent is not None:

@@ -71,8 +71,8 @@ def replay(connection: sqlite3.Connection, row_id: int, owner: Owner | None) -> 
     row = inbox_row(found)
     if owner is None:
         return row
-    fence = touch(connection, row.place, owner, None).fence
-    return InboxRow(row.row_id, row.place, row.id, row.sender, row.text, row.received_at, 0, row.kind, row.envelope, fence)
+    claimed = touch(connection, row.place, owner, None)
+    return replace(row, attempts=0, fence=claimed.fence, moved_to=claimed.moved_to)
 
 
 def _letter(found: tuple[int, str, str, str, str, str, str, float, float, str, str, int]) -> DeadLetter:

@@ -110,7 +110,8 @@ class Incoming:
 class InboxRow:
     """An accepted message. `attempts` counts the lives of the process that began it after a crash.
 
-    `fence` is the number of the claim under which this process may finish it (0: not claimed).
+    `fence` is the number of the claim under which this process may finish it (0: not claimed). `moved_to` is where its conversation
+    went before it was read, None where it is still at `place`.
     """
 
     row_id: int
@@ -123,6 +124,7 @@ class InboxRow:
     kind: Kind = Kind.MESSAGE
     envelope: Envelope = PLAIN
     fence: int = 0
+    moved_to: Place | None = None
 
     @property
     def reply_id(self) -> str:

@@ -16,6 +16,15 @@ def scope_of(place: Place) -> str:
     return f"c{len(place.network)}:{place.network}:{place.conversation}"
 
 
+def place_of(scope: str) -> Place | None:
+    """Return the conversation of a scope, None for that of the bot."""
+    head, colon, rest = scope.partition(":")
+    if not colon:
+        return None
+    length = int(head[1:])
+    return Place(rest[:length], rest[length + 1 :])
+
+
 def read_value(connection: sqlite3.Connection, scope: str, key: str) -> str | None:
     """Return the JSON text under a key, or None."""
     found = connection.execute("SELECT value FROM kv WHERE scope = ? AND key = ?", (scope, key)).fetchone()
