@@ -329,6 +329,6 @@ class Pump(Lookups):
             _log.error("a handled message could not be committed; the next start handles it again: %s", type(error).__name__)
             return
         _log.error("what a handler answered or changed cannot be kept, the message is given up: %s", type(error).__name__)
-        self.answering.dialogs.undo(turn.row.place)
+        self.answering.dialogs.undo(turn.row)
         with contextlib.suppress(StorageError):
             self._commit(turn, self.answering.dead(turn.row, "bad-reply", type(error).__name__, settled.tries))
