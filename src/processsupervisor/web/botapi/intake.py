@@ -99,7 +99,8 @@ class Intake:
             self._again.set()
 
     def _begin(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        if self._task is None or self._task.done():  # two polls may have come at once, each waiting for the disk
+            self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         failures = 0
