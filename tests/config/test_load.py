@@ -264,6 +264,16 @@ def test_two_bots_with_one_session_file_are_a_warning(load):
     assert bot(loaded, "b")["error"] is None
 
 
+def test_two_proxies_with_one_token_are_a_warning(load, folder):
+    """Which of the two bots starts is decided by the order of their proxies; tokens that are written differently are not looked into."""
+    (folder / "t.token").write_text("123456:AAsecretpart\n")
+    (folder / "t.token").chmod(0o600)
+    proxy = "script='main.py'\ntelegram_proxy = {token = 'file:t.token'}\n"
+    problem = only(load(f"[bots.a]\n{proxy}[bots.b]\n{proxy}"))
+    assert (problem.code, problem.severity, problem.line) == ("token-shared", "warning", 8)
+    assert "bots a and b" in problem.message
+
+
 @pytest.mark.parametrize("inner", ["ä ö", "with space", "x" * 200])
 def test_odd_folders_work(folder, inner):
     """Spaces, non-ASCII characters and depth in the path of the fleet change nothing."""

@@ -25,6 +25,7 @@ from processsupervisor.config.scopes import Layer, merge
 from processsupervisor.config.shape import read_scope
 from processsupervisor.config.spec import BotSpec
 from processsupervisor.config.taskrules import zone_warnings
+from processsupervisor.config.telegramtoken import shared_proxy_tokens
 from processsupervisor.config.templates import MOST_BOTS, Template, template_of
 from processsupervisor.config.variables import UnknownVariable
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN
@@ -159,6 +160,8 @@ class Bots:
     def _between(self) -> None:
         specs = {name: bot.spec for name, bot in self.resolved.items()}
         for name, finding in shared_lock_files({n: spec for n, spec in specs.items() if n not in self.found.of_bots}):
+            self._tell(name, finding)
+        for name, finding in shared_proxy_tokens(specs):
             self._tell(name, finding)
         for name, finding in zone_warnings(specs):
             self._tell(name, finding)

@@ -32,6 +32,21 @@ def telegram_token_is_one(spec: BotSpec, env_file: EnvFile) -> Iterator[Finding]
             yield Finding((*at, "token"), "token-malformed", printable(message), _WAY_OUT, outside=bool(place))
 
 
+def shared_proxy_tokens(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:
+    """Yield `(second bot, warning)` for each token that two proxies are to own, as far as it is written in the same way."""
+    first: dict[str, str] = {}
+    for name, spec in specs.items():
+        table = spec.get("telegram_proxy")
+        token = table.get("token") if isinstance(table, dict) else None
+        if not isinstance(token, str) or token.startswith("env:"):  # each bot's own env_file may hold it
+            continue
+        owner = first.setdefault(token, name)
+        if owner != name:
+            message = f"bots {owner} and {name} have the same telegram_proxy.token: a proxy owns it also while its bot is stopped"
+            hint = "one of the two does not start, as lock-held: give it a token of its own, or remove it"
+            yield name, Finding(("telegram_proxy", "token"), "token-shared", message, hint, warning=True)
+
+
 def _seen(spec: BotSpec, env_file: EnvFile, text: str) -> tuple[str | None, str]:
     """Return the token, None where it cannot be seen, and " in FILE:LINE (NAME)" of one in an env_file."""
     try:

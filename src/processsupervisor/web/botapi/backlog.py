@@ -1,8 +1,8 @@
 """What Telegram has delivered for one bot and the bot has not confirmed: an SQLite of its own, `.psv/data/bots/NAME/updates.db`.
 
 An update is committed here before Telegram is told that it was taken, and given to the bot until the bot's own offset confirms it.
-Confirmed ones leave their number and digest behind for two days, so that one which Telegram delivers again is not given again. The bot
-sees numbers that only grow: Telegram's, as long as those do. Blocking; proxy.py calls it in a thread.
+Confirmed ones leave their number and digest behind for two days (100,000 at most), so that one which Telegram delivers again is not
+given again. The bot sees numbers that only grow: Telegram's, as long as those do. Blocking; proxy.py calls it in a thread.
 
 Libraries confirm what they have only begun. With `again_s` an update is therefore kept for so long after its confirmation, until something
 was sent to its chat; a bot that polls without an offset, which means that it has just been started, gets it once more.
@@ -23,6 +23,7 @@ from processsupervisor.web.botapi.values import Json
 
 VERSION = 1
 REMEMBERED_S = 2 * 86400.0
+MOST_REMEMBERED = 100_000
 MOST_AT_ONCE = 100
 MOST_TIMES = 3
 """So often a bot is given an update: one that it dies of each time must not keep it down."""
@@ -229,7 +230,20 @@ class Backlog:
             dropped = self._database.execute(f"UPDATE updates SET body = NULL WHERE {_WAITING} AND at < ?", (before,)).rowcount
             self._database.execute(f"UPDATE updates SET body = NULL WHERE {_BEGUN} AND confirmed_at < ?", (now - self._again_s,))
             self._database.execute("DELETE FROM updates WHERE body IS NULL AND at < ?", (now - REMEMBERED_S,))
+            self._database.execute(
+                "DELETE FROM updates WHERE body IS NULL AND local_id <= "
+                "(SELECT local_id FROM updates ORDER BY local_id DESC LIMIT 1 OFFSET ?)",
+                (MOST_REMEMBERED,),
+            )
         return dropped
+
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use; what was freed is used again before the file grows."""
+        with self._told():
+            (pages,), (free,), (size,) = (
+                self._database.execute(f"PRAGMA {fact}").fetchone() for fact in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
 
     def waiting(self) -> int:
         """Return how many wait for the bot."""

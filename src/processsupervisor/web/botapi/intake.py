@@ -23,6 +23,8 @@ T = TypeVar("T")
 POLL_S = 50
 MOST_WAITING = 10_000
 """So many updates wait for a bot; more are left with Telegram, which keeps them for a day."""
+MOST_BYTES = 256 << 20
+"""Of the file: a hundred updates more may come on top."""
 _DELAYS_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 _EXPIRE_EACH_S = 60.0
 _LASTING = (401, 404, 409)
@@ -97,7 +99,8 @@ class Intake:
             self._again.set()
 
     def _begin(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        if self._task is None or self._task.done():  # two polls may have come at once, each waiting for the disk
+            self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         failures = 0
@@ -125,7 +128,7 @@ class Intake:
         """Poll once; return None when all is well, else how long to wait at least."""
         try:
             await self._expire()
-            self._is_full = await self.call(self._backlog.waiting) >= MOST_WAITING
+            self._is_full = await self.call(self._is_enough)
             if self._is_full:
                 return 1.0
             answer = await self._upstream.ask("getUpdates", await self._question(poll_s), poll_s + 10.0)
@@ -145,6 +148,9 @@ class Intake:
         if added:
             self._on_new()
         return 1.0 if updates and not added else None  # the same ones for ever must not become a fast circle
+
+    def _is_enough(self) -> bool:
+        return self._backlog.waiting() >= MOST_WAITING or self._backlog.used_bytes() >= MOST_BYTES
 
     async def _question(self, poll_s: int) -> Json:
         question: Json = {"timeout": poll_s, "limit": 100}

@@ -27,7 +27,7 @@ from processsupervisor.web.botapi.values import Answer, Json, Told
 AT_ONCE = 64
 """Calls of one bot that are under way; the others wait their turn."""
 UPLOADS_AT_ONCE = 4
-"""Of one bot; a body is in memory as a whole until Telegram has answered."""
+"""Of one bot: each has a connection of its own, and the beginning of its body in memory."""
 _REREAD_S = 10.0
 _ANSWERED = (200, 400, 403)
 """Said of a send that will not be made again: it arrived, or it never can."""
@@ -148,7 +148,9 @@ class Proxy:
     async def _forward(self, request: BotRequest) -> Answer:
         chat = await self._pace.enter(request)
         async with self._turns:
-            answer = await self._upstream.forward(request.verb, request.method, request.query, request.body, request.content_type)
+            answer = await self._upstream.forward(
+                request.verb, request.method, request.query, request.upload or request.body, request.content_type
+            )  # fmt: skip
         self._pace.heed(chat, answer)
         if chat and answer.status in _ANSWERED:
             await self._intake.call(self._backlog.answered, chat)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from processsupervisor.web.botapi.upload import Upload
 from processsupervisor.web.botapi.values import JSON_TYPE
 
 _LOOKED_AT_BYTES = 1 << 20
@@ -15,13 +16,14 @@ _LOOKED_AT_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """A call of `method`. `body` is passed on byte for byte."""
+    """A call of `method`. `body` is passed on byte for byte; with an `upload` it is only the beginning of that."""
 
     verb: str
     method: str
     query: str
     body: bytes
     content_type: str
+    upload: Upload | None = None
 
     def parameter(self, name: str) -> str:
         """Return a parameter as text (an object as JSON), wherever the library has put it; "" when it was not given."""

@@ -17,11 +17,11 @@ from starlette.routing import Route
 from processsupervisor.web.botapi.proxies import Proxies
 from processsupervisor.web.botapi.proxy import Proxy
 from processsupervisor.web.botapi.request import BotRequest
+from processsupervisor.web.botapi.upload import Upload, check_size
 from processsupervisor.web.botapi.values import JSON_TYPE, Told
 
-MOST_BODY_BYTES = 52 << 20
-"""Telegram takes files of 50 MB."""
 LARGE_BODY_BYTES = 1 << 20
+"""More than this is not held in memory."""
 _METHOD = re.compile(r"[A-Za-z]{1,64}")
 """Anything else could lead elsewhere: `getUpdates?offset=9`, once decoded, is Telegram's own getUpdates."""
 
@@ -48,9 +48,13 @@ class BotApiRoutes:
             if _METHOD.fullmatch(name) is None:
                 raise Told(404, "Not Found: method not found")
             async with contextlib.AsyncExitStack() as turn:
-                body = await _read(request, proxy, turn)
-                call = BotRequest(request.method, name, request.url.query, body, request.headers.get("content-type", ""))
-                answer = await proxy.answer(call)
+                body, upload = await _read(request, proxy, turn)
+                call = BotRequest(request.method, name, request.url.query, body, request.headers.get("content-type", ""), upload)
+                try:
+                    answer = await proxy.answer(call)
+                finally:
+                    if upload is not None:
+                        await upload.drain()
         except Told as err:
             return _told(err)
         return Response(answer.body, answer.status, media_type=answer.content_type)
@@ -76,21 +80,22 @@ async def _closing(stack: contextlib.AsyncExitStack, content: AsyncIterator[byte
             yield piece
 
 
-async def _read(request: Request, proxy: Proxy, turn: contextlib.AsyncExitStack) -> bytes:
-    """Return the body; one that is large has to wait for its turn, which lasts until `turn` ends."""
-    body = bytearray()
-    is_large = False
+async def _read(request: Request, proxy: Proxy, turn: contextlib.AsyncExitStack) -> tuple[bytes, Upload | None]:
+    """Return the body, or the beginning of one that is large, which has to wait for its turn; that lasts until `turn` ends."""
+    said = request.headers.get("content-length", "")
+    length = int(said) if said.isdecimal() and len(said) < 20 else None
+    check_size(length or 0)
+    head = bytearray()
+    rest = aiter(request.stream())
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGE_BODY_BYTES and not is_large:
-                is_large = True
+        async for chunk in rest:
+            head += chunk
+            if len(head) > LARGE_BODY_BYTES:
                 await turn.enter_async_context(proxy.uploads)
-            if len(body) > MOST_BODY_BYTES:
-                raise Told(413, "Request Entity Too Large")
+                return bytes(head), Upload(bytes(head), rest, length)
     except ClientDisconnect as err:
         raise Told(400, "Bad Request: the client went away while it sent") from err
-    return bytes(body)
+    return bytes(head), None
 
 
 def _check_peer(request: Request) -> None:

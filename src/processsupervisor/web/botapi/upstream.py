@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from processsupervisor.connections.direct import is_of_this_machine
+from processsupervisor.web.botapi.upload import Upload
 from processsupervisor.web.botapi.values import JSON_TYPE, Answer, Json, Unreachable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
+UPLOAD_S = 300.0
 MOST_ANSWER_BYTES = 16 << 20
 
 
@@ -36,21 +38,30 @@ class Upstream:
         """Call a method with parameters of our own. Raises Unreachable."""
         return await self.forward("POST", method, "", json.dumps(parameters).encode(), JSON_TYPE, timeout_s)
 
-    async def forward(self, verb: str, method: str, query: str, body: bytes, content_type: str, timeout_s: float = ANSWER_S) -> Answer:
-        """Pass a request of the bot on as it is. Raises Unreachable."""
+    async def forward(
+        self, verb: str, method: str, query: str, body: bytes | Upload, content_type: str, timeout_s: float = ANSWER_S
+    ) -> Answer:  # fmt: skip
+        """Pass a request of the bot on as it is. Raises Unreachable, and Told for an upload that the bot broke off."""
         from aiohttp import ClientError, ClientTimeout
 
         address = f"{self._url}/bot{self._token}/{method}" + (f"?{query}" if query else "")
         headers = {"Content-Type": content_type} if content_type else {}
+        data: object = body or None
+        if isinstance(body, Upload):
+            data, timeout_s = body.pieces(), UPLOAD_S
+            if body.length is not None:
+                headers["Content-Length"] = str(body.length)
         timeout = ClientTimeout(total=timeout_s, sock_connect=CONNECT_S)
         try:
             async with self._open().request(
-                verb, address, data=body or None, headers=headers, timeout=timeout, allow_redirects=False
+                verb, address, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 content = await answer.content.read(MOST_ANSWER_BYTES + 1)
                 while len(content) <= MOST_ANSWER_BYTES and (more := await answer.content.read(MOST_ANSWER_BYTES)):
                     content += more
         except (ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as err:
+            if isinstance(body, Upload) and body.failure is not None:
+                raise body.failure from None
             raise Unreachable(type(err).__name__) from None
         if len(content) > MOST_ANSWER_BYTES:
             raise Unreachable(f"an answer of more than {MOST_ANSWER_BYTES >> 20} MiB")
