@@ -29,6 +29,7 @@ class EchoBot:
         self.cut = 0
         self.refusal: dict[str, object] | None = None
         self.silent = False
+        self.is_mute_to = ""
         self.more: list[str] = []
         """What each reply consists of besides its first message."""
         self.ended = threading.Event()
@@ -60,6 +61,9 @@ class EchoBot:
             await send({"op": "refused", "id": asked["id"], **self.refusal})
             return True
         await send({"op": "accepted", "id": asked["id"]})
+        if asked["text"] == self.is_mute_to:
+            await send({"op": "unanswered", "id": asked["id"]})
+            return True
         is_new = asked["id"] not in self.posts
         if is_new:
             self.posts.append(asked["id"])
@@ -197,6 +201,14 @@ def test_no_reply_in_time(psv: Psv, bot: EchoBot) -> None:
     done = psv("chat", "echo", "hi", "--timeout", "500ms")
     assert done.returncode == 1
     assert "has taken the message and not answered within 0.5 s" in done.stderr
+
+
+def test_a_message_without_a_reply_is_not_waited_for(psv: Psv, bot: EchoBot) -> None:
+    """It was handled: status 0, nothing on stdout, and the lines behind it are said."""
+    bot.is_mute_to = "one"
+    done = psv("chat", "echo", stdin="one\ntwo\n")
+    assert (done.returncode, done.stdout) == (0, "echo: two\n")
+    assert "psv: echo has handled it without a reply\n" in done.stderr
 
 
 def test_refused_message(psv: Psv, bot: EchoBot) -> None:

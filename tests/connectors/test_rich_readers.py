@@ -28,6 +28,9 @@ def make_bot() -> Bot:
     async def voted(message: Message, choice: str) -> Edit:
         return Edit(f"Pizza: {choice}", buttons=[[Button("Again", "vote:again")]])
 
+    @bot.button("quiet")
+    async def quiet(message: Message) -> None: ...
+
     @bot.command("report")
     async def report(message: Message) -> Reply:
         return Reply("Here it is.", files=[File(b"all well", name="report.txt")])
@@ -122,6 +125,14 @@ async def test_the_history_has_what_was_said_and_what_was_shown(peer):
     statement, first, edit, report = [row for row in rows if row["from"] == "bot"]
     assert "buttons" not in statement and first["buttons"] == shown["buttons"] and edit["edits"] == shown["id"]
     assert [(file["name"], file["mime"]) for file in report["files"]] == [("report.txt", "text/plain")]
+
+
+async def test_who_waits_hears_that_there_is_no_reply(peer):
+    """A press is answered by nothing more often than not."""
+    peer.send(op="post", id="m1", text="Quiet", conversation="default", press={"message": "r1", "data": "quiet"})
+    await peer.op("unanswered", id="m1")
+    await answer(peer, "m2", "hello")
+    assert [line["id"] for line in peer.lines if line["op"] == "unanswered"] == ["m1"]
 
 
 @pytest.mark.parametrize("press", [{}, {"message": "r1"}, {"message": 1, "data": "x"}, [], "r1"])

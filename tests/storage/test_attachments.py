@@ -9,7 +9,7 @@ import pytest
 
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
-from processsupervisor.storage.attachments import GRACE_S, Attachments, Limits
+from processsupervisor.storage.attachments import GRACE_S, SHOWN_S, Attachments, Limits
 from processsupervisor.storage.records import Changes, Extras, FileOut, Incoming, Place, Reply, SendState
 
 HERE = Place("net", "ada")
@@ -103,3 +103,15 @@ async def test_a_sweep_leaves_what_is_still_to_be_sent(attachments, database, mo
     os.utime(database.path.parent / fresh, (later, later))
     assert await attachments.sweep() == 3
     assert left(attachments) == sorted(path.partition("/")[2] for path in (paths[1], fresh))
+
+
+async def test_what_readers_fetch_by_themselves_is_kept_for_a_day(attachments, database, monkeypatch):
+    """Nobody says when they have; it does not fill the quota for ever."""
+    row = (await database.accept(Incoming(HERE, "m1", "ada", "hi"), None)).row
+    path = await attachments.keep("net", "ada", "a", b"x")
+    await database.complete(row, [Reply("", Extras(files=(FileOut(path, "a", "text/plain"),)))], Changes())
+    began = time.time()
+    monkeypatch.setattr(clock, "wall", lambda: began + SHOWN_S - 60)
+    assert await attachments.sweep() == 0
+    monkeypatch.setattr(clock, "wall", lambda: began + SHOWN_S + 60)
+    assert await attachments.sweep() == 1 and left(attachments) == []

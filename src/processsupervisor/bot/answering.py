@@ -84,7 +84,8 @@ class Answering:
         """The places of the failures so far."""
         while True:
             try:
-                turn.row = await as_press(turn.row, self._database, self._networks, self.dialogs)
+                if self._database.may_show_buttons(turn.row.place):
+                    turn.row = await as_press(turn.row, self._database, self._networks, self.dialogs)
                 return await self._run(turn, len(failed) + 1)
             except StorageError as err:
                 _log.warning("a message waits for the database: %s", err)

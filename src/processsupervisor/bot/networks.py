@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from processsupervisor.connectors.base import Capabilities, Connector
-from processsupervisor.storage.records import Outgoing, Place
+from processsupervisor.storage.records import InboxRow, Outgoing, Place
 
 _ANY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
 
@@ -49,6 +49,16 @@ class Networks:
             connector.publish(out)
         elif out.final and (wake := self.wake.get(out.place.network)) is not None:
             wake()
+
+    def show_answer(self, answered: Sequence[InboxRow], rows: Sequence[Outgoing]) -> None:
+        """Bring what these messages caused to its networks; who waits for the answer to one that got none hears that there is none."""
+        for out in rows:
+            self.show(out)
+        replied = {out.reply_to for out in rows}
+        for row in answered:
+            connector = self._connectors.get(row.place.network)
+            if row.id not in replied and (tell := getattr(connector, "unanswered", None)) is not None:
+                tell(row.place, row.id)
 
     async def typing(self, place: Place) -> None:
         """Show that an answer is being made."""

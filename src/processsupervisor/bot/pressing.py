@@ -17,9 +17,7 @@ from processsupervisor.storage.records import InboxRow, Kind
 
 async def as_press(row: InboxRow, database: BotDatabase, networks: Networks, dialogs: Dialogs) -> InboxRow:
     """Return a message as the press that it means, committed as such; as it is when it means none. Raises StorageError."""
-    if not networks.is_pulled(row.place.network) or not _can_mean_one(row) or not database.may_show_buttons(row.place):
-        return row
-    if await dialogs.waits_for_words(row):
+    if not networks.is_pulled(row.place.network) or not _can_mean_one(row) or await dialogs.waits_for_words(row):
         return row
     return await database.press(row, index_of)
 

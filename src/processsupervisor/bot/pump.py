@@ -320,8 +320,7 @@ class Pump(Lookups):
             self._reminded(due.due_at)
         self.committed(changes)
         self.handled += 1
-        for out in shown:
-            self._networks.show(out)
+        self._networks.show_answer((*turn.others, turn.row), shown)
 
     def _not_committed(self, turn: Turn, settled: Settled, error: BaseException) -> None:
         """Give a message up whose changes no database takes (half a character, a number beyond all bounds), unless the file is closed."""

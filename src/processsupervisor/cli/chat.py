@@ -37,7 +37,11 @@ def chat(session: Session, command: Command, *, name: str, text: list[str], conv
     if said or not sys.stdin.isatty():
         lines = [said] if said else _lines_of(sys.stdin, name)
         for line in lines:
-            session.say_text(ask_once(session.paths, name, line, conversation, timeout_s, tell=_tell))
+            reply = ask_once(session.paths, name, line, conversation, timeout_s, tell=_tell)
+            if reply:
+                session.say_text(reply)
+            else:
+                session.note(f"{name} has handled it without a reply")
         return EXIT_OK
     from processsupervisor.cli.converse import Conversation  # readline and threading only for who talks
 
@@ -78,7 +82,7 @@ def require_chat(paths: FleetPaths, name: str) -> None:
 def ask_once(
     paths: FleetPaths, name: str, text: str, conversation: str, timeout_s: float, *, tell: Callable[[str], None] | None = None
 ) -> str:
-    """Say `text` to a bot and return its reply; a bot that is just restarted is waited for. Raises PsvError when none comes.
+    """Say `text` to a bot and return its reply, "" for none; a bot that is just restarted is waited for. Raises PsvError when it is late.
 
     `tell` is shown what the bot says besides, first of all what nobody heard since the last call with it.
     """
@@ -147,6 +151,8 @@ class Question:
                 raise self._refusal(event)
             elif op == "accepted":
                 self.is_accepted = True
+            elif op == "unanswered" and event.get("id") == self._id:
+                return ""
             elif op == "event" and event.get("final"):
                 self._take(event, link)
         return None

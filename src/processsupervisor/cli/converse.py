@@ -105,6 +105,9 @@ class Conversation:
             with self._lock:
                 self._unanswered.pop(str(event.get("id")), None)
             self._print(f"({event.get('message') or event.get('code')})")
+        elif op == "unanswered":
+            with self._lock:
+                self._unanswered.pop(str(event.get("id")), None)
         elif op == "event" and event.get("final"):
             seq = event.get("seq")
             with self._lock:

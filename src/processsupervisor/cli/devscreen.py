@@ -115,6 +115,6 @@ class Screen:
 
     def _ask(self, name: str, text: str) -> None:
         try:
-            self._print(name, ">", ask_once(self._paths, name, text, _CONVERSATION, _REPLY_S))
+            self._print(name, ">", ask_once(self._paths, name, text, _CONVERSATION, _REPLY_S) or "(no reply)")
         except (PsvError, OSError) as err:
             self.tell(str(err))

@@ -20,7 +20,7 @@ from processsupervisor.connectors.pulled import Pulled
 from processsupervisor.connectors.websession import NETWORK, WebSession
 from processsupervisor.kernel.errors import SystemRefused
 from processsupervisor.kernel.paths import short_socket_path
-from processsupervisor.storage.records import Outgoing
+from processsupervisor.storage.records import Outgoing, Place
 
 MAX_CONNECTIONS = 64
 _BACKLOG = 128
@@ -110,6 +110,11 @@ class WebConnector(Pulled):
         if readers:
             for session in tuple(readers):
                 session.publish(out)
+
+    def unanswered(self, place: Place, message_id: str) -> None:
+        """Tell the readers of a conversation that a message was handled and has no reply."""
+        for session in tuple(self._readers.get(place.conversation, ())):
+            session.unanswered(message_id)
 
     async def close(self) -> None:
         """Stop listening, close every connection, remove the socket if it is still ours."""

@@ -266,6 +266,11 @@ class WebSession(asyncio.Protocol):
             return
         self._send(_event(out))
 
+    def unanswered(self, message_id: str) -> None:
+        """Say that a message was handled and has no reply; nobody is told again who was away."""
+        if len(self._queue) < MAX_EVENTS:
+            self._send({"op": "unanswered", "id": message_id})
+
     _requests: dict[object, Callable[[WebSession, dict[str, Any]], None]] = {  # noqa: RUF012 - a constant table
         "post": _post,
         "subscribe": _subscribe,

@@ -42,9 +42,10 @@ class PressJobs(Jobs):
 
     def note_buttons(self, place: Place, replies: Iterable[Reply]) -> None:
         """Note what is about to be written."""
-        if any(reply.extras.buttons for reply in replies):
-            self._buttonless.pop(place, None)
-            self._button_turns += 1
+        for reply in replies:
+            if reply.extras.buttons:
+                self._buttonless.pop(place, None)
+                self._button_turns += 1
 
     async def press(self, row: InboxRow, choose: Choose) -> InboxRow:
         """Commit an open message as the press of the button that it means, and return that; the row as it is when it means none."""
