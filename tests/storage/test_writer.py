@@ -184,3 +184,15 @@ async def test_nothing_overtakes_a_job_that_failed_with_the_file(writer):
     await kept
     await writer.submit(put("k", "first"))
     assert await writer.submit(lambda db: read_value(db, "s", "k")) == "first" and writer.waiting == 0
+
+
+async def test_a_writer_that_waits_gives_memory_back_once_and_goes_on(writer, monkeypatch):
+    """Not before its first job; after one, once; the next job finds the file as it was."""
+    loop, given = asyncio.get_running_loop(), asyncio.Queue()
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.01)
+    monkeypatch.setattr(writer_module, "give_back", lambda connection: loop.call_soon_threadsafe(given.put_nowait, connection))
+    for number in ("1", "2"):
+        await writer.submit(put("n", number))
+        await asyncio.wait_for(given.get(), 30)
+    assert given.empty()
+    assert await writer.submit(lambda db: read_value(db, "s", "n")) == "2"

@@ -62,10 +62,61 @@ kept = outer(1)
 before = outer.__code__, never.__code__, kept.__code__
 with Calls() as calls:
     outer(2)
-    kept()
-copies = gather([*calls.called.values()], [])
+copies = len(gather([*calls.called.values()], []))
 after = outer.__code__, never.__code__, kept.__code__
-print(json.dumps([copies, [one is other for one, other in zip(before, after)], before == after, outer(3, more=2)(), kept()]))
+is_one = outer(2).__code__ is kept.__code__
+print(json.dumps([copies, [one is other for one, other in zip(before, after)], before == after, is_one, outer(3, more=2)(), kept()]))
+"""
+
+_MOVED = """
+import functools, json, sys, types, weakref
+from processsupervisor.zygote.moving import move
+
+class Kind(type):
+    def __setattr__(cls, name, value):
+        raise AttributeError(name)
+
+class Inner:
+    pass
+
+class One(metaclass=Kind):
+    def method(self, number: int, *, more: int = 1) -> int:
+        "Add."
+        return number + more
+    other_name = method
+    def own(self):
+        return super().__repr__() and "own"
+    @staticmethod
+    def wrapped():
+        return "wrapped"
+    class Within:
+        def deep(self):
+            return "deep"
+
+def free(number=1):
+    return number
+free.mark = "mark"
+
+def held(): return "held"
+def seen_weakly(): return "weak"
+def decorated(): return "decorated"
+outside = types.ModuleType("outside")
+sys.modules["outside"] = outside
+outside.free = free
+handlers, weakly, wrapper = [held], weakref.ref(seen_weakly), functools.wraps(decorated)(lambda: decorated())
+One().own(), One().method(1)  # adapted to what stands there now
+
+def all_of():
+    names = vars(One)
+    found = {"free": free, "held": held, "weak": seen_weakly, "decorated": decorated, "own": names["own"],
+             "method": names["method"], "deep": vars(names["Within"])["deep"], "wrapped": names["wrapped"].__func__}
+    return found
+
+before = {name: id(function) for name, function in all_of().items()}
+moved = move([*all_of().values()])
+after = {name: id(function) for name, function in all_of().items()}
+works = [free(), free.mark, outside.free is free, One().own(), One().method(1, more=2), One.Within().deep(), held(), wrapper(), weakly() is seen_weakly]
+print(json.dumps([moved, sorted(name for name in before if before[name] != after[name]), works]))
 """
 
 
@@ -100,9 +151,34 @@ def test_what_is_made_behind_the_filling_lies_together() -> None:
 
 
 def test_code_that_was_called_is_copied_and_works_as_before() -> None:
-    """Functions and closures; what was never called stays where it is."""
-    copies, same, equal, fresh, kept = _python(_GATHERED)
+    """Functions and what they define, before and afterwards; what was never called stays where it is."""
+    copies, same, equal, is_one, fresh, kept = _python(_GATHERED)
     assert copies >= 2  # and what ended the noting
     assert same == [False, True, False]
     assert equal
+    assert is_one
     assert (fresh, kept) == (5, 2)
+
+
+def test_a_function_moves_only_where_nothing_else_has_it() -> None:
+    """Its names in modules and in its class mean the twin; what a list, a weak reference, a wrapper or a second name has stays itself."""
+    moved, names, works = _python(_MOVED)
+    assert names == ["deep", "free", "own"]
+    assert moved == len(names)
+    assert works == [1, "mark", True, "own", 3, "deep", "held", "decorated", True]
+
+
+def test_a_twin_says_of_itself_what_the_function_said() -> None:
+    """Signature, annotations, text, module, name and code."""
+    code = """
+import inspect, json
+from processsupervisor.zygote.moving import move
+def made(one: int, two: str = "x", *, three: bool = True) -> None:
+    "Say."
+def said():
+    names = ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__")
+    return [str(inspect.signature(made)), str(made.__annotations__), *(repr(getattr(made, name)) for name in names), id(made.__code__)]
+before = said()
+print(json.dumps([move([made]), before == said()]))
+"""
+    assert _python(code) == [1, True]

@@ -28,9 +28,11 @@ _MESSAGES = 4
 _WITHIN_S = 5.0
 
 
-def warm(folder: Path) -> None:
-    """Let the bot live in `folder`, which is made and removed. Raises TimeoutError, and whatever a bot's start raises."""
-    shutil.rmtree(folder, ignore_errors=True)
+def warm(folder: Path, number: int) -> None:
+    """Let the bot live in `folder`, for the `number`th time; its database stays. Raises TimeoutError, and what a bot's start raises.
+
+    A database takes as long to make as all the rest of a life, for it is synced to the disk.
+    """
     paths = FleetPaths(folder)
     paths.bot_run(_NAME).mkdir(mode=0o700, parents=True)
     spec = {"name": _NAME, "kind": "native", "generation": 1, "folder": str(folder), "log_level": "warning"}
@@ -43,21 +45,21 @@ def warm(folder: Path) -> None:
     give_back(id(buffer), len(buffer))
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(asyncio.wait_for(_live(context), _WITHIN_S))
+        loop.run_until_complete(asyncio.wait_for(_live(context, number), _WITHIN_S))
     finally:
         loop.close()
         asyncio.set_event_loop(None)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(paths.run, ignore_errors=True)
 
 
-async def _live(context: LaunchContext) -> None:
+async def _live(context: LaunchContext, number: int) -> None:
     """Be the bot, psvd on its link, and a contact on its socket."""
     paths = context.paths
     loop = asyncio.get_running_loop()
     psvd = _Psvd()
     server = await loop.create_unix_server(lambda: psvd, paths.socket("bot"))
     life = Life(_echo_bot(), context, "", writer=_Writer(paths.bot_data(_NAME) / "bot.db"))
-    contact = loop.create_task(_talk(paths, psvd))
+    contact = loop.create_task(_talk(paths, psvd, number))
     try:
         await life.run()
         await contact
@@ -68,10 +70,10 @@ async def _live(context: LaunchContext) -> None:
         await asyncio.sleep(0)  # closed connections give their descriptors back
 
 
-async def _talk(paths: FleetPaths, psvd: _Psvd) -> None:
+async def _talk(paths: FleetPaths, psvd: _Psvd, number: int) -> None:
     """Say each message when the one before was answered, then have psvd stop the bot."""
     await psvd.is_ready.wait()
-    contact, socket = _Contact(), paths.bot_run(_NAME) / "web.sock"
+    contact, socket = _Contact(number), paths.bot_run(_NAME) / "web.sock"
     await asyncio.get_running_loop().create_unix_connection(lambda: contact, str(socket))
     try:
         await contact.is_through.wait()
@@ -166,8 +168,9 @@ class _Psvd(_Lines):
 class _Contact(_Lines):
     """Writes _MESSAGES messages, each when the reply to the one before was read."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
+        self._number = number
         self._said = 0
         self.is_through = asyncio.Event()
 
@@ -187,4 +190,4 @@ class _Contact(_Lines):
             self.is_through.set()
             return
         self._said += 1
-        self.say({"op": "post", "id": str(self._said), "text": "hello", "conversation": "c"})
+        self.say({"op": "post", "id": f"{self._number}-{self._said}", "text": "hello", "conversation": "c"})

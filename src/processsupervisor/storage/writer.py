@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from processsupervisor.kernel.errors import StorageError
+from processsupervisor.storage.idle import IDLE_S, give_back
 from processsupervisor.storage.schema import open_database, storage_error
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ class Writer:
         """Wait for work; return what is there, at most MAX_BATCH, and whether the end was asked for."""
         batch: list[_Job] = []
         try:
-            job = self._queue.get(timeout=self._retry_s) if self._held else self._queue.get()
+            job = self._queue.get(timeout=self._retry_s) if self._held else self._next()
             while job is not None:
                 batch.append(job)
                 if len(batch) >= MAX_BATCH:
@@ -142,6 +143,13 @@ class Writer:
         except queue.Empty:
             return batch, False
         return batch, True
+
+    def _next(self) -> _Job | None:
+        if self._connection is not None:
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=IDLE_S)
+            give_back(self._connection)
+        return self._queue.get()
 
     def _process(self, fresh: list[_Job]) -> None:
         if self._failure is not None:

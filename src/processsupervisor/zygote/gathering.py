@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gc
 import sys
-import types
 from collections.abc import Sequence
 from types import CodeType, FrameType, FunctionType
+
+_Copies = dict[int, tuple[CodeType, CodeType]]
+"""{id of the code: the code, which so keeps its id, and its copy}"""
 
 
 class Calls:
@@ -32,21 +34,30 @@ class Calls:
             self.called.setdefault(id(frame.f_code), frame.f_code)
 
 
-def gather(called: Sequence[CodeType], modules: Sequence[str]) -> int:
-    """Give functions with code in `called`, and all of `modules` (names, or what they begin with), a copy; returns how many were made."""
+def gather(called: Sequence[CodeType], modules: Sequence[str]) -> list[FunctionType]:
+    """Give functions with code in `called`, and all of `modules` (names, or what they begin with), a copy; returns them in that order."""
     owners: dict[int, list[FunctionType]] = {}
     others: list[CodeType] = []
     for function in gc.get_objects():
-        if type(function) is types.FunctionType:
+        if type(function) is FunctionType:
             owners.setdefault(id(function.__code__), []).append(function)
             if str(function.__module__).startswith(tuple(modules)):
                 others.append(function.__code__)
-    copies = 0
-    for code in {id(code): code for code in (*called, *others)}.values():
-        functions = owners.get(id(code), ())
-        if functions:
-            copy = code.replace()
-            copies += 1
-        for function in functions:
+    copies: _Copies = {}
+    for code in (*called, *others):
+        if id(code) in owners:
+            _copy(code, copies)
+    gathered = []
+    for code, copy in copies.values():
+        for function in owners.get(id(code), ()):
             function.__code__ = copy
-    return copies
+            gathered.append(function)
+    return gathered
+
+
+def _copy(code: CodeType, copies: _Copies) -> CodeType:
+    """Return the copy of code; what it defines is copied with it, for a `def` that runs touches the code of the function that it makes."""
+    if id(code) not in copies:
+        constants = tuple(_copy(one, copies) if type(one) is CodeType else one for one in code.co_consts)
+        copies[id(code)] = code, code.replace(co_consts=constants)
+    return copies[id(code)][1]
