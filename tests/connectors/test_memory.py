@@ -147,6 +147,23 @@ def test_a_class_has_the_cases_that_its_network_can_keep():
     assert set(cases_of(Less)) - set(cases_of(TestLaw)) == {"test_a_reply_that_may_have_arrived_is_marked"}
 
 
+def test_a_class_of_a_class_has_the_cases_that_hold_for_itself():
+    """One between that has less takes none away, nor does a None in their place; a test of the author's own stays."""
+
+    class Less(ConnectorLaw):
+        abilities = POOR
+
+    class More(Less):
+        abilities = ABILITIES
+        test_a_send_is_one_call = None
+
+        def test_what_is_shown_is_committed(self):
+            """Another one."""
+
+    assert cases_of(More) == cases_of(TestLaw)
+    assert More.test_what_is_shown_is_committed.__doc__ == "Another one."
+
+
 @pytest.mark.parametrize(("abilities", "message"), [
     (frozenset(), "needs abilities"),
     (ABILITIES - {Ability.SENDS}, "one of SENDS and PULLS"),

@@ -100,6 +100,27 @@ class Rash:
         super().publish(replace(out, final=True))
 
 
+class Gluing:
+    """Shows of a whole what its last piece had not, whatever that was."""
+
+    length = 0
+
+    def publish(self, out):
+        if out.final:
+            out, self.length = replace(out, text=out.text[self.length :]), 0
+        else:
+            self.length = len(out.text)
+        super().publish(out)
+
+
+class Whole:
+    """Shows no piece."""
+
+    def publish(self, out):
+        if out.final:
+            super().publish(out)
+
+
 class Swapping:
     """Holds every second row back until the next one."""
 

@@ -30,6 +30,8 @@ CONSOLE = [
     (broken.of(ConsoleConnector, broken.Dropping), "test_a_file_of_a_reply_arrives"),
     (broken.of(ConsoleConnector, broken.Dropping), "test_a_row_with_markup_keeps_its_words"),
     (broken.of(ConsoleConnector, broken.Rash), "test_a_piece_is_not_the_whole"),
+    (broken.of(ConsoleConnector, broken.Gluing), "test_a_whole_that_begins_otherwise_is_shown_whole"),
+    (broken.of(ConsoleConnector, broken.Whole), "test_a_growing_reply_is_shown"),
     (broken.of(ConsoleConnector, broken.Swapping), "test_many_rows_at_once_are_shown_in_their_order"),
     (broken.of(ConsoleConnector, broken.Short), "test_a_long_reply_is_shown_whole"),
     (broken.of(ConsoleConnector, broken.Undead), "test_a_closed_connector_shows_nothing"),
@@ -38,6 +40,9 @@ CONSOLE = [
     (broken.behind(ConsoleConnector, broken.HashingPort), "test_the_same_words_twice_are_two_messages"),
     (broken.behind(ConsoleConnector, broken.EagerPort), "test_a_network_is_proved_and_nothing_else_is"),
 ]  # fmt: skip
+
+LIVE = ("test_a_whole_that_begins_otherwise_is_shown_whole", "test_a_growing_reply_is_shown")
+"""What a console shows on a terminal alone."""
 
 WEB = [
     (broken.behind(WebConnector, broken.HastyPort), "test_nothing_is_acknowledged_before_it_is_committed"),
@@ -55,6 +60,7 @@ WEB = [
     (broken.of(WebConnector, broken.Dropping), "test_a_message_can_take_the_place_of_an_earlier_one"),
     (broken.of(WebConnector, broken.Dropping), "test_a_file_of_a_reply_arrives"),
     (broken.of(WebConnector, broken.Rash), "test_what_is_shown_is_committed"),
+    (broken.of(WebConnector, broken.Whole), "test_a_growing_reply_is_shown"),
     (broken.of(WebConnector, broken.Swapping), "test_publishing_does_not_wait"),
     (broken.of(WebConnector, broken.Short), "test_text_of_the_greatest_length_is_shown_whole"),
     (broken.of(WebConnector, broken.Undead), "test_a_closed_connector_takes_nothing"),
@@ -115,11 +121,11 @@ def test_a_broken_console_fails(connector, case, tmp_path):
 
     @contextlib.asynccontextmanager
     async def rig(folder):
-        made = Rig(test_console.Paper())
+        made = Rig(test_console.Terminal() if case in LIVE else test_console.Paper())
         yield made
         made.close()
 
-    fails(test_console.TestLawOnAPipe, rig, case, tmp_path)
+    fails(test_console.TestLawOnATerminal if case in LIVE else test_console.TestLawOnAPipe, rig, case, tmp_path)
 
 
 @pytest.mark.parametrize(("connector", "case"), WEB)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from processsupervisor.testing.lawengine import Engine
 from processsupervisor.testing.lawrig import Ability, Rig
 
+_LAW = "processsupervisor.testing."
 Case = Callable[[Any, Rig, Engine], Awaitable[None]]
 
 
@@ -26,7 +27,7 @@ class LawBase:
 
     def __init_subclass__(cls, **keys: Any) -> None:
         super().__init_subclass__(**keys)
-        if cls.__module__.startswith("processsupervisor.testing."):
+        if cls.__module__.startswith(_LAW):
             return  # a part of the law, or the whole
         if not cls.abilities:
             raise TypeError(f"{cls.__name__} needs abilities: what your network has, out of Ability (testing/lawrig.py)")
@@ -34,10 +35,14 @@ class LawBase:
             raise TypeError(f"the abilities of {cls.__name__} need one of SENDS and PULLS: rows are sent, or taken by readers")
         if not cls.abilities & {Ability.KEEPS, Ability.REFUSES}:
             raise TypeError(f"the abilities of {cls.__name__} need KEEPS or REFUSES: what is not taken comes again, or the person is told")
-        for name in dir(cls):
-            needs, lacks = getattr(getattr(cls, name), "needs", None), getattr(getattr(cls, name), "lacks", None)
-            if needs is not None and lacks is not None and (not needs <= cls.abilities or lacks & cls.abilities):
-                setattr(cls, name, None)  # pytest does not take it for a test
+        law = [kind for kind in cls.__mro__ if kind.__module__.startswith(_LAW)]
+        for name, function in [(name, made) for kind in law for name, made in vars(kind).items() if hasattr(made, "needs")]:
+            if getattr(cls, name) in (None, function):  # None: a class between lacks what this one has. Else it is a test of its own
+                setattr(cls, name, function if _holds(function, cls.abilities) else None)  # pytest takes None for no test
+
+
+def _holds(function: Any, abilities: frozenset[Ability]) -> bool:
+    return bool(function.needs <= abilities and not function.lacks & abilities)
 
 
 def case(*needs: Ability, lacks: Ability | None = None) -> Callable[[Case], Callable[[Any, Path], None]]:

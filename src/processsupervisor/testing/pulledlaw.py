@@ -120,6 +120,20 @@ class PulledLaw(LawBase):
             assert list(texts()) == expected
 
     @case(Ability.RESUMES)
+    async def test_readers_that_come_while_much_is_said_miss_and_repeat_nothing(self, rig: Rig, engine: Engine) -> None:
+        """Wherever the seam falls between what was committed before and what is shown now."""
+        readers = []
+        for number in range(80):
+            await rig.say(f"m{number}")
+            if number % 10 == 0:
+                readers.append(await rig.resume(0))
+                await asyncio.sleep(0.002 * len(readers))
+        expected = [STATEMENT, *(f"echo m{number}" for number in range(80))]
+        for texts in readers:
+            await until(lambda texts=texts: "echo m79" in texts(), "the last one")  # type: ignore[misc]  # a loop's variable
+            assert list(texts()) == expected
+
+    @case(Ability.RESUMES)
     async def test_a_reader_that_saw_everything_is_shown_what_is_new(self, rig: Rig, engine: Engine) -> None:
         """And nothing else."""
         await begun(rig)

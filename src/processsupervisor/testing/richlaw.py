@@ -146,6 +146,16 @@ class RichLaw(LawBase):
         engine.connector.publish(row(rig, "end", "r902"))
         await seen(rig, "end")
 
+    @case(Ability.DRAFTS)
+    async def test_a_whole_that_begins_otherwise_is_shown_whole(self, rig: Rig, engine: Engine) -> None:
+        """A handler that is tried again may say something else than its pieces did."""
+        await begun(rig)
+        whole = row(rig, "the right answer", "r901")
+        engine.connector.publish(Outgoing(None, whole.id, whole.place, None, "a wrong beginning", whole.at, final=False))
+        await until(lambda: any("a wrong beginning" in piece for piece in rig.pieces()), "the piece")
+        await bring(engine, whole)
+        await seen(rig, whole.text)
+
     @case(Ability.ATTACHES)
     async def test_a_file_that_comes_in_can_be_fetched(self, rig: Rig, engine: Engine) -> None:
         """Its name, size and content, and the text under it."""
