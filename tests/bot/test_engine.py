@@ -9,14 +9,18 @@ from datetime import timedelta
 import pytest
 
 from processsupervisor import Bot, Button, Message, Reply
+from processsupervisor.bot.service import Service
 from processsupervisor.bot.steps import step
 from processsupervisor.chat.consent import STOPPED
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import EXPIRED, FAILED, LATE, UNREADABLE
 from processsupervisor.connectors.base import Capabilities
 from processsupervisor.kernel.errors import Refused
+from processsupervisor.storage.database import BotDatabase
 from processsupervisor.testing import Lab
+from processsupervisor.testing.connector import MemoryConnector
 from processsupervisor.testing.network import MemoryNetwork
+from processsupervisor.testing.writer import InlineWriter
 
 
 def echo_bot(wait_s: float = 0.0) -> Bot:
@@ -358,6 +362,30 @@ def test_a_replayed_letter_does_not_expire():
         lab.clock.advance("3h")
         lab.restart()
         assert replies(lab) == [FAILED, "paid"] and not lab.letters
+
+
+def test_what_falls_due_for_a_network_that_is_not_served_waits_for_it():
+    """A reminder on a network that is out of fleet.toml for a while, beside one that is served."""
+    bot = Bot()
+
+    @bot.command("r")
+    async def remind(message):
+        await bot.remind(message, "10m", "take your pill")
+
+    async def serve_another(lab):
+        path = lab.folder / "bot.db"
+        service = Service(bot, BotDatabase(path, writer=InlineWriter(path)), [MemoryConnector(MemoryNetwork(name="other"), lab.folder)])
+        await service.start()
+        await asyncio.sleep(700)
+        await service.stop(5)
+
+    with Lab(bot) as lab:
+        lab.say("/r")
+        lab.run(lab._stage.stop())
+        lab.run(serve_another(lab))
+        lab.start()
+        lab.clock.advance("1m")
+        assert replies(lab) == ["take your pill"]
 
 
 # --- groups, and what cannot be read ---------------------------------------------------------------------------------

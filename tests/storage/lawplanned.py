@@ -28,6 +28,14 @@ class PlannedLaw:
         assert await later.fire_timers(99.0) == [] and await later.next_timer_at() is None
         assert [each.id for each in await later.claim()] == [fired.id]
 
+    async def test_a_timer_that_is_set_again_for_a_time_that_it_has_had_fires_again(self, shelf):
+        """As often as it is set."""
+        database = shelf.open()
+        for _ in range(3):
+            await database.set_timer(Timer(ADA, "tea", "brew", 50.0))
+            assert [fired.sender for fired in await database.fire_timers(51.0)] == ["brew"]
+        assert len({row.id for row in await shelf.open().claim()}) == 3
+
     async def test_a_timer_with_a_rule_goes_on_and_leaves_out_what_it_missed(self, shelf):
         """Every hour from its own beginning; after a day of downtime it fires once."""
         database = shelf.open()

@@ -65,6 +65,19 @@ async def test_quotas_hold_for_a_contact_and_for_the_bot(attachments):
     assert len(left(attachments)) == 4
 
 
+async def test_what_was_sent_does_not_count_against_its_contact(attachments, database):
+    """Its file is there for a while; that is the bot's room."""
+    for number in range(3):
+        path = await attachments.keep("net", "ada", "a", b"x" * 1000)
+        row = (await database.accept(Incoming(HERE, f"m{number}", "ada", "hi"), None)).row
+        (out,) = await database.complete(row, [Reply("file", Extras(files=(FileOut(path, "a", "text/plain"),)))], Changes(), state=SendState.WAITING)
+        await database.sent(out.id, f"n{number}")
+    await attachments.keep("net", "ada", "a", b"x" * 1000)
+    assert len(left(attachments)) == 4
+    with pytest.raises(Refused, match="bot's files"):
+        await attachments.keep("net", "ada", "a", b"x" * 1000)
+
+
 async def test_what_cannot_be_read_is_said_and_leaves_nothing(attachments, tmp_path):
     """A path without a file; a source that fails on the way."""
     with pytest.raises(UsageError, match="is no file"):

@@ -107,6 +107,8 @@ def test_forward_and_back_keeps_what_version_1_holds(tmp_path):
     assert content(path, TABLES) == before
     assert shape(path) == shape(make_version_1(tmp_path / "other.db"))
     migrate.migrate(path)
+    assert migrate.migrate(path, 1) == tmp_path / "bot.db.v2-2"  # the older copy stays
+    migrate.migrate(path)
     open_database(path).close()
 
 

@@ -11,6 +11,8 @@ from processsupervisor.connectors.base import Capabilities, Connector
 from processsupervisor.storage.records import InboxRow, Outgoing, Place
 
 _ANY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
+_READ = ("console", "web")
+"""Networks of our own, whose readers find what was written while they were not served."""
 
 
 class Networks:
@@ -38,6 +40,11 @@ class Networks:
     def to_send(self) -> frozenset[str]:
         """Return the networks whose rows must be sent."""
         return frozenset(name for name, connector in self._connectors.items() if not connector.is_pulled)
+
+    def read(self) -> frozenset[str] | None:
+        """Return the networks that readers take rows from, None for all that need not be sent to: there is no connector."""
+        pulled = (name for name, connector in self._connectors.items() if connector.is_pulled)
+        return frozenset((*_READ, *pulled)) if self._connectors else None
 
     def show(self, out: Outgoing) -> None:
         """Bring a committed row, or a draft, to its network."""

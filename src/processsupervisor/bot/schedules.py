@@ -141,7 +141,7 @@ class Schedule:
 
     async def _timers(self) -> _Timers:
         """Return what is committed, as the handler that runs here has changed it."""
-        found = {(one.place, one.name): one for one in await self._database.timers(self._place) if self._is_ours(one)}
+        found = {(one.place, one.name): one for one in await self._database.timers(self._place or BOT_NETWORK) if self._is_ours(one)}
         work = open_work()
         if work is not None:
             for cancelled in work.changes.cancelled_timers:

@@ -35,7 +35,7 @@ from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import Refused, StorageError, UsageError
 from processsupervisor.storage.attachments import Attachments, Limits
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import Attachment, Consent, Due, FileOut, InboxRow, Place, Reply
+from processsupervisor.storage.records import Attachment, Consent, Due, FileOut, InboxRow, Kind, Place, Reply
 from processsupervisor.storage.reminders import MAX_PER_CONVERSATION
 from processsupervisor.storage.values import BOT_SCOPE
 
@@ -76,7 +76,7 @@ class Service:
         for sender in self.senders.values():
             sender.moved = self.pump.has_moved
         self._networks.wake = {network: sender.wake for network, sender in self.senders.items()}
-        database.networks_to_send = self._networks.to_send()
+        database.networks_to_send, database.networks_read = self._networks.to_send(), self._networks.read()
         database.writer.doubted = self._look_again
         self._tasks: list[asyncio.Task[None]] = []
         self.store: Store[Any] = Store(database, BOT_SCOPE)
@@ -245,7 +245,8 @@ class Service:
         if clock.mono() > self._swept_mono + _SWEEP_EVERY_S:
             self._swept_mono = clock.mono()
             await self._files.sweep()
-        return FileOut(await self._files.keep(row.place.network, row.sender, name, content), name, mime, kind)
+        contact = row.place.conversation if row.kind is Kind.SCHEDULE else row.sender  # a schedule's sender is its handler
+        return FileOut(await self._files.keep(row.place.network, contact, name, content), name, mime, kind)
 
     def fetch(self, network: str, attachment: Attachment) -> AsyncIterator[bytes]:
         """Return the content of a file that came in over a network. Raises Refused when none is served, NetworkError while it is read."""

@@ -35,6 +35,11 @@ _LEFT_OVER = (
     "WHERE a.created_at < ? AND (o.id IS NULL OR o.state NOT IN (0, 1, 2) OR (o.state = 1 AND a.created_at < ?))"
 )
 
+_TO_BE_SENT = (
+    "SELECT coalesce(sum(a.size_bytes), 0) FROM attachments a LEFT JOIN outbox o ON o.id = a.out_id "
+    "WHERE a.network = ? AND a.identity = ? AND (o.id IS NULL OR o.state IN (0, 1, 2))"
+)
+
 
 class Limits(NamedTuple):
     """How many bytes are kept."""
@@ -156,9 +161,8 @@ class Attachments:
 
 
 def _used(connection: sqlite3.Connection, network: str, identity: str) -> tuple[int, int]:
-    (of_contact,) = connection.execute(
-        "SELECT coalesce(sum(size_bytes), 0) FROM attachments WHERE network = ? AND identity = ?", (network, identity)
-    ).fetchone()
+    """Return how many bytes wait to be sent to a contact, and how many there are of all: those that were sent are there for a while."""
+    (of_contact,) = connection.execute(_TO_BE_SENT, (network, identity)).fetchone()
     (in_all,) = connection.execute("SELECT coalesce(sum(size_bytes), 0) FROM attachments").fetchone()
     return int(of_contact), int(in_all)
 

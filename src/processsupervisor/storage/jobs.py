@@ -42,10 +42,14 @@ class Jobs:
         self.owner = Owner(f"{os.getpid()}-{os.urandom(4).hex()}")
         self.networks_to_send: frozenset[str] = frozenset()
         """Networks whose rows begin WAITING, for they must be sent; those of all others are SHOWN to readers."""
+        self.networks_read: frozenset[str] | None = None
+        """Networks that have readers; rows of one that is in neither set wait until it is served (again). None: all others are read."""
 
     def state_of(self, place: Place) -> SendState:
         """Return how a row for a place begins."""
-        return SendState.WAITING if place.network in self.networks_to_send else SendState.SHOWN
+        if place.network in self.networks_to_send:
+            return SendState.WAITING
+        return SendState.SHOWN if self.networks_read is None or place.network in self.networks_read else SendState.WAITING
 
     def is_used(self) -> bool:
         """Tell whether there is anything to read, without making the file."""

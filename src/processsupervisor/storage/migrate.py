@@ -38,7 +38,7 @@ def migrate(path: Path, version: int = VERSION) -> Path | None:
                 return None
             if not 0 < present <= VERSION:
                 raise StorageError(f"{path} has schema {present}, this psv knows 1 to {VERSION}", hint="upgrade psv; the file is unchanged")
-            copy = path.with_name(f"{path.name}.v{present}")
+            copy = _free_name(path, present)
             back_up(path, copy)
             move_schema(connection, present, version)
             connection.exec_driver_sql(f"PRAGMA user_version={version}")
@@ -50,6 +50,15 @@ def migrate(path: Path, version: int = VERSION) -> Path | None:
         raise StorageError(f"cannot bring {path} to schema {version}: {said}", hint="the file is unchanged") from err
     finally:
         engine.dispose()
+    return copy
+
+
+def _free_name(path: Path, version: int) -> Path:
+    """Return a name for a copy: an older one stays, which may be all that there is of what a way back has left out."""
+    copy, number = path.with_name(f"{path.name}.v{version}"), 1
+    while copy.exists():
+        number += 1
+        copy = path.with_name(f"{path.name}.v{version}-{number}")
     return copy
 
 

@@ -44,9 +44,9 @@ class PlanJobs(Jobs):
         """Forget a timer; False when there was none."""
         return await self.run(lambda db: timers.cancel_timer(db, place, name))
 
-    async def timers(self, place: Place | None = None) -> list[Timer]:
-        """Return the timers of a place, or of the whole bot, in order of their times."""
-        return await self.run(lambda db: timers.timers(db, place))
+    async def timers(self, within: Place | str | None = None) -> list[Timer]:
+        """Return the timers of a place, of a whole network, or all, in order of their times."""
+        return await self.run(lambda db: timers.timers(db, within))
 
     async def next_timer_at(self) -> float | None:
         """Return when the next timer is due, None when there is none."""

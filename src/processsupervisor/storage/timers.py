@@ -6,6 +6,7 @@ How a rule goes on is the caller's: `following` gets the timer and the time and 
 from __future__ import annotations
 
 import math
+import secrets
 import sqlite3
 from collections.abc import Callable
 
@@ -45,9 +46,13 @@ def cancel_timer(connection: sqlite3.Connection, place: Place, name: str) -> boo
     return connection.execute(_DROP, (*place_now(connection, place), name)).rowcount > 0
 
 
-def timers(connection: sqlite3.Connection, place: Place | None) -> list[Timer]:
-    """Return the timers of a place, or all, in order of their times."""
-    where, given = ("", ()) if place is None else (" WHERE network = ? AND conversation = ?", place_now(connection, place))
+def timers(connection: sqlite3.Connection, within: Place | str | None) -> list[Timer]:
+    """Return the timers of a place, of a whole network, or all, in order of their times."""
+    where, given = "", tuple[str, ...]()
+    if isinstance(within, Place):
+        where, given = " WHERE network = ? AND conversation = ?", place_now(connection, within)
+    elif within is not None:
+        where, given = " WHERE network = ?", (within,)
     return [_timer(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM timers{where} ORDER BY due_at, name", given)]
 
 
@@ -65,6 +70,9 @@ def fire_timers(connection: sqlite3.Connection, now: float, owner: Owner, follow
         timer = _timer(found)
         name = f"timer-{timer.name}-{timer.due_at:.3f}"
         row = enqueue(connection, timer.place, name, timer.handler, timer.payload, Kind.SCHEDULE, owner)
+        if row is None:  # one that was set again for a time that it has had
+            again = f"{name}.{secrets.token_hex(4)}"
+            row = enqueue(connection, timer.place, again, timer.handler, timer.payload, Kind.SCHEDULE, owner)
         next_at = following(timer, now) if timer.rule else None
         if next_at is None:
             connection.execute(_DROP, (*timer.place, timer.name))
