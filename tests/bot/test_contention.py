@@ -256,10 +256,11 @@ def asking() -> Bot:
     return bot
 
 
-def test_dialogs_lose_nothing_before_between_and_behind_their_questions():
+@pytest.mark.parametrize("mode", ["queue", "debounce", "interrupt"])
+def test_dialogs_lose_nothing_before_between_and_behind_their_questions(mode):
     """Twenty people answer at the same moments: each is asked once, and each value has all of them."""
     bot = asking()
-    with Lab(bot) as lab:
+    with Lab(bot, chat={"mode": mode}) as lab:
         people = [lab.person(f"p{number:02}") for number in range(20)]
         lab.start()
         lab.run(everybody(people, "says", "/join"))
@@ -315,6 +316,43 @@ def test_update_counts_beside_handlers():
 
         lab.run(main())
         assert kept(lab, "total") == 60 and sorted(kept(lab, "list")) == list(range(20))
+
+
+def test_a_value_that_is_set_from_outside_again_and_again_leaves_a_handler_its_turn():
+    """Each second a task of the bot's own sets what a handler reads, and changes two seconds later."""
+    bot = Bot()
+    bot.runs = 0
+
+    @bot.lifespan
+    async def beat():
+        async def tick():
+            while True:
+                await asyncio.sleep(1)
+                await bot.store.set("beat", asyncio.get_running_loop().time())
+
+        task = asyncio.create_task(tick())
+        yield
+        task.cancel()
+
+    @bot.on_message
+    async def count(message: Message) -> str:
+        bot.runs += 1
+        beats = await bot.store.get("beat", 0)
+        await asyncio.sleep(2.5)
+        await bot.store.set("beat", beats + 1)
+        return "done"
+
+    with Lab(bot) as lab:
+        lab.start()
+
+        async def main():
+            said = asyncio.ensure_future(lab.say("hello"))
+            await lab.clock.advance(30)
+            await said
+
+        lab.run(main())
+        lab.sees("done")
+        assert bot.runs == 4 and not lab.letters
 
 
 def test_update_of_a_missing_value_begins_with_the_default_each_time():

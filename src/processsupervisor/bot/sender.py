@@ -133,13 +133,15 @@ class Sender:
         """Decide about what an earlier life was sending when it ended; what waited is due."""
         ended = 0
         await self._database.all_due(self._connector.network)
-        for out in await self._database.left_sending(self._connector.network):
-            if self._connector.capabilities.takes_key:
-                await self._database.send_again(out.id, 0.0)
-            else:
-                ended += not await self._doubt(out, 0.0)
-        if ended:
-            self.unknown(ended)
+        try:
+            for out in await self._database.left_sending(self._connector.network):
+                if self._connector.capabilities.takes_key:
+                    await self._database.send_again(out.id, 0.0)
+                else:
+                    ended += not await self._doubt(out, 0.0)
+        finally:  # a database that fails meanwhile is asked again for those that are left
+            if ended:
+                self.unknown(ended)
 
     async def _send_due(self) -> float | None:
         """Begin what may be sent now; returns in how many seconds more may be, None: when something changes."""

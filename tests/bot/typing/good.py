@@ -90,7 +90,10 @@ async def many(message: Message) -> list[str | Reply]:
 async def vote(contact: Contact, votes: BotStore[dict[str, str]], choice: str) -> Edit:
     found = await votes.get("votes", {})
     found[contact.id] = choice
-    return Edit(str(len(found)))
+    more: dict[str, str] = await votes.update("votes", lambda said: {**said, contact.id: choice}, {})
+    async for one in bot.recipients():
+        await bot.send(one.network, one.conversation, one.title)
+    return Edit(str(len(found) + len(more)))
 
 
 @router.on_file
