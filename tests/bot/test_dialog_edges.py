@@ -10,10 +10,12 @@ import pytest
 
 from processsupervisor import AskTimeout, Bot, Conversation, File, Message, Reply, Schedule, ask, once
 from processsupervisor.chat.points import Point
+from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Place
 from processsupervisor.testing import Lab
+from processsupervisor.testing.network import MemoryNetwork
 
 
 def test_a_middleware_stands_around_the_whole_dialog():
@@ -418,3 +420,65 @@ def test_a_handler_that_fails_behind_its_deadline_leaves_no_question_open():
         assert [letter.reason for letter in lab.letters] == ["error"]
         lab.say("hello")
         lab.sees("usual")
+
+
+class Late(MemoryNetwork):
+    """Brings what waits there a moment after it has proved itself, as a first poll does."""
+
+    def connect(self, receiver):
+        asyncio.get_running_loop().call_later(0.5, super().connect, receiver)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_answer_in_time_that_the_network_brings_behind_the_deadline_counts(answers):
+    """It was said while the bot was away. Without one the deadline comes some seconds behind the start."""
+    bot = Bot()
+
+    @bot.command("sure")
+    async def sure(message: Message):
+        try:
+            return f"you said {await ask('Sure?', timeout='10m')}"
+        except AskTimeout:
+            return "too late"
+
+    with Lab(bot, network=Late()) as lab:
+        lab.clock.advance("1s")
+        lab.say("/sure")
+        lab.sees("Sure?")
+        lab.kill()
+        lab.clock.advance("1m")
+        if answers:
+            lab.say("yes")
+        lab.clock.advance("1h")
+        lab.restart()
+        lab.clock.advance("10s")
+        lab.sees("you said yes" if answers else "too late")
+
+
+def test_a_network_that_stays_away_holds_a_deadline_up_for_half_a_minute():
+    """And no schedule."""
+    bot = Bot()
+    heard = []
+
+    @bot.command("sure")
+    async def sure(message: Message, schedule: Schedule):
+        await schedule.once("5m", "tick")
+        try:
+            await ask("Sure?", timeout="10m")
+        except AskTimeout:
+            heard.append("too late")
+
+    @bot.scheduled("tick")
+    async def tick(message: Message):
+        heard.append("tick")
+
+    with Lab(bot) as lab:
+        lab.say("/sure")
+        lab.kill()
+        lab.network.unknown = NetworkError(ErrorKind.TRANSIENT, "away")
+        lab.clock.advance("1h")
+        lab.restart()
+        lab.clock.advance("29s")
+        assert heard == ["tick"]
+        lab.clock.advance("10s")
+        assert heard == ["tick", "too late"]

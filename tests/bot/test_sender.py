@@ -140,6 +140,33 @@ def test_a_conversation_that_moved_to_itself_is_not_tried_without_a_pause(lab):
         assert not lab.network.faults and [look.text for look in lab.sent].count("echo one") == 1 + (there == "you2")
 
 
+@pytest.mark.parametrize("step_s", [-6 * 3600.0, 25 * 3600.0], ids=["back", "forward"])
+def test_who_sets_the_clock_neither_holds_a_message_up_nor_has_it_given_up(lab, monkeypatch, step_s):
+    """A limit and a network that fails are waited out by a clock that nobody can set."""
+    wall = lab._stage.virtual.wall
+    lab.network.fail(ErrorKind.TRANSIENT, times=2)
+    lab.say("one")
+    monkeypatch.setattr(lab._stage.virtual, "wall", lambda: wall() + step_s)
+    lab.clock.advance("10s")
+    assert lab.you.shown[-1] == "echo one" and rows(lab) == [SendState.SENT]
+    lab.network.fail(ErrorKind.RATE, retry_after_s=30.0)
+    lab.say("again")
+    monkeypatch.undo()
+    lab.clock.advance("31s")
+    assert lab.you.shown[-1] == "echo again"
+
+
+def test_what_an_earlier_life_let_wait_is_due_at_the_start(lab):
+    """Until when, it had said by a clock that is gone: also one of a version that went by the time of day."""
+    lab.network.fail(ErrorKind.TRANSIENT)
+    lab.say("one")
+    lab.kill()
+    with contextlib.closing(sqlite3.connect(lab._stage.folder / "bot.db")) as file, file:
+        assert file.execute("UPDATE outbox SET not_before = 1e12 WHERE state = 0").rowcount == 1
+    lab.restart()
+    assert lab.you.shown[-1] == "echo one"
+
+
 def test_a_refused_token_ends_the_bot_and_keeps_the_message(lab):
     """What was not sent waits for a bot with a better token."""
     heard = []

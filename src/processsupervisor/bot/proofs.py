@@ -5,6 +5,8 @@ A bot is as connected as the network that has been silent for longest. Web chat 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 from processsupervisor.kernel.clock import mono
@@ -16,6 +18,8 @@ class Proofs:
     def __init__(self) -> None:
         self._last: dict[str, float | None] = {}
         self._say: Callable[[float | None], None] | None = None
+        self._all = asyncio.Event()
+        """Each network has answered."""
 
     def expect(self, network: str) -> None:
         """Count a network that has not answered yet."""
@@ -24,8 +28,19 @@ class Proofs:
     def prove(self, network: str) -> None:
         """Note that a network has answered just now."""
         self._last[network] = mono()
+        if self._oldest() is not None:
+            self._all.set()
         if self._say is not None:
             self._say(self._oldest())
+
+    async def wait_first(self, within_s: float) -> bool:
+        """Wait until each network has answered once, at most so long; False for a bot without a network."""
+        if not self._last:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._all.wait()
+        return True
 
     def announce(self, say: Callable[[float | None], None]) -> None:
         """Tell `say` the oldest of the last proofs, now and after each new one; nothing for a bot without a network."""

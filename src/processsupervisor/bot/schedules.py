@@ -159,11 +159,13 @@ class Schedules:
 
     def __init__(self, database: BotDatabase, handlers: Callable[[], Iterable[str]], put: Callable[[list[InboxRow]], None]) -> None:
         async def fire(now: float) -> None:
-            put(await database.fire_timers(now, _again))
+            put(await database.fire_timers(now, _again, self.but))
 
+        self.but = ""
+        """Schedules of this name wait."""
         self._database = database
         self._handlers = handlers
-        self.clock = DueClock("schedules", fire, database.next_timer_at)
+        self.clock = DueClock("schedules", fire, lambda: database.next_timer_at(self.but))
 
     def of(self, place: Place | None) -> Schedule:
         """Return the schedules of a conversation, None for those of the bot."""

@@ -2,6 +2,7 @@
 
 A row is committed as SENDING before the network is called, so that a send that a crash cut off is known, and marked: on a network
 that takes keys it is simply repeated, elsewhere `chat.replies` decides. What a network's error asks for is done here and nowhere else.
+All times are monotonic and of this life: somebody who sets the machine's clock neither holds a message up nor has it given up.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class Sender:
         self._active: dict[Place, asyncio.Task[None]] = {}
         self._unsure: set[str] = set()
         """Rows of which it is not known whether SENDING was committed; the network was not called."""
-        self._began_at = clock.wall()
-        """What waited while the bot was away has a day from here."""
-        self._held_until = 0.0
-        """Wall clock: the network wants nothing of this bot before."""
+        self._failing: dict[str, float] = {}
+        """Since when each row fails in this life, by its id (monotonic); what waited while the bot was away has a new day."""
+        self._held_until_mono = 0.0
+        """The network wants nothing of this bot before."""
         self._is_closed = False
         self.failed: Callable[[Outgoing, str], None] = lambda _out, _why: None
         """Hears each message that the network refuses for good, and why."""
@@ -129,8 +130,9 @@ class Sender:
             pass
 
     async def _take_over(self) -> None:
-        """Decide about what an earlier life was sending when it ended."""
+        """Decide about what an earlier life was sending when it ended; what waited is due."""
         ended = 0
+        await self._database.all_due(self._connector.network)
         try:
             for out in await self._database.left_sending(self._connector.network):
                 if self._connector.capabilities.takes_key:
@@ -143,9 +145,9 @@ class Sender:
 
     async def _send_due(self) -> float | None:
         """Begin what may be sent now; returns in how many seconds more may be, None: when something changes."""
-        now = clock.wall()
-        if self._held_until > now:
-            return self._held_until - now
+        now = clock.mono()
+        if self._held_until_mono > now:
+            return self._held_until_mono - now
         free = self._settings.at_once - len(self._active)
         if free <= 0:
             return None
@@ -165,7 +167,7 @@ class Sender:
                 task = asyncio.get_running_loop().create_task(self._send_one(out))
                 self._active[out.place] = task
         following = await self._database.next_send_at(self._connector.network)
-        return None if following is None else max(following - clock.wall(), 0.0)
+        return None if following is None else max(following - clock.mono(), 0.0)
 
     async def _give_back(self) -> None:
         """Let rows wait whose SENDING may have been committed although that failed: nobody sends them."""
@@ -204,15 +206,16 @@ class Sender:
             await self._refused(out, NetworkError(ErrorKind.TRANSIENT, type(err).__name__, is_uncertain=True))
         else:
             self._points(Point.AFTER_SEND)
+            self._failing.pop(out.id, None)
             await self._database.sent(out.id, network_id)
 
     async def _refused(self, out: Outgoing, err: NetworkError) -> None:
-        now = clock.wall()
+        now = clock.mono()
         match err.kind:
             case ErrorKind.RATE:
                 at = now + max(err.retry_after_s if err.retry_after_s is not None else _backoff_s(out.attempts), 0.0)
                 if err.is_for_bot:
-                    self._held_until = max(self._held_until, at)
+                    self._held_until_mono = max(self._held_until_mono, at)
                 await self._database.send_again(out.id, at)
             case ErrorKind.TRANSIENT:
                 await self._later(out, err, now + max(_backoff_s(out.attempts), err.retry_after_s or 0.0))
@@ -229,7 +232,7 @@ class Sender:
 
     async def _later(self, out: Outgoing, err: NetworkError, at: float) -> None:
         is_unknown = err.is_uncertain and not self._connector.capabilities.takes_key
-        if clock.wall() - max(out.at, self._began_at) > GIVE_UP_S:
+        if clock.mono() - self._failing.setdefault(out.id, clock.mono()) > GIVE_UP_S:
             if is_unknown:
                 await self._database.send_unknown(out.id, False)
             await self._fail(out, f"tried for a day: {err.message}")
@@ -246,6 +249,7 @@ class Sender:
         if resend:
             await self._database.send_again(out.id, at)
         else:
+            self._failing.pop(out.id, None)
             _log.warning("whether a message arrived is unknown, it is not sent again: %s", out.id)
         return resend
 
@@ -257,7 +261,7 @@ class Sender:
                 self.moved(out.place, there)
                 _log.info("a conversation goes on under another id: %s", err.message)
             if there == out.place or out.attempts >= _MANY_MOVES:  # a network that leads in a circle is not called at once again
-                await self._later(out, err, clock.wall() + _backoff_s(out.attempts))
+                await self._later(out, err, clock.mono() + _backoff_s(out.attempts))
             else:
                 await self._database.send_again(out.id, 0.0)
             return
@@ -265,6 +269,7 @@ class Sender:
         await self._fail(out, err.message)
 
     async def _fail(self, out: Outgoing, why: str) -> None:
+        self._failing.pop(out.id, None)
         await self._database.send_failed(out.id, why)
         _log.error("a message cannot be sent: %s: %s", out.id, why)
         self.failed(out, why)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from processsupervisor.bot.asking import DIALOG_TIMER
 from processsupervisor.bot.collecting import cut_reply
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.fitting import fit_replies
@@ -44,6 +45,8 @@ _HOOKS_SHARE = 0.25  # of the time for a stop; the rest is for what runs
 _SENDS_SHARE = 0.8  # of what is left behind the hooks; the rest is for the last commit
 _LEAST_SENDS_S = 0.5
 _LEAST_CLOSE_S = 0.5
+_FIRST_PROOF_S = 30.0
+_FIRST_MESSAGES_S = 5.0  # a network proves itself before it brings what waited there
 _SWEEP_EVERY_S = 3600.0  # what was sent is deleted when the next file is kept
 _DEFAULTS = ChatSettings()
 _log = logging.getLogger("processsupervisor.bot")
@@ -118,7 +121,17 @@ class Service:
 
     def _run_clocks(self, look_first: bool) -> None:
         loop = asyncio.get_running_loop()
+        if look_first:
+            self._schedules.but = DIALOG_TIMER
+            self._tasks.append(loop.create_task(self._let_questions_end()))
         self._tasks += [loop.create_task(one.run(look_first=look_first)) for one in self._clocks]
+
+    async def _let_questions_end(self) -> None:
+        """Let deadlines of questions come once the networks had time to bring what was said while the bot was away: it may be in time."""
+        if await self.proofs.wait_first(_FIRST_PROOF_S):
+            await asyncio.sleep(_FIRST_MESSAGES_S)
+        self._schedules.but = ""
+        self._schedules.clock.expect(0.0)
 
     def begin(self) -> None:
         """Run the ready hooks, beside everything else: the bot is ready."""

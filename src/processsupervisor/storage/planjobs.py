@@ -48,13 +48,16 @@ class PlanJobs(Jobs):
         """Return the timers of a place, of a whole network, or all, in order of their times."""
         return await self.run(lambda db: timers.timers(db, within))
 
-    async def next_timer_at(self) -> float | None:
-        """Return when the next timer is due, None when there is none."""
-        return await self.run(timers.next_timer_at)
+    async def next_timer_at(self, but: str = "") -> float | None:
+        """Return when the next timer is due, None when there is none; those of the name `but` are left out."""
+        return await self.run(lambda db: timers.next_timer_at(db, but))
 
-    async def fire_timers(self, now: float, following: Following = every) -> list[InboxRow]:
-        """Turn due timers into claimed inbox rows, at most 200; `following` says when one with a rule is due again, and must not raise."""
-        return await self.run(lambda db: timers.fire_timers(db, now, self.owner, following))
+    async def fire_timers(self, now: float, following: Following = every, but: str = "") -> list[InboxRow]:
+        """Turn due timers into claimed inbox rows, at most 200; `following` says when one with a rule is due again, and must not raise.
+
+        Those of the name `but` are left for later.
+        """
+        return await self.run(lambda db: timers.fire_timers(db, now, self.owner, following, but))
 
     async def save_dialog(self, state: DialogState) -> None:
         """Commit what a waiting handler needs to go on, outside a message."""

@@ -32,7 +32,7 @@ class SendJobs(PressJobs):
         return await self.run(lambda db: sends.sends_due(db, network, now, limit))
 
     async def next_send_at(self, network: str) -> float | None:
-        """Return when the next row may be sent (epoch seconds, 0 for at once), None when none waits."""
+        """Return when the next row may be sent (monotonic, 0 for at once), None when none waits."""
         return await self.run(lambda db: sends.next_send_at(db, network))
 
     def sending(self, ids: Sequence[str]) -> asyncio.Future[list[str]]:
@@ -44,7 +44,7 @@ class SendJobs(PressJobs):
         return self.writer.submit(lambda db: sends.sent(db, out_id, network_id), sticky=True)
 
     def send_again(self, out_id: str, not_before: float) -> asyncio.Future[None]:
-        """Commit that a row was not taken and waits until `not_before` (epoch seconds)."""
+        """Commit that a row was not taken and waits until `not_before` (monotonic, of this life)."""
         return self.writer.submit(lambda db: sends.send_again(db, out_id, not_before), sticky=True)
 
     def send_failed(self, out_id: str, reason: str) -> asyncio.Future[None]:
@@ -54,6 +54,10 @@ class SendJobs(PressJobs):
     def send_unknown(self, out_id: str, resend: bool) -> asyncio.Future[None]:
         """Commit that it is unknown whether a row was taken: it is sent again, as a repeat, or ends UNCERTAIN."""
         return self.writer.submit(lambda db: sends.send_unknown(db, out_id, resend), sticky=True)
+
+    async def all_due(self, network: str) -> None:
+        """Commit that all rows of a network may be sent at once; to be asked before anything is sent."""
+        await self.run(lambda db: sends.all_due(db, network))
 
     async def left_sending(self, network: str) -> list[Outgoing]:
         """Return rows that an earlier life was sending when it ended; to be asked before anything is sent."""

@@ -1,7 +1,7 @@
 """The statements of sending: what is to be sent next, and how far each row is.
 
 Order is a conversation's: only its oldest row that is not at an end (WAITING, or SENDING) may be sent. SENDING is committed before
-the network is called, so that after a crash it is known whose outcome is not.
+the network is called, so that after a crash it is known whose outcome is not. Times are by the sender's monotonic clock, of one life.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def sends_due(connection: sqlite3.Connection, network: str, now: float, limit: i
 
 
 def next_send_at(connection: sqlite3.Connection, network: str) -> float | None:
-    """Return when the next head may be sent (epoch seconds; what may at once: 0), None when none waits."""
+    """Return when the next head may be sent (what may at once: 0), None when none waits."""
     (found,) = connection.execute(f"SELECT min(not_before) FROM outbox WHERE seq IN ({_HEADS}) AND state = 0", (network,)).fetchone()
     return None if found is None else float(found)
 
@@ -39,6 +39,11 @@ def sending(connection: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
 def sent(connection: sqlite3.Connection, out_id: str, network_id: str) -> None:
     """Write down that the network took a row, under which id of its own ("" when it gives none)."""
     connection.execute("UPDATE outbox SET state = 3, network_id = ? WHERE id = ? AND state IN (0, 2)", (network_id or None, out_id))
+
+
+def all_due(connection: sqlite3.Connection, network: str) -> None:
+    """Let every row that waits be sent at once: until when it was to wait, an earlier life has said by a clock that was its own."""
+    connection.execute("UPDATE outbox SET not_before = 0 WHERE network = ? AND state IN (0, 2) AND not_before > 0", (network,))
 
 
 def send_again(connection: sqlite3.Connection, out_id: str, not_before: float) -> None:

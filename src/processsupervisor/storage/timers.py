@@ -21,6 +21,7 @@ _SET = (
     f"INSERT INTO timers ({_COLUMNS}) VALUES (?,?,?,?,?,?,?) ON CONFLICT (network, conversation, name) DO UPDATE SET "
     "handler = excluded.handler, due_at = excluded.due_at, payload = excluded.payload, rule = excluded.rule"
 )
+_DUE = f"SELECT {_COLUMNS} FROM timers WHERE due_at <= ? AND name <> ? ORDER BY due_at LIMIT ?"
 _DROP = "DELETE FROM timers WHERE network = ? AND conversation = ? AND name = ?"
 
 Following = Callable[[Timer, float], float | None]
@@ -56,16 +57,19 @@ def timers(connection: sqlite3.Connection, within: Place | str | None) -> list[T
     return [_timer(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM timers{where} ORDER BY due_at, name", given)]
 
 
-def next_timer_at(connection: sqlite3.Connection) -> float | None:
-    """Return when the next timer is due, epoch seconds, or None."""
-    (found,) = connection.execute("SELECT min(due_at) FROM timers").fetchone()
+def next_timer_at(connection: sqlite3.Connection, but: str) -> float | None:
+    """Return when the next timer is due, epoch seconds, or None; those of the name `but` are left out."""
+    (found,) = connection.execute("SELECT min(due_at) FROM timers WHERE name <> ?", (but,)).fetchone()
     return None if found is None else float(found)
 
 
-def fire_timers(connection: sqlite3.Connection, now: float, owner: Owner, following: Following) -> list[InboxRow]:
-    """Turn due timers into inbox rows (`sender` is the handler's name), at most 200 a call; each goes on by its rule or is gone."""
+def fire_timers(connection: sqlite3.Connection, now: float, owner: Owner, following: Following, but: str) -> list[InboxRow]:
+    """Turn due timers into inbox rows (`sender` is the handler's name), at most 200 a call; each goes on by its rule or is gone.
+
+    Those of the name `but` are left for later.
+    """
     fired: list[InboxRow] = []
-    due = connection.execute(f"SELECT {_COLUMNS} FROM timers WHERE due_at <= ? ORDER BY due_at LIMIT ?", (now, _MAX_AT_ONCE)).fetchall()
+    due = connection.execute(_DUE, (now, but, _MAX_AT_ONCE)).fetchall()
     for found in due:
         timer = _timer(found)
         name = f"timer-{timer.name}-{timer.due_at:.3f}"
