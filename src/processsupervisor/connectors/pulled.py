@@ -47,6 +47,9 @@ class Pulled:
         """Refuse. Raises NetworkError: readers take rows by themselves."""
         raise NetworkError(ErrorKind.PERMANENT, "readers of this network take messages by themselves, nothing is sent")
 
+    def unanswered(self, place: Place, message_id: str) -> None:
+        """Do nothing: only who waits for an answer needs to hear that there is none. A connector may leave this out."""
+
     async def typing(self, place: Place) -> None:
         """Do nothing: a draft is shown as soon as there is one."""
 
