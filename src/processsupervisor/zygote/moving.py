@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-_OURS = 3  # references to a function that is looked at: the list, the variable, the argument of getrefcount
 _names_of_module: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__  # wakes no module that loads itself late
 _names_of_class: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
@@ -29,13 +28,19 @@ def move(functions: Sequence[FunctionType]) -> int:
     places: dict[int, list[_Place]] = {id(function): [] for function in functions}
     for number, place in _named({id(function): function for function in functions}):
         places[number].append(place)
+    (unnamed,) = _references([FunctionType(move.__code__, {})])
     moved = 0
-    for function in functions:
+    for function, references in zip(functions, _references(functions), strict=True):
         found = places[id(function)]
-        if found and sys.getrefcount(function) == len(found) + _OURS and not weakref.getweakrefcount(function):
+        if found and references == unnamed + len(found) and not weakref.getweakrefcount(function):
             _put(_twin(function), found)
             moved += 1
     return moved
+
+
+def _references(functions: Sequence[FunctionType]) -> list[int]:
+    """Return how many there are to each, with that of the list and those of counting."""
+    return [sys.getrefcount(function) for function in functions]
 
 
 def _named(functions: Mapping[int, FunctionType]) -> Iterator[tuple[int, _Place]]:
