@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from processsupervisor.chat.conversation import Conversations
-from processsupervisor.chat.settings import ChatSettings
+from processsupervisor.chat.settings import ChatSettings, Mode
 from processsupervisor.chat.turns import Turn
 from processsupervisor.storage.records import InboxRow, Place
 
@@ -193,3 +193,52 @@ async def test_drain_waits_then_cancels():
     await settle()
     assert await conversations.drain(0.02) is False
     assert stuck.begun == [1] and stuck.ended == [] and conversations.waiting == 1
+
+
+async def test_a_turn_that_is_run_anew_comes_before_what_waits_and_its_old_task_is_left_to_itself():
+    """In a task of its own, with the messages that were one; nothing newer interrupts it once it has to hold fast."""
+    begun: list[tuple[int, bool]] = []
+    waits = asyncio.Event()
+
+    async def handle(turn: Turn) -> None:
+        begun.append((turn.row.row_id, turn.wants_interrupt))
+        if len(begun) == 1:
+            turn.is_passed_on = True
+            asyncio.get_running_loop().call_soon(conversations.again, turn)
+            await waits.wait()
+            return
+        if turn.row.row_id == 1:
+            turn.hold_fast()
+            turn.open()
+            conversations.put(row(3))
+            await settle()
+            assert turn.ended_by is None and turn.wants_interrupt
+            turn.close()
+
+    conversations = Conversations(handle, ChatSettings(mode=Mode.INTERRUPT))
+    conversations.put(row(1))
+    conversations.put(row(2))
+    await conversations.wait_idle()
+    waits.set()
+    assert [number for number, _ in begun] == [1, 1, 2, 3] and conversations.waiting == 0 and conversations.running == 0
+
+
+async def test_a_turn_that_is_to_run_anew_is_kept_over_a_pause():
+    """It counts as waiting, and is the first when the bot goes on."""
+    begun: list[int] = []
+
+    async def handle(turn: Turn) -> None:
+        begun.append(turn.row.row_id)
+        if len(begun) == 1:
+            turn.is_passed_on = True
+            conversations.pause()
+            conversations.again(turn)
+
+    conversations = Conversations(handle)
+    conversations.put(row(1))
+    conversations.put(row(2))
+    await conversations.wait_idle()
+    assert begun == [1] and conversations.waiting == 2
+    conversations.resume()
+    await conversations.wait_idle()
+    assert begun == [1, 1, 2] and conversations.waiting == 0
