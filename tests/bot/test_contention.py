@@ -46,7 +46,7 @@ def kept(lab: Lab, key: str):
 # --- none is lost ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wait_s", [None, 0.0, 3.0])
+@pytest.mark.parametrize("wait_s", [None, 3.0])
 def test_two_hundred_votes_at_once_are_two_hundred(wait_s):
     """Each sees its own vote counted once, with all that came before it and none that did not; nobody hears an apology."""
     bot = poll(wait_s)
@@ -276,7 +276,7 @@ def test_dialogs_lose_nothing_before_between_and_behind_their_questions(mode):
 
 
 @pytest.mark.parametrize("point", [Point.BEFORE_HANDLER, Point.AFTER_HANDLER, Point.AFTER_COMPLETE])
-@pytest.mark.parametrize("passes", [0, 2, 5, 9, 14, 21])
+@pytest.mark.parametrize("passes", [0, 5, 14])
 def test_whoever_dies_between_losing_and_winning_has_lost_nothing(point, passes):
     """The bot dies at every stage of a dialog of six people, again and again: values and questions are as if it had not."""
     with Lab(asking()) as lab:
