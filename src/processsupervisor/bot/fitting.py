@@ -5,16 +5,14 @@ What stands in the outbox is what is sent, message by message, so that a crash b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from processsupervisor.bot.networks import Networks
 from processsupervisor.chat.splitting import split_text
 from processsupervisor.connectors.base import Capabilities
-from processsupervisor.storage.records import NO_EXTRAS, ButtonRow, Extras, Markup, Reply
-
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+from processsupervisor.connectors.lacking import put_in_words
+from processsupervisor.storage.records import NO_EXTRAS, Extras, Reply
 
 
 def fit_replies(replies: Sequence[Reply], networks: Networks, network: str) -> list[Reply]:
@@ -29,8 +27,8 @@ def _fit(reply: Reply, can: Capabilities) -> Iterator[Reply]:
         yield reply
         return
     if extras is not NO_EXTRAS:
-        reply = _in_words(reply, can)
-        extras = reply.extras
+        text, extras = put_in_words(reply.text, extras, can)
+        reply = Reply(text, extras)
     pieces = split_text(reply.text, can.max_text_chars, extras.markup)
     if len(pieces) < 2:
         yield reply if pieces else Reply("", extras)  # nothing but space, and too much of it
@@ -40,35 +38,6 @@ def _fit(reply: Reply, can: Capabilities) -> Iterator[Reply]:
     for piece in pieces[1:-1]:
         yield Reply(piece, Extras(markup=extras.markup))
     yield Reply(pieces[-1], Extras(markup=extras.markup, buttons=extras.buttons, files=extras.files))
-
-
-def _in_words(reply: Reply, can: Capabilities) -> Reply:
-    extras, text = reply.extras, reply.text
-    if extras.markup is not Markup.PLAIN and not can.markup:
-        text = _without_tags(text) if extras.markup is Markup.HTML else text
-        extras = replace(extras, markup=Markup.PLAIN)
-    lines = [text] if text else []
-    if extras.buttons and not can.buttons:
-        lines += [" ".join(_button(button) for button in row) for row in extras.buttons]
-        extras = replace(extras, buttons=())
-    if extras.files and not can.files:
-        lines += [f"[{file.name}]" for file in extras.files]
-        extras = replace(extras, files=())
-    if extras.edits is not None and not can.edits:
-        extras = replace(extras, edits=None)
-    if extras.acknowledges is not None and not can.buttons:
-        extras = replace(extras, acknowledges=None)
-    return Reply("\n".join(lines), extras)
-
-
-def _button(button: ButtonRow) -> str:
-    return f"[{button.label}] {button.url}".rstrip()
-
-
-def _without_tags(text: str) -> str:
-    from html import unescape  # a forked bot pays for each module, and hardly one needs this
-
-    return unescape(_TAG.sub("", text))
 
 
 def _is_something(reply: Reply) -> bool:

@@ -7,7 +7,11 @@
    NetworkError with the kind that says what to do; it never tries again by itself and never waits out a rate limit.
 4. A connector with a network says each proof of it by `Port.prove`; without one it is never offline.
 5. `identify` is asked before anything is received; a NetworkError of kind AUTH or CONFLICT there or later ends the bot, with that reason.
-6. After `close` nothing is accepted and nothing sent. `open` raises when the network cannot be served.
+6. After `close` nothing is accepted, shown or sent. `open` raises when the network cannot be served.
+7. What a network lacks (`capabilities`) the engine says in words before it commits a row. A row that holds it all the same, of a life
+   when the network could more, is shown in words (`lacking.worded`) or refused as PERMANENT with a message that names what is
+   missing (edits, buttons, files): never dropped in silence, and never shown without its text.
+8. A row that comes twice under one id is shown once where `takes_key` says so, and a piece behind its whole changes nothing.
 """
 
 from __future__ import annotations

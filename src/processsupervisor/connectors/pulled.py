@@ -14,6 +14,8 @@ SHOWN_BY_KEY = Capabilities(takes_key=True, max_text_chars=300_000, edits=True, 
 """A row is shown under its id, and a draft of the same id before it. Every reply of ours fits one line of the protocol.
 
 Rows carry their buttons, files and edits as they are; a reader without any of these says them in words (words.py)."""
+MAX_FINALS = 256
+"""So many ids are kept of what was shown: the engine shows a row twice only when it looks again after a commit that was in doubt."""
 
 
 class Pulled:
@@ -22,6 +24,20 @@ class Pulled:
     has_network = False
     is_pulled = True
     capabilities = SHOWN_BY_KEY
+
+    def __init__(self) -> None:
+        self._finals: dict[str, None] = {}
+        """The ids of the last rows that were shown, oldest first."""
+
+    def is_news(self, out: Outgoing) -> bool:
+        """Tell whether a row or a piece is to be shown: its whole was not shown yet. One that is whole counts as shown from now on."""
+        if out.id in self._finals:
+            return False
+        if out.final:
+            self._finals[out.id] = None
+            if len(self._finals) > MAX_FINALS:
+                del self._finals[next(iter(self._finals))]
+        return True
 
     async def identify(self) -> Identity | None:
         """Return None: there is nobody to ask."""

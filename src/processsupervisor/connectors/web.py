@@ -32,6 +32,7 @@ class WebConnector(Pulled):
     network = NETWORK
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._server: asyncio.AbstractServer | None = None
         self._port: Port | None = None
@@ -103,6 +104,8 @@ class WebConnector(Pulled):
 
     def publish(self, out: Outgoing) -> None:
         """Hand a row or draft to the sessions that read its conversation."""
+        if not self.is_news(out):
+            return
         readers = self._readers.get(out.place.conversation)
         if readers:
             for session in tuple(readers):

@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from processsupervisor.connectors.base import MAX_HISTORY, Port, Posted, check_incoming, clean_text
+from processsupervisor.connectors.lacking import worded
+from processsupervisor.connectors.pulled import SHOWN_BY_KEY
 from processsupervisor.kernel.errors import ProtocolError, PsvError, Refused
 from processsupervisor.storage.records import Accepted, ButtonRow, Envelope, Extras, Incoming, Kind, Outgoing, Place
 
@@ -297,6 +299,7 @@ def _incoming(request: dict[str, Any], place: Place, message_id: str, text: str)
 
 
 def _event(out: Outgoing) -> dict[str, object]:
+    out = worded(out, SHOWN_BY_KEY)
     told = {"op": "event", "seq": out.seq, "id": out.id, "reply_to": out.reply_to, "text": out.text, "final": out.final}
     return {**told, **_more(out.extras)}
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Port, Receipt, check_incoming, clean_text
+from processsupervisor.connectors.lacking import worded
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, Refused
 from processsupervisor.storage.records import Accepted, Attachment, Incoming, Kind, Outgoing, Place
@@ -90,7 +91,7 @@ class MemoryConnector:
 
     def publish(self, out: Outgoing) -> None:
         """Show a piece of a streamed reply."""
-        if self._port is not None and not out.final:
+        if self._port is not None and not out.final and self.capabilities.drafts:
             self._network.drafts.append(out)
 
     async def send(self, out: Outgoing) -> Receipt:
@@ -98,20 +99,28 @@ class MemoryConnector:
         await asyncio.sleep(0)
         if self._port is None:
             raise NetworkError(ErrorKind.TRANSIENT, f"{self.network}: not connected")
+        out = worded(out, self.capabilities)
+        if not out.text.strip() and not out.extras.files and out.extras.edits is None and out.extras.acknowledges is None:
+            raise NetworkError(ErrorKind.PERMANENT, f"{self.network}: a message needs a text or a file")
         receipt = Receipt(self._network.take(out, self._files(out)))
         self._port.prove(self.network)
         return receipt
 
     def _files(self, out: Outgoing) -> list[ShownFile]:
-        return [ShownFile(file.name, file.mime, (self._folder / file.path).read_bytes()) for file in out.extras.files]
+        try:
+            return [ShownFile(file.name, file.mime, (self._folder / file.path).read_bytes()) for file in out.extras.files]
+        except OSError as err:
+            raise NetworkError(ErrorKind.PERMANENT, f"{self.network}: a file that was to be sent is not there any more") from err
 
     async def typing(self, place: Place) -> None:
         """Show that an answer is being made."""
-        if self._port is not None:
+        if self._port is not None and self.capabilities.typing:
             self._network.chat(place.conversation).typing_at.append(clock.mono())
 
     async def fetch(self, attachment: Attachment) -> AsyncIterator[bytes]:
         """Return the content of a file that came in, in pieces. Raises NetworkError for one that the network does not know."""
+        if not self.capabilities.files:
+            raise NetworkError(ErrorKind.PERMANENT, f"{self.network} has no files")
         content = self._network.contents.get(attachment.ref)
         if content is None:
             raise NetworkError(ErrorKind.PERMANENT, f"{self.network}: there is no such file")

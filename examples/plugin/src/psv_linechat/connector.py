@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from processsupervisor.connectors.base import Capabilities, ErrorKind, Identity, NetworkError, Port, Receipt, check_incoming
+from processsupervisor.connectors.lacking import worded
 from processsupervisor.kernel.errors import ConfigError, PsvError
 from processsupervisor.storage.records import Attachment, Incoming, Outgoing, Place
 
@@ -25,6 +26,7 @@ NETWORK = "linechat"
 ANSWER_S = 10.0
 AGAIN_S = 0.2
 MAX_AGAIN_S = 30.0
+MAX_LINE_BYTES = 1 << 20  # a line that cannot be read cannot be acknowledged, and would come for ever
 _KINDS = {
     "token": ErrorKind.AUTH, "conflict": ErrorKind.CONFLICT, "busy": ErrorKind.RATE, "broken": ErrorKind.TRANSIENT,
     "refused": ErrorKind.PERMANENT, "blocked": ErrorKind.GONE, "moved": ErrorKind.GONE,
@@ -71,7 +73,7 @@ class LineChat:
         """Connect and say hello. Raises NetworkError, which never holds the token."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                reader, writer = await asyncio.open_connection(*self._address)
+                reader, writer = await asyncio.open_connection(*self._address, limit=MAX_LINE_BYTES)
                 writer.write(_line({"op": "hello", "token": self._token, "receives": receives}))
                 welcome = json.loads(await reader.readline())
         except (OSError, ValueError, TimeoutError) as err:
@@ -135,9 +137,10 @@ class LineChat:
             writer.write(_line({"op": "ack", "number": line["number"]}))
 
     async def send(self, out: Outgoing) -> Receipt:
-        """Send a row under its id, which the server takes for a key. Raises NetworkError."""
+        """Send a row under its id, which the server takes for a key; what LineChat lacks is said in words. Raises NetworkError."""
         if self._port is None:
             raise NetworkError(ErrorKind.TRANSIENT, f"{NETWORK}: not connected")
+        out = worded(out, self.capabilities)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         is_written = False
         try:
