@@ -18,13 +18,13 @@ from typing import Any
 from aiogram.methods import DeleteWebhook, GetMe, GetUpdates, GetWebhookInfo
 from aiogram.types import Update
 
-from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
+from processsupervisor.connectors.base import ErrorKind, NetworkError, Port, check_incoming
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved, incoming_of, unreadable_of
 from processsupervisor.connectors.telegram.former import Former
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, Refused
-from processsupervisor.storage.records import Incoming, Place
+from processsupervisor.storage.records import Accepted, Incoming, Kind, Place
 
 POLL_S = 25
 """How long Telegram holds a poll open; a bot's networks must prove themselves more often than its `connected` limit."""
@@ -52,6 +52,13 @@ def read_update(raw: dict[str, Any], me: Me) -> Incoming | Moved | None:
         _log.warning("update %s is of a kind that this version does not know (%s)", raw.get("update_id"), type(err).__name__)
         found = unreadable_of(raw)
     return replace(found, id=me.prefix + found.id) if me.prefix and isinstance(found, Incoming) else found
+
+
+def accept(port: Port, incoming: Incoming) -> asyncio.Future[Accepted]:
+    """Hand a message over. Raises Refused, with a code out of NEVER for what no network of ours takes."""
+    if incoming.kind in (Kind.MESSAGE, Kind.EDIT) and not incoming.envelope.attachments:
+        check_incoming(incoming.place, incoming.id, incoming.text)
+    return port.accept(incoming)
 
 
 class Polling:
@@ -189,7 +196,7 @@ class Polling:
         futures = []
         for incoming in batch:
             try:
-                futures.append(self._port.accept(incoming))
+                futures.append(accept(self._port, incoming))
             except PsvError:
                 break  # this and all behind it one by one, in their order
         for incoming, future in zip(batch, futures, strict=False):
@@ -205,7 +212,7 @@ class Polling:
         held = _Hold(self._prove_alive)
         while True:
             try:
-                await asyncio.shield(self._port.accept(incoming))
+                await asyncio.shield(accept(self._port, incoming))
                 return
             except Refused as err:
                 if err.code == "stopping":

@@ -16,7 +16,7 @@ from aiogram.methods import GetWebhookInfo, SetWebhook
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.client import Client
 from processsupervisor.connectors.telegram.convert import NETWORK, Me, Moved
-from processsupervisor.connectors.telegram.polling import NEVER, read_update
+from processsupervisor.connectors.telegram.polling import NEVER, accept, read_update
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.records import Incoming, Place
 
@@ -111,7 +111,7 @@ class Webhook:
 
     async def _commit(self, incoming: Incoming) -> None:
         try:
-            await asyncio.shield(self._port.accept(incoming))
+            await asyncio.shield(accept(self._port, incoming))
         except Refused as err:
             if err.code not in NEVER:
                 raise
