@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TextIO
 
 from processsupervisor.connectors.console import PLACE, ConsoleConnector
 from processsupervisor.storage.records import Outgoing
 from processsupervisor.testing.connectorlaw import ConnectorLaw
-from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, until
+from processsupervisor.testing.lawbot import STATEMENT
+from processsupervisor.testing.lawengine import Engine, until
+from processsupervisor.testing.lawrig import Ability
 
 
 class Terminal(io.StringIO):
@@ -22,44 +26,80 @@ class Terminal(io.StringIO):
         return True
 
 
+class Paper(io.StringIO):
+    """A file: only final texts are printed."""
+
+
 class ConsoleRig:
-    """A person who types into a pipe and reads a screen."""
+    """A person who types and reads a screen; each life of the bot has keys of its own, as a process has."""
 
     place = PLACE
 
     def __init__(self, screen: io.StringIO) -> None:
-        read_end, write_end = os.pipe()
-        self._source = os.fdopen(read_end, "r", encoding="utf-8")
-        self._keys = os.fdopen(write_end, "w", encoding="utf-8")
         self._screen = screen
+        self._ends: list[TextIO] = []
+        self._is_cut = False
+        self._heard = 0
+        screen.write = self._written(screen.write)
+
+    def _written(self, write):
+        def written(text: str) -> int:
+            if self._is_cut:
+                raise BrokenPipeError
+            return write(text)
+
+        return written
 
     def connect(self, folder: Path) -> ConsoleConnector:
-        return ConsoleConnector(self._source, self._screen)
+        read_end, write_end = os.pipe()
+        self._ends.append(os.fdopen(write_end, "w", encoding="utf-8", errors="surrogateescape"))
+        return ConsoleConnector(os.fdopen(read_end, "r", encoding="utf-8"), self._screen, folder=folder)
 
     async def say(self, text: str, *, to: str = "") -> str:
         await asyncio.to_thread(self._type, text)
         return ""
 
     def _type(self, text: str) -> None:
-        self._keys.write(text + "\n")
-        self._keys.flush()
+        self._ends[-1].write(text + "\n")
+        self._ends[-1].flush()
+
+    async def garble(self) -> None:
+        await asyncio.to_thread(self._type, "gr\udcfcn \udcff\udcfe")
 
     async def told_refused(self) -> str:
-        await until(lambda: "(not accepted: " in self._screen.getvalue(), "the refusal")
+        await until(lambda: self._screen.getvalue().count("(not accepted: ") > self._heard, "the refusal")
+        self._heard += 1
         return self._screen.getvalue()
 
     def shown(self, *, to: str = "") -> list[str]:
-        return [line for line in self._screen.getvalue().split("\n") if line and not line.startswith("(not accepted")]
+        return [line for line in self._screen.getvalue().split("\n")[:-1] if line and not line.startswith("(not accepted")]
 
+    def buttons(self) -> list[str]:
+        lines = [line for line in self.shown() if line.startswith("[1] ")]
+        return re.findall(r"\[\d+\] (\S+)", lines[-1]) if lines else []
+
+    async def press(self, label: str) -> None:
+        await self.say(str(self.buttons().index(label) + 1))
+
+    def files(self) -> dict[str, bytes]:
+        found = [re.fullmatch(r"\[(\S+)\] (/.+)", line) for line in self.shown()]
+        return {file[1]: Path(file[2]).read_bytes() for file in found if file is not None}
+
+    def pieces(self) -> list[str]:
+        return [self._screen.getvalue().split("\n")[-1]]
+
+    def cut(self) -> None:
+        self._is_cut = True
 
     def close(self) -> None:
-        self._keys.close()
+        for end in self._ends:
+            end.close()
 
 
 class ConsoleLaw(ConnectorLaw):
     """The law on a console."""
 
-    abilities = frozenset({Ability.REFUSES, Ability.PULLS})
+    abilities = frozenset({Ability.REFUSES, Ability.BYTES, Ability.PULLS, Ability.REOPENS, Ability.KEYS, Ability.BUTTONS, Ability.FILES})
     screen: type[io.StringIO]
 
     @contextlib.asynccontextmanager
@@ -72,12 +112,13 @@ class ConsoleLaw(ConnectorLaw):
 class TestLawOnAPipe(ConsoleLaw):
     """Final texts alone are printed."""
 
-    screen = io.StringIO
+    screen = Paper
 
 
 class TestLawOnATerminal(ConsoleLaw):
     """Texts grow before one's eyes."""
 
+    abilities = ConsoleLaw.abilities | {Ability.DRAFTS}
     screen = Terminal
 
 
@@ -88,6 +129,33 @@ async def test_end_of_input_is_known(tmp_path):
     await until(engine.connector.ended.is_set, "the end")
     await engine.quiet()
     assert engine.stored() == ["hi"]
+    await engine.stop()
+
+
+async def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
+    """It is read in pieces of the longest message; the line behind it is a message again."""
+    source, screen = io.StringIO("x" * 1_000_000 + "\nhi\n" + "y" * 200_000), io.StringIO()
+    read = source.readline
+    lengths: list[int] = []
+    monkeypatch.setattr(source, "readline", lambda size: lengths.append(len(line := read(size))) or line)
+    engine = Engine(ConsoleConnector(source, screen), tmp_path)
+    await engine.start()
+    await until(engine.connector.ended.is_set, "the end")
+    await engine.quiet()
+    assert engine.stored() == ["hi"] and screen.getvalue().count("(not accepted: a message has at most 64 KiB)") == 2
+    assert max(lengths) < 70_000
+    await engine.stop()
+
+
+async def test_what_is_no_text_is_refused_whatever_stands_before_and_behind_it(tmp_path):
+    """Lines that were read in one piece with it are taken."""
+    screen = io.StringIO()
+    source = io.TextIOWrapper(io.BytesIO(b"one\ngr\xfcn\ntwo\n"), encoding="utf-8")
+    engine = Engine(ConsoleConnector(source, screen), tmp_path)
+    await engine.start()
+    await until(engine.connector.ended.is_set, "the end")
+    await engine.quiet()
+    assert engine.stored() == ["one", "two"] and "(not accepted: the line is no text in utf-8)" in screen.getvalue()
     await engine.stop()
 
 

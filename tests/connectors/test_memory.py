@@ -8,22 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from processsupervisor.connectors.base import ErrorKind, NetworkError
+from processsupervisor.connectors.base import Capabilities, ErrorKind, NetworkError
 from processsupervisor.storage.records import Kind, Place, RoomKind
 from processsupervisor.testing.connector import MemoryConnector
 from processsupervisor.testing.connectorlaw import ConnectorLaw, cases_of
 from processsupervisor.testing.lawrig import MOVED_TO, RETRY_AFTER_S, Ability, Mishap
-from processsupervisor.testing.network import MemoryNetwork, incoming_of
+from processsupervisor.testing.network import ALL, MemoryNetwork, incoming_of
 
-ABILITIES = frozenset(Ability) - {Ability.PULLS, Ability.RESUMES, Ability.REFUSES}
+ABILITIES = frozenset(Ability) - {Ability.PULLS, Ability.RESUMES, Ability.REFUSES, Ability.BYTES}
+POOR = frozenset({
+    Ability.KEEPS, Ability.REPEATS, Ability.ACKNOWLEDGES, Ability.ROOMS, Ability.REOPENS, Ability.SENDS, Ability.CURSOR,
+})  # fmt: skip
 GROUP = "team"
 
 
 class MemoryRig:
     """One person at a MemoryNetwork."""
 
-    def __init__(self) -> None:
-        self.network = MemoryNetwork()
+    def __init__(self, capabilities: Capabilities = ALL) -> None:
+        self.network = MemoryNetwork(capabilities=capabilities)
         self.place = Place("memory", "ada")
 
     def connect(self, folder: Path) -> MemoryConnector:
@@ -70,6 +73,12 @@ class MemoryRig:
 
     def calls(self) -> int:
         return self.network.calls
+
+    def typed(self) -> int:
+        return len(self.network.chat("ada").typing_at)
+
+    def pieces(self) -> list[str]:
+        return [out.text for out in self.network.drafts]
 
     async def say_in_group(self, text: str) -> None:
         chat = self.network.chat(GROUP)
@@ -118,23 +127,50 @@ class TestLaw(ConnectorLaw):
         yield MemoryRig()
 
 
-def test_the_law_has_forty_cases_or_more():
-    """A network that has everything but readers that pull keeps so many."""
-    assert len(cases_of(TestLaw)) >= 40
+class TestLawOfAPoorNetwork(ConnectorLaw):
+    """The law where there are short texts and nothing else."""
+
+    abilities = POOR
+
+    @contextlib.asynccontextmanager
+    async def rig(self, folder: Path) -> AsyncIterator[MemoryRig]:
+        yield MemoryRig(Capabilities(max_text_chars=500))
 
 
 def test_a_class_has_the_cases_that_its_network_can_keep():
-    """What needs more is not there; nothing is skipped."""
+    """What needs more is not there, what it lacks has a case of its own; nothing is skipped."""
 
     class Less(ConnectorLaw):
         abilities = ABILITIES - {Ability.KEYS}
 
     assert set(cases_of(TestLaw)) - set(cases_of(Less)) == {"test_a_repeated_send_is_shown_once"}
+    assert set(cases_of(Less)) - set(cases_of(TestLaw)) == {"test_a_reply_that_may_have_arrived_is_marked"}
 
 
-def test_a_law_without_abilities_is_refused():
+def test_a_class_of_a_class_has_the_cases_that_hold_for_itself():
+    """One between that has less takes none away, nor does a None in their place; a test of the author's own stays."""
+
+    class Less(ConnectorLaw):
+        abilities = POOR
+
+    class More(Less):
+        abilities = ABILITIES
+        test_a_send_is_one_call = None
+
+        def test_what_is_shown_is_committed(self):
+            """Another one."""
+
+    assert cases_of(More) == cases_of(TestLaw)
+    assert More.test_what_is_shown_is_committed.__doc__ == "Another one."
+
+
+@pytest.mark.parametrize(("abilities", "message"), [
+    (frozenset(), "needs abilities"),
+    (ABILITIES - {Ability.SENDS}, "one of SENDS and PULLS"),
+    (ABILITIES | {Ability.PULLS}, "one of SENDS and PULLS"),
+    (ABILITIES - {Ability.KEEPS}, "KEEPS or REFUSES"),
+])  # fmt: skip
+def test_a_law_without_the_abilities_of_every_network_is_refused(abilities, message):
     """A class that forgets to say what its network has would test half of it."""
-    with pytest.raises(TypeError, match="abilities"):
-
-        class Forgetful(ConnectorLaw):
-            pass
+    with pytest.raises(TypeError, match=message):
+        type("Forgetful", (ConnectorLaw,), {"abilities": abilities, "__module__": __name__})

@@ -13,7 +13,7 @@ from processsupervisor.bot.service import Service
 from processsupervisor.connectors.console import ConsoleConnector
 from processsupervisor.connectors.web import WebConnector
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.testing.lawrig import until
+from processsupervisor.testing.lawengine import until
 
 
 def make_bot() -> Bot:

@@ -18,7 +18,7 @@ from processsupervisor.storage.records import Place
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.people import ADA, Chat, Person
 from processsupervisor.testing.botapi.server import BotApi
-from processsupervisor.testing.connectorlaw import ConnectorLaw, cases_of
+from processsupervisor.testing.connectorlaw import ConnectorLaw
 from processsupervisor.testing.lawrig import MOVED_TO, RETRY_AFTER_S, Ability, Mishap
 
 WIDE = Limits(token=Limit(1000, 1.0), chat=Limit(1000, 1.0), group=Limit(1000, 1.0))
@@ -87,6 +87,12 @@ class TelegramRig:
     def calls(self) -> int:
         return self._account.called["sendMessage"]
 
+    def typed(self) -> int:
+        return len(self._account.actions)
+
+    def pieces(self) -> list[str]:
+        return [shown.message["text"] for shown in self._crowd.shown if shown.kind == "draft"]
+
     async def say_in_group(self, text: str) -> None:
         self._crowd.says(text.replace("@BOT", "@n123456_bot"), chat=self._group)
 
@@ -109,7 +115,7 @@ class TelegramRig:
         return [button["text"] for button in _buttons(self._with_buttons())]
 
     def _with_buttons(self) -> dict[str, Any]:
-        return next(shown.message for shown in reversed(self._crowd.shown) if _buttons(shown.message))
+        return next((shown.message for shown in reversed(self._crowd.shown) if _buttons(shown.message)), {})
 
     async def send_file(self, name: str, content: bytes, text: str) -> None:
         self._crowd.sends("document", content, name=name, caption=text)
@@ -132,15 +138,11 @@ def _buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
 class TestTelegram(ConnectorLaw):
     abilities = frozenset({
         Ability.KEEPS, Ability.REPEATS, Ability.ACKNOWLEDGES, Ability.ROOMS, Ability.REOPENS, Ability.SENDS, Ability.CURSOR,
-        Ability.GROUPS, Ability.EDITS, Ability.BUTTONS, Ability.FILES,
+        Ability.GROUPS, Ability.EDITS, Ability.CORRECTS, Ability.BUTTONS, Ability.FILES, Ability.ATTACHES, Ability.MARKUP,
+        Ability.TYPING, Ability.DRAFTS,
     })  # fmt: skip
 
     @contextlib.asynccontextmanager
     async def rig(self, folder: Path) -> AsyncIterator[TelegramRig]:
         with BotApi(conflict_pause_s=0.2) as api:
             yield TelegramRig(api)
-
-
-def test_the_whole_law_holds() -> None:
-    """Telegram has what most networks have: forty cases and more are its own."""
-    assert len(cases_of(TestTelegram)) >= 40

@@ -16,7 +16,9 @@ from processsupervisor.connectors.web import MAX_CONNECTIONS, WebConnector
 from processsupervisor.connectors.websession import MAX_EVENTS
 from processsupervisor.storage.records import Outgoing, Place
 from processsupervisor.testing.connectorlaw import ConnectorLaw
-from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine
+from processsupervisor.testing.lawbot import STATEMENT
+from processsupervisor.testing.lawengine import Engine
+from processsupervisor.testing.lawrig import Ability
 
 
 @pytest.fixture
@@ -43,9 +45,10 @@ async def connect(engine, tmp_path):
 class TestLaw(ConnectorLaw):
     """The law on web.sock."""
 
-    abilities = frozenset(
-        {Ability.REFUSES, Ability.REPEATS, Ability.ACKNOWLEDGES, Ability.ROOMS, Ability.REOPENS, Ability.PULLS, Ability.RESUMES}
-    )
+    abilities = frozenset({
+        Ability.REFUSES, Ability.BYTES, Ability.REPEATS, Ability.ACKNOWLEDGES, Ability.ROOMS, Ability.REOPENS, Ability.PULLS,
+        Ability.RESUMES, Ability.KEYS, Ability.DRAFTS, Ability.EDITS, Ability.BUTTONS, Ability.FILES,
+    })  # fmt: skip
 
     @contextlib.asynccontextmanager
     async def rig(self, folder: Path) -> AsyncIterator[WebRig]:

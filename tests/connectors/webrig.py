@@ -11,6 +11,7 @@ from pathlib import Path
 from processsupervisor.connectors.web import WebConnector
 from processsupervisor.ipc.client_async import open_unix
 from processsupervisor.storage.records import Place
+from processsupervisor.testing.lawengine import until
 
 DEADLINE_S = 40.0
 
@@ -59,6 +60,11 @@ class Peer:
     def finals(self) -> list[dict]:
         return [line for line in self.lines if line["op"] == "event" and line["final"]]
 
+    def cut(self) -> None:
+        """Break the connection."""
+        self.lines.append({"op": "closed"})
+        self.writer.transport.abort()
+
     async def close(self) -> None:
         self.writer.close()
         self._task.cancel()
@@ -73,9 +79,11 @@ class WebRig:
         self.path = path
         self._peers: list[tuple[str, Peer]] = []
         self._said = 0
+        self._folder: Path | None = None
         self._latest: tuple[str, dict] | None = None
 
     def connect(self, folder: Path) -> WebConnector:
+        self._folder = folder
         return WebConnector(self.path)
 
     async def _reader(self, conversation: str, after: int | None = None) -> Peer:
@@ -112,13 +120,54 @@ class WebRig:
         return [line["text"] for known, peer in self._peers if known == (to or "default") for line in peer.finals()]
 
     async def told_refused(self) -> str:
-        peer = await self._peer("default")
-        line = await peer.op("refused")
+        peer = [peer for known, peer in self._peers if known == "default"][-1]
+        told: list[dict] = []
+        await until(lambda: told.extend(line for line in peer.lines if line["op"] in ("refused", "error")) or told, "the refusal")
+        line = told[0]
         peer.lines.remove(line)
         return f"{line['code']} {line['message']}"
 
     def acknowledged(self) -> int:
         return sum(line["op"] == "accepted" for _, peer in self._peers for line in peer.lines)
+
+    async def garble(self) -> None:
+        peer = await self._peer("default")
+        peer.writer.write(b'{"op":"post","id":"g1","conversation":"default","text":"gr\xfcn \xff\xfe"}\n')
+
+    def cut(self) -> None:
+        for _, peer in self._peers:
+            peer.cut()
+
+    def _events(self) -> list[dict]:
+        return [line for known, peer in self._peers if known == "default" for line in peer.finals()]
+
+    def standing(self) -> list[str]:
+        standing: dict[str, str] = {}
+        for event in self._events():
+            standing[event.get("edits", event["id"])] = event["text"]
+        return list(standing.values())
+
+    def _with_buttons(self) -> dict:
+        return next((event for event in reversed(self._events()) if "buttons" in event), {"id": "", "buttons": []})
+
+    def buttons(self) -> list[str]:
+        return [button["label"] for row in self._with_buttons()["buttons"] for button in row]
+
+    async def press(self, label: str) -> None:
+        event = self._with_buttons()
+        (data,) = [button["data"] for row in event["buttons"] for button in row if button["label"] == label]
+        peer = await self._peer("default")
+        self._said += 1
+        peer.send(
+            op="post", id=f"m{self._said}", text=label, conversation="default", press={"message": event.get("edits", event["id"]), "data": data}
+        )
+
+    def files(self) -> dict[str, bytes]:
+        assert self._folder is not None
+        return {file["name"]: (self._folder / file["path"]).read_bytes() for event in self._events() for file in event.get("files", ())}
+
+    def pieces(self) -> list[str]:
+        return [line["text"] for _, peer in self._peers for line in peer.lines if line["op"] == "event" and not line["final"]]
 
     async def resume(self, seq: int) -> Callable[[], Sequence[str]]:
         peer = await Peer(self.path).connect()

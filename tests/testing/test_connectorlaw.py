@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.connectors import test_console, test_memory, test_telegram, test_web
 from tests.connectors.test_memory import ABILITIES, MemoryRig
 
-from processsupervisor.connectors.base import NetworkError, Receipt
-from processsupervisor.testing import lawrig
+from processsupervisor.connectors.base import Capabilities, ErrorKind, NetworkError, Receipt
+from processsupervisor.storage.records import NO_EXTRAS
+from processsupervisor.testing import lawengine
 from processsupervisor.testing.connector import MemoryConnector
-from processsupervisor.testing.connectorlaw import ConnectorLaw
+from processsupervisor.testing.connectorlaw import ConnectorLaw, cases_of
 
 
 class Hasty(MemoryConnector):
@@ -101,6 +104,40 @@ class Keyless(MemoryConnector):
         return await super().send(replace(out, id=self._network.next_id()))
 
 
+class Careless(MemoryConnector):
+    """Sends texts and drops what it lacks."""
+
+    async def send(self, out):
+        return await super().send(replace(out, extras=NO_EXTRAS))
+
+
+class Boastful(MemoryConnector):
+    """Claims what it cannot."""
+
+    @property
+    def capabilities(self):
+        return replace(super().capabilities, buttons=not super().capabilities.buttons)
+
+
+class Picky(MemoryConnector):
+    """Refuses what it lacks, and does not say what that is."""
+
+    async def send(self, out):
+        if out.extras != NO_EXTRAS:
+            raise NetworkError(ErrorKind.PERMANENT, "not possible")
+        return await super().send(out)
+
+
+class Helpful(MemoryConnector):
+    """Refuses what it lacks and says what that is: that is the law, too."""
+
+    async def send(self, out):
+        for name in ("buttons", "files", "edits"):
+            if getattr(out.extras, name):
+                raise NetworkError(ErrorKind.PERMANENT, f"this network has no {name}")
+        return await super().send(out)
+
+
 class Blind(MemoryConnector):
     """Does not look whether the network takes the bot."""
 
@@ -123,7 +160,7 @@ class Blind(MemoryConnector):
     (Sure, "test_a_conversation_that_moved_says_where_to"),
     (Chatty, "test_errors_tell_nothing_that_was_said"),
     (Undead, "test_a_closed_connector_takes_nothing"),
-    (Undead, "test_a_closed_connector_sends_nothing"),
+    (Undead, "test_a_closed_connector_shows_nothing"),
     (Keyless, "test_a_repeated_send_is_shown_once"),
     (Blind, "test_a_refused_token_ends_the_bot"),
 ])  # fmt: skip
@@ -141,9 +178,67 @@ def test_a_connector_that_breaks_a_rule_fails_its_case(connector, case, tmp_path
         async def rig(self, folder: Path) -> AsyncIterator[MemoryRig]:
             yield Rig()
 
-    monkeypatch.setattr(lawrig, "DEADLINE_S", 1.0)
+    monkeypatch.setattr(lawengine, "DEADLINE_S", 1.0)
     with pytest.raises(AssertionError):
         getattr(Law(), case)(tmp_path)
+
+
+def poor_law(connector):
+    """Return the law on a network that has texts and nothing else."""
+
+    class Rig(MemoryRig):
+        def connect(self, folder: Path) -> MemoryConnector:
+            return connector(self.network, folder)
+
+    class Law(ConnectorLaw):
+        abilities = test_memory.POOR
+
+        @contextlib.asynccontextmanager
+        async def rig(self, folder: Path) -> AsyncIterator[MemoryRig]:
+            yield Rig(Capabilities(max_text_chars=500))
+
+    return Law()
+
+
+@pytest.mark.parametrize(("connector", "case"), [
+    (Careless, "test_a_row_with_buttons_loses_nothing"),
+    (Careless, "test_a_row_with_files_loses_nothing"),
+    (Careless, "test_a_row_with_markup_keeps_its_words"),
+    (Picky, "test_a_row_with_buttons_loses_nothing"),
+    (Picky, "test_an_edit_is_a_new_message"),
+    (Boastful, "test_what_it_can_do_stays_the_same"),
+    (Boastful, "test_buttons_are_written_out"),
+])  # fmt: skip
+def test_what_a_network_lacks_is_not_lost_in_silence(connector, case, tmp_path, monkeypatch):
+    """Saying less about a network does not free it of anything."""
+    monkeypatch.setattr(lawengine, "DEADLINE_S", 1.0)
+    with pytest.raises(AssertionError):
+        getattr(poor_law(connector), case)(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["test_a_row_with_buttons_loses_nothing", "test_a_row_with_files_loses_nothing", "test_an_edit_is_a_new_message"])
+def test_what_a_network_lacks_may_be_refused_by_name(case, tmp_path):
+    """A connector has the choice between words and a refusal that says what is missing."""
+    getattr(poor_law(Helpful), case)(tmp_path)
+
+
+CLASSES = {
+    "console, a pipe": test_console.TestLawOnAPipe, "console, a terminal": test_console.TestLawOnATerminal, "web": test_web.TestLaw,
+    "Telegram": test_telegram.TestTelegram, "in memory": test_memory.TestLaw, "in memory, texts alone": test_memory.TestLawOfAPoorNetwork,
+}  # fmt: skip
+LEAST = {"console, a pipe": 40, "console, a terminal": 40, "web": 40, "Telegram": 56}
+
+
+def test_the_docs_say_how_many_cases_there_are():
+    """For each network; the whole law is what all of them together keep."""
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "test-a-bot.md").read_text()
+    told = {name: int(count) for name, count in re.findall(r"^\| ([\w, ]+) \| (\d+) \|", page, re.MULTILINE)}
+    counted = {name: len(cases_of(law)) for name, law in CLASSES.items()}
+    assert told == counted
+    assert all(counted[name] >= least for name, least in LEAST.items())
+    whole = set(cases_of(ConnectorLaw))
+    assert whole == {case for law in CLASSES.values() for case in cases_of(law)}
+    assert f"of {len(whole)} cases" in page
 
 
 def test_cases_need_no_plugin():

@@ -7,18 +7,22 @@
         async def rig(self, folder):
             yield MyRig(…)
 
-`abilities` says what the network has; a case that needs more is left out of the class, none is skipped. lawrig.py says what a rig is.
+`abilities` says what the network has. What it lacks has cases of its own, so that no class gets away with fewer by saying less; none is
+skipped. lawrig.py says what a rig is.
 """
 
 from __future__ import annotations
 
+from processsupervisor.testing.lackinglaw import LackingLaw
 from processsupervisor.testing.lifelaw import LifeLaw
+from processsupervisor.testing.pulledlaw import PulledLaw
 from processsupervisor.testing.receivinglaw import ReceivingLaw
 from processsupervisor.testing.richlaw import RichLaw
 from processsupervisor.testing.sendinglaw import SendingLaw
+from processsupervisor.testing.showinglaw import ShowingLaw
 
 
-class ConnectorLaw(ReceivingLaw, LifeLaw, SendingLaw, RichLaw):
+class ConnectorLaw(ReceivingLaw, LifeLaw, ShowingLaw, SendingLaw, PulledLaw, RichLaw, LackingLaw):
     """The whole law."""
 
 

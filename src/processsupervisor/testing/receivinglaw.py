@@ -8,16 +8,13 @@ import contextlib
 from processsupervisor.connectors.base import MAX_TEXT_BYTES
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.records import PLAIN, Kind
+from processsupervisor.testing.lawbot import STATEMENT
 from processsupervisor.testing.lawcase import LawBase, case, successor
-from processsupervisor.testing.lawrig import STATEMENT, Ability, Engine, Rig, until
+from processsupervisor.testing.lawengine import Engine, until
+from processsupervisor.testing.lawrig import Ability, Rig
+from processsupervisor.testing.lawrows import OTHER, begun, seen
 
 PAUSED = Refused("the bot is paused", code="paused")
-OTHER = "4711"
-
-
-async def seen(rig: Rig, text: str, *, to: str = "") -> None:
-    """Wait until a final text has appeared."""
-    await until(lambda: text in rig.shown(to=to), f"to see {text!r}")
 
 
 class ReceivingLaw(LawBase):
@@ -63,6 +60,44 @@ class ReceivingLaw(LawBase):
         assert one.place == two.place == rig.place and one.place.network == engine.connector.network
         assert one.sender and one.sender == two.sender and one.id and one.id != two.id
         assert (one.kind, one.envelope.room, one.envelope.is_addressed) == (Kind.MESSAGE, PLAIN.room, True)
+
+    @case()
+    async def test_the_same_words_twice_are_two_messages(self, rig: Rig, engine: Engine) -> None:
+        """Messages are told apart by their ids, never by what they say."""
+        for _ in range(2):
+            await rig.say("again")
+        await rig.say("end")
+        await seen(rig, "echo end")
+        assert rig.shown() == [STATEMENT, "echo again", "echo again", "echo end"]
+
+    @case()
+    async def test_a_message_of_nothing_is_none(self, rig: Rig, engine: Engine) -> None:
+        """Spaces alone are not handled; what comes behind them is."""
+        await rig.say("  ")
+        await rig.say("next")
+        await seen(rig, "echo next")
+        assert engine.begun == ["next"] and rig.shown() == [STATEMENT, "echo next"]
+
+    @case()
+    async def test_a_command_arrives_like_any_text(self, rig: Rig, engine: Engine) -> None:
+        """The core answers /about by the statement, whatever the network does with a slash."""
+        await begun(rig)
+        await rig.say("/about")
+        await until(lambda: STATEMENT in "\n".join(rig.shown()[2:]), "the statement once more")
+        assert engine.witness.accepted[-1].text == "/about" and "/about" not in engine.begun
+
+    @case()
+    async def test_order_is_kept_while_commits_wait(self, rig: Rig, engine: Engine) -> None:
+        """However long a commit takes, nothing overtakes it and nothing is said of it."""
+        engine.witness.is_held = True
+        for number in range(5):
+            await rig.say(f"line {number}")
+        await until(lambda: engine.witness.accepted, "a message")
+        await asyncio.sleep(0.05)
+        assert rig.shown() == [] and engine.stored() == []
+        engine.witness.release()
+        await seen(rig, "echo line 4")
+        assert rig.shown() == [STATEMENT, *(f"echo line {number}" for number in range(5))]
 
     @case(Ability.REPEATS)
     async def test_the_networks_own_id_is_kept(self, rig: Rig, engine: Engine) -> None:
@@ -178,6 +213,42 @@ class ReceivingLaw(LawBase):
         assert engine.stored() == []
 
     @case(Ability.REFUSES)
+    async def test_a_refused_message_takes_nobodys_place(self, rig: Rig, engine: Engine) -> None:
+        """Those before and behind it are answered in their order."""
+        await rig.say("one")
+        await rig.say("x" * (MAX_TEXT_BYTES + 1))
+        assert "64 KiB" in await rig.told_refused()
+        await rig.say("two")
+        await seen(rig, "echo two")
+        assert rig.shown() == [STATEMENT, "echo one", "echo two"] and engine.stored() == ["one", "two"]
+
+    @case(Ability.REFUSES)
+    async def test_a_message_of_the_greatest_length_is_taken(self, rig: Rig, engine: Engine) -> None:
+        """The limit is where it is said to be."""
+        text = "x" * (MAX_TEXT_BYTES - 3) + "ü"
+        await rig.say(text)
+        await until(lambda: engine.stored() == [text], "the message in the inbox")
+
+    @case(Ability.BYTES)
+    async def test_what_is_no_text_is_refused(self, rig: Rig, engine: Engine) -> None:
+        """The person is told, nothing of it is stored, and the next message is taken."""
+        await begun(rig)
+        await rig.garble()
+        assert await rig.told_refused()
+        await rig.say("next")
+        await seen(rig, "echo next")
+        assert engine.stored() == ["hello", "next"]
+
+    @case(Ability.KEEPS)
+    async def test_what_can_never_be_taken_does_not_come_for_ever(self, rig: Rig, engine: Engine) -> None:
+        """A message beyond 64 KiB is acknowledged, not stored, and holds nothing behind it up."""
+        await rig.say("x" * (MAX_TEXT_BYTES + 1))
+        await rig.say("next")
+        await seen(rig, "echo next")
+        await until(lambda: rig.acknowledged() == 2, "both acknowledgements")
+        assert engine.stored() == ["next"]
+
+    @case(Ability.REFUSES)
     async def test_nul_does_no_harm(self, rig: Rig, engine: Engine) -> None:
         """A character that C strings end with is one like others."""
         await rig.say("a\x00b")
@@ -222,3 +293,14 @@ class ReceivingLaw(LawBase):
             await rig.say("late")
         await asyncio.sleep(0.1)
         assert [incoming.text for incoming in engine.witness.accepted] == ["first"] and engine.stored() == ["first"]
+
+    @case()
+    async def test_a_closed_connector_says_nothing(self, rig: Rig, engine: Engine) -> None:
+        """No proof and no end behind the close, whatever the network does: the bot that hears them is gone."""
+        await begun(rig)
+        await engine.connector.close()
+        proofs = len(engine.witness.proofs)
+        with contextlib.suppress(OSError):
+            await rig.say("late")
+        await asyncio.sleep(0.1)
+        assert len(engine.witness.proofs) == proofs and engine.witness.ended == []

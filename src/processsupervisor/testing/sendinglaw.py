@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
-from processsupervisor.connectors.base import Connector, ErrorKind, NetworkError
-from processsupervisor.storage.records import Extras, Markup, Outgoing, Place, SendState
+from processsupervisor.connectors.base import ErrorKind, NetworkError
 from processsupervisor.testing.lawcase import LawBase, case
-from processsupervisor.testing.lawrig import MOVED_TO, RETRY_AFTER_S, Ability, Engine, Mishap, Rig, until
-from processsupervisor.testing.receivinglaw import OTHER, seen
+from processsupervisor.testing.lawengine import Engine, until
+from processsupervisor.testing.lawrig import MOVED_TO, RETRY_AFTER_S, Ability, Mishap, Rig
+from processsupervisor.testing.lawrows import begun, refused, row
 
 SECRET_TEXT = "what nobody else is to read"
-
-
-def row(rig: Rig, text: str, out_id: str = "r900", *, to: str = "", extras: Extras | None = None) -> Outgoing:
-    """Return a committed row that is being sent."""
-    place = Place(rig.place.network, to) if to else rig.place
-    return Outgoing(1, out_id, place, None, text, time.time(), extras=extras or Extras(), state=SendState.SENDING)
-
-
-async def refused(connector: Connector, out: Outgoing) -> NetworkError:
-    """Send a row and return the error. Raises AssertionError when it is taken."""
-    try:
-        await connector.send(out)
-    except NetworkError as err:
-        return err
-    raise AssertionError("the send did not fail")
-
-
-async def begun(rig: Rig) -> None:
-    """Let the person speak first, as networks want it, and wait until the bot has nothing more to send."""
-    await rig.say("hello")
-    await seen(rig, "echo hello")
 
 
 class SendingLaw(LawBase):
@@ -53,14 +31,6 @@ class SendingLaw(LawBase):
         before = rig.calls()
         await engine.connector.send(row(rig, "one"))
         assert rig.calls() == before + 1
-
-    @case(Ability.SENDS, Ability.KEYS)
-    async def test_a_repeated_send_is_shown_once(self, rig: Rig, engine: Engine) -> None:
-        """Under the same id the network shows it once and gives the same number."""
-        await begun(rig)
-        first = await engine.connector.send(row(rig, "once"))
-        assert await engine.connector.send(row(rig, "once")) == first
-        assert rig.shown().count("once") == 1
 
     @case(Ability.SENDS)
     async def test_a_send_cut_off_behind_the_network_is_known_to_be_unknown(self, rig: Rig, engine: Engine) -> None:
@@ -152,41 +122,6 @@ class SendingLaw(LawBase):
             rig.befall(mishap)
             err = await refused(engine.connector, row(rig, SECRET_TEXT))
             assert SECRET_TEXT not in str(err) and str(err)
-
-    @case(Ability.SENDS)
-    async def test_text_of_the_greatest_length_is_taken(self, rig: Rig, engine: Engine) -> None:
-        """What the capabilities promise to the engine holds; a character outside the first plane counts twice."""
-        await begun(rig)
-        longest = engine.connector.capabilities.max_text_chars
-        await engine.connector.send(row(rig, "x" * (longest - 2) + "🙂"))
-        assert len(rig.shown()[-1]) == longest - 1
-
-    @case(Ability.SENDS)
-    async def test_text_without_markup_is_shown_as_it_is(self, rig: Rig, engine: Engine) -> None:
-        """Whatever the network would read into it."""
-        await begun(rig)
-        text = "*a* _b_ <i>c</i> & `d` [e](f) ~g~ #h 1. i"
-        await engine.connector.send(row(rig, text, extras=Extras(markup=Markup.PLAIN)))
-        assert rig.shown()[-1] == text
-
-    @case(Ability.SENDS, Ability.ROOMS)
-    async def test_sends_to_many_conversations_do_not_mix(self, rig: Rig, engine: Engine) -> None:
-        """At the same time, each where it belongs."""
-        await begun(rig)
-        await rig.say("hello", to=OTHER)
-        await seen(rig, "echo hello", to=OTHER)
-        rows = [row(rig, f"to {to or 'me'} {number}", f"r95-{to}-{number}", to=to) for number in range(5) for to in ("", OTHER)]
-        await asyncio.gather(*(engine.connector.send(out) for out in rows))
-        assert sorted(rig.shown()[2:]) == [f"to me {number}" for number in range(5)]
-        assert sorted(rig.shown(to=OTHER)[2:]) == [f"to {OTHER} {number}" for number in range(5)]
-
-    @case(Ability.SENDS)
-    async def test_a_closed_connector_sends_nothing(self, rig: Rig, engine: Engine) -> None:
-        """It says so, and nothing is shown."""
-        await begun(rig)
-        await engine.connector.close()
-        await refused(engine.connector, row(rig, "late"))
-        assert "late" not in rig.shown()
 
     @case(Ability.SENDS)
     async def test_a_refused_token_ends_the_bot(self, rig: Rig, engine: Engine) -> None:
