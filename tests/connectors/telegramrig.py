@@ -16,7 +16,7 @@ from processsupervisor.storage.records import NO_EXTRAS, Accepted, Extras, Incom
 from processsupervisor.testing.botapi.server import BotApi
 
 TOKEN = "123456:AAtelegramtokenofthetest"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 WIDE = Limits(token=Limit(1000, 1.0), chat=Limit(1000, 1.0), group=Limit(1000, 1.0))
 """For tests of something else than limits."""
 
