@@ -7,6 +7,7 @@ import logging
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Answering, Dialogs
+from processsupervisor.bot.handlers import OLD_BUTTON, Event
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.schedules import BOT_NETWORK, is_held_back
 from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_of, consent_command
@@ -38,6 +39,10 @@ async def answer(bot: Definition, dialogs: Dialogs, statement: str, context: Con
             return _heard(handler.name, row, await dialogs.run(handler, context))
         if row.kind is Kind.SCHEDULE:
             _log.warning('something is due for @bot.scheduled("%s"), which is not there (any more)', row.sender)
+        if row.kind is Kind.BUTTON:
+            there = ", ".join(f'@bot.button("{word}")' for word in bot.registry.words(Event.BUTTON)) or "none"
+            _log.warning("a button was pressed that no handler is for; there is: %s", there)
+            return await collect(OLD_BUTTON, context.collected)
         said = bot.registry.help() if is_text else None
     return await collect(said or None, context.collected)
 

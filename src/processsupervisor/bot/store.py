@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from processsupervisor.bot.shapes import Misfit, Shape
 from processsupervisor.bot.work import open_work, told
+from processsupervisor.bot.written import json_of
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
@@ -62,7 +63,7 @@ class Store(Generic[T]):
         return await self._database.read_value(self._scope, key)
 
     async def set(self, key: str, value: T) -> None:
-        """Put a value under `key`. Raises UsageError when it is too big, Misfit when it is no T, TypeError when it is not JSON."""
+        """Put a value under `key`. Raises UsageError when it is too big or not JSON, Misfit when it is no T."""
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARS:
             raise UsageError(f"a key is a text of 1 to {MAX_KEY_CHARS} characters")
         plain: object = value
@@ -71,9 +72,10 @@ class Store(Generic[T]):
                 plain = self._shape.dump(value)
             except Misfit as err:
                 raise Misfit(f'the value for "{key}" is not kept: {err.message}') from err
-        text = json.dumps(plain)
+        text = json_of(plain, f'the value for "{key}"', f'"{key}"')
         if len(text) > MAX_VALUE_CHARS:
-            raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
+            text = f'the value for "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept'
+            raise UsageError(text, found=(f'"{key}"',))
         await self._write(key, text)
 
     async def delete(self, key: str) -> None:
@@ -84,7 +86,7 @@ class Store(Generic[T]):
         """Add a value to the list under `key` (made when missing) and return its new length."""
         values: Any = await self.get(key, [])
         if not isinstance(values, list):
-            raise UsageError(f'the value under "{key}" is not a list')
+            raise UsageError(f'the value under "{key}" is not a list', found=(f'"{key}"',))
         values.append(value)
         await self.set(key, cast(T, values))
         return len(values)
