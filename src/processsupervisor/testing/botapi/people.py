@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from processsupervisor.testing.botapi.values import Json
+from processsupervisor.testing.botapi.values import Json, numbers_before
 
 FIRST_SUPERGROUP = -1_000_000_000_000
 GENERAL_TOPIC = 1
@@ -63,7 +63,7 @@ class Chat:
     """The account behind a private chat was deleted."""
     topics: dict[int, str] = field(default_factory=dict)
     messages: dict[int, Json] = field(default_factory=dict)
-    last_message_id: int = 0
+    last_message_id: int = field(default_factory=numbers_before)
 
     @property
     def json(self) -> Json:
