@@ -112,7 +112,7 @@ def test_a_bot_that_its_module_does_not_define_is_told(load, folder, source, hin
 )  # fmt: skip
 def test_where_a_module_may_have_a_bot_nothing_is_said(load, folder, line):
     """Whatever may give it the name; and a file that cannot be read, or shows no bot at all."""
-    made = "" if line == "bot = None" else "bot = Bot()\n"
+    made = "" if line == "bot = None" else "from processsupervisor import Bot\nbot = Bot()\n"
     (folder / "rt.py").write_text(f"{made}{line}\n")
     assert "bot-missing" not in [problem.code for problem in load("[bots.a]\nrun = 'rt:bto'\n").problems]
     assert load("[bots.a]\nrun = 'rt:bot'\n").problems == ()

@@ -50,16 +50,17 @@ def _names(tree: ast.Module) -> set[str] | None:
 
 
 def _bots(tree: ast.Module) -> list[str]:
-    """Return the names that the file itself gives to a `Bot(...)`."""
+    """Return the names at the top of the file that are given a Bot of processsupervisor."""
+    ours: set[str] = set()
     found: list[str] = []
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=made)) if _is_bot(made):
+            case ast.ImportFrom(module="processsupervisor", names=names):
+                ours |= {alias.asname or alias.name for alias in names if alias.name == "Bot"}
+            case ast.Import(names=names):
+                ours |= {f"{alias.asname or alias.name}.Bot" for alias in names if alias.name == "processsupervisor"}
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=called)) if ast.unparse(called) in ours:
                 found.append(name)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=made)) if _is_bot(made):
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=called)) if ast.unparse(called) in ours:
                 found.append(name)
     return found
-
-
-def _is_bot(made: ast.expr) -> bool:
-    return (made.id if isinstance(made, ast.Name) else made.attr if isinstance(made, ast.Attribute) else "") == "Bot"
