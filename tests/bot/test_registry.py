@@ -254,3 +254,24 @@ def test_a_button_that_no_handler_is_for_says_so(data, caplog):
         lab.sees(OLD_BUTTON)
     assert 'a button was pressed that no handler is for; there is: @bot.button("vote")' in caplog.text
     assert data not in caplog.text and lab.letters == []
+
+
+@pytest.mark.parametrize(
+    ("event", "word", "hint"),
+    [
+        ("command", "/add", "write it without the slash"),
+        ("command", "Quiz Me", 'write "quiz-me"'),
+        ("command", "7!", "begin with a letter of a to z"),
+        ("button", "vote:yes", 'for the data "vote:yes" it is "vote"'),
+        ("scheduled", "Every Day", 'write "every-day"'),
+    ],
+)
+def test_a_name_that_cannot_be_comes_with_one_that_can(event, word, hint):
+    """The hint is about what was written."""
+
+    async def handler(message):
+        """Do nothing."""
+
+    with pytest.raises(ConfigError) as caught:
+        getattr(Bot(), event)(word)(handler)
+    assert hint in caught.value.hint
