@@ -9,6 +9,8 @@ import pytest
 
 from processsupervisor import Bot, Conversation, File, Message, Reply, Schedule, ask, once
 from processsupervisor.chat.points import Point
+from processsupervisor.storage.database import BotDatabase
+from processsupervisor.storage.records import Place
 from processsupervisor.testing import Lab
 
 
@@ -302,3 +304,35 @@ def test_once_returns_the_same_the_first_time_too():
         lab.say("yes")
         lab.sees("end")
     assert seen == [[1, {"2": 3}]] * 2
+
+
+def test_a_conversation_that_moves_while_a_question_is_kept_is_answered_where_it_is_then(monkeypatch):
+    """The first question of a life waits for the disk before anything of it is noted."""
+    bot = Bot()
+
+    @bot.command("later")
+    async def later(message: Message, schedule: Schedule):
+        await schedule.once("1h", "asks")
+
+    @bot.scheduled("asks")
+    async def asks(message: Message):
+        return f"you said {await ask('What?')}"
+
+    read = BotDatabase.dialog_places
+    old, new = Place("memory", "you"), Place("memory", "there")
+
+    async def moving(self):
+        monkeypatch.setattr(BotDatabase, "dialog_places", read)
+        found = await read(self)
+        await lab._stage.life.service.pump.moved(old, new)
+        return found
+
+    with Lab(bot) as lab:
+        lab.say("/later")
+        lab.restart()
+        monkeypatch.setattr(BotDatabase, "dialog_places", moving)
+        lab.clock.advance("1h")
+        there = lab.person("there")
+        there.sees("What?")
+        there.says("this")
+        there.sees("you said this")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from processsupervisor import Bot
+from processsupervisor import Bot, Button, Message, Reply
 from processsupervisor.bot.steps import step
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import EXPIRED, FAILED, LATE, UNREADABLE
@@ -102,6 +102,59 @@ def test_a_newer_message_interrupts_and_what_was_shown_stays():
     with Lab(bot, chat={"mode": "interrupt"}) as lab:
         talk(lab, (0, "go"), (1.5, "what"))
         assert replies(lab) == ["ab", "['kept']"]
+
+
+def test_an_interrupt_leaves_what_grew_before_and_behind_a_whole_reply():
+    """In its order, each under the id that it was shown with; what was not in front of anything shown is dropped."""
+    bot = Bot()
+
+    async def grow(*parts):
+        for part in parts:
+            yield part
+            await asyncio.sleep(1)
+
+    @bot.on_message
+    async def handle(message):
+        if message.text == "what":
+            return "told"
+        return grow("a", Reply("whole"), "b", "c") if message.text == "go" else grow("a", Reply("never shown"))
+
+    with Lab(bot, chat={"mode": "interrupt"}) as lab:
+        talk(lab, (0, "go"), (3.5, "what"))
+        assert replies(lab) == ["a", "whole", "bc", "told"]
+        drafts = {draft.id: draft.text for draft in lab.network.drafts}
+        shown = {look.shown.out_id: look.text for look in lab.network.looks}
+        assert drafts.items() <= shown.items() and len(drafts) == 2
+        talk(lab, (0, "less"), (1.5, "what"))
+        assert replies(lab)[-2:] == ["a", "told"]
+
+
+@pytest.mark.parametrize("way", ["runs", "waits for another try"])
+def test_a_press_whose_handler_is_interrupted_is_acknowledged(way):
+    """Nobody sees a button that never stops turning."""
+    bot = Bot()
+
+    @bot.on_message
+    async def offer(message: Message):
+        return Reply("?", buttons=[[Button("Go", "go")]])
+
+    @bot.button("go")
+    async def go(message: Message):
+        if way == "runs":
+            await asyncio.sleep(30)
+        raise ValueError
+
+    with Lab(bot, chat={"mode": "interrupt"}) as lab:
+        lab.say("hi")
+
+        async def main():
+            pressed = asyncio.ensure_future(lab.press("Go"))
+            await asyncio.sleep(0.2)
+            await lab.say("now")
+            await pressed
+
+        lab.run(main())
+        assert len(lab.network.acknowledged) == 1 and replies(lab)[-1] == "?" and lab.letters == []
 
 
 def test_a_step_is_never_interrupted():

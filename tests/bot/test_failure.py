@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from processsupervisor import Bot, Button, Edit, Message, Reply, Schedule, Store, ask
+from processsupervisor import Bot, Button, Edit, File, Message, Reply, Schedule, Store, ask
 from processsupervisor.bot.failure import place_of_error, stack_of_error
+from processsupervisor.chat.settings import FAILED
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.testing import Lab
 
@@ -103,7 +104,7 @@ def lab():
     ("zone", """expected a time zone of the IANA database, as in "Europe/Berlin" or "UTC", found "…" in "…"; did you mean "Europe/Berlin"?""", "zone"),
     ("cron", 'expected a cron expression of five fields, found "…"; minute, hour, day of the month, month', "cron"),
     ("field", 'whose minute is of 0 to 59, not "…", found "…"; minute, hour,', "field"),
-    ("handler", 'no handler is called "…", there is: later; write @bot.scheduled("…") above one at', "handler"),
+    ("handler", 'no handler is called "…", there is: later; write @bot.scheduled(NAME) above one at', "handler"),
     ("payload", "UsageError: the payload of a schedule is not JSON: it holds a object; JSON has texts, numbers, true, false", "payload"),
     ("json", 'UsageError: the value for "…" is not JSON: it holds a set; JSON has texts, numbers,', "not_json"),
     ("loop", 'UsageError: the value for "…" is not JSON: a key in it is no text, or it holds itself', "holds_itself"),
@@ -125,6 +126,82 @@ def test_what_fails_deep_in_a_library_is_told_with_the_line_of_the_author(lab):
     lab.say("/library private words")
     detail = lab.letters[0].detail
     assert f"{__file__}:" in detail and "in library > " in detail, detail
+
+
+@pytest.fixture
+def wrong():
+    """Each command misuses the API in another way; the tries are counted."""
+    bot = Bot()
+    bot.tries = 0
+
+    def command(word):
+        def keep(function):
+            async def counted(message: Message):
+                bot.tries += 1
+                return await function(message)
+
+            bot.command(word)(counted)
+
+        return keep
+
+    @command("data")
+    async def data(message):
+        return Reply("?", buttons=[[Button("Yes", "vote:" + "x" * 60)]])
+
+    @command("markup")
+    async def markup(message):
+        return Reply("?", markup="bold")
+
+    @command("rows")
+    async def rows(message):
+        return Reply("?", buttons=[Button("Yes", "yes")])
+
+    @command("file")
+    async def file(message):
+        return Reply(files=[File("report's.pdf")])
+
+    @command("when")
+    async def when(message):
+        await bot.schedule.once("soon", "tick")
+
+    @command("bytes")
+    async def answer_bytes(message):
+        return b"x"
+
+    @command("store")
+    async def key(message):
+        await message.store.set("", 1)
+
+    @command("theirs")
+    async def theirs(message):
+        raise UsageError("nobody knows")
+
+    with Lab(bot, chat={"retries": 2}) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("word", "reason", "told"), [
+    ("data", "usage", "has more than 64 bytes; keep the rest in a store"),
+    ("markup", "usage", "a markup is plain, markdown, html, not \"…\"; write Reply("),
+    ("rows", "usage", "buttons are rows of buttons; write buttons=[["),
+    ("file", "usage", "/report's.pdf is no file; it must be there when the handler has returned"),
+    ("when", "usage", 'UsageError: found "…", expected a duration such as'),
+    ("store", "usage", "a key is a text of 1 to"),
+    ("bytes", "bad-reply", "the handler returned bytes"),
+])  # fmt: skip
+def test_what_another_try_cannot_mend_is_not_tried_again(wrong, word, reason, told):
+    """The letter says what is wrong, the way out, and the author's file and line."""
+    wrong.say(f"/{word}")
+    (letter,) = wrong.letters
+    assert (letter.reason, letter.attempts, wrong.bot.tries) == (reason, 1, 1)
+    assert told in letter.detail and f" at {__file__}:" in letter.detail, letter.detail
+    assert wrong.you.shown[-1] == FAILED
+
+
+def test_an_error_of_the_authors_own_making_is_tried_again(wrong):
+    """Whatever its type: who knows when it goes away."""
+    wrong.say("/theirs")
+    assert wrong.letters[0].reason == "error" and wrong.bot.tries == 3
 
 
 def test_the_traceback_in_the_log_ends_with_the_text():

@@ -218,8 +218,8 @@ def test_schedules_of_the_bot_are_set_at_each_start_and_keep_their_time(caplog):
     assert "tick answered, but" in caplog.text
 
 
-def test_a_handler_that_is_gone_is_said_in_the_log(caplog):
-    """A schedule whose handler another version of the code does not have does nothing, and goes on."""
+def test_a_handler_that_is_gone_is_said_once_a_start(caplog):
+    """A schedule that comes again, whose handler another version of the code does not have, does nothing, and goes on."""
     bot = Bot()
 
     @bot.scheduled("tick")
@@ -236,9 +236,37 @@ def test_a_handler_that_is_gone_is_said_in_the_log(caplog):
         bot.registry._own.pop("scheduled:tick")
         bot.registry._all = None
         lab.restart()
+        for starts in (1, 2):
+            lab.clock.advance("3h")
+            assert lab.letters == [] and caplog.text.count('due for @bot.scheduled("tick"), which is not there') == starts
+            lab.restart()
+
+
+def test_what_was_to_come_once_is_a_letter_where_its_handler_is_gone():
+    """Nothing else would have its payload; replayed when the handler is back, it runs."""
+    bot = Bot()
+    heard: list[str] = []
+
+    @bot.command("later")
+    async def later(message: Message, schedule: Schedule) -> None:
+        await schedule.once("1h", "tick", "payload")
+
+    @bot.scheduled("tick")
+    async def tick(message: Message, payload: str) -> None:
+        heard.append(payload)
+
+    with Lab(bot) as lab:
+        lab.say("/later")
+        gone = bot.registry._own.pop("scheduled:tick")
+        bot.registry._all = None
         lab.clock.advance("2h")
-        assert lab.letters == []
-    assert caplog.text.count('due for @bot.scheduled("tick"), which is not there') == 2
+        (letter,) = lab.letters
+        assert (letter.reason, letter.attempts) == ("usage", 1) and "@bot.scheduled(tick), which is not there" in letter.detail
+        bot.registry._own["scheduled:tick"] = gone
+        bot.registry._all = None
+        assert lab.run(lab._stage.life.service.replay(letter.row_id)) == ""
+        lab.settle()
+        assert heard == ["payload"] and lab.letters == []
 
 
 def test_outside_of_a_bot_that_runs_there_is_none():

@@ -126,6 +126,20 @@ def test_a_conversation_that_moved_goes_on_there(lab):
     assert "echo two" not in lab.you.shown
 
 
+def test_a_conversation_that_moved_to_itself_is_not_tried_without_a_pause(lab):
+    """Nor one that is sent from here to there and back: it is tried ever later, like a network that fails, and goes out in the end."""
+    for there in ("you", "you2"):
+        lab.network.fail(ErrorKind.GONE, times=6, moved_to=there)
+        if there == "you2":
+            for fault in list(lab.network.faults)[1::2]:
+                fault.error = NetworkError(ErrorKind.GONE, "back", moved_to="you")
+        before = lab.network.calls
+        lab.say("one")
+        assert lab.network.calls - before <= 4 and lab.network.faults
+        lab.clock.advance("10m")
+        assert not lab.network.faults and [look.text for look in lab.sent].count("echo one") == 1 + (there == "you2")
+
+
 def test_a_refused_token_ends_the_bot_and_keeps_the_message(lab):
     """What was not sent waits for a bot with a better token."""
     heard = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import sqlite3
 
@@ -94,3 +95,17 @@ def test_one_whose_file_is_gone_stays_as_it_is(psv, database):
     with sqlite3.connect(database) as file:
         assert file.execute("SELECT state FROM outbox WHERE seq = ?", (number,)).fetchone() == (SendState.UNCERTAIN,)
     file.close()
+
+
+def test_a_bot_that_runs_is_asked(psv, database, folder, fleet, keeper):
+    """Over psvd: the file is the bot's alone while it runs. What the bot answers is told."""
+    paths = FleetPaths(folder)
+    paths.bot_data("echo").rename(paths.bot_data("alice"))
+    lock = paths.bot_run("alice") / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done, refused = psv("send", "again", "alice", "7"), psv("send", "again", "alice", "8")
+        assert len(json.loads(psv("send", "list", "alice", "--json").stdout)) == 2
+    assert done.returncode == EXIT_OK and "alice sends 7 again" in done.stdout, done.stderr
+    assert refused.returncode == EXIT_REFUSED and "it has no send 8" in refused.stderr and "psv send list alice" in refused.stderr

@@ -41,7 +41,7 @@ def package(tmp_path_factory) -> Path:
     if shutil.which("uv"):
         install = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
     elif importlib.util.find_spec("pip"):
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-cache-dir"]
     else:
         pytest.skip("needs pip or uv")
     done = run(folder, *install, "--no-deps", "--no-build-isolation", "--target", "site", "./plugin")

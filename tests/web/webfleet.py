@@ -21,7 +21,8 @@ import httpx
 from processsupervisor.kernel.paths import FleetPaths
 
 HERE = Path(__file__).parent
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
+"""Patience alone: a machine that is busy enough takes 15 s to start the web process."""
 
 
 def wait_for(what: str, probe: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:

@@ -16,9 +16,9 @@ from processsupervisor.bot.collecting import BadReply, acknowledged
 from processsupervisor.bot.context import Context, set_context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Dialogs
-from processsupervisor.bot.dispatch import answer
+from processsupervisor.bot.dispatch import Dispatch
 from processsupervisor.bot.draft import Draft
-from processsupervisor.bot.failure import place_of_error, stack_of_error
+from processsupervisor.bot.failure import is_useless_again, place_of_error, stack_of_error
 from processsupervisor.bot.networks import Networks
 from processsupervisor.bot.typing import Typing
 from processsupervisor.bot.work import Work
@@ -65,6 +65,7 @@ class Answering:
         self._deadlines = Deadlines(settings.deadline_s, lambda turn: turn.expire(self._leave_behind))
         self.retry_after_s: Sequence[float] = retry_waits(settings.retries)
         self.dialogs = Dialogs(database, bot.registry, networks.show)
+        self._dispatch = Dispatch(bot, self.dialogs)
         self.show_error: Callable[[BaseException], None] | None = None
         """Shows a handler's whole exception; only where the author is the one who reads it."""
         self.left: Callable[[Turn, Settled], None] = lambda _turn, _settled: None
@@ -99,12 +100,13 @@ class Answering:
         if self.show_error is not None:
             self.show_error(err)
         failed.append(place)
-        if len(failed) <= len(self.retry_after_s) and not isinstance(err, BadReply):
+        if len(failed) <= len(self.retry_after_s) and not is_useless_again(err):
             _log.warning("handler failed, next try in %g s: %s%s", self.retry_after_s[len(failed) - 1], place, stack)
             return None
         told = "" if row.kind in _UNASKED else ", the contact got an apology"
         _log.error("handler failed%s: %s%s", told, place, stack)
-        return self.dead(row, "bad-reply" if isinstance(err, BadReply) else "error", place, len(failed))
+        reason = "bad-reply" if isinstance(err, BadReply) else "usage" if is_useless_again(err) else "error"
+        return self.dead(row, reason, place, len(failed))
 
     def dead(self, row: InboxRow, reason: str, detail: str, tries: int = 1) -> Settled:
         """Return the end of a message that is given up, with the sentence that its contact gets."""
@@ -127,7 +129,7 @@ class Answering:
         self._deadlines.watch(turn)
         set_context(context)
         try:
-            replies = await answer(self._bot, self.dialogs, self.statement, context)
+            replies = await self._dispatch.answer(self.statement, context)
             return Settled(replies, work.changes, tries=tries)
         except (SystemExit, KeyboardInterrupt):
             raise  # the author ends the bot: the message is kept, and given up like one that kills it
@@ -162,7 +164,7 @@ class Answering:
         if turn.ended_by is End.DEADLINE:
             return self._late(turn, tries)
         if turn.ended_by is End.INTERRUPT:
-            return Settled(draft.shown(), work.kept or Changes(), tries=tries)
+            return Settled(acknowledged(draft.shown(), turn.row), work.kept or Changes(), tries=tries)
         return None
 
     def _late(self, turn: Turn, tries: int) -> Settled:
@@ -181,7 +183,7 @@ class Answering:
         except asyncio.CancelledError:
             if turn.ended_by is None:
                 raise
-            return Settled()
+            return Settled(acknowledged([], turn.row))
         finally:
             turn.close()
             await self._shed_cancels(turn)

@@ -17,19 +17,14 @@ MAX_REPLIES = 100
 
 
 class BadReply(TypeError):
-    """A handler returned something that is no reply; trying again cannot help. The text names types and places alone, and is logged.
-
-    `function` is the author's, once it is known.
-    """
-
-    function: object = None
+    """A handler returned something that is no reply; trying again cannot help. The text names types and places alone, and is logged."""
 
 
 class Growing(Protocol):
     """Shows a message while it grows (bot/draft.py)."""
 
-    async def grow(self, number: int, text: str) -> None:
-        """Show the whole text so far of reply `number` (from 0). Its id is committed before the first time."""
+    async def grow(self, before: list[Reply], text: str) -> None:
+        """Show the whole text so far of the reply behind `before`, to which only is added. Its id is committed before the first time."""
 
 
 class Collected:
@@ -58,7 +53,7 @@ class Collected:
         if self._text is None or len(self._text) <= MAX_REPLY_CHARS:
             self._text = ((self._text or "") + clean_text(piece))[: MAX_REPLY_CHARS + 1]
             if self.growing is not None:
-                await self.growing.grow(len(self._replies), cut_reply(self._text))
+                await self.growing.grow(self._replies, cut_reply(self._text))
 
     def take(self) -> list[Reply]:
         """Return all replies, and begin anew. The first one to a pressed button acknowledges it; when there is none, an empty one does."""

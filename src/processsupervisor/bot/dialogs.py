@@ -16,6 +16,7 @@ from processsupervisor.bot.asking import DIALOG_TIMER, Given, Question, Run
 from processsupervisor.bot.choices import button_of, chosen
 from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.context import Context
+from processsupervisor.bot.failure import blame
 from processsupervisor.bot.handlers import Handler
 from processsupervisor.bot.journal import JournalBroken, journal_of
 from processsupervisor.bot.noted import row_noted
@@ -24,6 +25,7 @@ from processsupervisor.bot.registry import Registry
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.work import Work
 from processsupervisor.chat.consent import command_of
+from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import InboxRow, Kind, Outgoing, Place, Reply, RoomKind
 
@@ -182,6 +184,8 @@ class Dialogs:
 
     async def _keep(self, run: Run) -> None:
         """Keep a run that waits, and end what is too much: the oldest in memory sleep, the oldest on disk are forgotten."""
+        if self._places is None:  # first: nothing else may come in between what follows
+            self._places = set(await self._database.dialog_places())
         place = self._moved.get(run.context.row.place, run.context.row.place)
         before = self._awake.pop(place, None)
         if before is not None:
@@ -189,8 +193,6 @@ class Dialogs:
         self._awake[place] = run
         if len(self._awake) > self._most_awake:
             self._awake.popitem(last=False)[1].abandon()
-        if self._places is None:
-            self._places = set(await self._database.dialog_places())
         self._places.add(place)
         if len(self._places) > self._most:
             for told in await self._database.forget_dialogs(self._most - 1, FORGOTTEN):  # the new one is not committed yet
@@ -219,8 +221,8 @@ def _body(handler: Handler) -> Answering:
     async def body(context: Context) -> list[Reply]:
         try:
             return await collect(await handler.call(context), context.collected)
-        except BadReply as err:
-            err.function = getattr(handler, "function", None)
+        except (BadReply, UsageError) as err:
+            blame(err, getattr(handler, "function", None))
             raise
 
     return body

@@ -24,32 +24,35 @@ class Draft:
         self._row = row
         self._database = database
         self._networks = networks
-        self._texts: dict[int, str] = {}
-        """What was shown, by the number of the reply."""
+        self._before: list[Reply] = []
+        self._number = 0
+        """Which reply has grown last; those in front of it stand in `_before`."""
+        self._grown_text: str | None = None
+        """All of it; `_text` is what is shown."""
         self._id = row.reply_id
         self._text = ""
         self._is_committed = False
         self._shown_mono = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def grow(self, number: int, text: str) -> None:
-        """Show the whole text so far of reply `number`, soon."""
+    async def grow(self, before: list[Reply], text: str) -> None:
+        """Show the whole text so far of the reply behind `before`, soon."""
         can = self._networks.can(self._row.place.network)
         if not can.drafts:
             return
         if not self._is_committed:
             await self._database.draft(self._row)
             self._is_committed = True
-        self._texts[number] = text
+        self._before, self._number, self._grown_text = before, len(before), text
         if len(text) * 2 > can.max_text_chars and units(text) > can.max_text_chars:
             return  # it will be several messages: what is shown stays until then
         self._text = text
-        self._id = self._row.reply_id if number == 0 else f"{self._row.reply_id}.{number + 1}"
+        self._id = self._row.reply_id if not before else f"{self._row.reply_id}.{len(before) + 1}"
         self._grown()
 
     def shown(self) -> list[Reply]:
-        """Return what has grown until now: what stays of a message whose handler is interrupted."""
-        return [Reply(text) for number, text in enumerate(self._texts.values()) if number in self._texts]
+        """Return what has grown until now, and what stood in front of it: what stays of a message whose handler is interrupted."""
+        return [] if self._grown_text is None else [*self._before[: self._number], Reply(self._grown_text)]
 
     def close(self) -> None:
         """Show nothing more."""

@@ -1,7 +1,7 @@
 """How a handler's exception is logged: its type and its stack, never an author's message, which may hold a contact's words.
 
-What our own code raised is told with its text, but for the values that it shows: errors say which these are (PsvError.found); of one that
-does not, all that is quoted is left out.
+What our own code raised is told with its text and the way out, but for the values that the text shows: errors say which these are
+(PsvError.found); of one that does not, all that is quoted is left out.
 
 The stack is printed as Python prints one, so that `psv errors` finds it.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from processsupervisor.bot.collecting import BadReply
 from processsupervisor.bot.shapes import Misfit
-from processsupervisor.kernel.errors import PsvError
+from processsupervisor.kernel.errors import PsvError, UsageError
 
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _LONGEST_CHAIN = 4
@@ -26,6 +26,16 @@ _MOST_CHARS = 500
 _QUOTED = re.compile(r"""["'].*["']""", re.DOTALL)  # from the first to the last: a value may hold quotes itself
 _CAUSED = "The above exception was the direct cause of the following exception:"
 _MEANWHILE = "During handling of the above exception, another exception occurred:"
+
+
+def is_useless_again(err: BaseException) -> bool:
+    """Tell whether our own code refused what a handler did, so that another try can only be refused again."""
+    return isinstance(err, BadReply) or (isinstance(err, (UsageError, Misfit)) and _is_ours(err))
+
+
+def blame(err: BaseException, function: object) -> None:
+    """Note whose handler an error came from that may be raised when the author's code has returned already."""
+    vars(err)["function"] = function
 
 
 def place_of_error(err: BaseException) -> str:
@@ -59,11 +69,8 @@ def _one(err: BaseException) -> str:
 
 
 def _told(err: BaseException) -> str:
-    """Return ": TEXT" of an exception that our code raised, without a value that it quotes; "" of any other."""
-    frame = err.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if not isinstance(err, (PsvError, BadReply)) or frame is None or not frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    """Return ": TEXT; HINT" of an exception that our code raised, without a value that the text quotes; "" of any other."""
+    if not isinstance(err, (PsvError, BadReply)) or not _is_ours(err):
         return ""
     return f": {' '.join(_without_values(err).split())[:_MOST_CHARS]}"
 
@@ -71,9 +78,9 @@ def _told(err: BaseException) -> str:
 def _without_values(err: PsvError | BadReply) -> str:
     if isinstance(err, (Misfit, BadReply)):
         return str(err)  # made of types, places and the author's key
-    text = str(err)
     if err.found is None:
-        return _QUOTED.sub('"…"', err.message) if _QUOTED.search(err.message) else text
+        return _QUOTED.sub('"…"', err.message) + (f"; {err.hint}" if err.hint else "")
+    text = str(err)
     for value in sorted(err.found, key=len, reverse=True):  # one may stand within another
         text = text.replace(value, '"…"')
     return text
@@ -83,11 +90,19 @@ def _is_of_library(frame: traceback.FrameSummary) -> bool:
     return any(part in frame.filename for part in _LIBRARIES)
 
 
+def _is_ours(err: BaseException) -> bool:
+    """Tell whether a line of this package raised it."""
+    frame = err.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
 def _own_frames(err: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames outside of this package; if there is none, the handler that a BadReply came from, or the last one."""
+    """Return the frames outside of this package; if there is none, the handler that is to blame, or the last one."""
     frames = list(traceback.extract_tb(err.__traceback__))
     own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
-    code = getattr(err.function, "__code__", None) if isinstance(err, BadReply) else None
+    code = getattr(getattr(err, "function", None), "__code__", None)
     if not own and code is not None:
         return [traceback.FrameSummary(code.co_filename, code.co_firstlineno, code.co_name)]
     return own or frames[-1:]

@@ -58,7 +58,7 @@ class Reply:
         self, text: str = "", *, markup: MarkupName | Markup = "plain", buttons: Buttons = (), files: Files = (), quote: bool = False
     ) -> None:
         self.text = _checked(text, type(self).__name__)
-        self.markup = Markup(markup)
+        self.markup = _markup_of(markup)
         self.buttons = _rows_of(buttons)
         self.files = tuple(files)
         self.quote = quote
@@ -75,7 +75,7 @@ class Edit:
 
     def __init__(self, text: str, *, markup: MarkupName | Markup = "plain", buttons: Buttons = ()) -> None:
         self.text = _checked(text, type(self).__name__)
-        self.markup = Markup(markup)
+        self.markup = _markup_of(markup)
         self.buttons = _rows_of(buttons)
 
 
@@ -174,6 +174,12 @@ async def _kept(file: File | Attachment, row: InboxRow, running: Running | None)
         return asdict(await bot.keep_file(row, file.name, file.mime, file.kind, content))
 
     return FileOut(**await told("file", file.name, keep))
+
+
+def _markup_of(markup: object) -> Markup:
+    if not isinstance(markup, str) or markup not in tuple(Markup):
+        raise UsageError(f"a markup is {', '.join(Markup)}, not {markup!r}", hint='write Reply("*bold*", markup="markdown")')
+    return Markup(markup)
 
 
 def _checked(text: object, kind: str) -> str:

@@ -100,8 +100,8 @@ class Schedule:
         known = tuple(self._handlers())
         if handler not in known:
             offered = ", ".join(known) or "none"
-            text, hint = f'no handler is called "{handler}", there is: {offered}', f'write @bot.scheduled("{handler}") above one'
-            raise UsageError(text, hint=hint, found=(f'"{handler}"',))
+            text = f'no handler is called "{handler}", there is: {offered}'
+            raise UsageError(text, hint="write @bot.scheduled(NAME) above one", found=(f'"{handler}"',))
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS or name.startswith(":"):
             raise UsageError(f"the name of a schedule is a text of 1 to {MAX_NAME_CHARS} characters without a colon in front")
         text = json_of(payload, "the payload of a schedule")
@@ -189,6 +189,11 @@ async def is_held_back(row: InboxRow, database: BotDatabase) -> bool:
     """Tell whether a schedule that comes again and again is due where /stop was said: it goes on when /start is."""
     if row.kind is not Kind.SCHEDULE or row.place.network == BOT_NETWORK or await database.consent(row.place) != Consent.OPTED_OUT:
         return False
+    return await comes_again(row, database)
+
+
+async def comes_again(row: InboxRow, database: BotDatabase) -> bool:
+    """Tell whether what is due here is due again some time."""
     name = row.id.removeprefix("timer-").rpartition("-")[0]
     return any(timer.name == name and timer.rule for timer in await database.timers(row.place))
 

@@ -28,6 +28,7 @@ GIVE_UP_S = 24 * 3600.0
 _FIRST_S, _LAST_S = 1.0, 300.0
 _STORAGE_RETRY_S = 1.0
 _AGAIN_S = 10.0
+_MANY_MOVES = 3
 _ENDING_SHARE = 0.5  # of the time to drain: the rest is for sends that have begun
 _log = logging.getLogger("processsupervisor.bot")
 
@@ -130,13 +131,15 @@ class Sender:
     async def _take_over(self) -> None:
         """Decide about what an earlier life was sending when it ended."""
         ended = 0
-        for out in await self._database.left_sending(self._connector.network):
-            if self._connector.capabilities.takes_key:
-                await self._database.send_again(out.id, 0.0)
-            else:
-                ended += not await self._doubt(out, 0.0)
-        if ended:
-            self.unknown(ended)
+        try:
+            for out in await self._database.left_sending(self._connector.network):
+                if self._connector.capabilities.takes_key:
+                    await self._database.send_again(out.id, 0.0)
+                else:
+                    ended += not await self._doubt(out, 0.0)
+        finally:  # a database that fails meanwhile is asked again for those that are left
+            if ended:
+                self.unknown(ended)
 
     async def _send_due(self) -> float | None:
         """Begin what may be sent now; returns in how many seconds more may be, None: when something changes."""
@@ -248,10 +251,15 @@ class Sender:
 
     async def _gone(self, out: Outgoing, err: NetworkError) -> None:
         if err.moved_to is not None:
-            await self._database.move_place(out.place, Place(out.place.network, err.moved_to))
-            self.moved(out.place, Place(out.place.network, err.moved_to))
-            await self._database.send_again(out.id, 0.0)
-            _log.info("a conversation goes on under another id: %s", err.message)
+            there = Place(out.place.network, err.moved_to)
+            if there != out.place:
+                await self._database.move_place(out.place, there)
+                self.moved(out.place, there)
+                _log.info("a conversation goes on under another id: %s", err.message)
+            if there == out.place or out.attempts >= _MANY_MOVES:  # a network that leads in a circle is not called at once again
+                await self._later(out, err, clock.wall() + _backoff_s(out.attempts))
+            else:
+                await self._database.send_again(out.id, 0.0)
             return
         await self._database.set_reachable(out.place, False)
         await self._fail(out, err.message)

@@ -32,7 +32,7 @@ def show_all(session: Session, command: Command, *, name: str, limit: int) -> in
     else:
         session.say(f"{name} has given up no message")
     if unknown:
-        session.say(f"of {unknown} sends it was unknown whether they arrived: psv send list {name}")
+        session.say(f"{unknown} send{'' if unknown == 1 else 's'} of which it was unknown whether they arrived: psv send list {name}")
     return EXIT_OK
 
 

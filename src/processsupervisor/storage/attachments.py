@@ -60,7 +60,7 @@ class Attachments:
         Whatever the iterator raises goes through.
         """
         if isinstance(content, Path) and not content.is_file():
-            raise UsageError(f'"{content}" is no file', found=(f'"{content}"',))
+            raise UsageError(f"{content.absolute()} is no file", hint="it must be there when the handler has returned")
         room = await self._room(network, identity)
         suffix = _SUFFIX.search(name)
         path = f"{FOLDER}/{secrets.token_hex(12)}{suffix.group().lower() if suffix else ''}"
@@ -172,7 +172,7 @@ async def _pieces(content: Path | bytes) -> AsyncIterator[bytes]:
             while piece := await asyncio.to_thread(file.read, _PIECE):
                 yield piece
     except OSError as err:
-        raise UsageError(f'cannot read "{content}": {err.strerror}', found=(f'"{content}"',)) from err
+        raise UsageError(f"cannot read {content.absolute()}: {err.strerror}") from err
 
 
 def _sync(file: BinaryIO) -> None:

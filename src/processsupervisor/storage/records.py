@@ -302,7 +302,7 @@ class DeadLetter:
     received_at: float
     died_at: float
     reason: str
-    """error, timeout, crashed (the process died with it again and again) or bad-reply."""
+    """error, timeout, crashed (the process died with it again and again), bad-reply, or usage (our code refused what a handler did)."""
     detail: str
     """The place in the author's code, or the kind of the exception; never a contact's text."""
     attempts: int

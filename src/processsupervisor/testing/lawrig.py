@@ -22,6 +22,7 @@ from processsupervisor.connectors.base import Capabilities, Connector, ErrorKind
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Accepted, Attachment, Incoming, Outgoing, Place
+from processsupervisor.testing.writer import UnsyncedWriter
 
 STATEMENT = "A program answers here."
 DEADLINE_S = 30.0
@@ -255,7 +256,7 @@ class Engine:
         self.folder = folder
         self.connector = connector
         self.watched = Watched(connector)
-        self.database = BotDatabase(folder / "bot.db")
+        self.database = BotDatabase(folder / "bot.db", writer=UnsyncedWriter(folder / "bot.db"))
         self.begun: list[str] = []
         """The messages whose handler began."""
         self.service = Service(make_bot(self.begun), self.database, [self.watched])

@@ -1,7 +1,7 @@
-"""The writer of a bot.db without its thread: the same jobs, SQL and group commit, run by the event loop itself.
+"""Writers of a bot.db for tests: nothing is synced to the disk, for a test ends with its files. One of them has no thread either.
 
-A job is committed on a later turn of the loop, never within `submit`, as with the thread: what a process had submitted and not
-committed when it died is gone. Nothing is synced to the disk; a test ends with its files.
+That one runs the same jobs, SQL and group commit by the event loop itself. A job is committed on a later turn of the loop, never
+within `submit`, as with the thread: what a process had submitted and not committed when it died is gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,20 @@ from processsupervisor.storage.writer import Writer
 T = TypeVar("T")
 
 
-class InlineWriter(Writer):
+class UnsyncedWriter(Writer):
+    """The bot's own writer, thread and all, that leaves the disk its time."""
+
+    def _open(self) -> sqlite3.Connection:
+        """Open a copy of a fresh file instead of making one."""
+        if not self._path.exists():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.write_bytes(_fresh_file())
+        connection = super()._open()
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+
+class InlineWriter(UnsyncedWriter):
     """Runs jobs on the file at `path`, between the turns of the loop of the first job."""
 
     def __init__(self, path: Path) -> None:
@@ -83,15 +96,6 @@ class InlineWriter(Writer):
         self._process(batch)
         if self._held and self._loop is not None and not self._closing:
             self._loop.call_later(self._retry_s, self._turn)
-
-    def _open(self) -> sqlite3.Connection:
-        """Open a copy of a fresh file instead of making one, and leave the disk its time."""
-        if not self._path.exists():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.write_bytes(_fresh_file())
-        connection = super()._open()
-        connection.execute("PRAGMA synchronous=OFF")
-        return connection
 
 
 @functools.cache
