@@ -240,6 +240,54 @@ def test_in_a_group_everybody_may_answer_what_a_schedule_asks():
         team.sees("good and because")
 
 
+@pytest.mark.parametrize("kind", ["function", "lambda", "async", "coroutine"])
+def test_once_takes_what_an_author_writes(kind):
+    """Chance is naturally a plain function; drawn once, whichever it is."""
+    bot, drawn = Bot(), []
+
+    def draw():
+        drawn.append(1)
+        return len(drawn)
+
+    async def draw_async():
+        return draw()
+
+    @bot.command("go")
+    async def go(message):
+        work = {"function": draw, "lambda": lambda: 0 + draw(), "async": draw_async, "coroutine": draw_async()}
+        others = [work.pop("coroutine")] if kind != "coroutine" else []
+        for other in others:
+            other.close()
+        luck = await once("luck", work[kind])
+        await ask("On?")
+        return f"luck {luck}"
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.kill()
+        lab.restart()
+        lab.say("yes")
+        lab.sees("luck 1")
+    assert drawn == [1]
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [(5, "once is given a int, expected a function"), (lambda: {1}, "what once is to keep is not JSON: it holds a set")],
+)
+def test_what_once_cannot_keep_is_told_in_words(work, told):
+    """The letter of the message says what was expected."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        await once("luck", work)
+
+    with Lab(bot, chat={"retries": 0}) as lab:
+        lab.say("/go")
+        assert told in lab.letters[0].detail
+
+
 def test_once_returns_the_same_the_first_time_too():
     """What JSON makes of a value is what a handler gets, and not only when it is played again."""
     bot, seen = Bot(), []

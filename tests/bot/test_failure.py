@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from processsupervisor import Bot, Button, Edit, File, Message, Reply, Store
+from processsupervisor import Bot, Button, Edit, File, Message, Reply, Schedule, Store, ask
 from processsupervisor.bot.failure import place_of_error, stack_of_error
 from processsupervisor.chat.settings import FAILED
 from processsupervisor.kernel.errors import UsageError
@@ -40,6 +42,48 @@ def lab():
     async def label(message: Message, words: str):
         return Reply("?", buttons=[[Button(message.text)]])
 
+    @bot.command("timeout")
+    async def timeout(message: Message, words: str):
+        await ask("?", timeout=message.text)
+
+    @bot.command("zone")
+    async def zone(message: Message, plans: Schedule, words: str):
+        await plans.cron("0 9 * * 1", "later", words, zone="Europe/Berln")
+
+    @bot.command("cron")
+    async def cron(message: Message, plans: Schedule, words: str):
+        await plans.cron(message.text, "later")
+
+    @bot.command("field")
+    async def field(message: Message, plans: Schedule, words: str):
+        await plans.cron(f"{words.partition(' ')[0]} 9 * * 1", "later")
+
+    @bot.command("handler")
+    async def handler(message: Message, plans: Schedule, words: str):
+        await plans.once("10m", words)
+
+    @bot.command("payload")
+    async def payload(message: Message, plans: Schedule, words: str):
+        await plans.once("10m", "later", object())
+
+    @bot.command("json")
+    async def not_json(message: Message, words: str):
+        await message.store.set(words, {"found": {words}})
+
+    @bot.command("loop")
+    async def holds_itself(message: Message, words: str):
+        value = []
+        value.append(value)
+        await message.store.set("value", value)
+
+    @bot.command("library")
+    async def library(message: Message, words: str):
+        json.dumps({"deep": [{"deeper": {words}}]}, indent=1)
+
+    @bot.scheduled("later")
+    async def later(payload: str):
+        """Is there."""
+
     @bot.command("own")
     async def own(message: Message, words: str):
         raise UsageError(f"found {message.text}")
@@ -56,6 +100,14 @@ def lab():
     ("store", 'Misfit: the value under "numbers" cannot be read: it is no list[int]: Expected `int`, got `str` - at `$[0]`', "read"),
     ("label", 'UsageError: the button "…" needs data or a url, and not both; write Button("Yes", "vote:yes") at', "label"),
     ("own", "UsageError at", "own"),
+    ("timeout", 'UsageError: found "…", expected a duration such as "30s", "10m" or "1h30m" at', "timeout"),
+    ("zone", """expected a time zone of the IANA database, as in "Europe/Berlin" or "UTC", found "…" in "…"; did you mean "Europe/Berlin"?""", "zone"),
+    ("cron", 'expected a cron expression of five fields, found "…"; minute, hour, day of the month, month', "cron"),
+    ("field", 'whose minute is of 0 to 59, not "…", found "…"; minute, hour,', "field"),
+    ("handler", 'no handler is called "…", there is: later; write @bot.scheduled(NAME) above one at', "handler"),
+    ("payload", "UsageError: the payload of a schedule is not JSON: it holds a object; JSON has texts, numbers, true, false", "payload"),
+    ("json", 'UsageError: the value for "…" is not JSON: it holds a set; JSON has texts, numbers,', "not_json"),
+    ("loop", 'UsageError: the value for "…" is not JSON: a key in it is no text, or it holds itself', "holds_itself"),
 ])  # fmt: skip
 def test_the_letter_tells_our_words_and_the_authors_place(lab, word, told, function, capfd):
     """What an author raised stays untold; in the Lab nobody else reads, so the whole exception is shown."""
@@ -65,7 +117,15 @@ def test_the_letter_tells_our_words_and_the_authors_place(lab, word, told, funct
     assert __file__ in detail and detail.endswith(f"in {function}"), detail
     assert "private" not in detail
     shown = capfd.readouterr().err
-    assert "Traceback" in shown and ("private words" in shown) == (word in ("label", "own")), shown
+    is_shown = word in ("label", "own", "timeout", "cron", "handler", "json")
+    assert "Traceback" in shown and (word == "field" or ("private words" in shown) == is_shown), shown
+
+
+def test_what_fails_deep_in_a_library_is_told_with_the_line_of_the_author(lab):
+    """Three places of the standard library's own would say nothing."""
+    lab.say("/library private words")
+    detail = lab.letters[0].detail
+    assert f"{__file__}:" in detail and "in library > " in detail, detail
 
 
 @pytest.fixture
@@ -125,7 +185,7 @@ def wrong():
     ("markup", "usage", "a markup is plain, markdown, html, not \"…\"; write Reply("),
     ("rows", "usage", "buttons are rows of buttons; write buttons=[["),
     ("file", "usage", "/report's.pdf is no file; it must be there when the handler has returned"),
-    ("when", "usage", "UsageError"),
+    ("when", "usage", 'UsageError: found "…", expected a duration such as'),
     ("store", "usage", "a key is a text of 1 to"),
     ("bytes", "bad-reply", "the handler returned bytes"),
 ])  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from processsupervisor import Bot
+from processsupervisor import Bot, Button, Reply
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.handlers import OLD_BUTTON
 from processsupervisor.bot.reply import BadReply
@@ -15,6 +15,7 @@ from processsupervisor.bot.work import Work
 from processsupervisor.kernel.errors import ConfigError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Attachment, Envelope, InboxRow, Kind, Place
+from processsupervisor.testing import Lab
 
 HERE = Place("test", "a")
 PHOTO = Envelope(attachments=(Attachment("photo", "cat.jpg", "image/jpeg", 3, "ref"),))
@@ -231,3 +232,46 @@ async def test_a_first_parameter_that_takes_anything_gets_the_message(call, kind
     bot.command("add")(answer)
     assert await call(bot, row("hi")) == "echo hi"
     assert await call(bot, row("/add")) == "echo /add"
+
+
+@pytest.mark.parametrize("data", ["vot:private", "private", "psv-words"])
+def test_a_button_that_no_handler_is_for_says_so(data, caplog):
+    """Whoever pressed it hears it, and the log tells which buttons there are; nobody's data is in it."""
+    bot = Bot()
+
+    @bot.command("go")
+    async def go(message):
+        return Reply("?", buttons=[[Button("Yes", data)]])
+
+    @bot.button("vote")
+    async def vote(message, what: str):
+        return what
+
+    with Lab(bot) as lab:
+        lab.say("/go")
+        lab.sees("?")
+        lab.press("Yes")
+        lab.sees(OLD_BUTTON)
+    assert 'a button was pressed that no handler is for; there is: @bot.button("vote")' in caplog.text
+    assert data not in caplog.text and lab.letters == []
+
+
+@pytest.mark.parametrize(
+    ("event", "word", "hint"),
+    [
+        ("command", "/add", "write it without the slash"),
+        ("command", "Quiz Me", 'write "quiz-me"'),
+        ("command", "7!", "begin with a letter of a to z"),
+        ("button", "vote:yes", 'for the data "vote:yes" it is "vote"'),
+        ("scheduled", "Every Day", 'write "every-day"'),
+    ],
+)
+def test_a_name_that_cannot_be_comes_with_one_that_can(event, word, hint):
+    """The hint is about what was written."""
+
+    async def handler(message):
+        """Do nothing."""
+
+    with pytest.raises(ConfigError) as caught:
+        getattr(Bot(), event)(word)(handler)
+    assert hint in caught.value.hint

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import PSV, Psv, Server, environment
+from tests.commands.fakefleet import FakeFleet
 
 from processsupervisor.cli.heard import Heard
 from processsupervisor.kernel.files import write_json
@@ -266,3 +267,24 @@ def test_conversation_in_a_terminal(psv: Psv, bot: EchoBot, folder: Path) -> Non
     assert len(bot.posts) == 2
     done = psv("chat", "echo", "three")
     assert "tea" not in done.stderr and "echo: one" not in done.stderr, "what was shown here is not shown again"
+
+
+def test_a_bot_that_rests_is_told_with_what_to_do(psv: Psv, folder: Path, fleet: FakeFleet, keeper: None) -> None:
+    """Another start would fail again; psv bot status knows better, and its words are given."""
+    write_json(FleetPaths(folder).applied, {"version": 1, "bots": [{"name": "alice", "kind": "native"}]})
+    fleet.facts["alice"] = {"state": "FAILED", "reason": "config", "pid": None, "what_to_do": "correct the program"}
+    told = psv("chat", "alice", "hi").stderr
+    assert "alice takes no message: it is FAILED (config); correct the program" in told, told
+    fleet.facts["alice"] = {"state": "STOPPED", "reason": "admin", "pid": None, "what_to_do": ""}
+    assert "it is STOPPED; start it: psv start alice" in psv("chat", "alice", "hi").stderr
+    fleet.facts["alice"] = {"state": "RECOVERING", "reason": "code", "pid": None, "what_to_do": ""}
+    assert "alice took no message within 0.5 s: it is RECOVERING (code); see psv" in psv("chat", "--timeout", "0.5", "alice", "hi").stderr
+
+
+def test_where_only_psv_dev_runs_its_folder_is_named(psv: Psv, folder: Path) -> None:
+    """The fleet of psv dev is one of its own."""
+    assert "psv-dev" not in psv("chat", "echo", "hi").stderr
+    (folder / ".psv-dev" / "rt" / ".psv").mkdir(parents=True)
+    told = psv("chat", "echo", "hi").stderr
+    assert f"no fleet has run in {folder}" in told and f"what psv dev runs there is reached by psv -C {folder}/.psv-dev/rt …" in told, told
+    assert ".psv-dev/rt" in psv("logs", "echo").stderr

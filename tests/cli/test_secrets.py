@@ -119,3 +119,10 @@ def test_logs_hide_the_present_value_after_a_reboot(psv: Psv, folder: Path) -> N
     (paths.bot_logs("anna") / "stdout.log").write_text(f"it is {VALUE} and the value of a file\n")
     shown = psv("logs", "anna").stdout
     assert shown.endswith("it is [redacted] and the [redacted]\n")
+
+
+def test_a_line_break_in_a_secret_is_told(psv):
+    """A key has some, a token none; the value is not shown."""
+    done = psv("secret", "set", "token", stdin="123456:AA\nbb\n")
+    assert done.returncode == 0 and "psv: the value has 2 lines" in done.stderr and "AA" not in done.stdout + done.stderr
+    assert psv("secret", "set", "token", stdin="123456:AAbb\n").stderr == ""

@@ -82,3 +82,37 @@ def test_an_inherited_variable_that_is_not_set_is_told(load, monkeypatch):
     (problem,) = load(text).problems
     assert (problem.code, problem.severity) == ("inherit-unset", "warning") and "KEY_THAT_IS_NOT is not set here" in problem.text()
     assert load(text + "env = { KEY_THAT_IS_NOT = 'y' }\n").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("from processsupervisor import Bot\nbot = Bot()\nother: Bot = Bot()\n", "did you mean rt:bot?"),
+        ("import processsupervisor as psv\nanna = psv.Bot()\n", 'write run = "rt:anna"'),
+    ],
+)
+def test_a_bot_that_its_module_does_not_define_is_told(load, folder, source, hint):
+    """The file is read, not run; the bots in it are named."""
+    (folder / "rt.py").write_text(f"{source}raise RuntimeError\n")
+    problem = only(load("[bots.a]\nrun = 'rt:bto'\n"))
+    assert 'module rt has no "bto"; its bots are: ' in problem.message and hint in problem.hint
+    (folder / "rt").mkdir()
+    (folder / "rt.py").rename(folder / "rt" / "__init__.py")
+    assert "bto" in only(load("[bots.a]\nrun = 'rt:bto'\n")).message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bto = make()", "from elsewhere import bto", "from elsewhere import *", "import a.b as bto", "if x:\n    bto = bot", "bto: object = bot",
+        "def f():\n    global bto", "globals()['bto'] = bot", "def __getattr__(name): ...", "exec(text)", "class bto: ...", "(bto := bot)",
+        "for bto in bots: ...", "with x as bto: ...", "a, (bto, *b) = x", "match x:\n    case {'a': 1, **bto}: ...", "setattr(module, n, bot)",
+        "import sys\nsys.modules[__name__].n = bot", "broken(", "bot = None",
+    ],
+)  # fmt: skip
+def test_where_a_module_may_have_a_bot_nothing_is_said(load, folder, line):
+    """Whatever may give it the name; and a file that cannot be read, or shows no bot at all."""
+    made = "" if line == "bot = None" else "from processsupervisor import Bot\nbot = Bot()\n"
+    (folder / "rt.py").write_text(f"{made}{line}\n")
+    assert "bot-missing" not in [problem.code for problem in load("[bots.a]\nrun = 'rt:bto'\n").problems]
+    assert load("[bots.a]\nrun = 'rt:bot'\n").problems == ()

@@ -70,12 +70,11 @@ async def test_its_dispatcher_polls_and_answers(api: BotApi, bot: Bot) -> None:
         assert isinstance(query.message, Message)
         await query.message.edit_text("Voted")
 
-    for number in range(3):
-        crowd.says(f"m{number}")
+    said = [crowd.says(f"m{number}") for number in range(3)]
     async with polling(dispatcher, bot):
         sent = [shown.message_id for number in range(3) if (shown := await asyncio.to_thread(crowd.wait_for, f"You said m{number}"))]
-        crowd.edits(1, "m0!")
-        pressed = crowd.presses(sent[0], "vote:yes")
+        crowd.edits(said[0], "m0!")
+        pressed = crowd.presses(sent[0], "Yes")
         await asyncio.to_thread(crowd.wait_for, "Now m0!")
         await asyncio.to_thread(crowd.wait_for, "Voted")
     assert pressed.answer == "Noted"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -11,6 +13,8 @@ from urllib.request import urlopen
 import pytest
 from tests.testing.conftest import TOKEN
 
+from processsupervisor.testing.botapi.account import Account
+from processsupervisor.testing.botapi.crowd import Crowd
 from processsupervisor.testing.botapi.faults import Fault, FaultKind
 from processsupervisor.testing.botapi.limits import Limits
 from processsupervisor.testing.botapi.people import ADA, Person
@@ -172,3 +176,50 @@ def test_limits_are_enforced_when_asked_for(api: BotApi) -> None:
 def test_a_method_that_is_not_here_says_so(api: BotApi) -> None:
     """No answer is made up."""
     assert refused(api, "sendInvoice")["error_code"] == 501
+
+
+def test_a_part_of_a_text_is_enough_to_wait_for(api: BotApi) -> None:
+    """What is just that text is taken before what only holds it, and the newest before older ones."""
+    crowd = api.bot(TOKEN)
+    crowd.says("hi")
+    for text in ("Tea?", "Tea? Really?", "No tea."):
+        call(api, "sendMessage", chat_id=ADA.id, text=text)
+    assert [crowd.wait_for(part).text for part in ("Tea?", "Really", "ea")] == ["Tea?", "Tea? Really?", "No tea."]
+    with pytest.raises(TimeoutError, match="did not show 'Coffee' but"):
+        crowd.wait_for("Coffee", 0.01)
+
+
+def test_a_button_is_pressed_by_its_label_or_its_data(api: BotApi) -> None:
+    """What is there stands in the error; a button with an address brings nothing."""
+    crowd = api.bot(TOKEN)
+    crowd.says("hi")
+    row = [{"text": "Yes", "callback_data": "vote:yes"}, {"text": "Read", "url": "https://example.org"}]
+    sent = call(api, "sendMessage", chat_id=ADA.id, text="Tea?", reply_markup={"inline_keyboard": [row]})["message_id"]
+    assert crowd.presses(sent, "Yes").data == crowd.presses(sent, "vote:yes").data == "vote:yes"
+    with pytest.raises(ValueError, match=r"no button 'Read'; there are: 'Yes' \(vote:yes\)"):
+        crowd.presses(sent, "Read")
+
+
+def test_a_later_double_gives_no_number_away_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that was with an earlier one would take a message, an update or a press for a repeat, and say nothing."""
+    numbers: list[list[int]] = []
+    for now in (1_800_000_000.0, 1_800_000_060.0):
+        monkeypatch.setattr("processsupervisor.testing.botapi.values.time.time", lambda now=now: now)
+        account = Account(TOKEN)
+        crowd = Crowd(account, threading.Condition())
+        crowd.says("hi")
+        group = crowd.group(supergroup=True)
+        said = crowd.says("hi", chat=group)
+        button = {"reply_markup": {"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}}
+        asked = account.new_message(group, account.user, button)["message_id"]
+        pressed = crowd.presses(int(str(asked)), "Yes", chat=group)
+        updates = [int(str(update["update_id"])) for update in account.updates.waiting]
+        numbers.append([*updates, said, crowd.says("there?"), int(pressed.id)])
+    assert all(earlier + 50 < later for earlier, later in zip(*numbers, strict=True)), numbers
+
+
+def test_every_method_of_the_double_is_on_its_page() -> None:
+    """Whoever writes a test with it finds what people can do, and what can go wrong."""
+    page = (Path(__file__).parents[2] / "docs/reference/telegram-double.md").read_text()
+    public = [name for kind in (Crowd, BotApi) for name in vars(kind) if not name.startswith("_") and name != "account"]
+    assert [name for name in [*public, *FaultKind.__members__] if f"`{name}" not in page] == []

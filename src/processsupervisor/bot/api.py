@@ -21,9 +21,9 @@ from processsupervisor.bot.reply import Reply, unasked_record
 from processsupervisor.bot.schedules import Schedule
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import told
+from processsupervisor.bot.written import seconds_of
 from processsupervisor.kernel import clock
-from processsupervisor.kernel.errors import ConfigError, Refused, UsageError
-from processsupervisor.kernel.units import parse_duration
+from processsupervisor.kernel.errors import ConfigError, Refused
 from processsupervisor.storage.records import Due, Place
 
 Hook = TypeVar("Hook", bound=Callable[[], Awaitable[None]])
@@ -139,12 +139,7 @@ class Bot(Definition):
         Inside a handler it is committed with the reply. Returns when it is due; raises UsageError for a bad duration or
         a conversation with 1,000 reminders to come.
         """
-        try:
-            seconds = after.total_seconds() if isinstance(after, timedelta) else parse_duration(after)
-        except ValueError as err:
-            raise UsageError(str(err)) from err
-        if seconds < 0:
-            raise UsageError("a reminder cannot be due in the past")
+        seconds = seconds_of(after)
 
         async def set_it() -> float:
             due_at = clock.wall() + seconds

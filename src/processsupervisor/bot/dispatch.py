@@ -7,6 +7,7 @@ import logging
 from processsupervisor.bot.context import Context
 from processsupervisor.bot.definition import Definition
 from processsupervisor.bot.dialogs import Answering, Dialogs
+from processsupervisor.bot.handlers import OLD_BUTTON, Event
 from processsupervisor.bot.reply import collect
 from processsupervisor.bot.schedules import BOT_NETWORK, comes_again, is_held_back
 from processsupervisor.chat.consent import RESERVED_COMMANDS, STARTED, STOPPED, command_in, consent_command
@@ -48,6 +49,10 @@ class Dispatch:
                 return _heard(handler.name, row, await self._dialogs.run(handler, context))
             if row.kind is Kind.SCHEDULE:
                 await self._miss(context)
+            if row.kind is Kind.BUTTON:
+                there = ", ".join(f'@bot.button("{word}")' for word in registry.words(Event.BUTTON)) or "none"
+                _log.warning("a button was pressed that no handler is for; there is: %s", there)
+                return await collect(OLD_BUTTON, context.collected)
             said = registry.help() if is_text else None
         return await collect(said or None, context.collected)
 

@@ -1,6 +1,7 @@
 """How a handler's exception is logged: its type and its stack, never an author's message, which may hold a contact's words.
 
-What our own code raised is told with its text and the way out: that has at most a quoted value, which is left out.
+What our own code raised is told with its text and the way out, but for the values that the text shows: errors say which these are
+(PsvError.found); of one that does not, all that is quoted is left out.
 
 The stack is printed as Python prints one, so that `psv errors` finds it.
 """
@@ -19,6 +20,8 @@ from processsupervisor.kernel.errors import PsvError, UsageError
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _LONGEST_CHAIN = 4
 _MOST_FRAMES = 20
+_MOST_PLACES = 3
+_LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", f"{Path(os.__file__).parent}{os.sep}")
 _MOST_CHARS = 500
 _QUOTED = re.compile(r"""["'].*["']""", re.DOTALL)  # from the first to the last: a value may hold quotes itself
 _CAUSED = "The above exception was the direct cause of the following exception:"
@@ -37,7 +40,11 @@ def blame(err: BaseException, function: object) -> None:
 
 def place_of_error(err: BaseException) -> str:
     """Return type and place of an exception, and the text of one of ours."""
-    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in _own_frames(err)[-3:]]
+    frames = _own_frames(err)
+    last = frames[-_MOST_PLACES:]
+    if all(map(_is_of_library, last)):  # deep within one: where the author called it says more
+        last = [*([frame for frame in frames if not _is_of_library(frame)][-1:] or last[:1]), *last[1:]]
+    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last]
     return f"{type(err).__name__}{_told(err)} at " + " > ".join(places)
 
 
@@ -65,10 +72,22 @@ def _told(err: BaseException) -> str:
     """Return ": TEXT; HINT" of an exception that our code raised, without a value that the text quotes; "" of any other."""
     if not isinstance(err, (PsvError, BadReply)) or not _is_ours(err):
         return ""
-    text = str(err)  # Misfit and BadReply are made of types, places and the author's key
-    if isinstance(err, PsvError) and not isinstance(err, Misfit):
-        text = _QUOTED.sub('"…"', err.message) + (f"; {err.hint}" if err.hint else "")
-    return f": {' '.join(text.split())[:_MOST_CHARS]}"
+    return f": {' '.join(_without_values(err).split())[:_MOST_CHARS]}"
+
+
+def _without_values(err: PsvError | BadReply) -> str:
+    if isinstance(err, (Misfit, BadReply)):
+        return str(err)  # made of types, places and the author's key
+    if err.found is None:
+        return _QUOTED.sub('"…"', err.message) + (f"; {err.hint}" if err.hint else "")
+    text = str(err)
+    for value in sorted(err.found, key=len, reverse=True):  # one may stand within another
+        text = text.replace(value, '"…"')
+    return text
+
+
+def _is_of_library(frame: traceback.FrameSummary) -> bool:
+    return any(part in frame.filename for part in _LIBRARIES)
 
 
 def _is_ours(err: BaseException) -> bool:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from processsupervisor.bot.written import bytes_of
 from processsupervisor.kernel.errors import Refused, UsageError
-from processsupervisor.kernel.units import format_bytes, parse_size
+from processsupervisor.kernel.units import format_bytes
 from processsupervisor.storage import records
 
 MOST_READ = "20MB"
@@ -55,7 +56,7 @@ class Attachment:
 
     async def chunks(self, most: int | str = MOST_SAVED) -> AsyncIterator[bytes]:
         """Yield the content in pieces, as it comes. Raises as `read` does."""
-        limit = parse_size(most)
+        limit = bytes_of(most)
         if self.size_bytes is not None and self.size_bytes > limit:
             raise _too_big(self.name, limit)
         seen = 0
@@ -95,6 +96,6 @@ class File:
             raise UsageError(f"a file is made of a path or of bytes, not of {type(content).__name__}")
         self.name = Path(name).name[:_LONGEST_NAME]
         if not self.name or "\0" in self.name:
-            raise UsageError(f"{name!r} is no name of a file")
+            raise UsageError(f"{name!r} is no name of a file", found=(repr(name),))
         self.mime = mime or mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         self.kind = kind or ("photo" if self.mime in ("image/jpeg", "image/png", "image/webp") else "document")

@@ -55,7 +55,6 @@ class Event(StrEnum):
 _WRITTEN = frozenset({Event.COMMAND, Event.BUTTON})
 """Events whose handlers take words of a contact."""
 _NAMED = frozenset({Event.COMMAND, Event.BUTTON, Event.SCHEDULED})
-_HINTS = {Event.COMMAND: "write it without the slash", Event.BUTTON: 'for the data "vote:yes" it is "vote"'}
 OLD_BUTTON = "This button does not work any more."
 _log = logging.getLogger("processsupervisor.bot")
 PAYLOAD = "payload"
@@ -215,12 +214,23 @@ def make_function(event: Event, word: str, function: Callable[..., Any]) -> Func
     if event in _NAMED:
         where = place_of(function)
         if not isinstance(word, str) or not _WORD.fullmatch(word):
-            raise ConfigError(f"{where}: {event} name {word!r} must match {_WORD.pattern}", hint=_HINTS.get(event, ""))
+            raise ConfigError(f"{where}: {event} name {word!r} must match {_WORD.pattern}", hint=_way_out(event, word))
         if event is Event.COMMAND and word in RESERVED_COMMANDS:
             raise ConfigError(f"{where}: /{word} is answered by ProcessSupervisor itself", hint="choose another name")
     _check_async(function, made.shown)
     _check_plan(made)
     return made
+
+
+def _way_out(event: Event, word: object) -> str:
+    if event is Event.BUTTON:
+        return 'for the data "vote:yes" it is "vote"'
+    if not isinstance(word, str):
+        return ""
+    if event is Event.COMMAND and _WORD.fullmatch(word[1:]):
+        return "write it without the slash"
+    better = re.sub(r"[^a-z0-9_-]+", "-", word.lower()).strip("-")[:32]
+    return f'write "{better}"' if _WORD.fullmatch(better) else "begin with a letter of a to z, and go on with these, digits, _ and -"
 
 
 def make_middleware(function: Callable[..., Any]) -> Middleware:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from processsupervisor.bot.written import bytes_of, seconds_of
 from processsupervisor.kernel.errors import PsvError, UsageError
-from processsupervisor.kernel.units import format_bytes, parse_duration, parse_size
+from processsupervisor.kernel.units import format_bytes
 
 TIMEOUT = "30s"
 MOST = "10MB"
@@ -112,10 +113,10 @@ class Http:
 
         Raises HttpError when there is none, UsageError for an address that is not http or https.
         """
-        asked = _asked(method, url, params, headers, json, body, parse_size(most))
+        asked = _asked(method, url, params, headers, json, body, bytes_of(most))
         try:
-            async with asyncio.timeout(parse_duration(timeout)):
-                return await self._ask(asked, parse_duration(timeout))
+            async with asyncio.timeout(seconds := seconds_of(timeout)):
+                return await self._ask(asked, seconds)
         except TimeoutError as err:
             raise HttpError(f"{asked.shown}: no answer within {timeout}") from err
 

@@ -13,6 +13,7 @@ from typing import Any
 from processsupervisor.bot.message import Message
 from processsupervisor.bot.plugins import Responder, StoreBackend, make_responder, make_store
 from processsupervisor.bot.reply import Answer
+from processsupervisor.bot.written import json_of
 from processsupervisor.kernel.errors import Refused, UsageError
 from processsupervisor.storage.values import MAX_KEY_CHARS, MAX_VALUE_CHARS
 
@@ -63,12 +64,13 @@ class OutsideStore:
         return default if found is None else json.loads(found)
 
     async def set(self, key: str, value: Any) -> None:
-        """Put a value under `key`. Raises UsageError when it is too big, TypeError when it is not JSON."""
+        """Put a value under `key`. Raises UsageError when it is too big or not JSON."""
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARS:
             raise UsageError(f"a key is a text of 1 to {MAX_KEY_CHARS} characters")
-        text = json.dumps(value)
+        text = json_of(value, f'the value for "{key}"', f'"{key}"')
         if len(text) > MAX_VALUE_CHARS:
-            raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
+            text = f'the value for "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept'
+            raise UsageError(text, found=(f'"{key}"',))
         await self._backend.write(key, text)
 
     async def delete(self, key: str) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from processsupervisor.bot.asking import Run, running_run
 from processsupervisor.bot.choices import buttons, check_choices
@@ -17,9 +17,9 @@ from processsupervisor.bot.message import Message, message_of
 from processsupervisor.bot.reply import Part, record_of
 from processsupervisor.bot.schedules import BOT_NETWORK
 from processsupervisor.bot.work import open_work
+from processsupervisor.bot.written import json_of, seconds_of
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import PsvError, UsageError
-from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.records import Reply
 
 T = TypeVar("T")
@@ -67,17 +67,31 @@ async def ask(question: Part, *, timeout: float | timedelta | str | None = None,
         reply = Reply(f"Please choose: {', '.join(offered)}.")
 
 
-async def once(name: str, work: Awaitable[T] | Callable[[], Awaitable[T]]) -> T:
+@overload
+async def once(name: str, work: Awaitable[T] | Callable[[], Awaitable[T]]) -> T: ...
+
+
+@overload
+async def once(name: str, work: Callable[[], T]) -> T: ...
+
+
+async def once(name: str, work: Any) -> Any:
     """Return what `work` returns, as JSON can hold it, and the same again when the handler is played again after a question.
 
-    For what is not the bot's own: the time, chance, another service. `name` says which step it is. A handler that dies before its next
-    question or its end begins anew, and does it again. Raises UsageError outside of a handler, TypeError for what is not JSON.
+    For what is not the bot's own: the time, chance, another service. `work` is a function without arguments, async or not, or something to
+    be awaited; `name` says which step it is. A handler that dies before its next question or its end begins anew, and does it again.
+    Raises UsageError outside of a handler, and for what is not JSON.
     """
     _, run = _asked_in()
+    if not callable(work) and not inspect.isawaitable(work):
+        raise UsageError(f"once is given a {type(work).__name__}, expected a function", hint="once(name, lambda: …)", found=())
 
-    async def do() -> T:
-        value = await (work() if callable(work) else work)
-        told: T = json.loads(json.dumps(value))  # a tuple is a list the first time too, not only when it is played again
+    async def do() -> object:
+        value = work() if callable(work) else work
+        if inspect.isawaitable(value):
+            value = await value
+        # A tuple is a list the first time too, not only when it is played again.
+        told: object = json.loads(json_of(value, "what once is to keep"))
         return told
 
     try:
@@ -106,10 +120,7 @@ def _offered(reply: Reply, choices: tuple[str, ...], run: Run) -> Reply:
 
 
 def _seconds(timeout: float | timedelta | str) -> float:
-    try:
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else parse_duration(timeout)
-    except ValueError as err:
-        raise UsageError(str(err)) from err
+    seconds = seconds_of(timeout)
     if seconds <= 0:
         raise UsageError("a timeout is longer than 0 s")
     return seconds

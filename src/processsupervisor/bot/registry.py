@@ -78,7 +78,7 @@ class Registry:
     def find(self, row: InboxRow) -> Function | None:
         """Return the author's handler for a message, None when there is none.
 
-        A command or a button without a handler of its own goes on: the command to `on_message`, the button to nobody.
+        A command or a button without a handler of its own goes on: the command to `on_message`, the button to nobody (dispatch.py says so).
         """
         if row.kind is Kind.MESSAGE:
             return self.command(command_in(row)) or self._file(row) or self.named("message")
@@ -101,9 +101,13 @@ class Registry:
         """Return all commands in the order of their definition."""
         return [handler for handler in self._handlers().values() if handler.event is Event.COMMAND]
 
+    def words(self, event: Event) -> list[str]:
+        """Return the words of all handlers for this kind of event."""
+        return [handler.word for handler in self._handlers().values() if handler.event is event]
+
     def scheduled(self) -> list[str]:
         """Return the names of all handlers that something can be scheduled for."""
-        return [handler.word for handler in self._handlers().values() if handler.event is Event.SCHEDULED]
+        return self.words(Event.SCHEDULED)
 
     def help(self) -> str:
         """Return what /help says; empty when there is no command."""

@@ -37,9 +37,11 @@ class Button:
         if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_CHARS:
             raise UsageError(f"a button needs a label of 1 to {MAX_LABEL_CHARS} characters")
         if bool(data) == bool(url):
-            raise UsageError(f'the button "{label}" needs data or a url, and not both', hint='write Button("Yes", "vote:yes")')
+            hint = 'write Button("Yes", "vote:yes")'
+            raise UsageError(f'the button "{label}" needs data or a url, and not both', hint=hint, found=(f'"{label}"',))
         if len(data.encode("utf-8", "replace")) > MAX_DATA_BYTES:
-            raise UsageError(f'the data of the button "{label}" has more than {MAX_DATA_BYTES} bytes', hint="keep the rest in a store")
+            text = f'the data of the button "{label}" has more than {MAX_DATA_BYTES} bytes'
+            raise UsageError(text, hint="keep the rest in a store", found=(f'"{label}"',))
         self.row = ButtonRow(label, data, url)
 
 

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from processsupervisor.bot.work import open_work, told
+from processsupervisor.bot.written import json_of, seconds_of
 from processsupervisor.chat.timers import DueClock
 from processsupervisor.config.occurrences import due_after
 from processsupervisor.kernel import clock
 from processsupervisor.kernel.errors import UsageError
-from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes, Consent, InboxRow, Kind, Place, Timer
 from processsupervisor.storage.timers import MAX_PER_CONVERSATION
@@ -70,7 +70,7 @@ class Schedule:
 
     async def every(self, interval: float | timedelta | str, handler: str, payload: Any = None, *, name: str = "") -> Planned:
         """Run the handler again and again, first after one interval of at least 1 s. Without a name it is called like the handler."""
-        every_s = _seconds(interval)
+        every_s = seconds_of(interval)
         if every_s < LEAST_EVERY_S:
             raise UsageError(f"an interval is at least {LEAST_EVERY_S:g} s")
         due_at = await told("now", "", lambda: _due(every_s))
@@ -100,10 +100,11 @@ class Schedule:
         known = tuple(self._handlers())
         if handler not in known:
             offered = ", ".join(known) or "none"
-            raise UsageError(f'no handler is called "{handler}", there is: {offered}', hint="write @bot.scheduled(NAME) above one")
+            text = f'no handler is called "{handler}", there is: {offered}'
+            raise UsageError(text, hint="write @bot.scheduled(NAME) above one", found=(f'"{handler}"',))
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS or name.startswith(":"):
             raise UsageError(f"the name of a schedule is a text of 1 to {MAX_NAME_CHARS} characters without a colon in front")
-        text = json.dumps(payload)
+        text = json_of(payload, "the payload of a schedule")
         if len(text) > MAX_PAYLOAD_CHARS:
             raise UsageError(f"a payload has at most {MAX_PAYLOAD_CHARS} characters as JSON", hint="keep it in a store")
         timer = Timer(self._place or Place(BOT_NETWORK, name), name, handler, due_at, text, rule)
@@ -213,7 +214,7 @@ async def _new_name(handler: str) -> str:
 
 async def _due(when: When) -> float:
     if not isinstance(when, datetime):
-        return clock.wall() + _seconds(when)
+        return clock.wall() + seconds_of(when)
     if when.tzinfo is None:
         raise UsageError("a time needs a time zone", hint='write datetime(..., tzinfo=ZoneInfo("Europe/Berlin")), or give a duration')
     return when.timestamp()
@@ -223,15 +224,8 @@ async def _following(rule: str) -> float:
     now = clock.wall()
     found = due_after(rule, now, now)
     if found is None:
-        raise UsageError(f'"{rule}" never comes again')
+        raise UsageError(f'"{rule}" never comes again', found=(f'"{rule}"',))
     return found
-
-
-def _seconds(duration: float | timedelta | str) -> float:
-    try:
-        return parse_duration(duration.total_seconds() if isinstance(duration, timedelta) else duration)
-    except ValueError as err:
-        raise UsageError(str(err)) from err
 
 
 def _cron_rule(fields: str, zone: str) -> str:
@@ -240,4 +234,6 @@ def _cron_rule(fields: str, zone: str) -> str:
     try:
         return f"cron {check_zone(zone) if zone else 'local'} {clean_cron(fields)}"
     except BadTime as err:
-        raise UsageError(f"expected {err.expected}, found {fields!r} in {zone or 'the zone of the machine'!r}", hint=err.hint) from err
+        shown = (repr(fields), repr(zone)) if zone else (repr(fields),)
+        found = (*shown, err.shown) if err.shown else shown
+        raise UsageError(f"expected {err.expected}, found {' in '.join(shown)}", hint=err.hint, found=found) from None

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from processsupervisor.bot.shapes import Misfit, Shape
 from processsupervisor.bot.work import open_work, told
+from processsupervisor.bot.written import json_of
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.storage.records import Changes
@@ -70,7 +71,7 @@ class Store(Generic[T]):
         return found
 
     async def set(self, key: str, value: T) -> None:
-        """Put a value under `key`. Raises UsageError when it is too big, Misfit when it is no T, TypeError when it is not JSON."""
+        """Put a value under `key`. Raises UsageError when it is too big or not JSON, Misfit when it is no T."""
         await self._write(key, self._dumped(key, value))
 
     def _dumped(self, key: str, value: T) -> str:
@@ -82,9 +83,10 @@ class Store(Generic[T]):
                 plain = self._shape.dump(value)
             except Misfit as err:
                 raise Misfit(f'the value for "{key}" is not kept: {err.message}') from err
-        text = json.dumps(plain)
+        text = json_of(plain, f'the value for "{key}"', f'"{key}"')
         if len(text) > MAX_VALUE_CHARS:
-            raise UsageError(f'the value under "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept')
+            text = f'the value for "{key}" has {len(text)} characters as JSON, at most {MAX_VALUE_CHARS} are kept'
+            raise UsageError(text, found=(f'"{key}"',))
         return text
 
     @overload
@@ -122,7 +124,7 @@ class Store(Generic[T]):
 
         def add(values: Any) -> Any:
             if not isinstance(values, list):
-                raise UsageError(f'the value under "{key}" is not a list')
+                raise UsageError(f'the value under "{key}" is not a list', found=(f'"{key}"',))
             return [*values, value]
 
         return len(cast(list[Any], await self.update(key, add, cast(T, []))))

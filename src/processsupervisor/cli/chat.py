@@ -12,13 +12,13 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from processsupervisor.cli.botlink import BotLink, Event, last_seq, new_id
 from processsupervisor.cli.heard import Heard
 from processsupervisor.cli.reading import WAITED, text_of
-from processsupervisor.cli.session import Session, keeper_runs, safe
+from processsupervisor.cli.session import Session, keeper_runs, never_ran, safe
 from processsupervisor.commands.command import Command, nearest_hint
 from processsupervisor.ipc.client import ControlClient
 from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, Refused
@@ -71,7 +71,7 @@ def require_chat(paths: FleetPaths, name: str) -> None:
     rows = [bot for bot in bots if isinstance(bot, dict)] if isinstance(bots, list) else []
     known = {str(bot.get("name")): bot for bot in rows if re.fullmatch(BOT_NAME_PATTERN, str(bot.get("name")))}
     if not known:
-        raise NoSupervisor(f"no fleet has run in {paths.folder}", hint=f"start it with: psv -C {paths.folder} up")
+        raise never_ran(paths)
     if name not in known:
         raise NoSuchBot(f'there is no bot "{name}"', hint=nearest_hint(name, list(known), "the fleet has"))
     kind = known[name].get("kind")
@@ -110,7 +110,7 @@ def _ask(question: Question, paths: FleetPaths, name: str, timeout_s: float) -> 
             return reply
     if question.is_accepted:
         raise PsvError(f"{name} has taken the message and not answered within {timeout_s:g} s", hint=f"see psv bot status {name}")
-    raise PsvError(f"{name} took no message within {timeout_s:g} s", hint=f"see psv bot status {name}")
+    raise PsvError(f"{name} took no message within {timeout_s:g} s{_why(_row(paths, name))}", hint=f"see psv bot status {name}")
 
 
 class Question:
@@ -198,14 +198,26 @@ def _pause_before_retry(paths: FleetPaths, name: str, deadline: float) -> None:
 
 def _refuse_resting(paths: FleetPaths, name: str) -> None:
     """Raise Refused when psvd says that the bot rests and nobody but a person will start it; without psvd, wait on."""
+    row = _row(paths, name)
+    if row.get("state") in ("STOPPED", "FAILED", "TERMINATED") and row.get("pid") is None:
+        raise Refused(f"{name} takes no message{_why(row)}", hint=str(row.get("what_to_do") or f"start it: psv start {name}"))
+
+
+def _row(paths: FleetPaths, name: str) -> Mapping[str, object]:
+    """Return what psvd says of the bot; nothing when it does not answer."""
     try:
         with ControlClient(paths, timeout_s=2.0) as client:
-            (row,) = client.call("bot.list", {"names": [name]})
+            (row,) = client.call("bot.status", {"names": [name]})
     except PsvError:
-        return
-    if row.get("state") in ("STOPPED", "FAILED", "TERMINATED") and row.get("pid") is None:
-        why = f" ({row['reason']})" if row.get("state") == "FAILED" and row.get("reason") else ""
-        raise Refused(f"{name} is {row['state']}{why} and takes no message", hint=f"start it: psv start {name}")
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _why(row: Mapping[str, object]) -> str:
+    """Return ": it is FAILED (config)" of a bot that does not run, "" of one that does."""
+    if row.get("state") in (None, "RUNNING"):
+        return ""
+    return f": it is {row['state']}" + (f" ({row['reason']})" if row.get("reason") and row["state"] != "STOPPED" else "")
 
 
 def _user() -> str:

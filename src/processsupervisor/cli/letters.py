@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 from processsupervisor.cli.bots import moment
@@ -13,6 +14,10 @@ from processsupervisor.kernel.errors import EXIT_OK, Refused
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.storage import letters, uncertain
 from processsupervisor.storage.records import DeadLetter
+
+_WITHOUT_TEXT = re.compile(r"[\w.]+ at ")
+"""An exception of the author's: its type and its place."""
+_AGAIN = "; if it fails again, psv letter list has it under a new number"
 
 
 def show_all(session: Session, command: Command, *, name: str, limit: int) -> int:
@@ -48,14 +53,18 @@ def show(session: Session, command: Command, *, name: str, letter: int) -> int:
     if session.as_json:
         session.print_json(_told(found))
         return EXIT_OK
+    tries = f"{found.attempts} {'try' if found.attempts == 1 else 'tries'}"
     told = {
         "letter": found.row_id, "conversation": "/".join(found.place), "from": found.sender, "kind": found.kind.value,
-        "came": moment(found.received_at), "given up": f"{moment(found.died_at)}, {found.reason} after {found.attempts} tries",
+        "came": moment(found.received_at), "given up": f"{moment(found.died_at)}, {found.reason} after {tries}",
         "where": found.detail or "-",
     }  # fmt: skip
+    if _WITHOUT_TEXT.match(found.detail):
+        told["what it said"] = "not kept, for it may hold a contact's words; python FILE.py (bot.run()), or a test with a Lab, shows it"
     for word, value in told.items():
         session.say(f"{word + ':':14}{value}")
-    session.say(f"\n{found.text}")
+    session.say()
+    session.say_text(found.text)
     return EXIT_OK
 
 
@@ -68,12 +77,12 @@ def replay(session: Session, command: Command, *, name: str, letter: int) -> int
             answer = client.call("bot.replay", {"name": name, "letter": letter})
         if not answer["ok"]:
             raise Refused(f"{name}: {answer['message']}", hint=_hint(name))
-        session.say(f"{name} handles letter {letter} again")
+        session.say(f"{name} handles letter {letter} again{_AGAIN}")
         return EXIT_OK
     with resting(name, lock), opened(path) as file:
         if letters.replay(file, letter, None) is None:
             raise _unknown(name, letter)
-    session.say(f"{name} handles letter {letter} again when it starts")
+    session.say(f"{name} handles letter {letter} again when it starts{_AGAIN}")
     return EXIT_OK
 
 
@@ -97,4 +106,4 @@ def _unknown(name: str, letter: int) -> Refused:
 
 
 def _hint(name: str) -> str:
-    return f"psv letter list {name} shows what there is"
+    return f"psv letter list {name} shows what there is; one that failed again has a new number"

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from processsupervisor.cli.bots import when
-from processsupervisor.cli.session import Session, is_terminal
+from processsupervisor.cli.session import Session, is_terminal, never_ran
 from processsupervisor.commands.command import Command, nearest_hint
-from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, NoSupervisor, PsvError, UsageError
+from processsupervisor.kernel.errors import EXIT_OK, NoSuchBot, PsvError, UsageError
 from processsupervisor.kernel.files import read_json
 from processsupervisor.kernel.paths import BOT_NAME_PATTERN, FleetPaths
 from processsupervisor.kernel.units import parse_duration
@@ -113,7 +113,7 @@ def choose(paths: FleetPaths, specs: dict[str, Spec], names: Sequence[str], type
     kept = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     known = list(dict.fromkeys([*specs, *(name for name in kept if re.fullmatch(BOT_NAME_PATTERN, name))]))
     if not known:
-        raise NoSupervisor(f"no fleet has run in {paths.folder}", hint=f"start it with: psv -C {paths.folder} up")
+        raise never_ran(paths)
     for name in names:
         if not any(fnmatchcase(bot, name) for bot in known):
             raise NoSuchBot(f'there is no bot "{name}"', hint=nearest_hint(name, known, "the fleet has"))

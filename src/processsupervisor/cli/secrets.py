@@ -23,7 +23,10 @@ def set_secret(session: Session, command: Command, *, name: str) -> int:
     """Set one secret; says who will have it."""
     check_name(name)
     store = _store(session)
-    is_new = store.set(name, _value(name), _author())
+    value = _value(name)
+    is_new = store.set(name, value, _author())
+    if lines := value.count("\n"):
+        session.note(f"the value has {lines + 1} lines, which is right for a key, and wrong for a token")
     bots = _users(session).get(name, [])
     done = "set" if is_new else "changed"
     _say(session, {"name": name, "is_new": is_new, "bots": bots}, f"secret {name} is {done}{_at_next_start(bots)}")

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, Refused, UsageError
+from processsupervisor.kernel.errors import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, NoSupervisor, Refused, UsageError
 from processsupervisor.kernel.paths import FleetPaths, find_fleet_folder
 
 if TYPE_CHECKING:
     from processsupervisor.ipc.client import ControlClient
 
+_OF_DEV_AND_RUN = (".psv-dev", ".psv-run")
+"""Where psv dev and psv run keep fleets of their own."""
 Verb = Callable[..., int]
 """`verb(session, command, **arguments)` returns the exit status; the keyword names are those of the command's `args`."""
 
@@ -102,6 +104,16 @@ class Session:
     def print_json(self, value: object) -> None:
         """Print a result as JSON."""
         sys.stdout.write(json_text(value, indent=2) + "\n")
+
+
+def never_ran(paths: FleetPaths) -> NoSupervisor:
+    """Return the error of a folder in which no fleet has run by `psv up`; names the one that `psv dev` or `psv run` keeps there."""
+    hint = f"start it with: psv -C {paths.folder} up"
+    states = [paths.folder / state for state in _OF_DEV_AND_RUN]
+    found = next((one for state in states for one in (state, *sorted(state.glob("*"))) if (one / ".psv").is_dir()), None)
+    if found is not None:
+        hint += f"; what psv {found.relative_to(paths.folder).parts[0].removeprefix('.psv-')} runs there is reached by psv -C {found} …"
+    return NoSupervisor(f"no fleet has run in {paths.folder}", hint=hint)
 
 
 def keeper_runs(paths: FleetPaths) -> bool:

@@ -6,7 +6,6 @@ folder and environment. Of variables only the names are written into the made fl
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from processsupervisor.cli.init import fleet_name
+from processsupervisor.config.defined import read_names
 from processsupervisor.config.edit import document
 from processsupervisor.config.imports import scan_script
 from processsupervisor.config.load import load_fleet
@@ -81,22 +81,8 @@ def bot_name(file: Path) -> str:
 
 def bot_attribute(file: Path) -> str | None:
     """Return the name of the first `NAME = Bot(…)` at the top of a file that imports processsupervisor; None when there is none."""
-    try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
-    ours: set[str] = set()
-    for node in tree.body:
-        match node:
-            case ast.ImportFrom(module="processsupervisor", names=names):
-                ours |= {alias.asname or alias.name for alias in names if alias.name == "Bot"}
-            case ast.Import(names=names):
-                ours |= {f"{alias.asname or alias.name}.Bot" for alias in names if alias.name == "processsupervisor"}
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=called)) if ast.unparse(called) in ours:
-                return name
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=called)) if ast.unparse(called) in ours:
-                return name
-    return None
+    _, bots = read_names(file)
+    return bots[0] if bots else None
 
 
 def _active_venv() -> str | None:

@@ -21,12 +21,13 @@ _CRON_WORDS = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly
 
 
 class BadTime(ValueError):
-    """Found something that is not `expected`; `hint` says the way out."""
+    """Found something that is not `expected`; `hint` says the way out, `shown` is what `expected` shows of it, as it stands there."""
 
-    def __init__(self, expected: str, hint: str = "") -> None:
+    def __init__(self, expected: str, hint: str = "", shown: str = "") -> None:
         super().__init__(expected)
         self.expected = expected
         self.hint = hint
+        self.shown = shown
 
 
 def clean_cron(text: str) -> str:
@@ -52,7 +53,7 @@ def clean_cron(text: str) -> str:
     if not is_good(text):
         for number, (field, (name, values)) in enumerate(zip(text.split(), _CRON_FIELDS, strict=True)):
             if not is_good(" ".join(["*"] * number + [field] + ["*"] * (4 - number))):
-                raise BadTime(f"a cron expression whose {name} is of {values}, not {quoted(field)}", hint)
+                raise BadTime(f"a cron expression whose {name} is of {values}, not {quoted(field)}", hint, quoted(field))
         raise BadTime("a cron expression with a day that comes in its month", hint)
     return text
 

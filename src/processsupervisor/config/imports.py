@@ -58,7 +58,8 @@ def scan_script(script: Path, cwd: Path) -> ImportScan:
             scan.error = scan.error or f"{script} has more than {MOST_FILES} local modules; only so many were read"
             break
         path, package = scan.queue.popleft()
-        tree = _parse(path, scan)
+        tree, error = parse_file(path)
+        scan.error = scan.error or error
         if tree is not None:
             read.append(path)
             for node in _imports(tree):
@@ -66,7 +67,8 @@ def scan_script(script: Path, cwd: Path) -> ImportScan:
     return ImportScan(tuple(sorted(scan.libraries)), tuple(read), scan.error)
 
 
-def _parse(path: Path, scan: _Scan) -> ast.Module | None:
+def parse_file(path: Path) -> tuple[ast.Module | None, str | None]:
+    """Return the syntax tree of a Python file, or None and one line that says why there is none."""
     try:
         if not path.is_file():  # opening a FIFO would wait for a writer
             raise FileNotFoundError(None, "no such file")
@@ -76,14 +78,13 @@ def _parse(path: Path, scan: _Scan) -> ast.Module | None:
             raise ValueError(f"has more than {MOST_BYTES} bytes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in a user's file are the user's business
-            return ast.parse(content, filename=str(path))
+            return ast.parse(content, filename=str(path)), None
     except SyntaxError as err:
-        scan.error = scan.error or f"{path}:{err.lineno or 1}:{err.offset or 1}: {err.msg}"
+        return None, f"{path}:{err.lineno or 1}:{err.offset or 1}: {err.msg}"
     except OSError as err:
-        scan.error = scan.error or f"{path} cannot be read: {err.strerror}"
+        return None, f"{path} cannot be read: {err.strerror}"
     except (ValueError, RecursionError, MemoryError) as err:  # NUL bytes, nesting deeper than the parser's stack
-        scan.error = scan.error or f"{path} cannot be parsed: {err}"
-    return None
+        return None, f"{path} cannot be parsed: {err}"
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:

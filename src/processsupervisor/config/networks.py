@@ -1,21 +1,29 @@
-"""Rules on `networks`, `chat` and `telegram_proxy`: which kind of bot they are for, and what must be there for them.
+"""Rules on `networks`, `chat` and `telegram_proxy`: which kind of bot they are for, what must be there for them, and what may be in them.
 
-Networks are found as connectors are: by the entry points of installed packages. Standard library only; nothing is imported.
+Networks are found as connectors are: by the entry points of installed packages. Standard library only; no connector is imported, only
+what a package gives to check its settings by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from processsupervisor.config.problem import Finding, nearest, printable, quoted
 from processsupervisor.config.scopes import Merged
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.launch.references import has_references
 
 CONNECTOR_GROUP = "processsupervisor.connectors"
+SETTINGS_GROUP = "processsupervisor.settings"
+"""What a package checks the table of its network by, beside the connector itself: a function that needs none of its libraries."""
+_CHECKS = {"telegram": "processsupervisor.connectors.telegram.settings"}
+"""Where our own are. A room above: named, not imported."""
+Check = Callable[[Mapping[str, object]], Iterable[tuple[str, str, str]]]
 _LIBRARIES = {"telegram": "aiogram"}
 """What a network of ours needs besides psv: imported once, in the zygote."""
 _WARM = {"telegram": "processsupervisor.connectors.telegram.warm"}
@@ -87,3 +95,29 @@ def networks_are_known(spec: BotSpec, site: Site) -> Iterator[Finding]:
                 path, "library-missing", f"network {name} needs {_LIBRARIES[name]}, which is not installed",
                 f'pip install "processsupervisor[{name}]"', outside=True,
             )  # fmt: skip
+
+
+def settings_of_networks_fit(spec: BotSpec, site: Site) -> Iterator[Finding]:
+    """Yield what is wrong in the tables of networks; a bot with an interpreter of its own is left alone."""
+    networks = {} if spec["python"] else spec.get("networks") or {}
+    for name, table in networks.items():
+        if not isinstance(table, dict):
+            continue
+        known = {key: None if has_references(value) else value for key, value in table.items()}
+        try:
+            check = _check_of(name)
+            faults = list(check(known)) if check is not None else []
+        except Exception as err:  # noqa: BLE001 - of another package; what is wrong its connector tells at the start
+            text = f"the settings of network {quoted(name)} cannot be checked: {type(err).__name__}"
+            yield Finding(("networks", name), "network-settings", text, "tell it to the makers of its connector", warning=True)
+            continue
+        for key, text, hint in faults:
+            yield Finding(("networks", name, key), "network-settings", printable(f"networks.{name}{text}"), printable(hint))
+
+
+def _check_of(network: str) -> Check | None:
+    """Return what checks the table of a network, None where nothing does. Raises whatever its package raises."""
+    if network in _CHECKS:
+        return cast(Check, import_module(_CHECKS[network]).check)
+    found = list(entry_points(group=SETTINGS_GROUP, name=network))
+    return cast(Check, found[0].load()) if len(found) == 1 else None

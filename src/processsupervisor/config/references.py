@@ -14,6 +14,7 @@ from pathlib import Path
 
 from processsupervisor.config.problem import Finding, nearest, printable
 from processsupervisor.config.spec import BotSpec
+from processsupervisor.config.telegramtoken import why_no_token
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.paths import FleetPaths
 from processsupervisor.launch.envfile import parse_env_file
@@ -34,6 +35,8 @@ class Sources:
         self._has_store = has_store
         self._environment: Mapping[str, str] | None = None
         self._secrets: Collection[str] | PsvError | None = None
+        self._no_tokens: dict[str, str] = {}
+        """By secret: why it is no token of Telegram."""
         self._files: dict[Path, PsvError | None] = {}
 
     def is_set(self, name: str) -> bool:
@@ -52,10 +55,16 @@ class Sources:
 
             try:
                 paths = FleetPaths(self._folder)
-                self._secrets = frozenset(SecretStore(paths, key_environment(paths)).read())
+                known = SecretStore(paths, key_environment(paths)).read()
+                self._no_tokens = {name: wrong for name, secret in known.items() if (wrong := why_no_token(secret.value))}
+                self._secrets = frozenset(known)
             except PsvError as err:
                 self._secrets = err
         return self._secrets
+
+    def why_no_token(self, name: str) -> str:
+        """Return why a secret is no token of Telegram, "" for one that may be, or is not known."""
+        return self._no_tokens.get(name, "") if self.secrets() is not None else ""
 
     def file_error(self, path: Path) -> PsvError | None:
         """Return why a file holds no value, or None."""

@@ -14,16 +14,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from processsupervisor.config.networks import networks_are_known
-from processsupervisor.config.problem import HIDDEN, Finding, KeyPath, hidden_in, nearest, printable, quoted
+from processsupervisor.config.missing import like, outside
+from processsupervisor.config.modules import bot_is_in_module, module_is_there
+from processsupervisor.config.networks import networks_are_known, settings_of_networks_fit
+from processsupervisor.config.problem import HIDDEN, Finding, hidden_in, printable, quoted
 from processsupervisor.config.references import Sources, references_hold
 from processsupervisor.config.spec import BotSpec
-from processsupervisor.config.telegramtoken import telegram_token_is_one
+from processsupervisor.config.telegramtoken import telegram_token_is_elsewhere, telegram_token_is_one
 from processsupervisor.kernel.clock import wall
 from processsupervisor.kernel.errors import PsvError
 from processsupervisor.kernel.units import format_duration
 from processsupervisor.launch.envfile import parse_env_file
-from processsupervisor.launch.release import MISSING_HINT, code_folder, why_missing
+from processsupervisor.launch.release import MISSING_HINT, why_missing
 
 
 class Site:
@@ -68,24 +70,8 @@ _USUAL = frozenset({"PATH", "HOME", "LANG", "TZ", "LC_ALL"})
 """What a bot may well do without."""
 
 
-def _outside(path: KeyPath, code: str, message: str, hint: str) -> Finding:
-    return Finding(path, code, printable(message), printable(hint), outside=True)
-
-
 def _is_executable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
-
-
-def _like(missing: Path, otherwise: str) -> str:
-    """Return a hint: the file beside `missing` with the name most like it, else `otherwise`."""
-    try:
-        names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
-    except OSError:
-        names = []
-    if missing.suffix == ".py":
-        names = [name for name in names if name.endswith(".py")]
-    close = nearest(missing.name, names)
-    return f"did you mean {quoted(close)}?" if close else otherwise
 
 
 def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -96,13 +82,13 @@ def script_is_a_file(spec: BotSpec, site: Site) -> Iterator[Finding]:
     if path.is_file() and os.access(path, os.R_OK):
         return
     if path.is_dir():
-        yield _outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
+        yield outside(("script",), "script-missing", f"script {path} is a folder", "name the file in it")
     elif not path.exists():
-        yield _outside(("script",), "script-missing", f"script {path} does not exist", _like(path, "paths are relative to fleet.toml"))
+        yield outside(("script",), "script-missing", f"script {path} does not exist", like(path, "paths are relative to fleet.toml"))
     elif not path.is_file():
-        yield _outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
+        yield outside(("script",), "script-missing", f"script {path} is not a regular file", "name a Python file")
     else:
-        yield _outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
+        yield outside(("script",), "script-unreadable", f"script {path} cannot be read", f"chmod u+r {path}")
 
 
 def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -116,47 +102,19 @@ def command_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
         if shutil.which(program, path=search) is None:
             is_beside = (site.folder / program).is_file()
             hint = f'for a file beside fleet.toml write "./{program}"' if is_beside else "install it, or give its path"
-            yield _outside(("command", 0), "command-missing", f"command {quoted(program)} is not on PATH", hint)
+            yield outside(("command", 0), "command-missing", f"command {quoted(program)} is not on PATH", hint)
     elif not path.exists():
-        yield _outside(("command", 0), "command-missing", f"command {path} does not exist", _like(path, "paths are relative to fleet.toml"))
+        yield outside(("command", 0), "command-missing", f"command {path} does not exist", like(path, "paths are relative to fleet.toml"))
     elif not _is_executable(path):
         hint = "name the program in it" if path.is_dir() else f"chmod +x {path}"
-        yield _outside(("command", 0), "command-not-executable", f"command {path} is not executable", hint)
-
-
-def module_is_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
-    """The module of a native bot lies beside fleet.toml (or in its release), or is installed (not known for another interpreter)."""
-    if spec["run"] is None:
-        return
-    module = spec["run"].partition(":")[0]
-    top, *rest = module.split(".")
-    folder = code_folder(site.folder, spec.get("release"))
-    if _is_module(folder, top):
-        for part, inner in zip([top, *rest], rest, strict=False):
-            folder = folder / part
-            if not _is_module(folder, inner):
-                missing = folder / f"{inner}.py"
-                yield _outside(
-                    ("run",), "module-missing", f"module {module}: {missing} does not exist", _like(missing, f"create {missing}")
-                )
-                return
-    elif spec["python"] is None and "PYTHONPATH" not in spec["env"] and not site.is_installed(top):
-        where = "beside fleet.toml" if spec.get("release") is None else f"in release {spec.get('release')}"
-        message = f"module {top} is neither {where} nor installed"
-        yield _outside(("run",), "module-missing", message, _like(folder / f"{top}.py", f"create {site.folder / top}.py"))
-
-
-def _is_module(folder: Path, name: str) -> bool:
-    if (folder / name).is_dir() or (folder / f"{name}.py").is_file():
-        return True
-    return any(folder.glob(f"{name}.*.so")) or (folder / f"{name}.so").is_file()
+        yield outside(("command", 0), "command-not-executable", f"command {path} is not executable", hint)
 
 
 def python_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """The interpreter of its own exists and may be executed."""
     if spec["python"] is not None and not _is_executable(Path(spec["python"])):
         what = "is not executable" if Path(spec["python"]).exists() else "does not exist"
-        yield _outside(
+        yield outside(
             ("python",), "python-missing", f"python {spec['python']} {what}", "name an interpreter, or the folder made by python -m venv"
         )
 
@@ -164,7 +122,7 @@ def python_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
 def cwd_is_a_folder(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """The working folder exists."""
     if not Path(spec["cwd"]).is_dir():
-        yield _outside(("cwd",), "cwd-missing", f"cwd {spec['cwd']} is not a folder", f"mkdir -p {spec['cwd']}")
+        yield outside(("cwd",), "cwd-missing", f"cwd {spec['cwd']} is not a folder", f"mkdir -p {spec['cwd']}")
 
 
 def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -172,13 +130,14 @@ def env_files_can_be_read(spec: BotSpec, site: Site) -> Iterator[Finding]:
     for path in spec["env_files"]:
         error = site.env_file_error(path)
         if error is not None:
-            yield _outside(("env_file",), error.code, error.message, error.hint)
+            yield outside(("env_file",), error.code, error.message, error.hint)
 
 
 def values_are_there(spec: BotSpec, site: Site) -> Iterator[Finding]:
     """What stands elsewhere (env:, file:, cmd:, secret:) is there."""
     yield from references_hold(spec, site.folder, site.sources)
-    yield from telegram_token_is_one(spec, site.env_file)
+    yield from telegram_token_is_one(spec, site.env_file, site.sources)
+    yield from telegram_token_is_elsewhere(spec)
 
 
 def nothing_is_hidden(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -198,10 +157,10 @@ def user_can_be_taken(spec: BotSpec, site: Site) -> Iterator[Finding]:
         uid = pwd.getpwnam(spec["user"]).pw_uid
     except KeyError:
         text = f"user {quoted(spec['user'])} does not exist on this machine"
-        yield _outside(("user",), "user-unknown", text, f"useradd {spec['user']}, or remove user")
+        yield outside(("user",), "user-unknown", text, f"useradd {spec['user']}, or remove user")
         return
     if os.geteuid() not in (0, uid):
-        yield _outside(
+        yield outside(
             ("user",), "user-not-root", f"user {quoted(spec['user'])} needs psv to run as root", "run psv as root, or remove user"
         )
 
@@ -211,7 +170,7 @@ def probe_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
     health = spec.get("health")  # settings that an older psv applied have none
     wrong = _why_not(spec, site, health["exec"][0], health["env"]) if health and health["exec"] else None
     if wrong is not None:
-        yield _outside(("health", "exec"), "probe-missing", f"exec of health: {wrong[0]}", wrong[1])
+        yield outside(("health", "exec"), "probe-missing", f"exec of health: {wrong[0]}", wrong[1])
 
 
 def hooks_can_run(spec: BotSpec, site: Site) -> Iterator[Finding]:
@@ -229,7 +188,7 @@ def _why_not(spec: BotSpec, site: Site, program: str, named: list[str]) -> tuple
     if "/" in program:
         if _is_executable(path):
             return None
-        hint = f"chmod +x {path}" if path.is_file() else _like(path, "paths are relative to fleet.toml")
+        hint = f"chmod +x {path}" if path.is_file() else like(path, "paths are relative to fleet.toml")
         return f"{path} {'is not executable' if path.exists() else 'does not exist'}", hint
     if program == "python" or ("PATH" in named and spec["env_files"]):  # an env file may say another PATH
         return None
@@ -280,12 +239,14 @@ RULES: tuple[Rule, ...] = (
     script_is_a_file,
     command_can_run,
     module_is_there,
+    bot_is_in_module,
     python_can_run,
     cwd_is_a_folder,
     env_files_can_be_read,
     values_are_there,
     nothing_is_hidden,
     networks_are_known,
+    settings_of_networks_fit,
     user_can_be_taken,
     probe_can_run,
     hooks_can_run,
@@ -298,13 +259,13 @@ RULES: tuple[Rule, ...] = (
 def check_bot(spec: BotSpec, site: Site) -> list[Finding]:
     """Apply every rule to one bot; of one whose release is gone only that is said."""
     if missing := why_missing(site.folder, spec.get("release")):
-        return [_outside(("source",), "release-missing", missing, MISSING_HINT)]
+        return [outside(("source",), "release-missing", missing, MISSING_HINT)]
     findings: list[Finding] = []
     for rule in RULES:
         try:
             findings += rule(spec, site)
         except (OSError, ValueError) as err:  # a name too long for the system, a loop of links
-            findings.append(_outside((), "unusable-path", f"a path of the bot cannot be used: {err}", "correct the path"))
+            findings.append(outside((), "unusable-path", f"a path of the bot cannot be used: {err}", "correct the path"))
     return findings
 
 

@@ -1,6 +1,6 @@
-"""A token of Telegram that stands in fleet.toml or an env_file: is it one? Refused before Telegram is asked; never shown.
+"""A token of Telegram that can be seen without asking anybody: is it one, and does it stand where it should? It is never shown.
 
-A token behind `secret:`, `file:` or `cmd:` is not read here.
+Refused before Telegram is asked. A token behind `file:` or `cmd:` is not read here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from processsupervisor.config.problem import HIDDEN, Finding, printable
 from processsupervisor.config.spec import BotSpec
@@ -17,19 +18,54 @@ EnvFile = Callable[[str], Mapping[str, str]]
 """Returns the variables of an env file."""
 _WAY_OUT = "put the whole token there that @BotFather gave: digits, a colon, letters"
 _MOST_BYTES = 1 << 20
+_CLEAR_HINT = 'psv secret set NAME, then token = "secret:NAME"; or "env:NAME" and an env_file'
 
 
-def telegram_token_is_one(spec: BotSpec, env_file: EnvFile) -> Iterator[Finding]:
+class Secrets(Protocol):
+    """What is known of the secrets of a fleet (references.Sources)."""
+
+    def why_no_token(self, name: str) -> str: ...
+
+
+def telegram_token_is_one(spec: BotSpec, env_file: EnvFile, secrets: Secrets) -> Iterator[Finding]:
     """The token of networks.telegram or telegram_proxy has the form of one, where it can be seen."""
+    for at, text in _tokens(spec):
+        token, place = _seen(spec, env_file, text)
+        wrong = why_no_token(token) if token is not None and token != HIDDEN else ""
+        if token is None and (name := _target(text, "secret")):
+            wrong, place = secrets.why_no_token(name), f" in the secret {name}"
+        if wrong:
+            message = f"the token{place} is none of Telegram: it {wrong}"
+            yield Finding((*at, "token"), "token-malformed", printable(message), _WAY_OUT, outside=bool(place))
+
+
+def telegram_token_is_elsewhere(spec: BotSpec) -> Iterator[Finding]:
+    """A token does not stand in the configuration itself, which more people read than should have the bot. It runs all the same."""
+    for at, text in _tokens(spec):
+        is_clear = _target(text, "") is not None or _target(text, "literal") is not None
+        if is_clear and text != HIDDEN and not why_no_token(text.removeprefix("literal:")):
+            told = f"the token of {'.'.join(at)} stands in clear in the configuration: whoever may read it has the bot"
+            yield Finding((*at, "token"), "token-in-clear", told, _CLEAR_HINT, warning=True)
+
+
+def _tokens(spec: BotSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the tables that have a token, and the token as it is written."""
     tables = {("networks", "telegram"): (spec.get("networks") or {}).get("telegram"), ("telegram_proxy",): spec.get("telegram_proxy")}
     for at, table in tables.items():
         text = table.get("token") if isinstance(table, dict) else None
-        if not isinstance(text, str):
-            continue
-        token, place = _seen(spec, env_file, text)
-        if token is not None and token != HIDDEN and (wrong := _wrong(token)):
-            message = f"the token{place} is none of Telegram: it {wrong}"
-            yield Finding((*at, "token"), "token-malformed", printable(message), _WAY_OUT, outside=bool(place))
+        if isinstance(text, str):
+            yield at, text
+
+
+def _target(text: str, scheme: str) -> str | None:
+    """Return what a reference of this scheme ("" = a plain text) refers to; None for another one, or none."""
+    try:
+        reference = parse(text)
+    except BadReference:
+        return None  # another rule names it
+    if reference is None:
+        return text if not scheme else None
+    return reference.target if reference.scheme == scheme else None
 
 
 def shared_proxy_tokens(specs: Mapping[str, BotSpec]) -> Iterator[tuple[str, Finding]]:
@@ -64,7 +100,8 @@ def _seen(spec: BotSpec, env_file: EnvFile, text: str) -> tuple[str | None, str]
     return None, ""
 
 
-def _wrong(token: str) -> str:
+def why_no_token(token: str) -> str:
+    """Return why a text is no token of Telegram, "" for one that may be."""
     if not token:
         return "is empty"
     if any(char.isspace() for char in token):

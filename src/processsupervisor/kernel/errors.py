@@ -20,17 +20,19 @@ class PsvError(Exception):
     """Root of all errors of ours.
 
     `code` is stable and machine-readable, `exit_status` is what `psv` ends with, `retryable` says whether the same
-    call may succeed later without a change by a person.
+    call may succeed later without a change by a person. `found` are the parts of message and hint that show a value
+    from elsewhere (a contact's, a setting's), as they stand there: a log leaves them out. None = nobody said.
     """
 
     code = "failed"
     exit_status = EXIT_FAILED
     retryable = False
 
-    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, found: tuple[str, ...] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.found = found
         if code is not None:
             self.code = code
 

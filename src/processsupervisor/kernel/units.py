@@ -16,39 +16,47 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 MAX_DURATION_S = 10 * 365 * 86400.0
 
 
+class BadUnit(ValueError):
+    """Found something that is no duration or size: "found X, expected Y". `shown` is X, as it stands there."""
+
+    def __init__(self, shown: object, expected: str) -> None:
+        self.shown = str(shown)
+        super().__init__(f"found {shown}, expected {expected}")
+
+
 def parse_duration(text: str | int | float) -> float:
     """Return seconds of "30s", "10m", "1h30m", "250ms"; a bare number is seconds.
 
-    Raises ValueError with what was found and expected for anything negative, not finite or longer than ten years.
+    Raises BadUnit for anything negative, not finite or longer than ten years.
     """
     if isinstance(text, bool):
-        raise ValueError(f'found {text}, expected a duration such as "30s" or "10m"')
+        raise BadUnit(text, 'a duration such as "30s" or "10m"')
     if isinstance(text, (int, float)):
         seconds = float(text)
     else:
         stripped = text.strip()
         parts = list(_DURATION.finditer(stripped))
         if not parts or ("".join(p.group(0) for p in parts) != stripped.replace(" ", "") and _DURATION.sub("", stripped).strip()):
-            raise ValueError(f'found "{text}", expected a duration such as "30s", "10m" or "1h30m"')
+            raise BadUnit(f'"{text}"', 'a duration such as "30s", "10m" or "1h30m"')
         seconds = sum(float(p.group(1)) * _SECONDS[p.group(2)] for p in parts)
     if not math.isfinite(seconds) or seconds < 0 or seconds > MAX_DURATION_S:
-        raise ValueError(f"found {text!r}, expected a duration between 0 and ten years")
+        raise BadUnit(repr(text), "a duration between 0 and ten years")
     return seconds
 
 
 def parse_size(text: str | int) -> int:
-    """Return bytes of "256MB", "16KiB", "2GB"; a bare integer is bytes. Raises ValueError as parse_duration does."""
+    """Return bytes of "256MB", "16KiB", "2GB"; a bare integer is bytes. Raises BadUnit."""
     if isinstance(text, bool) or not isinstance(text, (str, int)):
-        raise ValueError(f'found {text!r}, expected a size such as "256MB"')
+        raise BadUnit(repr(text), 'a size such as "256MB"')
     if isinstance(text, int):
         size = text
     else:
         match = _SIZE.fullmatch(text)
         if match is None or match.group(2).lower() not in _BYTES:
-            raise ValueError(f'found "{text}", expected a size such as "256MB"')
+            raise BadUnit(f'"{text}"', 'a size such as "256MB"')
         size = int(float(match.group(1)) * _BYTES[match.group(2).lower()])
     if size < 0 or size > 1 << 60:
-        raise ValueError(f"found {text!r}, expected a size between 0 and 1 EiB")
+        raise BadUnit(repr(text), "a size between 0 and 1 EiB")
     return size
 
 

@@ -14,7 +14,7 @@ from processsupervisor.testing.botapi.files import Files
 from processsupervisor.testing.botapi.limits import Floodgate
 from processsupervisor.testing.botapi.people import Chat, Person, RoomType, Standing
 from processsupervisor.testing.botapi.updates import Updates
-from processsupervisor.testing.botapi.values import Json, Rejected, bad_request
+from processsupervisor.testing.botapi.values import Json, Rejected, bad_request, numbers_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Account:
     conflicts: int = 0
     albums: int = 0
     """How many albums there have been, for their numbers."""
-    _last_message_id: int = 0
+    _last_message_id: int = field(default_factory=numbers_before)
 
     @property
     def id(self) -> int:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from processsupervisor.testing.botapi.account import Account, Pressed, Shown
 from processsupervisor.testing.botapi.people import ADA, FIRST_SUPERGROUP, GENERAL_TOPIC, Chat, Person, RoomType, Standing
 from processsupervisor.testing.botapi.rooms import member_json
-from processsupervisor.testing.botapi.values import Json, Upload, utf16_units
+from processsupervisor.testing.botapi.values import Json, Upload, numbers_before, utf16_units
 
 T = TypeVar("T")
 
@@ -89,14 +89,18 @@ class Crowd:
         with self._heard:
             del (chat or self._account.private(person)).messages[message_id]
 
-    def presses(self, message_id: int, data: str, person: Person = ADA, *, chat: Chat | None = None) -> Pressed:
-        """Press a button under a message of the bot's. `data` must be that of one of its buttons; else ValueError names them."""
+    def presses(self, message_id: int, button: str, person: Person = ADA, *, chat: Chat | None = None) -> Pressed:
+        """Press a button under a message of the bot's, by its label or its data; ValueError names those that there are."""
         with self._heard:
             place = chat or self._account.private(person)
             message = place.messages[message_id]
-            if data not in (known := _buttons(message)):
-                raise ValueError(f"message {message_id} has no button {data!r}, only {known}")
-            pressed = Pressed(f"{self._account.id}{len(self._account.pressed) + 1}", place.id, message_id, data, person)
+            known = _buttons(message)
+            data = next((data for label, data in known if button in (label, data)), None)
+            if data is None:
+                there = ", ".join(f"{label!r} ({data})" for label, data in known) or "none"
+                raise ValueError(f"message {message_id} has no button {button!r}; there are: {there}")
+            number = numbers_before() + len(self._account.pressed) + 1
+            pressed = Pressed(f"{self._account.id}{number}", place.id, message_id, data, person)
             self._account.pressed[pressed.id] = pressed
             self._account.add_update("callback_query", {"id": pressed.id, "from": person.user, "message": message, "data": data,
                                                         "chat_instance": str(place.id)})  # fmt: skip
@@ -184,11 +188,15 @@ class Crowd:
             return self._account.times_shown(chat)
 
     def wait_for(self, text: str, timeout_s: float = 10.0) -> Shown:
-        """Wait until people have been shown `text` in whatever way; TimeoutError says what they saw instead."""
+        """Wait until people have been shown something that holds `text`, in whatever way; TimeoutError says what they saw instead.
+
+        Returns the newest that is just that, else the newest that holds it.
+        """
         with self._heard:
-            if not self._heard.wait_for(lambda: any(shown.text == text for shown in self._account.shown), timeout_s):
+            if not self._heard.wait_for(lambda: any(text in shown.text for shown in self._account.shown), timeout_s):
                 raise TimeoutError(f"bot {self._account.id} did not show {text!r} but {[shown.text for shown in self._account.shown]}")
-            return next(shown for shown in reversed(self._account.shown) if shown.text == text)
+            found = [shown for shown in self._account.shown if text in shown.text]
+            return next((shown for shown in reversed(found) if shown.text == text), found[-1])
 
     def wait_until(self, count: int, timeout_s: float = 10.0) -> list[str]:
         """Wait until `count` messages were sent and return their texts; TimeoutError says how many came."""
@@ -245,7 +253,8 @@ def _entities(text: str) -> list[Json]:
     return found
 
 
-def _buttons(message: Json) -> list[str]:
+def _buttons(message: Json) -> list[tuple[str, str]]:
+    """Return label and data of each button that brings data."""
     markup = message.get("reply_markup")
     rows = markup.get("inline_keyboard", []) if isinstance(markup, dict) else []
-    return [str(button.get("callback_data")) for row in rows for button in row]
+    return [(str(button["text"]), str(button["callback_data"])) for row in rows for button in row if "callback_data" in button]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from processsupervisor.testing.botapi.values import Json
+from processsupervisor.testing.botapi.values import Json, numbers_before
 
 FIRST_SUPERGROUP = -1_000_000_000_000
 GENERAL_TOPIC = 1
@@ -66,7 +66,7 @@ class Chat:
     pinned: int = 0
     """The number of the message that is pinned, 0: none is."""
     messages: dict[int, Json] = field(default_factory=dict)
-    last_message_id: int = 0
+    last_message_id: int = field(default_factory=numbers_before)
 
     @property
     def json(self) -> Json:

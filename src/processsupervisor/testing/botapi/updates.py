@@ -7,7 +7,7 @@ ten behind the newest update is taken for a mistake and forgets nothing.
 
 from __future__ import annotations
 
-from processsupervisor.testing.botapi.values import Json
+from processsupervisor.testing.botapi.values import Json, numbers_before
 
 FIRST_ID = 1000
 MOST_AT_ONCE = 100
@@ -23,7 +23,7 @@ class Updates:
         self._waiting: list[Json] = []
         self._again: list[Json] = []
         self._newest: Json | None = None
-        self._next_id = FIRST_ID
+        self._next_id = FIRST_ID + numbers_before()
         self.allowed: frozenset[str] | None = None
         """Kinds asked for; None for all but NOT_BY_DEFAULT."""
         self.confirmed = 0
