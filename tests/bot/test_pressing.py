@@ -9,7 +9,8 @@ import pytest
 from tests.bot.talk import HERE, Talk
 
 from processsupervisor import AskTimeout, Bot, Button, Edit, Message, Reply, ask
-from processsupervisor.storage.records import Extras, HistoryEntry, Kind
+from processsupervisor.storage.known import HistoryEntry
+from processsupervisor.storage.records import Extras, Kind
 from processsupervisor.testing import Lab
 
 

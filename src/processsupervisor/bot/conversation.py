@@ -12,7 +12,8 @@ from processsupervisor.bot.reply import Part, Reply, record_of
 from processsupervisor.bot.store import Store
 from processsupervisor.bot.work import told
 from processsupervisor.kernel.errors import Refused, UsageError
-from processsupervisor.storage.records import HistoryEntry, Place, RoomKind
+from processsupervisor.storage.known import HistoryEntry
+from processsupervisor.storage.records import Place, RoomKind
 from processsupervisor.storage.values import scope_of
 
 MAX_SENDS = 100

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from processsupervisor.storage.database import BotDatabase
-from processsupervisor.storage.records import HistoryEntry, Outgoing, Place, SendState
+from processsupervisor.storage.known import HistoryEntry
+from processsupervisor.storage.records import Outgoing, Place, SendState
 
 
 class Lookups:

@@ -13,7 +13,7 @@ from processsupervisor.commands.command import Command
 from processsupervisor.kernel.errors import EXIT_OK, Refused
 from processsupervisor.kernel.files import is_flocked
 from processsupervisor.storage import letters, uncertain
-from processsupervisor.storage.records import DeadLetter
+from processsupervisor.storage.known import DeadLetter
 
 _WITHOUT_TEXT = re.compile(r"[\w.]+ at ")
 """An exception of the author's: its type and its place."""

@@ -23,7 +23,8 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from processsupervisor.kernel.errors import PsvError, Refused
-from processsupervisor.storage.records import Accepted, Attachment, HistoryEntry, Incoming, Outgoing, Place, SendState
+from processsupervisor.storage.known import HistoryEntry
+from processsupervisor.storage.records import Accepted, Attachment, Incoming, Outgoing, Place, SendState
 
 MAX_TEXT_BYTES = 64 * 1024
 MAX_ID_CHARS = 200

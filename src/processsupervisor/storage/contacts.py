@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from processsupervisor.kernel import clock
-from processsupervisor.storage.records import ContactRow
+from processsupervisor.storage.known import ContactRow
 
 _FIND = (
     "SELECT c.id, i.network, i.identity, c.name, c.locale, c.first_at FROM identities i JOIN contacts c ON c.id = i.contact_id "

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from processsupervisor.kernel import clock
-from processsupervisor.storage.records import Changes, Consent, ConversationRow, Place, RoomKind
+from processsupervisor.storage.known import ConversationRow
+from processsupervisor.storage.records import Changes, Consent, Place, RoomKind
 from processsupervisor.storage.values import place_of, scope_of, write_value
 
 LEASE_S = 60.0

@@ -19,23 +19,9 @@ from processsupervisor.storage.alone import Alone
 from processsupervisor.storage.conversations import LEASE_S, Facts
 from processsupervisor.storage.inbox import Arrival, Ending
 from processsupervisor.storage.jobs import Submits
+from processsupervisor.storage.known import ContactRow, ConversationRow, DeadLetter, HistoryEntry
 from processsupervisor.storage.planjobs import PlanJobs
-from processsupervisor.storage.records import (
-    Accepted,
-    Changes,
-    ContactRow,
-    ConversationRow,
-    DeadLetter,
-    HistoryEntry,
-    InboxRow,
-    Incoming,
-    Kind,
-    Outcome,
-    Outgoing,
-    Place,
-    Reply,
-    SendState,
-)  # fmt: skip
+from processsupervisor.storage.records import Accepted, Changes, InboxRow, Incoming, Kind, Outcome, Outgoing, Place, Reply, SendState
 from processsupervisor.storage.schema import has_open_work
 from processsupervisor.storage.sendjobs import SendJobs
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from processsupervisor.kernel import clock
 from processsupervisor.storage.conversations import Owner, touch
 from processsupervisor.storage.encoding import pack_envelope, unpack_envelope
-from processsupervisor.storage.records import DeadLetter, InboxRow, Kind, Place
+from processsupervisor.storage.known import DeadLetter
+from processsupervisor.storage.records import InboxRow, Kind, Place
 from processsupervisor.storage.rows import COLUMNS, inbox_row
 
 MAX_LETTERS = 1000

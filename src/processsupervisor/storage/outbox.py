@@ -12,7 +12,8 @@ from typing import Any
 
 from processsupervisor.kernel import clock
 from processsupervisor.storage.encoding import pack_extras, unpack_envelope, unpack_extras
-from processsupervisor.storage.records import HistoryEntry, Outgoing, Place, Reply, SendState
+from processsupervisor.storage.known import HistoryEntry
+from processsupervisor.storage.records import Outgoing, Place, Reply, SendState
 
 COLUMNS = "seq, id, reply_to, network, conversation, text, created_at, extras, state, attempts, uncertain"
 _INSERT = (

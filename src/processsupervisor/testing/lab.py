@@ -19,7 +19,7 @@ from processsupervisor.connectors.base import NetworkError
 from processsupervisor.kernel.errors import UsageError
 from processsupervisor.kernel.units import parse_duration
 from processsupervisor.storage import letters
-from processsupervisor.storage.records import DeadLetter
+from processsupervisor.storage.known import DeadLetter
 from processsupervisor.testing.network import Look, MemoryNetwork, Shown
 from processsupervisor.testing.people import Group, Person, make_group
 from processsupervisor.testing.stage import Stage, Step

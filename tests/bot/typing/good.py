@@ -32,7 +32,7 @@ from processsupervisor import (
     once,
     step,
 )
-from processsupervisor.storage.records import DeadLetter
+from processsupervisor.storage.known import DeadLetter
 from processsupervisor.testing import Lab, MemoryNetwork, Point, Shown
 
 bot = Bot()
