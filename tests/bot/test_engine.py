@@ -297,6 +297,20 @@ def test_what_waited_too_long_is_not_handled_and_answered_once():
         assert replies(lab) == [EXPIRED, "echo now"]
 
 
+def test_the_sentence_is_said_where_the_last_of_what_is_old_is_an_edit():
+    """Nobody is told twice, and an edit alone is told nothing."""
+    with Lab(echo_bot(), chat={"max_age": "1h"}) as lab:
+        lab.say("hello")
+        for words in (("help",), ()):
+            lab.kill()
+            for text in words:
+                lab.say(text)
+            lab.you.edits("help!")
+            lab.clock.advance("2h")
+            lab.restart()
+        assert replies(lab) == ["echo hello", EXPIRED]
+
+
 def test_a_short_absence_expires_nothing():
     """A message is as old as it was when the bot came back; waiting behind others does not count."""
     bot = echo_bot(40.0)

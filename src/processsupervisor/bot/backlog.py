@@ -29,6 +29,8 @@ class Backlog:
         self._came_back_at = 0.0
         self._told: set[Place] = set()
         """Conversations that got the sentence, until one of their messages is answered again."""
+        self._owed: set[Place] = set()
+        """Conversations whose sentence is still to be said, with the last of what is old there."""
 
     def came_back(self) -> None:
         """Note that messages of an earlier life are taken up now."""
@@ -47,8 +49,11 @@ class Backlog:
             return None
         following = self._following(row.place)
         is_last = following is None or not self._is_old(following)
-        if row.kind not in (Kind.MESSAGE, Kind.UNREADABLE) or not is_last or row.place in self._told:
+        if row.kind in (Kind.MESSAGE, Kind.UNREADABLE):
+            self._owed.add(row.place)
+        if not is_last or row.place not in self._owed or row.place in self._told:
             return Settled(acknowledged([], row), outcome=Outcome.EXPIRED)
+        self._owed.discard(row.place)
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
         self._told.add(row.place)
