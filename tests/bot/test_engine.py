@@ -14,7 +14,7 @@ from processsupervisor.bot.steps import step
 from processsupervisor.chat.consent import STOPPED
 from processsupervisor.chat.points import Point
 from processsupervisor.chat.settings import EXPIRED, FAILED, LATE, UNREADABLE
-from processsupervisor.connectors.base import Capabilities
+from processsupervisor.connectors.base import Capabilities, ErrorKind
 from processsupervisor.kernel.errors import Refused
 from processsupervisor.storage.database import BotDatabase
 from processsupervisor.testing import Lab
@@ -126,13 +126,31 @@ def test_an_interrupt_leaves_what_grew_before_and_behind_a_whole_reply():
         return grow("a", Reply("whole"), "b", "c") if message.text == "go" else grow("a", Reply("never shown"))
 
     with Lab(bot, chat={"mode": "interrupt"}) as lab:
+        lab.say("what")
         talk(lab, (0, "go"), (3.5, "what"))
-        assert replies(lab) == ["a", "whole", "bc", "told"]
+        assert replies(lab) == ["told", "a", "whole", "bc", "told"]
         drafts = {draft.id: draft.text for draft in lab.network.drafts}
         shown = {look.shown.out_id: look.text for look in lab.network.looks}
         assert drafts.items() <= shown.items() and len(drafts) == 2
         talk(lab, (0, "less"), (1.5, "what"))
         assert replies(lab)[-2:] == ["a", "told"]
+
+
+def test_nothing_grows_in_front_of_the_statement_of_a_program():
+    """A network that holds it up shows no piece of an answer before."""
+    bot, network = Bot(), MemoryNetwork()
+
+    @bot.on_message
+    async def count(message):
+        for number in range(10):
+            yield f"{number} "
+            await asyncio.sleep(1)
+
+    network.fail(ErrorKind.RATE, retry_after_s=4.0)
+    with Lab(bot, network=network) as lab:
+        lab.say("go")
+        first = network.drafts[0].text
+        assert first.startswith("0 1 2 3 4") and lab.you.shown[-1] == "0 1 2 3 4 5 6 7 8 9 "
 
 
 @pytest.mark.parametrize("way", ["runs", "waits for another try"])

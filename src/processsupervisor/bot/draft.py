@@ -31,7 +31,8 @@ class Draft:
         """All of it; `_text` is what is shown."""
         self._id = row.reply_id
         self._text = ""
-        self._is_committed = False
+        self._may_show = False
+        """Its id is committed, and all that was said before is sent: nothing is shown in front of the statement of a program."""
         self._shown_mono = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -40,12 +41,13 @@ class Draft:
         can = self._networks.can(self._row.place.network)
         if not can.drafts:
             return
-        if not self._is_committed:
-            await self._database.draft(self._row)
-            self._is_committed = True
+        if not self._may_show:
+            self._may_show = await self._database.draft(self._row)
         self._before, self._number, self._grown_text = before, len(before), text
         if len(text) * 2 > can.max_text_chars and units(text) > can.max_text_chars:
             return  # it will be several messages: what is shown stays until then
+        if not self._may_show:
+            return
         self._text = text
         self._id = self._row.reply_id if not before else f"{self._row.reply_id}.{len(before) + 1}"
         self._grown()

@@ -150,9 +150,9 @@ class BotDatabase(SendJobs, PlanJobs):
         self._trimmed_mono = clock.mono()
         return True
 
-    async def draft(self, row: InboxRow) -> None:
-        """Commit the id under which pieces of a reply will be shown, before the first is."""
-        await self.run(lambda db: inbox.draft(db, row))
+    async def draft(self, row: InboxRow) -> bool:
+        """Commit the id under which pieces of a reply will be shown, before the first is; False: what was said before comes first."""
+        return await self.run(lambda db: inbox.draft(db, row))
 
     async def claim(self, limit: int = 10_000) -> list[InboxRow]:
         """Claim open messages that nobody works on, oldest first, whole conversations at a time; again, until there are none."""

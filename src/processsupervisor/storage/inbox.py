@@ -14,7 +14,17 @@ from typing import NamedTuple
 from processsupervisor.kernel import clock
 from processsupervisor.storage import dialogs, letters, timers
 from processsupervisor.storage.contacts import meet
-from processsupervisor.storage.conversations import Facts, Owner, consent_of, disclosed, say_consent, standing, touch, write_values
+from processsupervisor.storage.conversations import (
+    Facts,
+    Owner,
+    consent_of,
+    disclosed,
+    place_now,
+    say_consent,
+    standing,
+    touch,
+    write_values,
+)
 from processsupervisor.storage.cursors import write_cursor
 from processsupervisor.storage.encoding import pack_envelope
 from processsupervisor.storage.outbox import add_outgoing, by_ids
@@ -44,6 +54,7 @@ _HELD_ROWS = (
     f"SELECT {COLUMNS}, c.fence, c.moved_to FROM inbox i JOIN conversations c ON c.network = i.network AND c.conversation = i.conversation "
     "WHERE i.state = 0 AND c.lease_owner = ? ORDER BY i.id"
 )
+_UNSENT = "SELECT 1 FROM outbox WHERE network = ? AND conversation = ? AND state IN (0, 2) LIMIT 1"
 StateOf = Callable[[Place], SendState]
 
 
@@ -207,11 +218,12 @@ def _write_changes(connection: sqlite3.Connection, row: InboxRow, changes: Chang
         dialogs.save_dialog(connection, changes.dialog)
 
 
-def draft(connection: sqlite3.Connection, row: InboxRow) -> None:
-    """Write down that pieces of the row's reply are about to be shown under its id."""
+def draft(connection: sqlite3.Connection, row: InboxRow) -> bool:
+    """Write down that pieces of the row's reply are about to be shown under its id; False when something is still to be sent there."""
     connection.execute(
         "INSERT INTO drafts (id, inbox_id, created_at) VALUES (?,?,?) ON CONFLICT (id) DO NOTHING", (row.reply_id, row.row_id, clock.wall())
     )
+    return connection.execute(_UNSENT, place_now(connection, row.place)).fetchone() is None
 
 
 def count_attempt(connection: sqlite3.Connection, row_id: int, by: int) -> None:
