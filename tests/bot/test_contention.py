@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from tests.bot.talk import Talk
@@ -291,3 +292,28 @@ def test_whoever_dies_between_losing_and_winning_has_lost_nothing(point, passes)
         assert sorted(int(person.last.text.split()[0]) for person in people) == list(range(1, 7)) and not lab.letters
         for person in people:
             assert sum("Name" in text for text in person.shown) <= 2 and sum("are in" in text for text in person.shown) <= 2
+
+
+async def test_first_questions_and_answers_to_one_value_never_wait_for_each_other(tmp_path):
+    """A message that has its turn to be alone and lost against a first question has no worker: it keeps nobody out meanwhile."""
+    bot, people = Bot(), 120
+
+    @bot.command("book")
+    async def book(message: Message, values: BotStore[int]) -> str:
+        number = await values.get("n", 0)
+        await asyncio.sleep(random.choice((0, 0.05)))
+        await values.set("n", number + 1)
+        return await ask(f"name of {number + 1}?")
+
+    @bot.command("vote")
+    async def vote(message: Message, values: BotStore[int]) -> str:
+        number = await values.get("n", 0)
+        await values.set("n", number + 1)
+        return str(number + 1)
+
+    talk = await Talk(bot, tmp_path, at_once=4).begin()
+    for number in range(people):
+        await talk.post("/book" if number % 2 else "/vote", Place("test", f"p{number}"), sender=f"p{number}")
+    await talk.quiet()
+    assert await talk.database.read_value("bot", "n") == str(people) and await talk.database.dead_letters() == []
+    await talk.ends()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 
@@ -176,3 +177,30 @@ def test_where_there_are_buttons_a_text_is_a_text():
         lab.say("/vote")
         lab.say("Yes")
         lab.sees("heard Yes")
+
+
+async def test_what_was_typed_before_buttons_could_be_seen_presses_none_of_them(tmp_path):
+    """Two lines at once: the second one is no answer to what the first one brings."""
+    bot, pressed = Bot(), []
+
+    @bot.command("menu")
+    async def menu(message: Message) -> Reply:
+        return Reply("Menu", buttons=[[Button("Tidy up", "tidy")]])
+
+    @bot.button("tidy")
+    async def tidy(message: Message) -> Reply:
+        pressed.append("tidy")
+        await asyncio.sleep(0.05)
+        return Reply("Delete everything?", buttons=[[Button("Yes", "wipe")]])
+
+    @bot.button("wipe")
+    async def wipe(message: Message) -> None:
+        pressed.append("wipe")
+
+    made = await Talk(bot, tmp_path).begin()
+    await made.says("/menu")
+    await made.post("1")
+    await made.post("1")
+    await made.quiet()
+    assert pressed == ["tidy"]
+    await made.ends()

@@ -60,7 +60,7 @@ async def test_a_deletion_that_fails_is_tried_again_unless_it_never_can_be(api: 
     group = ada.group("Team")
     async with connected(api, port, tmp_path) as connector:
         connector.publish(replace(out("begun", to=group.id), seq=None, final=False))
-        await until(lambda: "begun …" in ada.texts(group.id))
+        await until(lambda: "begun …" in ada.texts(group.id) and (tmp_path / FILE).exists())
         api.faults.add(replace(fault, struck=0))
         port.states = {"r1": None}
         await until(lambda: not (tmp_path / FILE).exists())

@@ -25,6 +25,8 @@ port = 7000
 token = "x"
 """
 
+_MEMORY = "/dev/shm"
+
 
 def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -52,7 +54,8 @@ def package(tmp_path_factory) -> Path:
 def test_its_own_tests_pass_where_it_is_installed(package):
     """The law, the responder and the store, as its author runs them."""
     command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests")
-    done = run(package / "plugin", *command, PYTHONPATH=str(package / "site"))
+    memory = {"TMPDIR": _MEMORY} if os.access(_MEMORY, os.W_OK) else {}  # a disk that others use would count a hundred times
+    done = run(package / "plugin", *command, PYTHONPATH=str(package / "site"), **memory)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = int(done.stdout.rsplit(" passed", 1)[0].rsplit(None, 1)[-1])
     assert passed >= 40, done.stdout

@@ -164,7 +164,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("sendMessage", {"chat_id": 7, "text": "x", "message_thread_id": 9}, 400, "Bad Request: message thread not found"),
     ("sendMessage", {"chat_id": 7, "text": "<b>x", "parse_mode": "HTML"}, 400, "Bad Request: can't parse entities: Can't find end tag corresponding to start tag \"b\""),
     ("editMessageText", {"chat_id": 7, "message_id": 99, "text": "x"}, 400, "Bad Request: message to edit not found"),
-    ("editMessageText", {"chat_id": 7, "message_id": 1, "text": "x"}, 400, "Bad Request: message can't be edited"),
+    ("editMessageText", {"chat_id": 7, "message_id": "theirs", "text": "x"}, 400, "Bad Request: message can't be edited"),
     ("deleteMessage", {"chat_id": 7, "message_id": 99}, 400, "Bad Request: message to delete not found"),
     ("copyMessage", {"chat_id": 7, "from_chat_id": 7, "message_id": 99}, 400, "Bad Request: message to copy not found"),
     ("forwardMessage", {"chat_id": 7, "from_chat_id": 7, "message_id": 99}, 400, "Bad Request: message to forward not found"),
@@ -182,9 +182,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 async def test_refusals_have_telegrams_words_and_codes(api: BotApi, method: str, params: dict[str, Any], status: int, words: str) -> None:
     """Programs compare them; the status of HTTP is the error_code."""
     crowd = api.bot(TOKEN)
-    crowd.says("hi")
+    said = crowd.says("hi")
     crowd.says("hi", EVE)
     crowd.blocks(EVE)
+    params = {name: said if value == "theirs" else value for name, value in params.items()}
     assert await raw(api, method, **params) == {"ok": False, "error_code": status, "description": words}
 
 

@@ -49,9 +49,9 @@ class Backlog:
             return None
         following = self._following(row.place)
         is_last = following is None or not self._is_old(following)
-        if row.kind in (Kind.MESSAGE, Kind.UNREADABLE):
+        if row.kind in (Kind.MESSAGE, Kind.UNREADABLE) and row.place not in self._told:
             self._owed.add(row.place)
-        if not is_last or row.place not in self._owed or row.place in self._told:
+        if not is_last or row.place not in self._owed:
             return Settled(acknowledged([], row), outcome=Outcome.EXPIRED)
         self._owed.discard(row.place)
         if len(self._told) >= _MOST_TOLD:

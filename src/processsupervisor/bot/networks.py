@@ -13,6 +13,8 @@ from processsupervisor.storage.records import InboxRow, Outgoing, Place
 _ANY = Capabilities(takes_key=True, max_text_chars=300_000, drafts=True)
 _READ = ("console", "web")
 """Networks of our own, whose readers find what was written while they were not served."""
+_AWAY = Capabilities(max_text_chars=2000)
+"""What every network can do: for one that is not served now, whose rows wait."""
 
 
 class Networks:
@@ -30,12 +32,14 @@ class Networks:
     def can(self, network: str) -> Capabilities:
         """Return what a network can do."""
         connector = self._connectors.get(network)
-        return _ANY if connector is None else connector.capabilities
+        if connector is not None:
+            return connector.capabilities
+        return _ANY if self.is_pulled(network) else _AWAY
 
     def is_pulled(self, network: str) -> bool:
         """Tell whether readers take what goes out by themselves."""
         connector = self._connectors.get(network)
-        return connector is None or connector.is_pulled
+        return connector.is_pulled if connector is not None else not self._connectors or network in _READ
 
     def to_send(self) -> frozenset[str]:
         """Return the networks whose rows must be sent."""

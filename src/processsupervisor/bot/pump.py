@@ -298,6 +298,7 @@ class Pump(Lookups):
     def _left(self, done: Commit, turn: Turn, settled: Settled, keys: frozenset[Key]) -> None:
         with contextlib.suppress(StorageError):
             if is_lost(done) and self._again(turn, settled, keys):
+                self._database.alone.give(turn.row.row_id)  # it has no worker, and those that have one may wait for this
                 self._conversations.again(turn)
                 return
         self._ended(turn)

@@ -166,7 +166,7 @@ class Question:
             if len(self._replies) == 1:
                 self._ask_for_the_end(link)
         elif self._tell is not None:
-            has_waited = event.get("reply_to") is not None or (isinstance(seq, int) and seq <= self._newest)
+            has_waited = isinstance(seq, int) and seq <= self._newest
             self._tell(f"{WAITED}{text}" if has_waited else text)
 
     def _ask_for_the_end(self, link: BotLink) -> None:

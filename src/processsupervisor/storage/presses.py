@@ -21,7 +21,7 @@ Choose = Callable[[str, Sequence[str]], int | None]
 """Tells which of the labels a text means."""
 _KNOWN = 2000  # as many as the database remembers claims
 _LATEST = (
-    "SELECT id, extras FROM outbox WHERE conversation = ? AND network = ? AND (text <> '' OR extras IS NOT NULL) "
+    "SELECT id, extras, created_at FROM outbox WHERE conversation = ? AND network = ? AND (text <> '' OR extras IS NOT NULL) "
     "ORDER BY seq DESC LIMIT 1"
 )
 _BECOME = "UPDATE inbox SET kind = ?, text = ?, envelope = ? WHERE id = ? AND state = 0"
@@ -63,10 +63,12 @@ def press(connection: sqlite3.Connection, row: InboxRow, choose: Choose) -> Inbo
     found = connection.execute(_LATEST, (row.place.conversation, row.place.network)).fetchone()
     if found is None:
         return None
-    out_id, extras = found[0], unpack_extras(found[1])
+    out_id, extras, created_at = found[0], unpack_extras(found[1]), found[2]
     buttons = [button for line in extras.buttons for button in line if button.data]
     if not buttons:
         return None
+    if created_at > row.received_at:
+        return row  # it was said before they could be seen
     index = choose(row.text, [button.label for button in buttons])
     if index is None:
         return row

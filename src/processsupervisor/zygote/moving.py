@@ -6,6 +6,7 @@ modules, and the name in its class. One that anything else holds, a library in C
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,8 +34,9 @@ def move(functions: Sequence[FunctionType]) -> int:
     for function, references in zip(functions, _references(functions), strict=True):
         found = places[id(function)]
         if found and references == unnamed + len(found) and not weakref.getweakrefcount(function):
-            _put(_twin(function), found)
-            moved += 1
+            with contextlib.suppress(TypeError):  # a class whose metaclass takes no attributes
+                _put(_twin(function), found)
+                moved += 1
     return moved
 
 
@@ -45,7 +47,8 @@ def _references(functions: Sequence[FunctionType]) -> list[int]:
 
 def _named(functions: Mapping[int, FunctionType]) -> Iterator[tuple[int, _Place]]:
     """Yield where each of the functions, by id, has a name."""
-    modules = [_names_of_module(module) for module in [*sys.modules.values()] if isinstance(module, ModuleType)]
+    real = [module for module in [*sys.modules.values()] if issubclass(type(module), ModuleType)]  # those of cffi only say that they are
+    modules = [_names_of_module(module) for module in real]
     for names in {id(names): names for names in modules}.values():
         for name, value in names.items():
             if id(value) in functions:
@@ -79,7 +82,7 @@ def _twin(function: FunctionType) -> FunctionType:
 
 
 def _put(twin: FunctionType, places: Sequence[_Place]) -> None:
-    for owner, name in places:
+    for owner, name in sorted(places, key=lambda place: not isinstance(place.owner, type)):  # what may be refused first
         if isinstance(owner, type):
             type.__setattr__(owner, name, twin)  # past what a metaclass makes of it
         else:

@@ -99,15 +99,23 @@ async def test_an_answer_before_the_end_is_heard(stand: Stand) -> None:
 async def test_more_than_telegram_takes_is_refused_here(stand: Stand, monkeypatch: pytest.MonkeyPatch, is_said: bool) -> None:
     """Before it is read where its length is said, else at the limit; Telegram gets no part of it for the whole."""
     monkeypatch.setattr(upload, "MOST_BODY_BYTES", 3 * MIB)
-    stand.crowd.says("hi")
+    whole = []
+
+    async def handle(request: web.Request) -> web.Response:
+        whole.append(len(await request.read()))
+        return web.json_response({"ok": True, "result": True})
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(4):
             yield b"x" * MIB
 
-    status, answer = await send(stand, form(b"x" * (4 * MIB)) if is_said else pieces())
-    assert (status, answer["description"]) == (413, "Request Entity Too Large")
-    assert stand.crowd.shown == [] and (await stand.call("getMe"))["ok"]
+    runner = await serve(stand, handle)
+    try:
+        status, answer = await send(stand, form(b"x" * (4 * MIB)) if is_said else pieces())
+        assert (status, answer["description"]) == (413, "Request Entity Too Large")
+        assert whole == [] and (await stand.call("getMe"))["ok"]
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_bot_that_dies_while_it_sends_leaves_nothing_half(stand: Stand) -> None:

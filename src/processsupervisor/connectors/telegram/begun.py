@@ -58,7 +58,8 @@ class Begun:
         if self._known is None:
             content = read_json(self._path)
             rows = content.items() if isinstance(content, dict) else ()
-            self._known = {key: (str(row[0]), int(row[1])) for key, row in rows if isinstance(row, list) and len(row) == 2}
+            whole = ((key, row) for key, row in rows if isinstance(row, list) and len(row) == 2 and isinstance(row[1], int))
+            self._known = {key: (str(row[0]), row[1]) for key, row in whole}
         return self._known
 
     def _write(self, known: dict[str, tuple[str, int]]) -> None:
