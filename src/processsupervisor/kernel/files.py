@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from processsupervisor.kernel.crashpoints import CrashPoint, reach
@@ -69,11 +70,33 @@ def read_small(path: Path, limit: int = 1 << 16) -> bytes:
 
     A FIFO in its place would hold up the reader for ever, a link lead it elsewhere, an endless file fill its memory.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFELY)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file", str(path))
+    with opened(open_plain(path)) as descriptor:
         return os.read(descriptor, limit)
+
+
+def open_plain(path: Path | str, how: int = os.O_RDONLY, *, within: int | None = None, is_only_name: bool = False) -> int:
+    """Open a plain file (below the open folder `within`), neither following a link nor waiting; raises OSError for anything else.
+
+    `is_only_name` also refuses a file with a second name: somebody may have put a hard link to another's file there.
+    """
+    descriptor = os.open(path, how | getattr(os, "O_NONBLOCK", 0) | _SAFELY, 0o600, dir_fd=within)
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or (is_only_name and facts.st_nlink != 1):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
+
+
+def open_folder(path: Path | str, *, within: int | None = None) -> int:
+    """Open a folder (below the open folder `within`) for what is opened in it next; raises OSError for a link and anything else."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _SAFELY, dir_fd=within)
+
+
+@contextlib.contextmanager
+def opened(descriptor: int) -> Iterator[int]:
+    """Close `descriptor` at the end of the block."""
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 
