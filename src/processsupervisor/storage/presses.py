@@ -47,10 +47,13 @@ class PressJobs(Jobs):
                 self._buttonless.pop(place, None)
                 self._button_turns += 1
 
-    async def press(self, row: InboxRow, choose: Choose) -> InboxRow:
-        """Commit an open message as the press of the button that it means, and return that; the row as it is when it means none."""
+    async def press(self, row: InboxRow, choose: Choose, *, counts_ahead: bool) -> InboxRow:
+        """Commit an open message as the press of the button that it means, and return that; the row as it is when it means none.
+
+        `counts_ahead`: also when it was said before the button was there to be seen.
+        """
         turns = self._button_turns
-        pressed = await self.run(lambda db: press(db, row, choose))
+        pressed = await self.run(lambda db: press(db, row, choose, counts_ahead))
         if pressed is None and turns == self._button_turns:
             self._buttonless[row.place] = None
             if len(self._buttonless) > _KNOWN:
@@ -58,7 +61,7 @@ class PressJobs(Jobs):
         return pressed or row
 
 
-def press(connection: sqlite3.Connection, row: InboxRow, choose: Choose) -> InboxRow | None:
+def press(connection: sqlite3.Connection, row: InboxRow, choose: Choose, counts_ahead: bool) -> InboxRow | None:
     """Return the message as a press, or as it is; None where the latest message has no buttons."""
     found = connection.execute(_LATEST, (row.place.conversation, row.place.network)).fetchone()
     if found is None:
@@ -67,8 +70,8 @@ def press(connection: sqlite3.Connection, row: InboxRow, choose: Choose) -> Inbo
     buttons = [button for line in extras.buttons for button in line if button.data]
     if not buttons:
         return None
-    if created_at > row.received_at:
-        return row  # it was said before they could be seen
+    if created_at > row.received_at and not counts_ahead:
+        return row
     index = choose(row.text, [button.label for button in buttons])
     if index is None:
         return row
