@@ -15,8 +15,8 @@ from aiogram.methods import DeleteMessage
 from processsupervisor.connectors.base import ErrorKind, NetworkError, Port
 from processsupervisor.connectors.telegram.calls import target_of
 from processsupervisor.connectors.telegram.client import Client
+from processsupervisor.connectors.telegram.kept import read_rows, write_rows
 from processsupervisor.kernel.errors import StorageError
-from processsupervisor.kernel.files import read_json, write_json
 from processsupervisor.storage.records import SendState
 
 SWEEP_S = 60.0
@@ -43,7 +43,7 @@ class Begun:
         known[out_id] = (conversation, message_id)
         while len(known) > _MAX_BEGUN:
             del known[next(iter(known))]
-        self._write(known)
+        write_rows(self._path, known)
 
     def all(self) -> dict[str, tuple[str, int]]:
         """Return a copy of everything that is known."""
@@ -52,25 +52,12 @@ class Begun:
     def forget(self, out_id: str) -> None:
         """Drop it: the reply is whole."""
         if self._all().pop(out_id, None) is not None:
-            self._write(self._all())
+            write_rows(self._path, self._all())
 
     def _all(self) -> dict[str, tuple[str, int]]:
         if self._known is None:
-            content = read_json(self._path)
-            rows = content.items() if isinstance(content, dict) else ()
-            whole = ((key, row) for key, row in rows if isinstance(row, list) and len(row) == 2 and isinstance(row[1], int))
-            self._known = {key: (str(row[0]), row[1]) for key, row in whole}
+            self._known = {key: (row[0], row[1]) for key, row in read_rows(self._path, str, int).items()}
         return self._known
-
-    def _write(self, known: dict[str, tuple[str, int]]) -> None:
-        try:
-            if known:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(self._path, known)
-            else:
-                self._path.unlink(missing_ok=True)
-        except OSError:
-            pass  # a full disk: after a crash the beginning stands there beside the whole
 
 
 async def sweep(begun: Begun, client: Client, port: Port) -> None:

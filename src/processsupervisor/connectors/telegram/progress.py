@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from processsupervisor.kernel.files import read_json, write_json
+from processsupervisor.connectors.telegram.kept import read_rows, write_rows
 from processsupervisor.storage.records import Outgoing
 
 _MAX_KNOWN = 200
@@ -34,29 +34,17 @@ class Progress:
         known[out.id] = (_check(out), done, network_id)
         while len(known) > _MAX_KNOWN:
             del known[next(iter(known))]
-        self._write(known)
+        write_rows(self._path, known)
 
     def forget(self, out: Outgoing) -> None:
         """Drop it: the message is whole, or will never be."""
         if self._all().pop(out.id, None) is not None:
-            self._write(self._all())
+            write_rows(self._path, self._all())
 
     def _all(self) -> dict[str, tuple[int, int, str]]:
         if self._known is None:
-            content = read_json(self._path)
-            rows = content.items() if isinstance(content, dict) else ()
-            self._known = {key: (int(row[0]), int(row[1]), str(row[2])) for key, row in rows if isinstance(row, list) and len(row) == 3}
+            self._known = {key: (row[0], row[1], row[2]) for key, row in read_rows(self._path, int, int, str).items()}
         return self._known
-
-    def _write(self, known: dict[str, tuple[int, int, str]]) -> None:
-        try:
-            if known:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(self._path, known)
-            else:
-                self._path.unlink(missing_ok=True)
-        except OSError:
-            pass  # a full disk: this life still knows it
 
 
 def _check(out: Outgoing) -> int:
